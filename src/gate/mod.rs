@@ -1,0 +1,1 @@
+//! The decision: subject, evidence and policy in, verdict with every reason out. Pure and total.

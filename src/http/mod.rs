@@ -1,0 +1,1 @@
+//! Listeners and everything that knows HTTP.

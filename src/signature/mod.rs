@@ -1,0 +1,1 @@
+//! Verifiers: bytes and keys in, who-signed-what out. No network.

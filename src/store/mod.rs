@@ -1,0 +1,1 @@
+//! This machine's cache: blobs on disk and their rebuildable index.
