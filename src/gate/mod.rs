@@ -11,6 +11,8 @@ mod phrase;
 mod signatures;
 mod standing;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod text;
 mod verdict;
 
