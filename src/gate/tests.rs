@@ -120,12 +120,10 @@ impl Pen {
 }
 
 fn signed_policy(pens: &[(&str, &Pen)], at_least: usize) -> Policy {
-    let signers: String = pens
-        .iter()
-        .map(|(name, pen)| {
-            format!("  {name}: {{key: {{pem: \"{}\"}}, transparencyLog: none}}\n", pen.pem())
-        })
-        .collect();
+    let signer = |(name, pen): &(&str, &Pen)| {
+        format!("  {name}: {{key: {{pem: \"{}\"}}, transparencyLog: none}}\n", pen.pem())
+    };
+    let signers = pens.iter().map(signer).collect::<Vec<_>>().concat();
     let names = pens.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     policy(&format!(
         "signers:\n{signers}rules: [{{id: signed, match: [\"up.test/a\"], trust: allow, signatures: {{atLeast: {at_least}, of: [{names}]}}}}]\n"
