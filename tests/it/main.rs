@@ -1,3 +1,4 @@
 //! Behaviour tests: one binary, a module per promise.
 
+#[cfg(test)]
 mod support;

@@ -1,1 +1,4 @@
 //! What the behaviour tests stand on.
+
+pub(crate) mod signer;
+pub(crate) mod upstream;
