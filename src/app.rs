@@ -212,7 +212,7 @@ pub async fn run(settings: Settings, started: impl FnOnce(&App)) -> Result<(), E
 fn wait_for_stop(app: &App) -> impl Future<Output = Result<(), Error>> {
     let signals = || {
         let listen = |kind| signal(kind).map_err(Error::Signals);
-        Ok((
+        Ok::<_, Error>((
             listen(SignalKind::hangup())?,
             listen(SignalKind::interrupt())?,
             listen(SignalKind::terminate())?,

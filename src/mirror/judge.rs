@@ -7,11 +7,13 @@ use tracing::{info, warn};
 
 use super::{Decision, Error, Mirror, Refusal};
 use crate::gate::{
-    Context, Evidence, EvidenceKind, Gathered, Grant, Judgement, Outcome, Reason, Subject, decide,
+    Context, Evidence, EvidenceKind, Gathered, Grant, Judgement, Outcome, Reason, ReasonCode,
+    Standing, Subject, decide,
 };
 use crate::ledger::{New, Record};
 use crate::oci::Reference;
 use crate::policy::Policy;
+use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
@@ -138,7 +140,7 @@ impl Mirror {
         let policy = self.policy();
         let now = self.clock().now();
         if let Some(judgement) = &record.judgement
-            && record.is_current(policy.id(), now)
+            && is_current(&record, judgement, &policy, now)
         {
             let looked_at = now.since(record.decided_at);
             if !judgement.verdict.rests_on_absence() || looked_at < ABSENCE_RETRY {
@@ -147,17 +149,31 @@ impl Mirror {
             }
             return Ok(None);
         }
-        let outcome = self.decide(subject, &record.evidence, Some(&record), &policy).await?;
-        match outcome {
-            Outcome::Decided(judgement) => {
-                let evidence = record.evidence.clone();
-                let judged = self.keep(subject, evidence, judgement, None, &policy).await?;
-                Ok(Some(judged))
-            }
-            Outcome::Missing(_) | Outcome::Undecided(_) => {
-                Ok(self.paused_failure(subject, Some(record)))
-            }
+        match self.decide_again(&record, &policy).await? {
+            Some(judged) => Ok(Some(judged)),
+            None => Ok(self.paused_failure(subject, Some(record))),
         }
+    }
+
+    /// Decides about stored evidence, and keeps the judgement; `None`: it is not enough.
+    async fn decide_again(
+        &self,
+        record: &Record,
+        policy: &Arc<Policy>,
+    ) -> Result<Option<Judged>, Error> {
+        let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
+        let Outcome::Decided(judgement) = outcome else { return Ok(None) };
+        let evidence = record.evidence.clone();
+        self.keep(&record.subject, evidence, judgement, None, policy).await.map(Some)
+    }
+
+    /// A tag was seen to stand for this subject for the first time: rules that speak of tags may
+    /// now say something else.
+    pub(super) async fn judge_by_new_tag(&self, subject: &Subject) -> Result<(), Error> {
+        if let Some(record) = self.ledger().record(subject).await? {
+            self.decide_again(&record, &self.policy()).await?;
+        }
+        Ok(())
     }
 
     fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
@@ -242,7 +258,7 @@ impl Mirror {
         grants: Option<Vec<Grant>>,
         policy: &Policy,
     ) -> Result<Judged, Error> {
-        info!(%subject, verdict = %judgement.verdict, rule = ?judgement.rule, "judged");
+        info!(%subject, admitted = judgement.admits(), rule = ?judgement.rule, reasons = ?judgement.reasons(), "judged");
         let new = New {
             subject: subject.clone(),
             evidence,
@@ -296,6 +312,30 @@ impl Mirror {
             }
         }
     }
+}
+
+/// Whether a judgement still says what the gate would say: the same policy, no decision by people
+/// since, and no approval that has run out.
+fn is_current(record: &Record, judgement: &Judgement, policy: &Policy, now: Timestamp) -> bool {
+    let by_people = |reason: &Reason| {
+        matches!(reason.code, ReasonCode::Rejected | ReasonCode::Revoked)
+    };
+    let since_people_spoke = match &record.standing {
+        None => !judgement.reasons().iter().any(by_people),
+        Some(Standing::Approved { at, expires, .. }) => {
+            let over = judgement.admits() && expires.is_some_and(|expires| expires <= now);
+            *at < record.decided_at && !over
+        }
+        Some(Standing::Rejected { at, .. } | Standing::Revoked { at, .. }) => {
+            *at < record.decided_at
+        }
+    };
+    record.policy.as_ref() == Some(policy.id()) && since_people_spoke
+}
+
+/// Whether people have said no to what the record is about.
+pub(super) fn is_refused_by_people(record: &Record) -> bool {
+    matches!(record.standing, Some(Standing::Rejected { .. } | Standing::Revoked { .. }))
 }
 
 /// Evidence with everything that may have changed upstream marked as not gathered.

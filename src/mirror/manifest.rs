@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
+use super::judge::is_refused_by_people;
 use super::resolve::Answer;
 use super::{Decision, Error, Freshness, Mirror, Refusal};
 use crate::gate::{Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict};
@@ -93,7 +94,7 @@ impl Mirror {
             return self.serve(&subject, judged.record.as_deref(), None).await;
         }
         let refused_by_people =
-            own.as_ref().is_some_and(|own| own.record.as_ref().is_some_and(|r| r.is_refused()));
+            own.as_ref().is_some_and(|own| own.record.as_deref().is_some_and(is_refused_by_people));
         if !refused_by_people && let Some(grant) = self.inherited(&pull.name, digest).await? {
             return self.serve_granted(&subject, &grant).await;
         }
@@ -184,7 +185,7 @@ impl Mirror {
             Outcome::Decided(judgement) if instead_of.is_none() => {
                 Err(refused(pull, Some(digest), judgement))
             }
-            Outcome::Decided(judgement) if judged.record.as_deref().is_some_and(Record::is_refused) => {
+            Outcome::Decided(judgement) if judged.record.as_deref().is_some_and(is_refused_by_people) => {
                 Err(refused(pull, Some(digest), judgement))
             }
             Outcome::Decided(_) | Outcome::Missing(_) | Outcome::Undecided(_) => Ok(None),
@@ -278,6 +279,13 @@ impl Mirror {
         Ok(remote.bytes)
     }
 
+    /// The manifest of a refused subject, for a HEAD that refuses only at GET; its bytes stay here.
+    pub async fn preview(&self, refusal: &Refusal) -> Option<ManifestAnswer> {
+        let subject = Self::subject(&refusal.name, &refusal.digest?);
+        let record = self.ledger().record(&subject).await.ok().flatten()?;
+        self.serve(&subject, Some(&record), None).await.ok()
+    }
+
     /// Observe mode: served as upstream has it, judged beside, never refused and never delayed.
     async fn observed_manifest(&self, pull: &Pull) -> Result<ManifestAnswer, Error> {
         let digest = self.resolve(&pull.name, &pull.reference).await?;
@@ -288,7 +296,7 @@ impl Mirror {
         let warning = match known.as_ref().and_then(super::Judged::judgement) {
             Some(judgement) if !judgement.admits() => {
                 self.metrics().would_refuse.increment();
-                Some(format!("would be refused: {}", judgement.summary()))
+                Some(format!("would be refused: {}", first_reason(judgement)))
             }
             Some(_) => None,
             None => {
@@ -359,6 +367,10 @@ impl Mirror {
             self.ledger().count_pull(&subject, &pull.client, outcome);
         }
     }
+}
+
+fn first_reason(judgement: &Judgement) -> &str {
+    judgement.reasons().first().map_or("", |reason| reason.text.as_str())
 }
 
 /// What the policy says before anything is asked upstream.
