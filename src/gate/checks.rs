@@ -4,7 +4,7 @@ use super::text::{ascii, few, size};
 use super::{
     Check, CheckState, Evidence, Gathered, ManifestFacts, Reason, ReasonCode, Standing, Subject,
 };
-use crate::oci::Platform;
+use crate::oci::{Name, Platform};
 use crate::policy::{Outright, OutrightCause, Policy, Rule, Trust};
 use crate::time::Timestamp;
 
@@ -48,11 +48,7 @@ pub(super) fn floor(
 ) -> Finding {
     let mut reasons = Vec::new();
     if let Some(outright) = outright.filter(|found| found.cause == OutrightCause::Registry) {
-        let remedy = format!(
-            "The policy would have to list {} in floor.registries.",
-            subject.name.registry()
-        );
-        reasons.push(reason(ReasonCode::RegistryNotAllowed, &outright.text, remedy));
+        reasons.push(registry_not_allowed(&outright.text, &subject.name));
     }
     const REMEDY: &str =
         "The policy would have to drop it from floor.denyImages; no approval overrides that list.";
@@ -70,6 +66,12 @@ pub(super) fn floor(
     Finding::of("floor", reasons, "registry listed, image not denied")
 }
 
+pub(super) fn registry_not_allowed(text: &str, name: &Name) -> Reason {
+    let remedy =
+        format!("The policy would have to list {} in floor.registries.", name.registry());
+    reason(ReasonCode::RegistryNotAllowed, text, remedy)
+}
+
 /// The rule: `settled` is `None` while it is not known what the content is.
 pub(super) fn allowlist(
     subject: &Subject,
@@ -80,7 +82,7 @@ pub(super) fn allowlist(
     let name = &subject.name;
     if let Some(outright) = outright {
         return match outright.cause {
-            OutrightCause::NoRule => Finding::of(NAME, vec![no_rule(&outright.text, subject)], ""),
+            OutrightCause::NoRule => Finding::of(NAME, vec![no_rule(&outright.text, name)], ""),
             OutrightCause::Registry => Finding::new(
                 NAME,
                 CheckState::NotLooked,
@@ -93,7 +95,7 @@ pub(super) fn allowlist(
         None => Finding::new(NAME, CheckState::NotLooked, "not settled: content not read"),
         Some(None) => {
             let text = format!("no rule lists this kind or tag of {name}");
-            Finding::of(NAME, vec![no_rule(&text, subject)], "")
+            Finding::of(NAME, vec![no_rule(&text, name)], "")
         }
         Some(Some(rule)) if rule.trust() == Trust::Deny => {
             Finding::of(NAME, vec![denied_by_rule(&format!("{name} is not served"))], "")
@@ -106,12 +108,12 @@ pub(super) fn allowlist(
     }
 }
 
-fn no_rule(text: &str, subject: &Subject) -> Reason {
-    let remedy = format!("The policy would need a rule whose match covers {}.", subject.name);
+pub(super) fn no_rule(text: &str, name: &Name) -> Reason {
+    let remedy = format!("The policy would need a rule whose match covers {name}.");
     reason(ReasonCode::NoRule, text, remedy)
 }
 
-fn denied_by_rule(text: &str) -> Reason {
+pub(super) fn denied_by_rule(text: &str) -> Reason {
     let remedy = "The rule would have to say trust: allow or trust: approve, or a more specific rule would have to.";
     reason(ReasonCode::DeniedByRule, text, remedy)
 }

@@ -4,6 +4,7 @@
 //! or failed; every reason that the evidence supports is listed; nothing here panics or waits.
 //! "Decided no" and "could not decide" are different outcomes, and neither serves.
 
+mod by_name;
 mod checks;
 mod decide;
 mod evidence;
@@ -15,6 +16,7 @@ mod text;
 mod verdict;
 
 pub use decide::decide;
+pub use by_name::refuse_by_name;
 pub use evidence::{
     Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
 };

@@ -17,13 +17,13 @@ use super::body::NodeBody;
 use crate::gate;
 use crate::mirror::{Decision, Error, ManifestAnswer, Refusal, TagList};
 use crate::oci::{
-    ByteRange, Descriptor, Digest, EndpointError, ErrorCode, MediaType, Name, Registry,
+    ByteRange, Descriptor, Digest, EndpointError, ErrorCode, MediaType, Name, Reference, Registry,
 };
 
 /// Longest error body in bytes.
 const ERROR_BODY_MAX: usize = 4 * 1024;
 /// Longest reason phrase and `Warning` text in characters.
-const PHRASE_MAX: usize = 120;
+const PHRASE_MAX: usize = gate::PHRASE_LENGTH_MAX;
 /// When it is worth asking again after our own failure.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -218,8 +218,7 @@ impl Refused {
                 "no admitted image of this repository lists this content".to_owned(),
             ),
             Error::Undecided { reasons, retry_after } => {
-                let first = reasons.first().map_or("evidence is missing", |r| r.text.as_str());
-                let phrase = format!("Could not decide: {first}; failing closed, try again");
+                let phrase = gate::undecided_phrase(reasons);
                 let detail = json!({"reasons": reasons});
                 Self::unavailable(phrase, detail, *retry_after)
             }
@@ -252,11 +251,10 @@ impl Refused {
         let (phrase, message) = match &refusal.judgement {
             Some(judgement) => (
                 gate::phrase(judgement, id.as_deref(), link.as_deref()),
-                gate::message(judgement, &refusal.name, refusal.digest.as_ref(), id.as_deref()),
+                gate::message(&image(refusal), judgement, id.as_deref(), link.as_deref()),
             ),
             None => {
-                let what = id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
-                let phrase = format!("Still checking{what}, try again shortly");
+                let phrase = gate::checking_phrase(id.as_deref());
                 (phrase.clone(), phrase)
             }
         };
@@ -352,6 +350,15 @@ impl Refused {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
         }
         response
+    }
+}
+
+/// What was asked for, as people write it.
+fn image(refusal: &Refusal) -> String {
+    match (&refusal.reference, &refusal.digest) {
+        (Reference::Tag(tag), Some(digest)) => format!("{}:{tag}@{digest}", refusal.name),
+        (Reference::Tag(tag), None) => format!("{}:{tag}", refusal.name),
+        (Reference::Digest(digest), _) => format!("{}@{digest}", refusal.name),
     }
 }
 

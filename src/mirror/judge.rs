@@ -55,9 +55,9 @@ impl Judged {
         }
     }
 
-    /// Whether the subject is admitted.
-    pub fn is_admitted(&self) -> bool {
-        self.judgement().is_some_and(Judgement::admits)
+    /// Whether the subject may be served: admitted, or refused by a rule in observe mode.
+    pub fn is_served(&self) -> bool {
+        self.judgement().is_some_and(may_be_served)
     }
 }
 
@@ -331,6 +331,11 @@ fn is_current(record: &Record, judgement: &Judgement, policy: &Policy, now: Time
         }
     };
     record.policy.as_ref() == Some(policy.id()) && since_people_spoke
+}
+
+/// Whether a verdict lets the subject be served: it admits, or it is only written down.
+pub(super) fn may_be_served(judgement: &Judgement) -> bool {
+    judgement.admits() || !judgement.enforced
 }
 
 /// Whether people have said no to what the record is about.

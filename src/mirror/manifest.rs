@@ -7,10 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
-use super::judge::is_refused_by_people;
+use super::judge::{is_refused_by_people, may_be_served};
 use super::resolve::Answer;
 use super::{Decision, Error, Freshness, Mirror, Refusal};
-use crate::gate::{Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict};
+use crate::gate::{
+    Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict, refuse_by_name,
+};
 use crate::ledger::{PullOutcome, Record};
 use crate::oci::{
     Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag,
@@ -73,7 +75,11 @@ impl Mirror {
         pull: &Pull,
         policy: &Policy,
     ) -> Result<ManifestAnswer, Error> {
-        if let Some(judgement) = outright(policy, pull) {
+        let tag = match &pull.reference {
+            Reference::Digest(_) => None,
+            Reference::Tag(tag) => Some(tag),
+        };
+        if let Some(judgement) = refuse_by_name(policy, &pull.name, tag) {
             return Err(refused(pull, None, judgement));
         }
         match &pull.reference {
@@ -89,7 +95,7 @@ impl Mirror {
         let subject = Self::subject(&pull.name, digest);
         let own = self.judged_from_stored(&subject).await?;
         if let Some(judged) = &own
-            && judged.is_admitted()
+            && judged.is_served()
         {
             return self.serve(&subject, judged.record.as_deref(), None).await;
         }
@@ -100,7 +106,7 @@ impl Mirror {
         }
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await?;
         match judged.outcome {
-            Outcome::Decided(judgement) if judgement.admits() => {
+            Outcome::Decided(judgement) if may_be_served(&judgement) => {
                 self.serve(&subject, judged.record.as_deref(), None).await
             }
             Outcome::Decided(judgement) => Err(refused(pull, Some(*digest), judgement)),
@@ -130,7 +136,7 @@ impl Mirror {
         let subject = Self::subject(&pull.name, &digest);
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await;
         let refusal = match judged {
-            Ok(judged) if judged.is_admitted() => {
+            Ok(judged) if judged.is_served() => {
                 self.note_admitted(pull, tag, &digest).await;
                 return self.serve(&subject, judged.record.as_deref(), warning).await;
             }
@@ -177,7 +183,7 @@ impl Mirror {
         let subject = Self::subject(&pull.name, &digest);
         let judged = self.judge(&subject, Freshness::Stored).await?;
         match judged.outcome {
-            Outcome::Decided(judgement) if judgement.admits() => {
+            Outcome::Decided(judgement) if may_be_served(&judgement) => {
                 self.metrics().stale_tags.increment();
                 info!(name = %pull.name, %tag, %digest, note, "tag answered from history");
                 self.serve(&subject, judged.record.as_deref(), Some(note)).await.map(Some)
@@ -216,7 +222,7 @@ impl Mirror {
     /// Whether `digest` of `name` is admitted as a subject of its own, as far as is known.
     pub(super) async fn admits(&self, name: &Name, digest: &Digest) -> Result<bool, Error> {
         let judged = self.judged_from_stored(&Self::subject(name, digest)).await?;
-        Ok(judged.is_some_and(|judged| judged.is_admitted()))
+        Ok(judged.is_some_and(|judged| judged.is_served()))
     }
 
     async fn serve(
@@ -289,6 +295,11 @@ impl Mirror {
     /// Observe mode: served as upstream has it, judged beside, never refused and never delayed.
     async fn observed_manifest(&self, pull: &Pull) -> Result<ManifestAnswer, Error> {
         let digest = self.resolve(&pull.name, &pull.reference).await?;
+        let policy = self.policy();
+        if policy.mode() == Mode::Enforce && policy.denied_image(&digest).is_some() {
+            // No rule loosens the floor, and neither does observing one.
+            return self.by_digest(pull, &digest).await;
+        }
         let subject = Self::subject(&pull.name, &digest);
         let bytes = self.manifest_bytes(&subject).await?;
         let media_type = sniffed(&bytes)?;
@@ -305,7 +316,7 @@ impl Mirror {
             }
         };
         if let Reference::Tag(tag) = &pull.reference
-            && known.as_ref().is_some_and(super::Judged::is_admitted)
+            && known.as_ref().is_some_and(super::Judged::is_served)
         {
             self.note_admitted(pull, tag, &digest).await;
         }
@@ -371,17 +382,6 @@ impl Mirror {
 
 fn first_reason(judgement: &Judgement) -> &str {
     judgement.reasons().first().map_or("", |reason| reason.text.as_str())
-}
-
-/// What the policy says before anything is asked upstream.
-fn outright(policy: &Policy, pull: &Pull) -> Option<Judgement> {
-    if let Some(outright) = policy.refuses_outright(&pull.name) {
-        return Some(Judgement::outright(&outright));
-    }
-    match &pull.reference {
-        Reference::Tag(tag) if policy.refuses_tag(tag) => Some(Judgement::forbidden_tag(tag)),
-        Reference::Digest(_) | Reference::Tag(_) => None,
-    }
 }
 
 fn refused(pull: &Pull, digest: Option<Digest>, judgement: Judgement) -> Error {
