@@ -1,5 +1,6 @@
 //! The checks, one function each: what it saw, and what speaks against serving.
 
+use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
     Check, CheckState, Evidence, Gathered, ManifestFacts, Reason, ReasonCode, Standing, Subject,
@@ -23,9 +24,10 @@ impl Finding {
     /// A finding that passes if there are no `reasons`, and fails with all of them otherwise.
     fn of(name: &str, reasons: Vec<Reason>, passed: &str) -> Self {
         let texts = reasons.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>();
-        let (state, text) = match texts.is_empty() {
-            true => (CheckState::Pass, passed.to_owned()),
-            false => (CheckState::Fail, texts.join("; ")),
+        let (state, text) = if texts.is_empty() {
+            (CheckState::Pass, passed.to_owned())
+        } else {
+            (CheckState::Fail, texts.join("; "))
         };
         Self { check: Check { name: name.to_owned(), state, text }, reasons }
     }
@@ -46,12 +48,12 @@ pub(super) fn floor(
     policy: &Policy,
     outright: Option<&Outright>,
 ) -> Finding {
+    const REMEDY: &str =
+        "The policy would have to drop it from floor.denyImages; no approval overrides that list.";
     let mut reasons = Vec::new();
     if let Some(outright) = outright.filter(|found| found.cause == OutrightCause::Registry) {
         reasons.push(registry_not_allowed(&outright.text, &subject.name));
     }
-    const REMEDY: &str =
-        "The policy would have to drop it from floor.denyImages; no approval overrides that list.";
     if let Some(why) = policy.denied_image(&subject.digest) {
         reasons.push(reason(ReasonCode::DeniedImage, &format!("denied image: {why}"), REMEDY));
     }
@@ -72,10 +74,10 @@ pub(super) fn registry_not_allowed(text: &str, name: &Name) -> Reason {
     reason(ReasonCode::RegistryNotAllowed, text, remedy)
 }
 
-/// The rule: `settled` is `None` while it is not known what the content is.
+/// The rule that applies, and whether it lets anything be served.
 pub(super) fn allowlist(
     subject: &Subject,
-    settled: Option<Option<&Rule>>,
+    applicable: Applicable<'_>,
     outright: Option<&Outright>,
 ) -> Finding {
     const NAME: &str = "allowlist";
@@ -91,16 +93,18 @@ pub(super) fn allowlist(
             OutrightCause::Rule => Finding::of(NAME, vec![denied_by_rule(&outright.text)], ""),
         };
     }
-    match settled {
-        None => Finding::new(NAME, CheckState::NotLooked, "not settled: content not read"),
-        Some(None) => {
+    match applicable {
+        Applicable::Unsettled => {
+            Finding::new(NAME, CheckState::NotLooked, "not settled: content not read")
+        }
+        Applicable::None => {
             let text = format!("no rule lists this kind or tag of {name}");
             Finding::of(NAME, vec![no_rule(&text, name)], "")
         }
-        Some(Some(rule)) if rule.trust() == Trust::Deny => {
+        Applicable::Rule(rule) if rule.trust() == Trust::Deny => {
             Finding::of(NAME, vec![denied_by_rule(&format!("{name} is not served"))], "")
         }
-        Some(Some(rule)) => {
+        Applicable::Rule(rule) => {
             let patterns: Vec<&str> = rule.patterns().map(crate::policy::Pattern::as_str).collect();
             let text = format!("rule {} matches ({})", rule.id(), few(&patterns));
             Finding::new(NAME, CheckState::Pass, text)
@@ -205,13 +209,16 @@ fn against(facts: &ManifestFacts, policy: &Policy) -> Vec<Reason> {
 
 /// What people said, and whether the rule asks them.
 pub(super) fn approval(
-    settled: Option<Option<&Rule>>,
+    applicable: Applicable<'_>,
     standing: Option<&Standing>,
     now: Timestamp,
 ) -> Finding {
     const NAME: &str = "approval";
-    let asked = settled.map(|rule| rule.filter(|rule| rule.trust() == Trust::Approve));
-    match (standing, asked) {
+    let asking = match applicable {
+        Applicable::Rule(rule) if rule.trust() != Trust::Approve => Applicable::None,
+        Applicable::Rule(_) | Applicable::None | Applicable::Unsettled => applicable,
+    };
+    match (standing, asking) {
         (Some(Standing::Rejected { by, at, reason: why }), _) => {
             let text = format!("rejected {}: {why}", day(*at));
             Finding::of(NAME, vec![by_people(ReasonCode::Rejected, &text, by)], "")
@@ -220,24 +227,25 @@ pub(super) fn approval(
             let text = format!("revoked {}: {why}", day(*at));
             Finding::of(NAME, vec![by_people(ReasonCode::Revoked, &text, by)], "")
         }
-        (_, None) => Finding::new(NAME, CheckState::NotLooked, "not looked at"),
-        (Some(Standing::Approved { by, .. }), Some(None)) => {
+        (_, Applicable::Unsettled) => Finding::new(NAME, CheckState::NotLooked, "not looked at"),
+        (Some(Standing::Approved { by, .. }), Applicable::None) => {
             let text = format!("not asked for (an approval by {by} is on record)");
             Finding::new(NAME, CheckState::NotAsked, text)
         }
-        (None, Some(None)) => Finding::new(NAME, CheckState::NotAsked, "not asked for"),
-        (Some(Standing::Approved { by, at, expires: Some(expires), .. }), Some(Some(rule)))
-            if *expires <= now =>
-        {
+        (None, Applicable::None) => Finding::new(NAME, CheckState::NotAsked, "not asked for"),
+        (
+            Some(Standing::Approved { by, at, expires: Some(expires), .. }),
+            Applicable::Rule(rule),
+        ) if *expires <= now => {
             let text = format!("approval by {by} of {} ran out {}", day(*at), day(*expires));
             waiting(ReasonCode::ApprovalExpired, &text, rule)
         }
-        (Some(Standing::Approved { by, at, expires, .. }), Some(Some(_))) => {
+        (Some(Standing::Approved { by, at, expires, .. }), Applicable::Rule(_)) => {
             let until = expires.map(|expires| format!(" until {}", day(expires)));
             let text = format!("by {by} on {}{}", day(*at), until.unwrap_or_default());
             Finding::new(NAME, CheckState::Pass, text)
         }
-        (None, Some(Some(rule))) => {
+        (None, Applicable::Rule(rule)) => {
             let text = format!("rule {} asks for approval", rule.id());
             waiting(ReasonCode::ApprovalNeeded, &text, rule)
         }
