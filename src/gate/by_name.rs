@@ -13,7 +13,9 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
     if let Some(outright) = policy.refuses_outright(name) {
         let (check, reason) = match outright.cause {
             OutrightCause::NoRule => ("allowlist", checks::no_rule(&outright.text, name)),
-            OutrightCause::Registry => ("floor", checks::registry_not_allowed(&outright.text, name)),
+            OutrightCause::Registry => {
+                ("floor", checks::registry_not_allowed(&outright.text, name))
+            }
             OutrightCause::Rule => ("allowlist", checks::denied_by_rule(&outright.text)),
         };
         let finding = Finding::new(check, CheckState::Fail, outright.text.clone());
@@ -26,7 +28,8 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
     let text = format!("tag {tag} is forbidden");
-    let remedy = "Ask by digest or by another tag; the policy lists forbidden tags in floor.forbidTags.";
+    let remedy =
+        "Ask by digest or by another tag; the policy lists forbidden tags in floor.forbidTags.";
     Some(Judgement {
         verdict: Verdict::Deny(vec![checks::reason(ReasonCode::ForbiddenTag, &text, remedy)]),
         rule: None,

@@ -69,8 +69,7 @@ pub(super) fn floor(
 }
 
 pub(super) fn registry_not_allowed(text: &str, name: &Name) -> Reason {
-    let remedy =
-        format!("The policy would have to list {} in floor.registries.", name.registry());
+    let remedy = format!("The policy would have to list {} in floor.registries.", name.registry());
     reason(ReasonCode::RegistryNotAllowed, text, remedy)
 }
 

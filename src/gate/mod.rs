@@ -15,10 +15,10 @@ mod subject;
 mod text;
 mod verdict;
 
-pub use decide::decide;
 pub use by_name::refuse_by_name;
+pub use decide::decide;
 pub use evidence::{
-    Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
+    AttachedTag, Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
 };
 pub use phrase::{
     PHRASE_LENGTH_MAX, checking_phrase, message, outright_phrase, phrase, undecided_phrase,
