@@ -50,7 +50,7 @@ impl Peer {
     pub(crate) fn tls(address: IpAddr, certificates: Option<&[CertificateDer<'_>]>) -> Self {
         let name = certificates.and_then(<[_]>::first).and_then(common_name);
         let client =
-            name.map_or_else(|| address.to_canonical().to_string().into(), |name| name.into());
+            name.map_or_else(|| address.to_canonical().to_string().into(), Into::into);
         Self { client, encrypted: true }
     }
 }

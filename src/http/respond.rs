@@ -208,7 +208,7 @@ impl Refused {
     pub(crate) fn new(error: &Error, name: &Name, public_url: Option<&str>) -> Self {
         match error {
             Error::Absent(what) => Self::absent(what),
-            Error::Refused(refusal) => Self::refused(refusal, public_url),
+            Error::Refused(refusal) => Self::of_gate(refusal, public_url),
             Error::RegistryUnknown(registry) => Self::denied(
                 format!("Denied: registry {registry} is not configured"),
                 format!("the registry {registry} of {name} is not configured at this mirror"),
@@ -223,7 +223,7 @@ impl Refused {
                 Self::unavailable(phrase, detail, *retry_after)
             }
             Error::Upstream(upstream) if upstream.is_rate_limited() => {
-                let retry_after = upstream.retry_after().unwrap_or(Duration::from_secs(60));
+                let retry_after = upstream.retry_after().unwrap_or(Duration::from_mins(1));
                 let seconds = retry_after.as_secs().max(1);
                 let registry = name.registry();
                 let phrase =
@@ -245,18 +245,17 @@ impl Refused {
         }
     }
 
-    fn refused(refusal: &Refusal, public_url: Option<&str>) -> Self {
+    fn of_gate(refusal: &Refusal, public_url: Option<&str>) -> Self {
         let id = refusal.request.as_ref().map(ToString::to_string);
         let link = public_url.zip(refusal.request.as_ref()).map(|(url, id)| id.link(url));
-        let (phrase, message) = match &refusal.judgement {
-            Some(judgement) => (
+        let (phrase, message) = if let Some(judgement) = &refusal.judgement {
+            (
                 gate::phrase(judgement, id.as_deref(), link.as_deref()),
                 gate::message(&image(refusal), judgement, id.as_deref(), link.as_deref()),
-            ),
-            None => {
-                let phrase = gate::checking_phrase(id.as_deref());
-                (phrase.clone(), phrase)
-            }
+            )
+        } else {
+            let phrase = gate::checking_phrase(id.as_deref());
+            (phrase.clone(), phrase)
         };
         let judgement = refusal.judgement.as_ref();
         let detail = json!({

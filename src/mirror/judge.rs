@@ -19,10 +19,10 @@ use crate::time::Timestamp;
 /// evidence, and one to decide on all of it.
 const ROUNDS_MAX: usize = 4;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
-const ABSENCE_RETRY: Duration = Duration::from_secs(60);
+const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
 const FAILURE_RETRY_MIN: Duration = Duration::from_secs(5);
-const FAILURE_RETRY_MAX: Duration = Duration::from_secs(300);
+const FAILURE_RETRY_MAX: Duration = Duration::from_mins(5);
 /// Within this time of a hold that ran out, the same client is answered at once.
 const HOLD_AGAIN: Duration = Duration::from_secs(30);
 /// Records that are decided again in one go after a policy change.
@@ -179,7 +179,7 @@ impl Mirror {
     fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
         let failure = self.inner.failures.get(subject)?;
         let paused = self.clock().monotonic() < failure.until;
-        paused.then(|| Judged { record, outcome: Outcome::Undecided(failure.reasons) })
+        paused.then_some(Judged { record, outcome: Outcome::Undecided(failure.reasons) })
     }
 
     async fn gather_and_decide(
@@ -263,7 +263,7 @@ impl Mirror {
             subject: subject.clone(),
             evidence,
             judgement: judgement.clone(),
-            policy: policy.id().clone(),
+            policy: *policy.id(),
             grants,
         };
         let record = self.ledger().record_judgement(new).await?;

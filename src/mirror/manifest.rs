@@ -110,7 +110,7 @@ impl Mirror {
                 self.serve(&subject, judged.record.as_deref(), None).await
             }
             Outcome::Decided(judgement) => Err(refused(pull, Some(*digest), judgement)),
-            outcome => Err(undecided(outcome)),
+            outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => Err(undecided(outcome)),
         }
     }
 
@@ -142,7 +142,7 @@ impl Mirror {
             }
             Ok(judged) => match judged.outcome {
                 Outcome::Decided(judgement) => refused(pull, Some(digest), judgement),
-                outcome => undecided(outcome),
+                outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => undecided(outcome),
             },
             Err(error @ Error::Absent(_)) => {
                 warn!(name = %pull.name, %tag, %digest, "upstream names a digest it does not have");

@@ -31,7 +31,7 @@ impl Mirror {
         }
         self.manifest_bytes(subject).await?;
         let mut done = Prefetched { fetched: 0, present: 0, bytes: 0 };
-        for grant in self.ledger().grants_of(subject).await?.iter() {
+        for grant in &*self.ledger().grants_of(subject).await? {
             if matches!(grant.kind, GrantKind::Manifest) {
                 let child = Self::subject(&subject.name, &grant.digest);
                 self.manifest_bytes(&child).await?;
