@@ -2,3 +2,7 @@
 
 #[cfg(test)]
 mod support;
+mod upstream_client;
+mod upstream_credentials;
+mod upstream_health;
+mod upstream_redirects;

@@ -1,4 +1,5 @@
 //! What the behaviour tests stand on.
 
+pub(crate) mod client;
 pub(crate) mod signer;
 pub(crate) mod upstream;
