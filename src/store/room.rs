@@ -31,7 +31,7 @@ pub(super) struct Room {
     pub(super) metrics: Arc<Metrics>,
     pub(super) buffers: Buffers,
     verify_reads: VerifyReads,
-    hashings: Semaphore,
+    pub(super) hashings: Semaphore,
     trust: Mutex<Trust>,
 }
 
