@@ -5,7 +5,7 @@ use super::text::{ascii, few, size};
 use super::{
     Check, CheckState, Evidence, Gathered, ManifestFacts, Reason, ReasonCode, Standing, Subject,
 };
-use crate::oci::Platform;
+use crate::oci::{Name, Platform};
 use crate::policy::{Outright, OutrightCause, Policy, Rule, Trust};
 use crate::time::Timestamp;
 
@@ -52,11 +52,7 @@ pub(super) fn floor(
         "The policy would have to drop it from floor.denyImages; no approval overrides that list.";
     let mut reasons = Vec::new();
     if let Some(outright) = outright.filter(|found| found.cause == OutrightCause::Registry) {
-        let remedy = format!(
-            "The policy would have to list {} in floor.registries.",
-            subject.name.registry()
-        );
-        reasons.push(reason(ReasonCode::RegistryNotAllowed, &outright.text, remedy));
+        reasons.push(registry_not_allowed(&outright.text, &subject.name));
     }
     if let Some(why) = policy.denied_image(&subject.digest) {
         reasons.push(reason(ReasonCode::DeniedImage, &format!("denied image: {why}"), REMEDY));
@@ -72,6 +68,11 @@ pub(super) fn floor(
     Finding::of("floor", reasons, "registry listed, image not denied")
 }
 
+pub(super) fn registry_not_allowed(text: &str, name: &Name) -> Reason {
+    let remedy = format!("The policy would have to list {} in floor.registries.", name.registry());
+    reason(ReasonCode::RegistryNotAllowed, text, remedy)
+}
+
 /// The rule that applies, and whether it lets anything be served.
 pub(super) fn allowlist(
     subject: &Subject,
@@ -82,7 +83,7 @@ pub(super) fn allowlist(
     let name = &subject.name;
     if let Some(outright) = outright {
         return match outright.cause {
-            OutrightCause::NoRule => Finding::of(NAME, vec![no_rule(&outright.text, subject)], ""),
+            OutrightCause::NoRule => Finding::of(NAME, vec![no_rule(&outright.text, name)], ""),
             OutrightCause::Registry => Finding::new(
                 NAME,
                 CheckState::NotLooked,
@@ -97,7 +98,7 @@ pub(super) fn allowlist(
         }
         Applicable::None => {
             let text = format!("no rule lists this kind or tag of {name}");
-            Finding::of(NAME, vec![no_rule(&text, subject)], "")
+            Finding::of(NAME, vec![no_rule(&text, name)], "")
         }
         Applicable::Rule(rule) if rule.trust() == Trust::Deny => {
             Finding::of(NAME, vec![denied_by_rule(&format!("{name} is not served"))], "")
@@ -110,12 +111,12 @@ pub(super) fn allowlist(
     }
 }
 
-fn no_rule(text: &str, subject: &Subject) -> Reason {
-    let remedy = format!("The policy would need a rule whose match covers {}.", subject.name);
+pub(super) fn no_rule(text: &str, name: &Name) -> Reason {
+    let remedy = format!("The policy would need a rule whose match covers {name}.");
     reason(ReasonCode::NoRule, text, remedy)
 }
 
-fn denied_by_rule(text: &str) -> Reason {
+pub(super) fn denied_by_rule(text: &str) -> Reason {
     let remedy = "The rule would have to say trust: allow or trust: approve, or a more specific rule would have to.";
     reason(ReasonCode::DeniedByRule, text, remedy)
 }
