@@ -407,6 +407,28 @@ fn audit_mode_judges_and_does_not_act() {
 }
 
 #[test]
+fn what_is_refused_by_name_is_refused_by_decide_too_and_for_the_same_reason() {
+    let policy = policy(&RULES.replace("floor: {", "floor: {forbidTags: [latest], "));
+    for name in NAMES {
+        let subject = subject(name);
+        let by_name = refuse_by_name(&policy, &subject.name, None);
+        let whole = decide(&subject, &Evidence::default(), &context(&policy));
+        match by_name {
+            None => assert!(matches!(whole, Outcome::Missing(_)), "{name}"),
+            Some(by_name) => {
+                let whole = decided(whole);
+                assert_eq!(by_name.verdict, whole.verdict, "{name}");
+                assert_eq!((by_name.rule, by_name.enforced), (whole.rule, whole.enforced));
+            }
+        }
+    }
+    let open = "up.test/open/a".parse().unwrap();
+    let refused = refuse_by_name(&policy, &open, Some(&"latest".parse().unwrap())).unwrap();
+    assert_eq!(codes(&refused), [ReasonCode::ForbiddenTag]);
+    assert!(refuse_by_name(&policy, &open, Some(&"1.0".parse().unwrap())).is_none());
+}
+
+#[test]
 fn a_judgement_survives_being_stored() {
     let policy = policy(RULES);
     let judgement =
