@@ -1,3 +1,4 @@
 //! Behaviour tests: one binary, a module per promise.
 
+mod layering;
 mod support;
