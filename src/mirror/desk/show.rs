@@ -1,0 +1,87 @@
+//! From what the gate and the ledger keep to what people and programs are shown.
+
+use super::view::{CheckView, PolicyName, ReasonView, StandingView};
+use crate::gate::{Check, CheckState, Judgement, Outcome, Reason, Standing, Verdict};
+use crate::ledger::RequestState;
+use crate::policy::{Outright, Policy};
+
+pub(super) fn reason_views(reasons: &[Reason]) -> Vec<ReasonView> {
+    reasons.iter().map(reason_view).collect()
+}
+
+fn reason_view(reason: &Reason) -> ReasonView {
+    ReasonView {
+        code: reason.code.as_str().to_owned(),
+        text: reason.text.clone(),
+        remedy: reason.remedy.clone(),
+    }
+}
+
+pub(super) fn check_view(check: &Check) -> CheckView {
+    let state = match check.state {
+        CheckState::Fail => "fail",
+        CheckState::Failed => "failed",
+        CheckState::NotAsked => "not-asked",
+        CheckState::NotLooked => "not-looked",
+        CheckState::Pass => "pass",
+        CheckState::Waiting => "waiting",
+    };
+    CheckView { name: check.name.clone(), state: state.to_owned(), text: check.text.clone() }
+}
+
+pub(super) fn standing_view(standing: &Standing) -> StandingView {
+    let (decision, by, at, expires, reason) = match standing {
+        Standing::Approved { by, at, expires, reason } => ("approved", by, at, *expires, reason),
+        Standing::Rejected { by, at, reason } => ("rejected", by, at, None, reason),
+        Standing::Revoked { by, at, reason } => ("revoked", by, at, None, reason),
+    };
+    StandingView {
+        decision: decision.to_owned(),
+        by: by.clone(),
+        at: *at,
+        expires,
+        reason: reason.clone(),
+    }
+}
+
+pub(super) fn policy_name(policy: &Policy) -> PolicyName {
+    PolicyName {
+        name: policy.name().to_owned(),
+        revision: policy.revision(),
+        id: policy.id().to_string(),
+    }
+}
+
+/// `admit`, `pending`, `deny` or `undecided`.
+pub(super) const fn verdict_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Decided(judgement) => judgement_word(judgement),
+        Outcome::Missing(_) | Outcome::Undecided(_) => "undecided",
+    }
+}
+
+pub(super) const fn judgement_word(judgement: &Judgement) -> &'static str {
+    match judgement.verdict {
+        Verdict::Admit => "admit",
+        Verdict::Deny(_) => "deny",
+        Verdict::Pending(_) => "pending",
+    }
+}
+
+/// The reasons of a refusal that needs no look at the content.
+pub(super) fn outright_reasons(outright: &Outright) -> Vec<Reason> {
+    Judgement::outright(outright).reasons().to_vec()
+}
+
+/// The states of requests, by the words for them.
+pub(super) const STATES: [(&str, RequestState); 4] = [
+    ("approved", RequestState::Approved),
+    ("denied", RequestState::Denied),
+    ("pending", RequestState::Pending),
+    ("rejected", RequestState::Rejected),
+];
+
+pub(super) fn state_word(state: RequestState) -> &'static str {
+    let found = STATES.iter().find(|(_, known)| *known == state);
+    found.map_or("unknown", |(word, _)| word)
+}
