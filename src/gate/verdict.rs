@@ -137,7 +137,15 @@ pub enum ReasonCode {
 impl ReasonCode {
     /// Whether the reason is that something was not there when it was looked for.
     pub const fn is_absence(self) -> bool {
-        matches!(self, Self::NotFound | Self::TooManySignatures | Self::Unsigned | Self::WrongSigner)
+        matches!(
+            self,
+            Self::NotFound | Self::TooManySignatures | Self::Unsigned | Self::WrongSigner
+        )
+    }
+
+    /// Whether the reason is one of the floor's lists, which nothing loosens.
+    pub const fn is_floor(self) -> bool {
+        matches!(self, Self::DeniedImage | Self::RegistryNotAllowed)
     }
 
     /// Whether the reason is only that people have not said yes.

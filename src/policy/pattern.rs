@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::oci::{Name, Registry};
+use crate::oci::Registry;
 
 /// Longest pattern in bytes; longer than any name that could match it.
 pub(super) const PATTERN_BYTES_MAX: usize = 600;
@@ -27,7 +27,7 @@ enum Token {
 }
 
 /// How specific a pattern is; the greater wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Rank {
     literal_prefix: usize,
     literals: usize,
@@ -35,7 +35,7 @@ pub(super) struct Rank {
 }
 
 /// The widest wildcard of a pattern, widest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Wildcards {
     Across,
     InSegment,
@@ -83,7 +83,9 @@ impl Pattern {
             return Self::parse(text);
         }
         if text.contains('@') {
-            return Err("patterns name repositories, not digests; drop everything from the @ on".into());
+            return Err(
+                "patterns name repositories, not digests; drop everything from the @ on".into()
+            );
         }
         let Some((registry, repository)) = text.split_once('/') else {
             return Err(if Registry::is_named_by(text) {
@@ -129,11 +131,6 @@ impl Pattern {
             reached = advance(token, bytes, &reached);
         }
         reached.last().copied().unwrap_or(false)
-    }
-
-    /// Whether the pattern covers `name`.
-    pub(super) fn matches_name(&self, name: &Name) -> bool {
-        self.matches(&name.to_string())
     }
 
     /// Whether some text is covered by both patterns. Exact.
@@ -289,9 +286,8 @@ fn canonical_registry(registry: &str, pattern: &str) -> Result<String, String> {
         return Ok(registry.as_str().to_owned());
     }
     let lower = registry.to_ascii_lowercase();
-    let suffix_is_host = |suffix: &str| {
-        !suffix.contains('*') && format!("x.{suffix}").parse::<Registry>().is_ok()
-    };
+    let suffix_is_host =
+        |suffix: &str| !suffix.contains('*') && format!("x.{suffix}").parse::<Registry>().is_ok();
     if matches!(registry, "*" | "**") || lower.strip_prefix("*.").is_some_and(suffix_is_host) {
         return Ok(lower);
     }
