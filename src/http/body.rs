@@ -1,7 +1,6 @@
 //! The bodies that nodes are sent.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -40,53 +39,30 @@ impl NodeBody {
 
     /// `length` bytes from `reader`.
     pub fn blob(reader: BlobReader, length: u64, metrics: Arc<Metrics>) -> Self {
-        Self(Kind::Blob(Stream { state: State::next(reader), left: length, metrics }))
+        Self(Kind::Blob(Stream { reader: Some(reader), left: length, metrics }))
     }
 }
 
 struct Stream {
-    state: State,
+    /// `None` after the end or an error.
+    reader: Option<BlobReader>,
     left: u64,
     metrics: Arc<Metrics>,
 }
 
-type Next = (BlobReader, Result<Option<Bytes>, store::Error>);
-
-enum State {
-    Ended,
-    Reading(Pin<Box<dyn Future<Output = Next> + Send>>),
-}
-
-impl State {
-    fn next(mut reader: BlobReader) -> Self {
-        Self::Reading(Box::pin(async move {
-            let next = reader.next().await;
-            (reader, next)
-        }))
-    }
-}
-
 impl Stream {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, store::Error>>> {
-        let State::Reading(reading) = &mut self.state else { return Poll::Ready(None) };
-        let (reader, next) = ready!(reading.as_mut().poll(context));
-        match next {
-            Ok(Some(bytes)) => {
-                let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                self.left = self.left.saturating_sub(length);
-                self.metrics.blob_bytes.add(length);
-                self.state = if self.left == 0 { State::Ended } else { State::next(reader) };
-                Poll::Ready(Some(Ok(bytes)))
-            }
-            Ok(None) => {
-                self.state = State::Ended;
-                Poll::Ready(None)
-            }
-            Err(error) => {
-                self.state = State::Ended;
-                Poll::Ready(Some(Err(error)))
-            }
+        let Some(reader) = &mut self.reader else { return Poll::Ready(None) };
+        let next = ready!(reader.poll_next(context));
+        if let Ok(Some(bytes)) = &next {
+            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            self.left = self.left.saturating_sub(length);
+            self.metrics.blob_bytes.add(length);
         }
+        if self.left == 0 || !matches!(next, Ok(Some(_))) {
+            self.reader = None;
+        }
+        Poll::Ready(next.transpose())
     }
 }
 
@@ -112,7 +88,7 @@ impl Body for NodeBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Blob(stream) => matches!(stream.state, State::Ended),
+            Kind::Blob(stream) => stream.reader.is_none(),
             Kind::Whole(bytes) => bytes.is_none(),
         }
     }

@@ -1,6 +1,8 @@
 //! Pulling a blob: granted by an admitted manifest of that repository, or not at all.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tracing::warn;
@@ -39,20 +41,18 @@ pub enum BlobBody {
 /// Bytes of a blob in order; ends early only with an error.
 #[derive(Debug)]
 pub enum BlobReader {
-    /// Behind the write mark of a fetch.
-    Arriving(store::ArrivingReader),
-    /// From the store.
-    Cached(store::BlobReader),
     /// From memory.
     Memory(Option<Bytes>),
+    /// From the store, behind the write mark of a fetch where there is one.
+    Stored(store::BlobReader),
 }
 
 impl BlobBody {
     /// A reader of `range`, which must lie within the blob.
     pub fn reader(&self, range: ByteRange, mode: ReadMode) -> BlobReader {
         match self {
-            Self::Arriving(arriving) => BlobReader::Arriving(arriving.reader(range)),
-            Self::Cached(blob) => BlobReader::Cached(blob.reader(range, mode)),
+            Self::Arriving(arriving) => BlobReader::Stored(arriving.reader_in(range, mode)),
+            Self::Cached(blob) => BlobReader::Stored(blob.reader(range, mode)),
             Self::Memory(bytes) => {
                 let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
                 BlobReader::Memory(Some(bytes.slice(index(range.start)..index(range.end))))
@@ -70,12 +70,22 @@ impl BlobReader {
     /// then not be ended cleanly.
     ///
     /// # Cancel safety
-    /// As of the readers of [`crate::store`]: safe.
+    /// Cancel safe: a chunk is either given or still to come.
     pub async fn next(&mut self) -> Result<Option<Bytes>, store::Error> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// What [`BlobReader::next`] waits for, as a poll, for response bodies.
+    ///
+    /// # Errors
+    /// As [`BlobReader::next`].
+    pub fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, store::Error>> {
         match self {
-            Self::Arriving(reader) => reader.next().await,
-            Self::Cached(reader) => reader.next().await,
-            Self::Memory(bytes) => Ok(bytes.take().filter(|bytes| !bytes.is_empty())),
+            Self::Memory(bytes) => Poll::Ready(Ok(bytes.take().filter(|bytes| !bytes.is_empty()))),
+            Self::Stored(reader) => reader.poll_next(context),
         }
     }
 }

@@ -55,7 +55,7 @@ impl Judged {
 
     /// Whether the subject is admitted.
     pub fn is_admitted(&self) -> bool {
-        self.judgement().is_some_and(Judgement::is_admitted)
+        self.judgement().is_some_and(Judgement::admits)
     }
 }
 
@@ -141,7 +141,7 @@ impl Mirror {
             && record.is_current(policy.id(), now)
         {
             let looked_at = now.since(record.decided_at);
-            if !judgement.rests_on_absence() || looked_at < ABSENCE_RETRY {
+            if !judgement.verdict.rests_on_absence() || looked_at < ABSENCE_RETRY {
                 let outcome = Outcome::Decided(judgement.clone());
                 return Ok(Some(Judged { record: Some(record), outcome }));
             }

@@ -99,7 +99,7 @@ impl Mirror {
         }
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await?;
         match judged.outcome {
-            Outcome::Decided(judgement) if judgement.is_admitted() => {
+            Outcome::Decided(judgement) if judgement.admits() => {
                 self.serve(&subject, judged.record.as_deref(), None).await
             }
             Outcome::Decided(judgement) => Err(refused(pull, Some(*digest), judgement)),
@@ -176,7 +176,7 @@ impl Mirror {
         let subject = Self::subject(&pull.name, &digest);
         let judged = self.judge(&subject, Freshness::Stored).await?;
         match judged.outcome {
-            Outcome::Decided(judgement) if judgement.is_admitted() => {
+            Outcome::Decided(judgement) if judgement.admits() => {
                 self.metrics().stale_tags.increment();
                 info!(name = %pull.name, %tag, %digest, note, "tag answered from history");
                 self.serve(&subject, judged.record.as_deref(), Some(note)).await.map(Some)
@@ -286,7 +286,7 @@ impl Mirror {
         let media_type = sniffed(&bytes)?;
         let known = self.judged_from_stored(&subject).await?;
         let warning = match known.as_ref().and_then(super::Judged::judgement) {
-            Some(judgement) if !judgement.is_admitted() => {
+            Some(judgement) if !judgement.admits() => {
                 self.metrics().would_refuse.increment();
                 Some(format!("would be refused: {}", judgement.summary()))
             }
@@ -313,7 +313,7 @@ impl Mirror {
             }
             match mirror.judge(&subject, Freshness::Stored).await {
                 Ok(judged) => {
-                    let refused = judged.judgement().is_some_and(|j| !j.is_admitted());
+                    let refused = judged.judgement().is_some_and(|j| !j.admits());
                     if refused {
                         mirror.metrics().would_refuse.increment();
                     }
