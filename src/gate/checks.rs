@@ -1,10 +1,11 @@
 //! The checks, one function each: what it saw, and what speaks against serving.
 
+use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
     Check, CheckState, Evidence, Gathered, ManifestFacts, Reason, ReasonCode, Standing, Subject,
 };
-use crate::oci::Platform;
+use crate::oci::{Name, Platform};
 use crate::policy::{Outright, OutrightCause, Policy, Rule, Trust};
 use crate::time::Timestamp;
 
@@ -23,9 +24,10 @@ impl Finding {
     /// A finding that passes if there are no `reasons`, and fails with all of them otherwise.
     fn of(name: &str, reasons: Vec<Reason>, passed: &str) -> Self {
         let texts = reasons.iter().map(|reason| reason.text.as_str()).collect::<Vec<_>>();
-        let (state, text) = match texts.is_empty() {
-            true => (CheckState::Pass, passed.to_owned()),
-            false => (CheckState::Fail, texts.join("; ")),
+        let (state, text) = if texts.is_empty() {
+            (CheckState::Pass, passed.to_owned())
+        } else {
+            (CheckState::Fail, texts.join("; "))
         };
         Self { check: Check { name: name.to_owned(), state, text }, reasons }
     }
@@ -46,16 +48,12 @@ pub(super) fn floor(
     policy: &Policy,
     outright: Option<&Outright>,
 ) -> Finding {
-    let mut reasons = Vec::new();
-    if let Some(outright) = outright.filter(|found| found.cause == OutrightCause::Registry) {
-        let remedy = format!(
-            "The policy would have to list {} in floor.registries.",
-            subject.name.registry()
-        );
-        reasons.push(reason(ReasonCode::RegistryNotAllowed, &outright.text, remedy));
-    }
     const REMEDY: &str =
         "The policy would have to drop it from floor.denyImages; no approval overrides that list.";
+    let mut reasons = Vec::new();
+    if let Some(outright) = outright.filter(|found| found.cause == OutrightCause::Registry) {
+        reasons.push(registry_not_allowed(&outright.text, &subject.name));
+    }
     if let Some(why) = policy.denied_image(&subject.digest) {
         reasons.push(reason(ReasonCode::DeniedImage, &format!("denied image: {why}"), REMEDY));
     }
@@ -70,17 +68,22 @@ pub(super) fn floor(
     Finding::of("floor", reasons, "registry listed, image not denied")
 }
 
-/// The rule: `settled` is `None` while it is not known what the content is.
+pub(super) fn registry_not_allowed(text: &str, name: &Name) -> Reason {
+    let remedy = format!("The policy would have to list {} in floor.registries.", name.registry());
+    reason(ReasonCode::RegistryNotAllowed, text, remedy)
+}
+
+/// The rule that applies, and whether it lets anything be served.
 pub(super) fn allowlist(
     subject: &Subject,
-    settled: Option<Option<&Rule>>,
+    applicable: Applicable<'_>,
     outright: Option<&Outright>,
 ) -> Finding {
     const NAME: &str = "allowlist";
     let name = &subject.name;
     if let Some(outright) = outright {
         return match outright.cause {
-            OutrightCause::NoRule => Finding::of(NAME, vec![no_rule(&outright.text, subject)], ""),
+            OutrightCause::NoRule => Finding::of(NAME, vec![no_rule(&outright.text, name)], ""),
             OutrightCause::Registry => Finding::new(
                 NAME,
                 CheckState::NotLooked,
@@ -89,16 +92,18 @@ pub(super) fn allowlist(
             OutrightCause::Rule => Finding::of(NAME, vec![denied_by_rule(&outright.text)], ""),
         };
     }
-    match settled {
-        None => Finding::new(NAME, CheckState::NotLooked, "not settled: content not read"),
-        Some(None) => {
-            let text = format!("no rule lists this kind or tag of {name}");
-            Finding::of(NAME, vec![no_rule(&text, subject)], "")
+    match applicable {
+        Applicable::Unsettled => {
+            Finding::new(NAME, CheckState::NotLooked, "not settled: content not read")
         }
-        Some(Some(rule)) if rule.trust() == Trust::Deny => {
+        Applicable::None => {
+            let text = format!("no rule lists this kind or tag of {name}");
+            Finding::of(NAME, vec![no_rule(&text, name)], "")
+        }
+        Applicable::Rule(rule) if rule.trust() == Trust::Deny => {
             Finding::of(NAME, vec![denied_by_rule(&format!("{name} is not served"))], "")
         }
-        Some(Some(rule)) => {
+        Applicable::Rule(rule) => {
             let patterns: Vec<&str> = rule.patterns().map(crate::policy::Pattern::as_str).collect();
             let text = format!("rule {} matches ({})", rule.id(), few(&patterns));
             Finding::new(NAME, CheckState::Pass, text)
@@ -106,12 +111,12 @@ pub(super) fn allowlist(
     }
 }
 
-fn no_rule(text: &str, subject: &Subject) -> Reason {
-    let remedy = format!("The policy would need a rule whose match covers {}.", subject.name);
+pub(super) fn no_rule(text: &str, name: &Name) -> Reason {
+    let remedy = format!("The policy would need a rule whose match covers {name}.");
     reason(ReasonCode::NoRule, text, remedy)
 }
 
-fn denied_by_rule(text: &str) -> Reason {
+pub(super) fn denied_by_rule(text: &str) -> Reason {
     let remedy = "The rule would have to say trust: allow or trust: approve, or a more specific rule would have to.";
     reason(ReasonCode::DeniedByRule, text, remedy)
 }
@@ -203,13 +208,16 @@ fn against(facts: &ManifestFacts, policy: &Policy) -> Vec<Reason> {
 
 /// What people said, and whether the rule asks them.
 pub(super) fn approval(
-    settled: Option<Option<&Rule>>,
+    applicable: Applicable<'_>,
     standing: Option<&Standing>,
     now: Timestamp,
 ) -> Finding {
     const NAME: &str = "approval";
-    let asked = settled.map(|rule| rule.filter(|rule| rule.trust() == Trust::Approve));
-    match (standing, asked) {
+    let asking = match applicable {
+        Applicable::Rule(rule) if rule.trust() != Trust::Approve => Applicable::None,
+        Applicable::Rule(_) | Applicable::None | Applicable::Unsettled => applicable,
+    };
+    match (standing, asking) {
         (Some(Standing::Rejected { by, at, reason: why }), _) => {
             let text = format!("rejected {}: {why}", day(*at));
             Finding::of(NAME, vec![by_people(ReasonCode::Rejected, &text, by)], "")
@@ -218,24 +226,25 @@ pub(super) fn approval(
             let text = format!("revoked {}: {why}", day(*at));
             Finding::of(NAME, vec![by_people(ReasonCode::Revoked, &text, by)], "")
         }
-        (_, None) => Finding::new(NAME, CheckState::NotLooked, "not looked at"),
-        (Some(Standing::Approved { by, .. }), Some(None)) => {
+        (_, Applicable::Unsettled) => Finding::new(NAME, CheckState::NotLooked, "not looked at"),
+        (Some(Standing::Approved { by, .. }), Applicable::None) => {
             let text = format!("not asked for (an approval by {by} is on record)");
             Finding::new(NAME, CheckState::NotAsked, text)
         }
-        (None, Some(None)) => Finding::new(NAME, CheckState::NotAsked, "not asked for"),
-        (Some(Standing::Approved { by, at, expires: Some(expires), .. }), Some(Some(rule)))
-            if *expires <= now =>
-        {
+        (None, Applicable::None) => Finding::new(NAME, CheckState::NotAsked, "not asked for"),
+        (
+            Some(Standing::Approved { by, at, expires: Some(expires), .. }),
+            Applicable::Rule(rule),
+        ) if *expires <= now => {
             let text = format!("approval by {by} of {} ran out {}", day(*at), day(*expires));
             waiting(ReasonCode::ApprovalExpired, &text, rule)
         }
-        (Some(Standing::Approved { by, at, expires, .. }), Some(Some(_))) => {
+        (Some(Standing::Approved { by, at, expires, .. }), Applicable::Rule(_)) => {
             let until = expires.map(|expires| format!(" until {}", day(expires)));
             let text = format!("by {by} on {}{}", day(*at), until.unwrap_or_default());
             Finding::new(NAME, CheckState::Pass, text)
         }
-        (None, Some(Some(rule))) => {
+        (None, Applicable::Rule(rule)) => {
             let text = format!("rule {} asks for approval", rule.id());
             waiting(ReasonCode::ApprovalNeeded, &text, rule)
         }

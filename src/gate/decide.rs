@@ -7,7 +7,7 @@ use super::{
     Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
     Standing, Subject, Verdict,
 };
-use crate::policy::{Artifact, Mode, OutrightCause, Rule, SignatureRule};
+use crate::policy::{Artifact, Mode, Rule, SignatureRule};
 
 /// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
 ///
@@ -31,34 +31,59 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     }
 
     // Which rule applies is settled only once it is known what the content is.
-    let settled =
-        evidence.manifest.found().filter(|facts| facts.malformed.is_none()).map(|facts| {
-            let artifact = Artifact::from(facts.artifact_type.as_deref());
-            policy.rule_for(&subject.name, artifact, context.tags)
-        });
-    let allowlist = checks::allowlist(subject, settled, outright.as_ref());
+    let facts = evidence.manifest.found().filter(|facts| facts.malformed.is_none());
+    let applicable = facts.map_or(Applicable::Unsettled, |facts| {
+        let artifact = Artifact::from(facts.artifact_type.as_deref());
+        let rule = policy.rule_for(&subject.name, artifact, context.tags);
+        rule.map_or(Applicable::None, Applicable::Rule)
+    });
+    let allowlist = checks::allowlist(subject, applicable, outright.as_ref());
     let manifest = checks::manifest(&evidence.manifest, policy);
     let certain = certain || allowlist.denies() || manifest.denies();
-    let signature = match signatures::check(subject, evidence, policy, settled.flatten(), certain) {
+    let signature = match signatures::check(subject, evidence, policy, applicable.rule(), certain) {
         Checked::Finding(finding) => finding,
         Checked::Missing => return Outcome::Missing(vec![EvidenceKind::Signatures]),
         Checked::Failed(why) => return undecided("signatures", &why),
     };
-    let approval = checks::approval(settled, context.standing, context.now);
+    let approval = checks::approval(applicable, context.standing, context.now);
 
-    let rule = match (&outright, settled) {
+    let rule = match (&outright, applicable) {
         (Some(outright), _) => outright.rule.clone(),
-        (None, Some(rule)) => rule.map(|rule| rule.id().clone()),
-        (None, None) => probable_rule(subject, context).map(|rule| rule.id().clone()),
+        (None, Applicable::Rule(rule)) => Some(rule.id().clone()),
+        (None, Applicable::None) => None,
+        (None, Applicable::Unsettled) => {
+            probable_rule(subject, context).map(|rule| rule.id().clone())
+        }
     };
-    let mode = match (&outright, settled) {
+    let mode = match (&outright, applicable) {
+        // No rule loosens the floor, not even by watching only.
         _ if floor.denies() => policy.mode(),
-        (Some(outright), _) if outright.cause == OutrightCause::NoRule => policy.mode(),
-        (None, Some(rule)) => rule.map_or(policy.mode(), Rule::mode),
-        (Some(_) | None, _) => policy.mode_for(&subject.name),
+        (None, Applicable::Rule(rule)) => rule.mode(),
+        (None, Applicable::None) => policy.mode(),
+        (Some(_), _) | (None, Applicable::Unsettled) => policy.mode_for(&subject.name),
     };
     let findings = [floor, allowlist, manifest, signature, approval];
     Outcome::Decided(judgement(rule, mode == Mode::Enforce, findings))
+}
+
+/// Which rule applies to the subject.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Applicable<'a> {
+    /// None does.
+    None,
+    /// This one does.
+    Rule(&'a Rule),
+    /// It is not known what the content is, so that several could.
+    Unsettled,
+}
+
+impl<'a> Applicable<'a> {
+    fn rule(self) -> Option<&'a Rule> {
+        match self {
+            Self::Rule(rule) => Some(rule),
+            Self::None | Self::Unsettled => None,
+        }
+    }
 }
 
 fn judgement(rule: Option<RuleId>, enforced: bool, findings: [Finding; 5]) -> Judgement {
@@ -67,12 +92,16 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: [Finding; 5]) -> Ju
     let (mut others, mut waits) = (Vec::new(), Vec::new());
     for finding in findings {
         for reason in finding.reasons {
-            match reason.code {
-                code if code.is_floor() => floor.push(reason),
-                code if code.is_waiting() => waits.push(reason),
-                ReasonCode::Rejected | ReasonCode::Revoked => people.push(reason),
-                _ => others.push(reason),
-            }
+            let group = if reason.code.is_floor() {
+                &mut floor
+            } else if reason.code.is_by_people() {
+                &mut people
+            } else if reason.code.is_waiting() {
+                &mut waits
+            } else {
+                &mut others
+            };
+            group.push(reason);
         }
         checks.push(finding.check);
     }

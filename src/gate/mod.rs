@@ -4,6 +4,7 @@
 //! or failed; every reason that the evidence supports is listed; nothing here panics or waits.
 //! "Decided no" and "could not decide" are different outcomes, and neither serves.
 
+mod by_name;
 mod checks;
 mod decide;
 mod evidence;
@@ -14,9 +15,10 @@ mod subject;
 mod text;
 mod verdict;
 
+pub use by_name::refuse_by_name;
 pub use decide::decide;
 pub use evidence::{
-    Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
+    AttachedTag, Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
 };
 pub use phrase::{
     PHRASE_LENGTH_MAX, checking_phrase, message, outright_phrase, phrase, undecided_phrase,

@@ -66,7 +66,7 @@ pub fn message(
     let texts = reasons.iter().take(REASONS_MAX).map(|reason| reason.text.as_str());
     let mut what = texts.collect::<Vec<_>>().join("; ");
     if reasons.len() > REASONS_MAX {
-        what.push_str(&format!("; and {} more", reasons.len() - REASONS_MAX));
+        what = format!("{what}; and {} more", reasons.len() - REASONS_MAX);
     }
     let state = match (&judgement.verdict, &judgement.rule) {
         (Verdict::Admit, _) => return printable(&format!("{image} is admitted.")),
@@ -114,7 +114,7 @@ fn denied(reasons: &[Reason], rule: Option<&RuleId>) -> String {
     };
     let denials = reasons.iter().filter(|reason| !reason.code.is_waiting()).count();
     if denials > 1 {
-        head.push_str(&format!(" (and {} more)", denials - 1));
+        head = format!("{head} (and {} more)", denials - 1);
     }
     head
 }

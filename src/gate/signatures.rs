@@ -67,8 +67,8 @@ pub(super) fn check(
         let remedy = "Signatures that are not needed would have to be removed upstream.";
         failing(text.clone(), reason(ReasonCode::TooManySignatures, &text, remedy))
     } else {
-        let signers = of.iter().filter_map(|name| policy.signer(name)).collect();
-        quorum(subject, search, at_least, signers)
+        let signers: Vec<&Signer> = of.iter().filter_map(|name| policy.signer(name)).collect();
+        quorum(subject, search, at_least, &signers)
     })
 }
 
@@ -76,14 +76,14 @@ fn quorum(
     subject: &Subject,
     search: &SignatureSearch,
     at_least: usize,
-    signers: Vec<&Signer>,
+    signers: &[&Signer],
 ) -> Finding {
     let names: Vec<&str> = signers.iter().map(|signer| signer.name()).collect();
     let mut signed = Vec::new();
     // Counted by key: whatever a policy calls a key, it is one signer.
     let mut keys = BTreeSet::new();
     let mut refusals = BTreeSet::new();
-    for signer in &signers {
+    for signer in signers {
         match signed_by(subject, search, signer) {
             Ok(key) => {
                 signed.push(signer.name());
@@ -100,18 +100,18 @@ fn quorum(
     };
     let mut text = format!("{wanted}; {found}");
     if !signed.is_empty() {
-        text.push_str(&format!(", valid by {}", signed.join(", ")));
+        text = format!("{text}, valid by {}", signed.join(", "));
     }
     if at_least > 0 && keys.len() >= at_least {
         return Finding::new(NAME, CheckState::Pass, text);
     }
     let refusals: Vec<&str> = refusals.iter().map(String::as_str).collect();
     if !refusals.is_empty() {
-        text.push_str(&format!("; {}", few(&refusals)));
+        text = format!("{text}; {}", few(&refusals));
     }
     if !search.skipped.is_empty() {
         let skipped: Vec<&str> = search.skipped.iter().map(String::as_str).collect();
-        text.push_str(&format!("; could not be read: {}", few(&skipped)));
+        text = format!("{text}; could not be read: {}", few(&skipped));
     }
     failing(text, lacking(search, at_least, &names, &signed, &refusals))
 }
@@ -130,7 +130,7 @@ fn lacking(
         (_, count) => format!("signed by {count} of {at_least} needed, not by {}", few(&missing)),
     };
     if let [only] = refusals {
-        text.push_str(&format!(" ({only})"));
+        text = format!("{text} ({only})");
     }
     let code = if search.found.is_empty() { ReasonCode::Unsigned } else { ReasonCode::WrongSigner };
     let more = at_least.saturating_sub(signed.len());

@@ -148,6 +148,11 @@ impl ReasonCode {
         matches!(self, Self::DeniedImage | Self::RegistryNotAllowed)
     }
 
+    /// Whether the reason is that people said no.
+    pub const fn is_by_people(self) -> bool {
+        matches!(self, Self::Rejected | Self::Revoked)
+    }
+
     /// Whether the reason is only that people have not said yes.
     pub const fn is_waiting(self) -> bool {
         matches!(self, Self::ApprovalExpired | Self::ApprovalNeeded)

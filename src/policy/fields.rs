@@ -207,7 +207,7 @@ pub(super) fn text(node: Node, path: &str, problems: &mut Problems) -> Option<(S
     let position = node.position;
     let text = match node.content {
         Content::Text(Text { text, .. }) => text,
-        other => {
+        other @ (Content::List(_) | Content::Map(_) | Content::Null) => {
             problems.add(position, path, format!("must be a text, this is {}", other.kind()));
             return None;
         }

@@ -237,7 +237,7 @@ impl Step {
 fn moves(our: Option<Step>, their: Option<Step>) -> (bool, bool, bool) {
     let both = |test: fn(Step, Step) -> bool| our.zip(their).is_some_and(|(a, b)| test(a, b));
     let down = our.is_some_and(Step::is_wildcard) || both(|a, b| b.stands_for(a));
-    let right = their.is_some_and(Step::is_wildcard) || both(|a, b| a.stands_for(b));
+    let right = their.is_some_and(Step::is_wildcard) || both(Step::stands_for);
     let diagonal = both(|a, b| a == b && !a.is_wildcard());
     (down, right, diagonal)
 }

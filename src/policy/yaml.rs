@@ -103,7 +103,6 @@ impl<'i, I: Iterator<Item = Item<'i>>> Reader<'_, I> {
             let (event, position) = self.next()?;
             match event {
                 Event::StreamEnd => break,
-                Event::StreamStart | Event::DocumentEnd => {}
                 Event::DocumentStart(..) if root.is_some() => {
                     return Err(Problem::new(
                         position,
@@ -111,7 +110,7 @@ impl<'i, I: Iterator<Item = Item<'i>>> Reader<'_, I> {
                         "a second document begins here; a policy is one document",
                     ));
                 }
-                Event::DocumentStart(..) => {}
+                Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
                 event => root = Some(self.node(event, position, 0)?),
             }
         }

@@ -74,11 +74,14 @@ pub(super) fn ids(rules: &[ReadRule], problems: &mut Problems) {
     }
 }
 
+/// A rule and one of its patterns.
+type Claim<'a> = (&'a Rule, &'a Located<Pattern>);
+
 /// No two rules are equally specific for anything that both match.
 pub(super) fn ties(rules: &[ReadRule], problems: &mut Problems) {
     // Patterns of equal rank have literal prefixes of equal length, so two that overlap have the
     // same one: only within such a group does anything have to be compared.
-    let mut groups: HashMap<(Rank, &str), Vec<(&Rule, &Located<Pattern>)>> = HashMap::new();
+    let mut groups: HashMap<(Rank, &str), Vec<Claim<'_>>> = HashMap::new();
     for read in rules {
         for pattern in &read.rule.patterns {
             let key = (pattern.value.rank(), pattern.value.literal_prefix());

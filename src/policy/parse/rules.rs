@@ -204,9 +204,9 @@ fn read_signatures(
     trust: Option<Trust>,
     problems: &mut Problems,
 ) -> Option<ReadSignatures> {
-    let node = rule.take("signatures")?;
+    let written = rule.take("signatures")?;
     let path = rule.path_of("signatures");
-    let mut fields = Fields::of(node, &path, SIGNATURES, problems)?;
+    let mut fields = Fields::of(written, &path, SIGNATURES, problems)?;
     if trust == Some(Trust::Deny) {
         problems.add(fields.position, &path, "has no effect on a rule that denies; remove it");
     }
