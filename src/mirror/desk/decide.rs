@@ -130,8 +130,8 @@ impl Desk {
     /// lets people decide does not hang on what other people decide meanwhile.
     async fn without_people(&self, subject: &Subject) -> Result<Without, Error> {
         let policy = self.mirror.policy();
-        if let Some(outright) = policy.refuses_outright(&subject.name) {
-            return Ok(Without::Denies(show::outright_reasons(&outright)));
+        if let Some(judgement) = gate::refuse_by_name(&policy, &subject.name, None) {
+            return Ok(Without::Denies(judgement.reasons().to_vec()));
         }
         let judged = self.judge(subject).await?;
         let Some(record) = judged.record else { return Err(undecided(subject, &judged.outcome)) };

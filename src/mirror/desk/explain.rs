@@ -76,8 +76,8 @@ impl Desk {
 
     /// The last decisions about `subject`; what cannot be read is left out, the verdict stands alone.
     async fn history(&self, subject: &Subject) -> Vec<AuditView> {
-        match self.mirror.ledger().audit_of(subject, HISTORY_SHOWN).await {
-            Ok(rows) => rows.iter().map(super::observe::audit_view).collect(),
+        match self.audit_of(subject).await {
+            Ok(records) => records,
             Err(error) => {
                 warn!(%subject, %error, "history not read");
                 Vec::new()
@@ -85,9 +85,6 @@ impl Desk {
         }
     }
 }
-
-/// Most decisions that are shown.
-const HISTORY_SHOWN: u32 = 5;
 
 fn blank(image: &ImageReference, policy: &Arc<Policy>) -> ExplainView {
     ExplainView {

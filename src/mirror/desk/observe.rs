@@ -9,8 +9,8 @@ use super::view::{
     StatusView, StoreView, UpstreamView,
 };
 use super::{Desk, Error, PAGE_MAX};
-use crate::gate::{Judgement, Verdict};
-use crate::ledger::{AuditRow, Record, RequestFilter, RequestState};
+use crate::gate::{Judgement, Subject, Verdict};
+use crate::ledger::{AuditEvent, AuditKind, AuditRow, Record, RequestFilter, RequestState};
 use crate::policy::{Rule, Trust};
 use crate::upstream::UpstreamStatus;
 
@@ -18,6 +18,8 @@ use crate::upstream::UpstreamStatus;
 const RECORDS_PAGE: u32 = 256;
 /// Name of a backup while it is sent.
 const BACKUP_FILE: &str = "backup.partial";
+/// Most decisions about one subject that are shown.
+const HISTORY_SHOWN: usize = 5;
 
 impl Desk {
     /// What would have been refused if every rule were enforced, at most `limit` entries.
@@ -53,15 +55,41 @@ impl Desk {
     /// When the ledger cannot be read.
     pub async fn audit(&self, from: Option<u64>, limit: Option<u32>) -> Result<AuditPage, Error> {
         let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let ledger = self.mirror.ledger();
         let from = match from {
             Some(from) => from,
-            None => (ledger.audit_head().await?.count + 1).saturating_sub(u64::from(limit)),
+            None => (self.last_audit_record().await? + 1).saturating_sub(u64::from(limit)),
         };
-        let rows = ledger.audit(from.max(1), limit).await?;
+        let rows = self.mirror.ledger().audit(from.max(1), limit).await?;
         let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         let next = rows.last().filter(|_| full).map(|row| row.sequence + 1);
         Ok(AuditPage { records: rows.iter().map(audit_view).collect(), next })
+    }
+
+    /// The last decisions about `subject`, newest first, as far back as one page of the chain goes.
+    pub(super) async fn audit_of(&self, subject: &Subject) -> Result<Vec<AuditView>, Error> {
+        let page = self.audit(None, None).await?;
+        let text = subject.to_string();
+        let about = |record: &AuditView| record.subject.as_ref() == Some(&text);
+        Ok(page.records.into_iter().rev().filter(about).take(HISTORY_SHOWN).collect())
+    }
+
+    /// The number of the last record: the chain has no gaps, so it is found by halving.
+    async fn last_audit_record(&self) -> Result<u64, Error> {
+        let ledger = self.mirror.ledger();
+        let mut beyond: u64 = 1;
+        while !ledger.audit(beyond, 1).await?.is_empty() {
+            beyond = beyond.saturating_mul(2);
+        }
+        let mut last = beyond / 2;
+        while beyond - last > 1 {
+            let middle = last + (beyond - last) / 2;
+            if ledger.audit(middle, 1).await?.is_empty() {
+                beyond = middle;
+            } else {
+                last = middle;
+            }
+        }
+        Ok(last)
     }
 
     /// Checks the whole audit chain.
@@ -70,11 +98,12 @@ impl Desk {
     /// When it cannot be read.
     pub async fn verify_audit(&self) -> Result<AuditReportView, Error> {
         let report = self.mirror.ledger().verify_audit().await?;
+        let last = self.mirror.ledger().audit(report.records, 1).await?;
         Ok(AuditReportView {
-            intact: report.problems.is_empty(),
+            intact: report.is_whole(),
             records: report.records,
-            head: report.head.map(|head| head.to_string()),
-            problems: report.problems.iter().map(ToString::to_string).collect(),
+            head: last.first().map(|row| row.hash.to_string()),
+            problems: report.problem.iter().map(ToString::to_string).collect(),
         })
     }
 
@@ -114,11 +143,12 @@ impl Desk {
         })
     }
 
-    /// A backup of the ledger for `by`, as a file that vanishes when it is closed. One at a time.
+    /// A backup of the ledger for `by`, as a file that vanishes when it is closed, and its size
+    /// in bytes. One at a time.
     ///
     /// # Errors
     /// When it cannot be written under `data_dir`.
-    pub async fn backup(&self, data_dir: &Path, by: &str) -> Result<File, Error> {
+    pub async fn backup(&self, data_dir: &Path, by: &str) -> Result<(File, u64), Error> {
         let _one_at_a_time = self.backing_up.lock().await;
         let path = data_dir.join(BACKUP_FILE);
         let failed = |source| Error::Backup { path: path.clone(), source };
@@ -126,8 +156,9 @@ impl Desk {
         self.mirror.ledger().backup_to(&path).await?;
         let file = File::open(&path).map_err(failed)?;
         remove_if_there(&path).map_err(failed)?;
-        self.note(by, "backup", None).await?;
-        Ok(file)
+        self.mirror.ledger().append_audit(AuditEvent::new(AuditKind::BackupMade, by)).await?;
+        let size = file.metadata().map_err(failed)?.len();
+        Ok((file, size))
     }
 }
 
@@ -156,15 +187,18 @@ fn observed_view(record: &Record, judgement: &Judgement, tags: Vec<crate::oci::T
     }
 }
 
-pub(super) fn audit_view(row: &AuditRow) -> AuditView {
+fn audit_view(row: &AuditRow) -> AuditView {
+    let AuditEvent { kind, by, subject, request, reason, details } = &row.event;
+    let details = details.iter().map(|(key, value)| format!("{key} {value}"));
+    let said: Vec<String> = reason.iter().cloned().chain(details).collect();
     AuditView {
         sequence: row.sequence,
         at: row.at,
-        by: row.by.clone(),
-        action: row.action.to_string(),
-        subject: row.subject.as_ref().map(ToString::to_string),
-        request: row.request.map(|id| id.to_string()),
-        reason: row.reason.clone(),
+        by: by.clone(),
+        action: super::show::word(kind),
+        subject: subject.as_ref().map(ToString::to_string),
+        request: request.map(|id| id.to_string()),
+        reason: (!said.is_empty()).then(|| said.join(", ")),
         hash: row.hash.to_string(),
     }
 }

@@ -6,7 +6,7 @@ use super::show::{self, STATES, reason_views, standing_view, state_word};
 use super::target::{image, mirror_error, request_id, tag_of};
 use super::view::{AskedView, PrefetchView, PublicRequestView, ReasonView, RequestView};
 use super::{Desk, Error, IMAGES_MAX, PAGE_MAX};
-use crate::gate::{Judgement, Outcome, Reason, Subject, Verdict};
+use crate::gate::{Judgement, Outcome, Reason, Subject, Verdict, refuse_by_name};
 use crate::ledger::{Filing, RequestFilter, RequestRow, RequestState};
 use crate::mirror;
 use crate::oci::{Digest, ImageReference};
@@ -116,12 +116,7 @@ impl Desk {
 
     /// What the policy says of `image` before anything is asked upstream.
     pub(super) fn outright(&self, image: &ImageReference) -> Option<Judgement> {
-        let policy = self.mirror.policy();
-        if let Some(outright) = policy.refuses_outright(&image.name) {
-            return Some(Judgement::outright(&outright));
-        }
-        let tag = tag_of(image)?;
-        policy.refuses_tag(&tag).then(|| Judgement::forbidden_tag(&tag))
+        refuse_by_name(&self.mirror.policy(), &image.name, tag_of(image).as_ref())
     }
 
     async fn file(

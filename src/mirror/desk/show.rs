@@ -1,20 +1,30 @@
 //! From what the gate and the ledger keep to what people and programs are shown.
 
+use serde::Serialize;
+
 use super::view::{CheckView, PolicyName, ReasonView, StandingView};
 use crate::gate::{Check, CheckState, Judgement, Outcome, Reason, Standing, Verdict};
 use crate::ledger::RequestState;
-use crate::policy::{Outright, Policy};
+use crate::policy::Policy;
 
 pub(super) fn reason_views(reasons: &[Reason]) -> Vec<ReasonView> {
-    reasons.iter().map(reason_view).collect()
+    reasons.iter().map(ReasonView::from).collect()
 }
 
-fn reason_view(reason: &Reason) -> ReasonView {
-    ReasonView {
-        code: reason.code.as_str().to_owned(),
-        text: reason.text.clone(),
-        remedy: reason.remedy.clone(),
+impl From<&Reason> for ReasonView {
+    fn from(reason: &Reason) -> Self {
+        Self {
+            code: word(&reason.code),
+            text: reason.text.clone(),
+            remedy: reason.remedy.clone(),
+        }
     }
+}
+
+/// The word by which a closed list of words is written in JSON.
+pub(super) fn word<T: Serialize>(value: &T) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or("unknown").to_owned()
 }
 
 pub(super) fn check_view(check: &Check) -> CheckView {
@@ -66,11 +76,6 @@ pub(super) const fn judgement_word(judgement: &Judgement) -> &'static str {
         Verdict::Deny(_) => "deny",
         Verdict::Pending(_) => "pending",
     }
-}
-
-/// The reasons of a refusal that needs no look at the content.
-pub(super) fn outright_reasons(outright: &Outright) -> Vec<Reason> {
-    Judgement::outright(outright).reasons().to_vec()
 }
 
 /// The states of requests, by the words for them.
