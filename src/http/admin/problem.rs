@@ -134,14 +134,12 @@ impl From<desk::Error> for Problem {
             }
             Error::Changed { .. }
             | Error::LastAdminToken { .. }
-            | Error::NothingToUndo { .. }
-            | Error::TokenTaken { .. } => Self::conflict(detail),
+            | Error::NothingToUndo { .. } => Self::conflict(detail),
             Error::ExpiryPast
             | Error::ExpiryUnwanted
             | Error::ReasonForm
             | Error::Role { .. }
             | Error::State { .. }
-            | Error::TokenName
             | Error::TooManyImages { .. } => Self::invalid(detail),
             Error::Image { source, .. } => Self::invalid(format!("{detail}: {source}")),
             Error::ApproveInstead { .. } | Error::NoDigest { .. } | Error::NotAskedFor { .. } => {

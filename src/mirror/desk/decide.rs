@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 
-use super::show::{self, standing_view, verdict_word};
+use super::show::{standing_view, verdict_word};
 use super::target::{Target, mirror_error};
 use super::view::DecidedView;
 use super::{Desk, Error, REASON_LENGTH_MAX};
@@ -192,7 +192,7 @@ impl Desk {
         if let (Some(seen), Some(row)) = (&wish.seen, &request) {
             let version = version(row, self.standing(subject).await?.as_ref());
             if *seen != version {
-                let state = show::state_word(row.state).to_owned();
+                let state = row.state.as_str().to_owned();
                 return Err(Error::Changed { request: row.id, state });
             }
         }
@@ -200,7 +200,8 @@ impl Desk {
         let before = record.as_deref().and_then(|record| record.standing.clone());
         let already = before.as_ref().is_some_and(|standing| is_same(standing, wish));
         if !already {
-            let decision = self.decision(wish, subject, request.as_ref());
+            let asked = request.as_ref().filter(|_| target.by_request);
+            let decision = self.decision(wish, subject, asked);
             match wish.verb {
                 Verb::Approve => ledger.approve(decision).await?,
                 Verb::Reinstate => ledger.reinstate(decision).await?,
@@ -266,7 +267,7 @@ impl Desk {
 /// The version of a request, for conditional decisions: it changes whenever someone decides.
 pub(super) fn version(row: &RequestRow, standing: Option<&Standing>) -> String {
     let decided = standing.map_or(0, |standing| standing_view(standing).at.milliseconds());
-    format!("{}-{decided}", show::state_word(row.state))
+    format!("{}-{decided}", row.state.as_str())
 }
 
 fn is_refusal(standing: &Standing) -> bool {

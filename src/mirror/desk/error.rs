@@ -143,15 +143,6 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The text is not a name for a token.
-    #[error("a token's name has 1 to 64 lower-case letters, digits, dots, underscores and dashes")]
-    TokenName,
-    /// There is such a token already.
-    #[error("there is a token {name} already; revoke it first, or take another name")]
-    TokenTaken {
-        /// The name.
-        name: String,
-    },
     /// There is no such token.
     #[error("there is no token {name}")]
     TokenUnknown {

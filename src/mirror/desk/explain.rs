@@ -7,16 +7,18 @@ use tracing::warn;
 use super::show::{check_view, policy_name, reason_views, standing_view, verdict_word};
 use super::target::{image, tag_of};
 use super::view::{
-    AuditView, ExplainView, RuleMatch, SignatureView, SignaturesView, TagMoveView,
+    ExplainView, RuleMatch, SignatureView, SignaturesView, StandingView, TagMoveView,
 };
 use super::{Desk, Error};
 use crate::gate::{Evidence, Gathered, Judgement, ManifestFacts, Outcome, SignatureSearch, Subject};
-use crate::ledger::Record;
+use crate::ledger::{Decided, Record, Verb};
 use crate::oci::{ImageReference, Tag};
 use crate::policy::{Mode, Policy, RuleId};
 
 /// Most moves of a tag that are shown.
 const TAG_MOVES_SHOWN: usize = 10;
+/// Most decisions that are shown.
+const HISTORY_SHOWN: usize = 5;
 
 impl Desk {
     /// Everything known about the image in `text`, judged now as a pull would be.
@@ -75,14 +77,30 @@ impl Desk {
     }
 
     /// The last decisions about `subject`; what cannot be read is left out, the verdict stands alone.
-    async fn history(&self, subject: &Subject) -> Vec<AuditView> {
-        match self.audit_of(subject).await {
-            Ok(records) => records,
+    async fn history(&self, subject: &Subject) -> Vec<StandingView> {
+        match self.mirror.ledger().decisions(subject).await {
+            Ok(decided) => decided.iter().rev().take(HISTORY_SHOWN).map(decision_view).collect(),
             Err(error) => {
                 warn!(%subject, %error, "history not read");
                 Vec::new()
             }
         }
+    }
+}
+
+fn decision_view(decided: &Decided) -> StandingView {
+    let decision = match decided.verb {
+        Verb::Approve => "approved",
+        Verb::Reinstate => "reinstated",
+        Verb::Reject => "rejected",
+        Verb::Revoke => "revoked",
+    };
+    StandingView {
+        decision: decision.to_owned(),
+        by: decided.by.clone(),
+        at: decided.at,
+        expires: decided.expires,
+        reason: decided.reason.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::view::{
     StatusView, StoreView, UpstreamView,
 };
 use super::{Desk, Error, PAGE_MAX};
-use crate::gate::{Judgement, Subject, Verdict};
+use crate::gate::{Judgement, Verdict};
 use crate::ledger::{AuditEvent, AuditKind, AuditRow, Record, RequestFilter, RequestState};
 use crate::policy::{Rule, Trust};
 use crate::upstream::UpstreamStatus;
@@ -18,8 +18,6 @@ use crate::upstream::UpstreamStatus;
 const RECORDS_PAGE: u32 = 256;
 /// Name of a backup while it is sent.
 const BACKUP_FILE: &str = "backup.partial";
-/// Most decisions about one subject that are shown.
-const HISTORY_SHOWN: usize = 5;
 
 impl Desk {
     /// What would have been refused if every rule were enforced, at most `limit` entries.
@@ -63,14 +61,6 @@ impl Desk {
         let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         let next = rows.last().filter(|_| full).map(|row| row.sequence + 1);
         Ok(AuditPage { records: rows.iter().map(audit_view).collect(), next })
-    }
-
-    /// The last decisions about `subject`, newest first, as far back as one page of the chain goes.
-    pub(super) async fn audit_of(&self, subject: &Subject) -> Result<Vec<AuditView>, Error> {
-        let page = self.audit(None, None).await?;
-        let text = subject.to_string();
-        let about = |record: &AuditView| record.subject.as_ref() == Some(&text);
-        Ok(page.records.into_iter().rev().filter(about).take(HISTORY_SHOWN).collect())
     }
 
     /// The number of the last record: the chain has no gaps, so it is found by halving.
@@ -123,7 +113,7 @@ impl Desk {
     pub async fn status(&self) -> Result<StatusView, Error> {
         let store = self.mirror.store().status().await;
         let pending = RequestFilter {
-            state: Some(RequestState::Pending),
+            states: vec![RequestState::Pending],
             name: None,
             limit: PAGE_MAX,
             after: None,

@@ -2,7 +2,7 @@
 
 use tracing::warn;
 
-use super::show::{self, STATES, reason_views, standing_view, state_word};
+use super::show::{STATES, reason_views, standing_view};
 use super::target::{image, mirror_error, request_id, tag_of};
 use super::view::{AskedView, PrefetchView, PublicRequestView, ReasonView, RequestView};
 use super::{Desk, Error, IMAGES_MAX, PAGE_MAX};
@@ -12,7 +12,7 @@ use crate::mirror;
 use crate::oci::{Digest, ImageReference};
 
 impl Desk {
-    /// Requests, newest first: those in `state`, or those that are open.
+    /// Requests: those in `state`, those that are open, or with `all` every one.
     ///
     /// # Errors
     /// When `state` is not a state, or the ledger cannot be read.
@@ -21,14 +21,16 @@ impl Desk {
         state: Option<&str>,
         limit: Option<u32>,
     ) -> Result<Vec<RequestView>, Error> {
-        let state = match state {
-            None | Some("all") => None,
-            Some(word) => Some(state_of(word)?),
+        let states = match state {
+            None => STATES.into_iter().filter(|state| state.is_open()).collect(),
+            Some("all") => Vec::new(),
+            Some(word) => vec![state_of(word)?],
         };
         let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let filter = RequestFilter { state, name: None, limit, after: None };
+        let filter = RequestFilter { states, name: None, limit, after: None };
         let rows = self.mirror.ledger().requests(filter).await?;
-        Ok(rows.iter().map(|row| RequestView { client_names: Vec::new(), ..view(row) }).collect())
+        let listed = |row| RequestView { client_names: Vec::new(), ..view(row) };
+        Ok(rows.iter().map(listed).collect())
     }
 
     /// One request with everything known about it, and its version for conditional decisions.
@@ -234,7 +236,13 @@ fn next_step(state: RequestState, has_digest: bool, reasons: &[ReasonView]) -> S
         RequestState::Pending => "Someone has to approve it; pods that wait for it start by \
                                   themselves after that."
             .to_owned(),
+        RequestState::Lapsed => {
+            "It waits no more: a rule admits it now, another request took its place, or nobody \
+             asked any more."
+                .to_owned()
+        }
         RequestState::Rejected => "It was rejected; only a later approval changes that.".to_owned(),
+        RequestState::Revoked => "It was revoked; only a later decision changes that.".to_owned(),
         RequestState::Denied => {
             let remedies: Vec<&str> =
                 reasons.iter().map(|r| r.remedy.as_str()).filter(|r| !r.is_empty()).collect();
@@ -305,9 +313,8 @@ const fn asked_state(verdict: &Verdict) -> &'static str {
 }
 
 fn state_of(word: &str) -> Result<RequestState, Error> {
-    let found = STATES.iter().find(|(known, _)| *known == word);
-    found.map(|(_, state)| *state).ok_or_else(|| {
-        let known: Vec<&str> = STATES.iter().map(|(known, _)| *known).collect();
+    STATES.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
+        let known: Vec<&str> = STATES.iter().map(|state| state.as_str()).collect();
         Error::State { text: word.to_owned(), known: format!("all, {}", known.join(", ")) }
     })
 }
@@ -323,15 +330,15 @@ pub(super) fn view(row: &RequestRow) -> RequestView {
     let image = if row.tag.is_some() { image.to_string() } else { by_reference(row) };
     RequestView {
         id: row.id.to_string(),
-        state: state_word(row.state).to_owned(),
+        state: row.state.as_str().to_owned(),
         image,
         name: row.name.clone(),
         tag: row.tag.clone(),
         digest: row.digest,
         rule: row.rule.clone(),
-        reasons: show::reason_views(&row.reasons),
+        reasons: reason_views(&row.reasons),
         clients: client_count(row),
-        client_names: row.clients.clone(),
+        client_names: row.clients.iter().map(|client| client.client.clone()).collect(),
         pulls: row.pulls,
         first_asked: row.first_asked,
         last_asked: row.last_asked,

@@ -78,15 +78,12 @@ pub(super) const fn judgement_word(judgement: &Judgement) -> &'static str {
     }
 }
 
-/// The states of requests, by the words for them.
-pub(super) const STATES: [(&str, RequestState); 4] = [
-    ("approved", RequestState::Approved),
-    ("denied", RequestState::Denied),
-    ("pending", RequestState::Pending),
-    ("rejected", RequestState::Rejected),
+/// The states of requests.
+pub(super) const STATES: [RequestState; 6] = [
+    RequestState::Approved,
+    RequestState::Denied,
+    RequestState::Lapsed,
+    RequestState::Pending,
+    RequestState::Rejected,
+    RequestState::Revoked,
 ];
-
-pub(super) fn state_word(state: RequestState) -> &'static str {
-    let found = STATES.iter().find(|(_, known)| *known == state);
-    found.map_or("unknown", |(word, _)| word)
-}

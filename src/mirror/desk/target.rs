@@ -12,8 +12,11 @@ use crate::oci::{ImageReference, Reference, Tag};
 pub(super) struct Target {
     /// What it is bound to.
     pub(super) subject: Subject,
-    /// The request that it settles.
+    /// The request that it is about.
     pub(super) request: Option<RequestRow>,
+    /// Whether it was named by the request: then it answers that request, and fails if someone else
+    /// did before; a decision about a digest holds whatever was decided before.
+    pub(super) by_request: bool,
 }
 
 impl Desk {
@@ -27,7 +30,7 @@ impl Desk {
                 return Err(Error::NoDigest { request: id, image: view.image, why: why.join("; ") });
             };
             let subject = Subject { name: row.name.clone(), digest };
-            return Ok(Target { subject, request: Some(row) });
+            return Ok(Target { subject, request: Some(row), by_request: true });
         }
         let image = image(text)?;
         let subject = self.subject_of(&image).await?;
@@ -36,7 +39,7 @@ impl Desk {
             Some(id) => self.mirror.ledger().request(id).await?,
             None => None,
         };
-        Ok(Target { subject, request })
+        Ok(Target { subject, request, by_request: false })
     }
 
     /// The subject that `image` means now; a tag is resolved as a pull would.
@@ -58,12 +61,7 @@ impl Desk {
 
 /// The id in `text`, if it is one: `R-42`, `r-42` or `42`.
 pub(super) fn request_id(text: &str) -> Option<RequestId> {
-    let text = text.trim();
-    let digits = text.strip_prefix("R-").or_else(|| text.strip_prefix("r-")).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse().ok()
+    text.trim().parse().ok()
 }
 
 /// The image in `text`.

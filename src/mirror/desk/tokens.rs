@@ -7,33 +7,25 @@ use std::path::{Path, PathBuf};
 
 use super::view::{NewTokenView, TokenView};
 use super::{Desk, Error};
-use crate::ledger::{Ledger, Role};
+use crate::ledger::{Ledger, Role, TokenRow};
 
 /// The file under the data directory with the first token.
 pub const FIRST_TOKEN_FILE: &str = "admin.token";
 /// Name of the first token.
 const FIRST_TOKEN: &str = "first-run";
-/// Longest name of a token, in characters.
-const NAME_LENGTH_MAX: usize = 64;
 /// Old token files that are kept before giving up.
 const OLD_FILES_MAX: u32 = 1_000;
 
-const ROLES: [(&str, Role); 3] =
-    [("admin", Role::Admin), ("discover", Role::Discover), ("viewer", Role::Viewer)];
-
 impl Desk {
     /// All tokens, without their secrets.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub async fn tokens(&self) -> Result<Vec<TokenView>, Error> {
-        let tokens = self.mirror.ledger().tokens().await?;
-        let view = |token: &crate::ledger::TokenRow| TokenView {
+    pub fn tokens(&self) -> Vec<TokenView> {
+        let tokens = self.mirror.ledger().tokens();
+        let view = |token: &TokenRow| TokenView {
             name: token.name.clone(),
-            role: role_word(token.role).to_owned(),
+            role: token.role.to_string(),
             created_at: token.created_at,
         };
-        Ok(tokens.iter().map(view).collect())
+        tokens.iter().map(view).collect()
     }
 
     /// Makes a token for `by`. Its secret is told this once.
@@ -56,7 +48,7 @@ impl Desk {
     pub async fn revoke_token(&self, name: &str, by: &str) -> Result<(), Error> {
         let _one_at_a_time = self.deciding.lock().await;
         let ledger = self.mirror.ledger();
-        let tokens = ledger.tokens().await?;
+        let tokens = ledger.tokens();
         let Some(token) = tokens.iter().find(|token| token.name == name) else {
             return Err(Error::TokenUnknown { name: name.to_owned() });
         };
@@ -79,26 +71,13 @@ pub async fn new_token(
     role: &str,
     by: &str,
 ) -> Result<NewTokenView, Error> {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
-    if name.is_empty() || name.len() > NAME_LENGTH_MAX || !name.bytes().all(plain) {
-        return Err(Error::TokenName);
-    }
-    let found = ROLES.iter().find(|(word, _)| *word == role);
-    let role_of = found.map(|(_, role)| *role);
-    let role_of = role_of.ok_or_else(|| Error::Role { text: role.to_owned() })?;
-    if ledger.tokens().await?.iter().any(|token| token.name == name) {
-        return Err(Error::TokenTaken { name: name.to_owned() });
-    }
-    let secret = ledger.create_token(name, role_of, by).await?;
+    let parsed: Role = role.parse().map_err(|_| Error::Role { text: role.to_owned() })?;
+    let secret = ledger.create_token(name, parsed, by).await?;
     Ok(NewTokenView {
         name: name.to_owned(),
         role: role.to_owned(),
         token: secret.expose().to_owned(),
     })
-}
-
-fn role_word(role: Role) -> &'static str {
-    ROLES.iter().find(|(_, known)| *known == role).map_or("unknown", |(word, _)| word)
 }
 
 /// Makes the token `first-run` when nobody could use the admin API otherwise, and writes it to
@@ -118,7 +97,7 @@ pub async fn first_token(ledger: &Ledger, data_dir: &Path) -> Result<Option<Path
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(failed(error)),
     };
-    let tokens = ledger.tokens().await?;
+    let tokens = ledger.tokens();
     let interrupted = length == Some(0);
     if tokens.iter().any(|token| token.role == Role::Admin) && !interrupted {
         return Ok(None);

@@ -35,7 +35,7 @@ pub struct CheckView {
 pub struct RequestView {
     /// `R-42`.
     pub id: String,
-    /// `pending`, `denied`, `approved` or `rejected`.
+    /// `pending`, `denied`, `approved`, `rejected`, `revoked` or `lapsed`.
     pub state: String,
     /// The image as it was asked for: `docker.io/library/redis:7.4`.
     pub image: String,
@@ -74,7 +74,7 @@ pub struct RequestView {
 /// What people decided about a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandingView {
-    /// `approved`, `rejected` or `revoked`.
+    /// `approved`, `rejected` or `revoked`; in a history also `reinstated`.
     pub decision: String,
     /// Name of the token that decided.
     pub by: String,
@@ -92,7 +92,7 @@ pub struct StandingView {
 pub struct PublicRequestView {
     /// `R-42`.
     pub id: String,
-    /// `pending`, `denied`, `approved` or `rejected`.
+    /// `pending`, `denied`, `approved`, `rejected`, `revoked` or `lapsed`.
     pub state: String,
     /// The image as it was asked for.
     pub image: String,
@@ -162,7 +162,7 @@ pub struct ExplainView {
     pub served_instead: Option<Digest>,
     /// The last decisions about the subject, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<AuditView>,
+    pub history: Vec<StandingView>,
 }
 
 /// A policy, by name.
