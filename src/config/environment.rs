@@ -6,7 +6,7 @@
 )]
 
 use std::env;
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
 
 use crate::upstream::ProxySettings;
 
@@ -36,7 +36,7 @@ impl Environment {
     }
 }
 
-/// Whether standard output is a terminal and nobody asked for no colour (`NO_COLOR`).
-pub fn colour_is_welcome() -> bool {
-    std::io::stdout().is_terminal() && env::var("NO_COLOR").map_or(true, |value| value.is_empty())
+/// Whether `stream` is a terminal and nobody asked for no colour (`NO_COLOR`).
+pub fn colour_is_welcome(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && env::var("NO_COLOR").map_or(true, |value| value.is_empty())
 }

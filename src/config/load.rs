@@ -232,9 +232,9 @@ fn log(block: Section<'_>) -> LogSettings {
 
 fn level(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-    let is_level = |part: &str| LEVELS.contains(&part);
-    let directive = |part: &str| part.rsplit_once('=').map_or(part, |(_, level)| level);
-    let all_are_levels = text.split(',').all(|part| is_level(directive(part.trim())));
+    let level_of = |part: &str| part.trim().rsplit('=').next().map(str::to_owned);
+    let all_are_levels =
+        text.split(',').filter_map(level_of).all(|level| LEVELS.contains(&level.as_str()));
     if all_are_levels && EnvFilter::builder().parse(text).is_ok() {
         return Ok(text.to_owned());
     }
