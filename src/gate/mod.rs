@@ -12,6 +12,8 @@ mod phrase;
 mod signatures;
 mod standing;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod text;
 mod verdict;
 
@@ -20,9 +22,7 @@ pub use decide::decide;
 pub use evidence::{
     AttachedTag, Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
 };
-pub use phrase::{
-    PHRASE_LENGTH_MAX, checking_phrase, message, outright_phrase, phrase, undecided_phrase,
-};
+pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
 pub use signatures::check_signers;
 pub use standing::Standing;
 pub use subject::Subject;

@@ -7,7 +7,6 @@ use std::fmt::Display;
 
 use super::text::{cut_middle, printable};
 use super::{Judgement, Reason, ReasonCode, RuleId, Verdict};
-use crate::policy::Outright;
 
 /// Longest reason phrase in characters.
 pub const PHRASE_LENGTH_MAX: usize = 120;
@@ -27,15 +26,6 @@ pub fn phrase(judgement: &Judgement, request: Option<&str>, link: Option<&str>) 
         Verdict::Admit => return "Admitted".to_owned(),
         Verdict::Pending(reasons) => pending(reasons, request),
         Verdict::Deny(reasons) => denied(reasons, judgement.rule.as_ref()),
-    };
-    finish(&head, &way_on(request, link))
-}
-
-/// The reason phrase for a refusal that needed no look at the content; as [`phrase`].
-pub fn outright_phrase(outright: &Outright, request: Option<&str>, link: Option<&str>) -> String {
-    let head = match &outright.rule {
-        Some(rule) => format!("Denied by rule {rule}: {}", outright.text),
-        None => format!("Denied: {}", outright.text),
     };
     finish(&head, &way_on(request, link))
 }

@@ -140,7 +140,8 @@ fn lacking(
         let places: Vec<&str> = search.looked_for.iter().map(String::as_str).collect();
         format!(" Looked in {}.", few(&places))
     };
-    let remedy = format!("It would have to be signed by {more} more of {}.{looked}", few(&missing));
+    let whom = if more >= missing.len() { String::new() } else { format!("{more} more of ") };
+    let remedy = format!("It would have to be signed by {whom}{}.{looked}", few(&missing));
     reason(code, &text, remedy)
 }
 

@@ -97,6 +97,10 @@ struct Reader<'a, I> {
 type Item<'i> = Result<(Event<'i>, Span), granit_parser::ScanError>;
 
 impl<'i, I: Iterator<Item = Item<'i>>> Reader<'_, I> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the parser may add events, and what is not known is refused"
+    )]
     fn document(&mut self) -> Result<Node, Problem> {
         let mut root = None;
         loop {
@@ -128,6 +132,10 @@ impl<'i, I: Iterator<Item = Item<'i>>> Reader<'_, I> {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the parser may add events, and what is not known is refused"
+    )]
     fn node(
         &mut self,
         event: Event<'i>,

@@ -183,7 +183,7 @@ fn kind_of(facts: &ManifestFacts) -> String {
 
 fn signatures_view(search: &SignatureSearch) -> SignaturesView {
     let view = |found: &crate::signature::FoundSignature| SignatureView {
-        form: found.form.to_string(),
+        form: found.form().to_string(),
         source: found.source,
     };
     SignaturesView {

@@ -12,7 +12,7 @@ use super::{Desk, Error, PAGE_MAX};
 use crate::gate::{Judgement, Verdict};
 use crate::ledger::{AuditEvent, AuditKind, AuditRow, Record, RequestFilter, RequestState};
 use crate::policy::{Rule, Trust};
-use crate::upstream::UpstreamStatus;
+use crate::upstream::{Breaker, UpstreamStatus};
 
 /// Records that are read from the ledger in one go.
 const RECORDS_PAGE: u32 = 256;
@@ -30,7 +30,7 @@ impl Desk {
         let mut page = ObservedPage { examined: 0, refused: Vec::new(), truncated: false };
         let mut after = None;
         loop {
-            let records = self.mirror.ledger().subjects(after, RECORDS_PAGE).await?;
+            let records = self.mirror.ledger().subjects(after.as_ref(), RECORDS_PAGE).await?;
             let Some(last) = records.last() else { return Ok(page) };
             after = Some(last.subject.clone());
             for record in &records {
@@ -209,9 +209,12 @@ fn rule_view(rule: &Rule) -> RuleView {
 fn upstream_view(status: &UpstreamStatus) -> UpstreamView {
     UpstreamView {
         registry: status.registry.to_string(),
-        state: status.breaker.to_string(),
-        rate_remaining: status.rate_remaining,
-        rate_limit: status.rate_limit,
+        state: match status.breaker {
+            Breaker::Closed => "asked".to_owned(),
+            Breaker::Open => "resting after failures".to_owned(),
+        },
+        rate_remaining: status.rate_limit.map(|limit| limit.remaining),
+        rate_limit: status.rate_limit.map(|limit| limit.limit),
         last_success: status.last_success,
         last_failure: status.last_failure,
     }
