@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{Digest, MediaType, Platform};
+use crate::oci::{Descriptor, Digest, MediaType, Platform, Tag};
 use crate::signature::FoundSignature;
 use crate::time::Timestamp;
 
@@ -88,8 +88,27 @@ pub struct SignatureSearch {
     pub found: Vec<FoundSignature>,
     /// The places that were searched.
     pub looked_for: Vec<String>,
-    /// Entries that could not be read, each with why.
+    /// Entries that cannot be a signature of this subject, each with why.
     pub skipped: Vec<String>,
+    /// Why the search is not complete, when something could not be fetched: what was found may
+    /// count, what was not found may be there all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+    /// The manifests that are about this subject, as a list of referrers names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub referrers: Vec<Descriptor>,
+    /// The tags that attach something to this subject, and what they pointed at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<AttachedTag>,
+}
+
+/// A tag that attaches something to a digest, `sha256-<hex>.sig` for example.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// The manifest it pointed at when it was looked at.
+    pub digest: Digest,
 }
 
 /// What an admitted manifest entitles its repository to serve.

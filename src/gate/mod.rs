@@ -10,7 +10,7 @@ mod subject;
 mod verdict;
 
 pub use evidence::{
-    Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
+    AttachedTag, Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
 };
 pub use standing::Standing;
 pub use subject::Subject;

@@ -62,11 +62,7 @@ pub(super) fn spawn(
     }));
 }
 
-async fn accept(
-    stream: tokio::net::TcpStream,
-    acceptor: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
-) {
+async fn accept(stream: tokio::net::TcpStream, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
     match acceptor {
         None => connection(stream, shared).await,
         Some(acceptor) => {
@@ -204,12 +200,7 @@ fn referrers(
     (answer, content)
 }
 
-fn tags(
-    seen: &Seen,
-    repository: &Repository,
-    name: &str,
-    page: Option<usize>,
-) -> (Answer, Bytes) {
+fn tags(seen: &Seen, repository: &Repository, name: &str, page: Option<usize>) -> (Answer, Bytes) {
     let all: Vec<_> = repository.tags.keys().collect();
     let (listed, next) = paged(seen, &all, page);
     let body = json!({"name": name, "tags": listed}).to_string();
