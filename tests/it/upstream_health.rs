@@ -31,9 +31,9 @@ async fn a_broken_transfer_goes_on_where_it_was() {
     assert_eq!(pull(&client, &digest).await.unwrap(), content);
     let requests = upstream.requests_of("/blobs/");
     let starts: Vec<_> = requests.iter().map(|seen| seen.range().map(str::to_owned)).collect();
-    assert_eq!(starts.len(), 4);
+    let ranges = ["bytes=70000-", "bytes=140000-", "bytes=210000-"].map(str::to_owned).map(Some);
     assert_eq!(starts[0], None);
-    assert!(starts[1..].iter().all(Option::is_some) && starts.is_sorted(), "{starts:?}");
+    assert_eq!(starts[1..], ranges);
     assert_eq!(requests[1].header("if-range"), Some(format!("\"{digest}\"").as_str()));
 }
 
@@ -94,6 +94,7 @@ async fn failures_that_pass_are_tried_three_times_and_others_once() {
             Err(_) => assert!(!recovers, "{status}"),
         }
         assert_eq!(upstream.count("/blobs/"), if recovers { 3 } else { 1 });
+        upstream.heal();
         upstream.fault_times("/blobs/", 3, Fault::Status(503));
         assert!(client.fetch_blob(&name(), &digest).await.is_err());
         assert_eq!(pull(&client, &digest).await.unwrap(), content);
