@@ -88,26 +88,26 @@ pub struct SignatureSearch {
     pub found: Vec<FoundSignature>,
     /// The places that were searched.
     pub looked_for: Vec<String>,
-    /// Entries that cannot be a signature of this subject, each with why.
+    /// Entries that could not be read, each with why.
     pub skipped: Vec<String>,
     /// Why the search is not complete, when something could not be fetched: what was found may
     /// count, what was not found may be there all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
-    /// The manifests that are about this subject, as a list of referrers names them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Everything that refers to the subject, signatures or not, to be served on with it.
+    #[serde(default)]
     pub referrers: Vec<Descriptor>,
-    /// The tags that attach something to this subject, and what they pointed at.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// The tags by which something is attached to the subject.
+    #[serde(default)]
     pub tags: Vec<AttachedTag>,
 }
 
-/// A tag that attaches something to a digest, `sha256-<hex>.sig` for example.
+/// A tag of the form `sha256-<hex>[.suffix]`, by which something is attached to a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachedTag {
     /// The tag.
     pub tag: Tag,
-    /// The manifest it pointed at when it was looked at.
+    /// The manifest it stands for.
     pub digest: Digest,
 }
 

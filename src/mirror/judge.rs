@@ -7,20 +7,22 @@ use tracing::{info, warn};
 
 use super::{Decision, Error, Mirror, Refusal};
 use crate::gate::{
-    Context, Evidence, EvidenceKind, Gathered, Grant, Judgement, Outcome, Reason, Subject, decide,
+    Context, Evidence, EvidenceKind, Gathered, Grant, Judgement, Outcome, Reason, ReasonCode,
+    Standing, Subject, decide,
 };
 use crate::ledger::{New, Record};
 use crate::oci::Reference;
 use crate::policy::Policy;
+use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
 const ROUNDS_MAX: usize = 4;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
-const ABSENCE_RETRY: Duration = Duration::from_secs(60);
+const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
 const FAILURE_RETRY_MIN: Duration = Duration::from_secs(5);
-const FAILURE_RETRY_MAX: Duration = Duration::from_secs(300);
+const FAILURE_RETRY_MAX: Duration = Duration::from_mins(5);
 /// Within this time of a hold that ran out, the same client is answered at once.
 const HOLD_AGAIN: Duration = Duration::from_secs(30);
 /// Records that are decided again in one go after a policy change.
@@ -53,9 +55,9 @@ impl Judged {
         }
     }
 
-    /// Whether the subject is admitted.
-    pub fn is_admitted(&self) -> bool {
-        self.judgement().is_some_and(Judgement::admits)
+    /// Whether the subject may be served: admitted, or refused by a rule in observe mode.
+    pub fn is_served(&self) -> bool {
+        self.judgement().is_some_and(may_be_served)
     }
 }
 
@@ -138,7 +140,7 @@ impl Mirror {
         let policy = self.policy();
         let now = self.clock().now();
         if let Some(judgement) = &record.judgement
-            && record.is_current(policy.id(), now)
+            && is_current(&record, judgement, &policy, now)
         {
             let looked_at = now.since(record.decided_at);
             if !judgement.verdict.rests_on_absence() || looked_at < ABSENCE_RETRY {
@@ -147,23 +149,37 @@ impl Mirror {
             }
             return Ok(None);
         }
-        let outcome = self.decide(subject, &record.evidence, Some(&record), &policy).await?;
-        match outcome {
-            Outcome::Decided(judgement) => {
-                let evidence = record.evidence.clone();
-                let judged = self.keep(subject, evidence, judgement, None, &policy).await?;
-                Ok(Some(judged))
-            }
-            Outcome::Missing(_) | Outcome::Undecided(_) => {
-                Ok(self.paused_failure(subject, Some(record)))
-            }
+        match self.decide_again(&record, &policy).await? {
+            Some(judged) => Ok(Some(judged)),
+            None => Ok(self.paused_failure(subject, Some(record))),
         }
+    }
+
+    /// Decides about stored evidence, and keeps the judgement; `None`: it is not enough.
+    async fn decide_again(
+        &self,
+        record: &Record,
+        policy: &Arc<Policy>,
+    ) -> Result<Option<Judged>, Error> {
+        let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
+        let Outcome::Decided(judgement) = outcome else { return Ok(None) };
+        let evidence = record.evidence.clone();
+        self.keep(&record.subject, evidence, judgement, None, policy).await.map(Some)
+    }
+
+    /// A tag was seen to stand for this subject for the first time: rules that speak of tags may
+    /// now say something else.
+    pub(super) async fn judge_by_new_tag(&self, subject: &Subject) -> Result<(), Error> {
+        if let Some(record) = self.ledger().record(subject).await? {
+            self.decide_again(&record, &self.policy()).await?;
+        }
+        Ok(())
     }
 
     fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
         let failure = self.inner.failures.get(subject)?;
         let paused = self.clock().monotonic() < failure.until;
-        paused.then(|| Judged { record, outcome: Outcome::Undecided(failure.reasons) })
+        paused.then_some(Judged { record, outcome: Outcome::Undecided(failure.reasons) })
     }
 
     async fn gather_and_decide(
@@ -242,12 +258,12 @@ impl Mirror {
         grants: Option<Vec<Grant>>,
         policy: &Policy,
     ) -> Result<Judged, Error> {
-        info!(%subject, verdict = %judgement.verdict, rule = ?judgement.rule, "judged");
+        info!(%subject, admitted = judgement.admits(), rule = ?judgement.rule, reasons = ?judgement.reasons(), "judged");
         let new = New {
             subject: subject.clone(),
             evidence,
             judgement: judgement.clone(),
-            policy: policy.id().clone(),
+            policy: *policy.id(),
             grants,
         };
         let record = self.ledger().record_judgement(new).await?;
@@ -296,6 +312,35 @@ impl Mirror {
             }
         }
     }
+}
+
+/// Whether a judgement still says what the gate would say: the same policy, no decision by people
+/// since, and no approval that has run out.
+fn is_current(record: &Record, judgement: &Judgement, policy: &Policy, now: Timestamp) -> bool {
+    let by_people = |reason: &Reason| {
+        matches!(reason.code, ReasonCode::Rejected | ReasonCode::Revoked)
+    };
+    let since_people_spoke = match &record.standing {
+        None => !judgement.reasons().iter().any(by_people),
+        Some(Standing::Approved { at, expires, .. }) => {
+            let over = judgement.admits() && expires.is_some_and(|expires| expires <= now);
+            *at < record.decided_at && !over
+        }
+        Some(Standing::Rejected { at, .. } | Standing::Revoked { at, .. }) => {
+            *at < record.decided_at
+        }
+    };
+    record.policy.as_ref() == Some(policy.id()) && since_people_spoke
+}
+
+/// Whether a verdict lets the subject be served: it admits, or it is only written down.
+pub(super) fn may_be_served(judgement: &Judgement) -> bool {
+    judgement.admits() || !judgement.enforced
+}
+
+/// Whether people have said no to what the record is about.
+pub(super) fn is_refused_by_people(record: &Record) -> bool {
+    matches!(record.standing, Some(Standing::Rejected { .. } | Standing::Revoked { .. }))
 }
 
 /// Evidence with everything that may have changed upstream marked as not gathered.

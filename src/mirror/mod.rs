@@ -72,7 +72,7 @@ impl Default for Settings {
         Self {
             hold_timeout: Duration::from_secs(10),
             tag_ttl: HashMap::new(),
-            tag_ttl_default: Duration::from_secs(60),
+            tag_ttl_default: Duration::from_mins(1),
         }
     }
 }

@@ -230,7 +230,7 @@ fn ranged(
     media_type: &str,
     digest: Option<Digest>,
 ) -> (Answer, Bytes) {
-    let size = content.len() as u64;
+    let size = image::size(&content);
     let etag = format!("\"{}\"", Digest::sha256(&content));
     let current = seen.header("if-range").is_none_or(|condition| condition == etag);
     let (mut answer, content) = match range.filter(|_| current).map(|range| range.resolve(size)) {
