@@ -247,7 +247,7 @@ impl Refused {
 
     fn of_gate(refusal: &Refusal, public_url: Option<&str>) -> Self {
         let id = refusal.request.as_ref().map(ToString::to_string);
-        let link = public_url.zip(refusal.request.as_ref()).map(|(url, id)| id.link(url));
+        let link = public_url.zip(refusal.request.as_ref()).map(|(url, id)| format!("{url}/r/{}", id.0));
         let (phrase, message) = if let Some(judgement) = &refusal.judgement {
             (
                 gate::phrase(judgement, id.as_deref(), link.as_deref()),

@@ -347,16 +347,16 @@ impl Mirror {
         let metrics = self.metrics();
         let observed = self.policy().mode_for(&pull.name) == Mode::Audit;
         let (counter, outcome) = match answer {
-            Ok(_) if observed => (&metrics.manifests_observed, PullOutcome::Served),
-            Ok(_) => (&metrics.manifests_admitted, PullOutcome::Served),
+            Ok(_) if observed => (&metrics.manifests_observed, PullOutcome::Observed),
+            Ok(_) => (&metrics.manifests_admitted, PullOutcome::Admitted),
             Err(Error::Refused(refusal)) => match refusal.decision {
-                Decision::Checking => (&metrics.manifests_checking, PullOutcome::Refused),
-                Decision::Denied => (&metrics.manifests_denied, PullOutcome::Refused),
-                Decision::Pending => (&metrics.manifests_pending, PullOutcome::Refused),
+                Decision::Checking => (&metrics.manifests_checking, PullOutcome::Pending),
+                Decision::Denied => (&metrics.manifests_denied, PullOutcome::Denied),
+                Decision::Pending => (&metrics.manifests_pending, PullOutcome::Pending),
             },
-            Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Refused),
+            Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Denied),
             Err(Error::RegistryUnknown(_) | Error::Ungranted) => {
-                (&metrics.manifests_denied, PullOutcome::Refused)
+                (&metrics.manifests_denied, PullOutcome::Denied)
             }
             Err(
                 Error::Abandoned(_)
@@ -365,7 +365,7 @@ impl Mirror {
                 | Error::Store(_)
                 | Error::Undecided { .. }
                 | Error::Upstream(_),
-            ) => (&metrics.manifests_undecided, PullOutcome::Refused),
+            ) => (&metrics.manifests_undecided, PullOutcome::Denied),
         };
         counter.increment();
         let digest = match answer {
