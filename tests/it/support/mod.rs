@@ -2,5 +2,7 @@
 
 pub(crate) mod mirror;
 pub(crate) mod client;
+pub(crate) mod logs;
+pub(crate) mod proxy;
 pub(crate) mod signer;
 pub(crate) mod upstream;
