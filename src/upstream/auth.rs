@@ -6,7 +6,7 @@
 //! Spec: <https://distribution.github.io/distribution/spec/auth/token/> (GET) and
 //! <https://distribution.github.io/distribution/spec/auth/oauth/> (POST)
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use base64::Engine as _;
@@ -178,18 +178,18 @@ impl Upstream {
                 service: service.service.clone(),
                 scope: scope.clone(),
             };
-            let is_new = Cell::new(false);
+            let is_new = AtomicBool::new(false);
             let token = {
                 let login = identity.login();
                 let fetch = || {
-                    is_new.set(true);
+                    is_new.store(true, Ordering::Relaxed);
                     self.fetch_token(service, &scope, login)
                 };
                 self.tokens.get(key.clone(), fetch).await
             };
             match token {
                 Ok(token) => {
-                    return Ok(Some(Shown::Bearer { key, token, is_new: is_new.get() }));
+                    return Ok(Some(Shown::Bearer { key, token, is_new: is_new.into_inner() }));
                 }
                 // Ends: either the login is another one now, or this is an error.
                 Err(error @ Error::Unauthorized { .. }) => identity.refused(error).await?,
