@@ -51,7 +51,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             fetches_at_once: 8,
-            time: Duration::from_secs(60),
+            time: Duration::from_mins(1),
             bytes: 64 * 1024 * 1024,
             children: 1_000,
             referrers: 64,
@@ -85,7 +85,7 @@ impl Collector {
         kinds: &[EvidenceKind],
         evidence: Evidence,
     ) -> Collected {
-        self.gatherer.collect(subject, kinds, evidence).await
+        Box::pin(self.gatherer.collect(subject, kinds, evidence)).await
     }
 }
 

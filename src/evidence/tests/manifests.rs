@@ -248,7 +248,7 @@ async fn a_known_manifest_survives_a_failure() {
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_never_answers_is_a_failure() {
     let registry = Registry { silent: true, ..Registry::default() };
-    let limits = Limits { time: Duration::from_secs(60), ..Limits::default() };
+    let limits = Limits { time: Duration::from_mins(1), ..Limits::default() };
     let rig = Rig::limited(registry, limits).await;
     let subject = subject_of(&json!({"digest": Digest::sha256(b"x")}));
     let kinds = [EvidenceKind::Manifest, EvidenceKind::Signatures];

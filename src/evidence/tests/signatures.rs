@@ -4,7 +4,9 @@ use super::registry::{Registry, Rig, digest_of, failed, found, image_of, index_o
 use crate::evidence::{Collected, Limits};
 use crate::gate::{Evidence, EvidenceKind, Gathered, GrantKind, SignatureSearch, Subject};
 use crate::oci::{Descriptor, MediaType};
-use crate::signature::{BUNDLE_MEDIA_TYPES, Form, PAYLOAD_MEDIA_TYPE, SIGNATURE_ANNOTATION};
+use crate::signature::{
+    BUNDLE_MEDIA_TYPES, Form, FoundSignature, PAYLOAD_MEDIA_TYPE, SIGNATURE_ANNOTATION,
+};
 
 const BUNDLE: &str = BUNDLE_MEDIA_TYPES[0];
 
@@ -87,12 +89,12 @@ async fn every_place_is_searched() {
     let api = registry.referrer(&subject.digest, BUNDLE, &signature());
     let other = [signature(), b" ".to_vec()].concat();
     let fallback = registry.referrer(&subject.digest, BUNDLE, &other);
-    list_by_api(&mut registry, &[api.clone()]);
+    list_by_api(&mut registry, std::slice::from_ref(&api));
     let index = list_by_tag(&mut registry, &subject, &[api.clone(), fallback.clone()]);
     let rig = Rig::new(registry).await;
     let collected = rig.collect(&subject, EvidenceKind::Signatures).await;
     let search = found(&collected.evidence.signatures);
-    let forms: Vec<_> = search.found.iter().map(|found| found.form()).collect();
+    let forms: Vec<_> = search.found.iter().map(FoundSignature::form).collect();
     assert_eq!(forms, [Form::SimpleSigning, Form::SimpleSigning, Form::Bundle, Form::Bundle]);
     assert_eq!(search.found[0].source, digest_of(&by_tag));
     assert_eq!(search.referrers.len(), 2);
@@ -207,7 +209,7 @@ async fn what_cannot_be_fetched_is_never_taken_for_absent() {
     assert!(failed(&gather(&lying, &subject).await.evidence.signatures), "other bytes");
     // An entry that stays unreadable keeps the others from nothing.
     let other = registry.referrer(&subject.digest, BUNDLE, &signature());
-    list_by_api(&mut registry, &[other.clone()]);
+    list_by_api(&mut registry, std::slice::from_ref(&other));
     registry.failing.insert(digest_of(&other).to_string());
     let search = search(&registry, &subject).await;
     assert_eq!((search.found.len(), search.found[0].source), (1, digest_of(&manifest)));
