@@ -47,7 +47,8 @@ pub(crate) fn run(
 ) -> Result<(), CliError> {
     let ConfigCommand::Check { file } = command;
     let file = file.as_deref().or(common_file);
-    let settings = config::load(file, &Overrides::default()).map_err(|error| refused(error, json))?;
+    let settings =
+        config::load(file, &Overrides::default()).map_err(|error| refused(error, json))?;
     if let Err(error) = load_policy(settings.policy.as_deref()) {
         return Err(CliError::misused(error.to_string()));
     }

@@ -12,6 +12,7 @@ use super::{CliError, output};
 use crate::app::{self, App};
 use crate::config::{self, Failure, LogFormat, LogSettings, Overrides, Settings};
 use crate::mirror::{PolicyError, load_policy};
+use crate::policy::Mode;
 
 /// What stands in a data directory that has been used before.
 const LEDGER_FILE: &str = "ledger.db";
@@ -57,7 +58,8 @@ pub(crate) struct ServeArguments {
 /// When the settings or the policy have mistakes, or something that is needed cannot be had.
 pub(crate) async fn run(arguments: ServeArguments, file: Option<&Path>) -> Result<(), CliError> {
     let begun = Instant::now();
-    let ServeArguments { data_dir, policy, listen, admin_listen, allow_rollback, quiet } = arguments;
+    let ServeArguments { data_dir, policy, listen, admin_listen, allow_rollback, quiet } =
+        arguments;
     let overrides = Overrides { data_dir, policy, listen, admin_listen, allow_rollback };
     let settings = config::load(file, &overrides).map_err(refuse_to_start)?;
     start_log(&settings.log)?;
@@ -83,7 +85,7 @@ fn refuse_to_start(failure: Failure) -> CliError {
             let policy = problems.policy.as_deref().and_then(|path| load_policy(Some(path)).err());
             let policy = match policy {
                 Some(error @ PolicyError::Problems { .. }) => format!("\n{error}"),
-                _ => String::new(),
+                Some(PolicyError::Ledger { .. } | PolicyError::Read { .. }) | None => String::new(),
             };
             CliError::misused(format!("{problems}{policy}\n{NOTHING_STARTED}"))
         }
@@ -92,14 +94,13 @@ fn refuse_to_start(failure: Failure) -> CliError {
 }
 
 fn not_started(error: app::Error) -> CliError {
+    let app::Error::Policy(error) = error else {
+        return CliError::failed("pratique did not start").caused_by(error);
+    };
     match error {
-        app::Error::Policy(error @ PolicyError::Problems { .. }) => {
-            CliError::misused(format!("{error}\n{NOTHING_STARTED}"))
-        }
-        app::Error::Policy(error @ PolicyError::Read { .. }) => {
-            CliError::misused("no policy").caused_by(error)
-        }
-        error => CliError::failed("pratique did not start").caused_by(error),
+        PolicyError::Ledger { .. } => CliError::failed("pratique did not start").caused_by(error),
+        PolicyError::Problems { .. } => CliError::misused(format!("{error}\n{NOTHING_STARTED}")),
+        PolicyError::Read { .. } => CliError::misused("no policy").caused_by(error),
     }
 }
 
@@ -148,11 +149,16 @@ impl Start {
         let policy = if self.built_in_policy {
             "built-in: every image needs an approval".to_owned()
         } else {
-            format!("{} revision {}", policy.name(), policy.revision())
+            let audit = match policy.mode() {
+                Mode::Audit => ", mode audit",
+                Mode::Enforce => "",
+            };
+            format!("{} revision {}{audit}", policy.name(), policy.revision())
         };
         let new = if self.is_new { " (new)" } else { "" };
         let token = app.first_token.as_ref();
-        let token = token.map_or(String::new(), |path| format!("   first token: {}", path.display()));
+        let token =
+            token.map_or(String::new(), |path| format!("   first token: {}", path.display()));
         let (nodes, admins) = (app.node_address, app.admin_address);
         format!(
             "pratique {}  data {}{new}  policy {policy}\n\

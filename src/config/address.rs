@@ -39,7 +39,9 @@ pub(super) fn proxy(text: &str) -> Result<Option<String>, String> {
 pub(super) fn host(text: &str) -> Result<String, String> {
     match text.parse::<Registry>() {
         Ok(_) => Ok(text.to_ascii_lowercase()),
-        Err(_) => Err(format!("{text:?} is not host or host:port (no scheme, no path, no wildcard)")),
+        Err(_) => {
+            Err(format!("{text:?} is not host or host:port (no scheme, no path, no wildcard)"))
+        }
     }
 }
 
@@ -48,7 +50,8 @@ fn web(text: &str, remedy_for_login: &str) -> Result<Uri, String> {
     if text.contains('@') {
         return Err(format!("{:?} has credentials; {remedy_for_login}", redacted(text)));
     }
-    let wrong = || format!("{text:?} is not an address; write one such as \"https://registry.example\"");
+    let wrong =
+        || format!("{text:?} is not an address; write one such as \"https://registry.example\"");
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
     let host = uri.authority().map_or("", |authority| authority.as_str());
@@ -73,8 +76,12 @@ mod tests {
 
     #[test]
     fn a_login_in_an_address_is_refused_and_not_repeated() {
-        for text in ["https://user:hunter2@up.test", "https://hunter2@up.test/x@y", "user:hunter2@up.test"] {
-            for error in [registry(text).unwrap_err(), public(text).unwrap_err(), proxy(text).unwrap_err()] {
+        for text in
+            ["https://user:hunter2@up.test", "https://hunter2@up.test/x@y", "user:hunter2@up.test"]
+        {
+            for error in
+                [registry(text).unwrap_err(), public(text).unwrap_err(), proxy(text).unwrap_err()]
+            {
                 assert!(error.contains("has credentials"), "{error}");
                 assert!(!error.contains("hunter2"), "{error}");
             }
@@ -83,10 +90,23 @@ mod tests {
 
     #[test]
     fn only_whole_web_addresses_are_taken() {
-        for bad in ["", "up.test", "ftp://up.test", "https://", "https://a b", "https://up.test?x=1", "https://up.test#x", "https:///x", "https://up.test:0"] {
+        for bad in [
+            "",
+            "up.test",
+            "ftp://up.test",
+            "https://",
+            "https://a b",
+            "https://up.test?x=1",
+            "https://up.test#x",
+            "https:///x",
+            "https://up.test:0",
+        ] {
             assert!(registry(bad).is_err(), "{bad}");
         }
-        assert_eq!(registry("https://up.test:5000/cache/"), Ok("https://up.test:5000/cache".into()));
+        assert_eq!(
+            registry("https://up.test:5000/cache/"),
+            Ok("https://up.test:5000/cache".into())
+        );
         assert_eq!(registry("http://[::1]:5000"), Ok("http://[::1]:5000".into()));
         assert_eq!(proxy(""), Ok(None));
         assert!(proxy("https://proxy.test:3128").is_err());

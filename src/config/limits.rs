@@ -7,7 +7,7 @@ use crate::oci::MANIFEST_BYTES_MAX;
 use crate::upstream::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 

@@ -14,7 +14,7 @@ use crate::oci::Registry;
 /// Connections of one listener: at least a few, at most what file descriptors usually allow.
 const CONNECTIONS: RangeInclusive<u64> = 8..=1_000_000;
 /// How long a client may be silent.
-const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 /// Newer containerd gives up after 30 s without an answer's head; the answer must be there before.
 const HOLD_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(25);
 
@@ -58,11 +58,16 @@ pub(super) fn node(block: Section<'_>, given: &Given<'_>) -> NodeBlock {
 
 pub(super) fn admin(block: Section<'_>, given: &Given<'_>, node: SocketAddr) -> AdminBlock {
     let default = AdminSettings::default();
-    let common = Common::read(&block, given, given.overrides.admin_listen, "--admin-listen", "admins");
-    let public_url = block.parsed("public_url", address::public).map(|found| Arc::from(found.value));
+    let common =
+        Common::read(&block, given, given.overrides.admin_listen, "--admin-listen", "admins");
+    let public_url =
+        block.parsed("public_url", address::public).map(|found| Arc::from(found.value));
     let listen = common.listen.unwrap_or(default.listen);
     if listen.port() != 0 && listen == node {
-        block.problem("listen", format!("\"{listen}\" is where nodes are served; choose another port"));
+        block.problem(
+            "listen",
+            format!("\"{listen}\" is where nodes are served; choose another port"),
+        );
     }
     block.finish();
     let settings = AdminSettings {
@@ -100,7 +105,8 @@ impl Common {
             .and_then(|number| usize::try_from(number).ok());
         if has_tls && danger_plain_http {
             let table = block.path_of("tls");
-            block.problem("danger_plain_http", format!("contradicts [{table}]; remove one of them"));
+            block
+                .problem("danger_plain_http", format!("contradicts [{table}]; remove one of them"));
         }
         let listen = flag.or(written);
         let exposed = listen.filter(|address| !address.ip().is_loopback());

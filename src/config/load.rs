@@ -162,7 +162,9 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         dangers.extend(on.then(|| key.to_owned()));
     }
     let in_clear = upstreams.registries.iter().filter(|upstream| upstream.danger_plain_http);
-    dangers.extend(in_clear.map(|upstream| format!("upstream.danger_plain_http ({})", upstream.registry)));
+    dangers.extend(
+        in_clear.map(|upstream| format!("upstream.danger_plain_http ({})", upstream.registry)),
+    );
     node.settings.public_url = admin.public_url;
     admin.settings.data_dir.clone_from(&data_dir);
     Settings {
@@ -238,5 +240,7 @@ fn level(text: &str) -> Result<String, String> {
     if all_are_levels && EnvFilter::builder().parse(text).is_ok() {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} is not a level; write error, warn, info, debug or trace, or one for a module: \"info,pratique::upstream=debug\""))
+    Err(format!(
+        "{text:?} is not a level; write error, warn, info, debug or trace, or one for a module: \"info,pratique::upstream=debug\""
+    ))
 }

@@ -131,9 +131,9 @@ impl Settings {
 fn web_address(tls: bool, listen: SocketAddr) -> String {
     let scheme = if tls { "https" } else { "http" };
     let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
     };
     format!("{scheme}://{}", SocketAddr::new(ip, listen.port()))
 }

@@ -29,15 +29,19 @@ pub struct Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = |problem: &Problem| problem.line.map_or(String::new(), |line| format!("line {line}"));
-        let widest = |text: fn(&Problem) -> usize| self.problems.iter().map(text).max().unwrap_or(0);
-        let place_width = self.problems.iter().map(|problem| place(problem).len()).max().unwrap_or(0);
+        let place =
+            |problem: &Problem| problem.line.map_or(String::new(), |line| format!("line {line}"));
+        let widest =
+            |text: fn(&Problem) -> usize| self.problems.iter().map(text).max().unwrap_or(0);
+        let place_width =
+            self.problems.iter().map(|problem| place(problem).len()).max().unwrap_or(0);
         let key_width = widest(|problem| problem.key.len());
         let plural = if self.problems.len() == 1 { "" } else { "s" };
         write!(f, "{}: {} problem{plural}", self.file, self.problems.len())?;
         self.problems.iter().try_for_each(|problem| {
             f.write_str("\n ")?;
-            for (column, width) in [(place(problem), place_width), (problem.key.clone(), key_width)] {
+            for (column, width) in [(place(problem), place_width), (problem.key.clone(), key_width)]
+            {
                 if width > 0 {
                     write!(f, " {column:<width$} ")?;
                 }

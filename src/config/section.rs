@@ -282,7 +282,8 @@ mod tests {
 
     #[test]
     fn distances_count_single_edits() {
-        for (from, to, expected) in [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0)] {
+        for (from, to, expected) in [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0)]
+        {
             assert_eq!(distance(from, to), expected, "{from} {to}");
         }
     }

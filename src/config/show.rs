@@ -83,7 +83,8 @@ struct Log {
 struct Proxy {
     http: String,
     https: String,
-    no_proxy: Vec<String>,
+    #[serde(rename = "no_proxy")]
+    direct: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,11 +150,9 @@ struct Login {
 impl From<&CredentialSource> for Login {
     fn from(source: &CredentialSource) -> Self {
         match source.clone() {
-            CredentialSource::Files { username, password } => Self {
-                username_file: Some(username),
-                password_file: Some(password),
-                helper: None,
-            },
+            CredentialSource::Files { username, password } => {
+                Self { username_file: Some(username), password_file: Some(password), helper: None }
+            }
             CredentialSource::Helper(helper) => Self { helper: Some(helper), ..Self::default() },
         }
     }
@@ -249,7 +248,7 @@ impl From<&Settings> for Effective {
             proxy: Proxy {
                 http: settings.upstream.proxy.http.as_deref().map(redacted).unwrap_or_default(),
                 https: settings.upstream.proxy.https.as_deref().map(redacted).unwrap_or_default(),
-                no_proxy: settings.upstream.proxy.no_proxy.clone(),
+                direct: settings.upstream.proxy.no_proxy.clone(),
             },
             limits: Limits::from(&settings.upstream.limits),
             upstream: settings

@@ -61,9 +61,7 @@ fn keys(value: &toml::Value, path: &str, found: &mut Vec<String>) {
 fn the_documented_file_says_the_defaults() {
     let documented = read(DOCUMENTED).unwrap();
     assert_eq!(effective(&documented), effective(&read("").unwrap()));
-    let mut default = Settings::default();
-    default.data_dir = "./pratique-data".into();
-    assert_eq!(effective(&documented), effective(&default));
+    assert_eq!(effective(&documented), effective(&Settings::default()));
 }
 
 #[test]
@@ -134,22 +132,30 @@ idle_timeout = "0s"
 manifest_size = "5MiB"
 "#;
     let expected = r#"pratique.toml: 24 problems
-  line 1   data_dir                      is an integer, where text in quotes belongs
-  line 2   polcy                         unknown key; did you mean policy?
-  line 5   node.listen                   "0.0.0.0:5000" without tls: nodes would be served in clear; add [node.tls] or set danger_plain_http = true
-  line 6   node.hold_timeout             "30" is not a duration; write one such as "500ms", "30s" or "1h30m"
-  line 7   node.refuse_at                "post" is not one of "head", "get"
-  line 8   node.max_connections          0 is outside of what is possible, 8 to 1000000
-  line 10  node.tls2                     unknown key; did you mean tls?
-  line 14  admin.public_url              "https://mirror.example/?x" has a query; remove it
-  line 17  store.verify_reads            "sometimes" is not one of "changed", "always", "never"
-  line 18  store.index_cache             "16" is not a size; write one such as "64KiB" or "20GiB"
-  line 21  log.level                     "loud" is not a level; write error, warn, info, debug or trace, or one for a module: "info,pratique::upstream=debug"
-  line 25  upstream.url                  "https://[redacted]@up.test" has credentials; put them in username_file and password_file
-  line 26  upstream.tagttl               unknown key; did you mean tag_ttl?
-  line 27  upstream.token_hosts          "https://auth.test" is not host or host:port (no scheme, no path, no wildcard)
-  line 30  upstream.registry             has a block already; keep one of them
-  line 31  upstream.url                  is plain http: what is sent can be read and changed on the way; use https or set danger_plain_http = true
+  line 1   data_dir                   is an integer, where text in quotes belongs
+  line 2   polcy                      unknown key; did you mean policy?
+  line 5   node.listen                "0.0.0.0:5000" without tls: nodes would be served in clear; add [node.tls] or set danger_plain_http = true
+  line 6   node.hold_timeout          "30" is not a duration; write one such as "500ms", "30s" or "1h30m"
+  line 7   node.refuse_at             "post" is not one of "head", "get"
+  line 8   node.max_connections       0 is outside of what is possible, 8 to 1000000
+  line 10  node.tls2                  unknown key; did you mean tls?
+  line 14  admin.public_url           "https://mirror.example/?x" has a query; remove it
+  line 17  store.verify_reads         "sometimes" is not one of "changed", "always", "never"
+  line 18  store.index_cache          "16" is not a size; write one such as "64KiB" or "20GiB"
+  line 21  log.level                  "loud" is not a level; write error, warn, info, debug or trace, or one for a module: "info,pratique::upstream=debug"
+  line 25  upstream.url               "https://[redacted]@up.test" has credentials; put them in username_file and password_file
+  line 26  upstream.tagttl            unknown key; did you mean tag_ttl?
+  line 27  upstream.token_hosts       "https://auth.test" is not host or host:port (no scheme, no path, no wildcard)
+  line 29  upstream.password_file     is missing; username_file needs it
+  line 30  upstream.registry          has a block already; keep one of them
+  line 31  upstream.url               is plain http: what is sent can be read and changed on the way; use https or set danger_plain_http = true
+  line 33  upstream.password          does not belong in this file; put it in a file and name that as password_file
+  line 35  upstream.credential        has no login; name username_file and password_file, or a helper
+  line 36  upstream.credential.match  "other.test/**" is not a pattern of this registry; begin it with "up.test/"
+  line 38  upstream.registry          is missing; name the registry as image references do
+  line 40  upstream.helper            "aws-login" is not a credential helper; write docker-credential-NAME or an absolute path to one
+  line 43  limits.idle_timeout        0s is outside of what is possible, 1s to 1h
+  line 44  limits.manifest_size       5MiB is outside of what is possible, 1KiB to 4MiB
 "#;
     let found = read(text).unwrap_err();
     assert_eq!(found, expected.trim_end());
@@ -158,9 +164,9 @@ manifest_size = "5MiB"
 
 #[test]
 fn a_text_that_is_not_toml_is_reported_by_line() {
-    let found = read("data_dir = \"x\"\n[node\nlisten = 5 5\n").unwrap_err();
+    let found = read("data_dir = \n[node]\nlisten = 5 5\n").unwrap_err();
     assert!(found.starts_with("pratique.toml: "), "{found}");
-    assert!(found.contains("line 2  is not TOML: "), "{found}");
+    assert!(found.contains("line 1  is not TOML: "), "{found}");
     assert!(found.contains("line 3  is not TOML: "), "{found}");
 }
 
@@ -262,14 +268,23 @@ fn a_login_is_two_files_or_a_helper_and_never_in_this_file() {
     for (lines, expected) in [
         ("username_file = \"u\"", "password_file  is missing"),
         ("password_file = \"p\"", "username_file  is missing"),
-        ("username_file = \"u\"\npassword_file = \"p\"\nhelper = \"docker-credential-x\"", "helper  stands beside files"),
+        (
+            "username_file = \"u\"\npassword_file = \"p\"\nhelper = \"docker-credential-x\"",
+            "helper  stands beside files",
+        ),
         ("password = \"hunter2\"", "password  does not belong in this file"),
         ("helper = \"./docker-credential-x\"", "is not a credential helper"),
         ("helper = \"docker-credential-\"", "is not a credential helper"),
         ("[[upstream.credential]]\nhelper = \"docker-credential-x\"", "match  is missing"),
         ("[[upstream.credential]]\nmatch = \"ghcr.io/a\"", "has no login"),
-        ("[[upstream.credential]]\nmatch = \"quay.io/a\"\nhelper = \"docker-credential-x\"", "is not a pattern of this registry"),
-        ("[[upstream.credential]]\nmatch = \"ghcr.io/a//b\"\nhelper = \"docker-credential-x\"", "is not a pattern"),
+        (
+            "[[upstream.credential]]\nmatch = \"quay.io/a\"\nhelper = \"docker-credential-x\"",
+            "is not a pattern of this registry",
+        ),
+        (
+            "[[upstream.credential]]\nmatch = \"ghcr.io/a//b\"\nhelper = \"docker-credential-x\"",
+            "is not a pattern",
+        ),
     ] {
         let found = read(&format!("{upstream}{lines}\n")).unwrap_err();
         assert!(found.contains(expected) && found.contains(": 1 problem\n"), "{lines}\n{found}");

@@ -23,7 +23,8 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 /// # Errors
 /// What is wrong, as the end of a sentence.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration; write one such as \"500ms\", \"30s\" or \"1h30m\"");
+    let wrong =
+        || format!("{text:?} is not a duration; write one such as \"500ms\", \"30s\" or \"1h30m\"");
     let (mut rest, mut total, mut smallest) = (text, 0_u64, u64::MAX);
     if rest.is_empty() {
         return Err(wrong());
@@ -75,14 +76,12 @@ pub(super) fn show_duration(duration: Duration) -> String {
     if let Some((unit, millis)) = exact.filter(|(_, millis)| rest / millis < 1_000) {
         return format!("{}{unit}", rest / millis);
     }
-    let mut text = String::new();
-    for (unit, millis) in DURATION_UNITS {
-        if rest >= millis {
-            text.push_str(&format!("{}{unit}", rest / millis));
-            rest %= millis;
-        }
-    }
-    text
+    let part = |(unit, millis): &(&str, u64)| {
+        let count = rest / millis;
+        rest %= millis;
+        if count == 0 { String::new() } else { format!("{count}{unit}") }
+    };
+    DURATION_UNITS.iter().map(part).collect()
 }
 
 /// Writes a size so that [`size`] reads the same one.
@@ -100,7 +99,20 @@ mod tests {
 
     #[test]
     fn what_has_no_unit_or_a_wrong_one_is_refused() {
-        for bad in ["", "10", "s", "-1s", "1.5s", "10 s", "10S", "1s1m", "1s1s", "1sec", "99999999999999999999s", "999999999999d"] {
+        for bad in [
+            "",
+            "10",
+            "s",
+            "-1s",
+            "1.5s",
+            "10 s",
+            "10S",
+            "1s1m",
+            "1s1s",
+            "1sec",
+            "99999999999999999999s",
+            "999999999999d",
+        ] {
             assert!(duration(bad).is_err(), "{bad}");
         }
         for bad in ["", "10", "B", "-1B", "1.5GiB", "10gib", "99999999999TiB", "1GiB1B"] {
@@ -110,13 +122,13 @@ mod tests {
 
     #[test]
     fn units_mean_what_they_say() {
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(size("64KiB"), Ok(65_536));
         assert_eq!(size("20 GB"), Ok(20_000_000_000));
         assert_eq!(show_duration(Duration::from_secs(90)), "90s");
-        assert_eq!(show_duration(Duration::from_secs(60)), "1m");
+        assert_eq!(show_duration(Duration::from_mins(1)), "1m");
         assert_eq!(show_duration(Duration::from_millis(90_061_001)), "1d1h1m1s1ms");
         assert_eq!(show_size(16 << 20), "16MiB");
     }

@@ -11,7 +11,7 @@ use crate::oci::Registry;
 use crate::upstream::{CredentialSettings, CredentialSource, RegistrySettings};
 
 /// How long a registry's answer about a tag may be taken for fresh.
-const TAG_TTL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(7 * 86_400);
+const TAG_TTL: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(7 * 24);
 /// What the names of credential helpers begin with.
 const HELPER_PREFIX: &str = "docker-credential-";
 
@@ -26,12 +26,13 @@ pub(super) fn read(blocks: Vec<Section<'_>>, given: &Given<'_>) -> Upstreams {
     let mut written: Vec<RegistrySettings> = Vec::new();
     let mut tag_ttl = HashMap::new();
     for block in blocks {
-        let registry = block.parsed("registry", |text| text.parse::<Registry>());
+        let registry = block.parsed("registry", str::parse::<Registry>);
         if registry.is_none() && !block.has("registry") {
             block.problem("registry", "is missing; name the registry as image references do");
         }
         let registry = registry.map(|found| found.value);
-        if registry.as_ref().is_some_and(|name| written.iter().any(|other| other.registry == *name)) {
+        if registry.as_ref().is_some_and(|name| written.iter().any(|other| other.registry == *name))
+        {
             block.problem("registry", "has a block already; keep one of them");
         }
         let ttl = block.duration("tag_ttl", TAG_TTL);
@@ -67,7 +68,8 @@ fn one(
     let credentials = credentials(&block, registry.as_ref(), given);
     block.finish();
     let registry = registry?;
-    let built_in = RegistrySettings::built_in().into_iter().find(|known| known.registry == registry);
+    let built_in =
+        RegistrySettings::built_in().into_iter().find(|known| known.registry == registry);
     let known = match (url, built_in) {
         (Some(url), _) => RegistrySettings::new(registry, url),
         (None, Some(built_in)) => built_in,
@@ -116,14 +118,17 @@ fn credentials(
             login.problem("match", "is the same as that of another credential; keep one of them");
         }
         let source = source(&login, given);
-        if source.is_none() && !["username_file", "password_file", "helper"].iter().any(|key| login.has(key)) {
+        if source.is_none()
+            && !["username_file", "password_file", "helper"].iter().any(|key| login.has(key))
+        {
             login.problem_here("has no login; name username_file and password_file, or a helper");
         }
         login.finish();
-        credentials.extend(pattern.zip(source).map(|(pattern, source)| CredentialSettings {
-            pattern: Some(pattern),
-            source,
-        }));
+        credentials.extend(
+            pattern
+                .zip(source)
+                .map(|(pattern, source)| CredentialSettings { pattern: Some(pattern), source }),
+        );
     }
     credentials
 }
@@ -138,7 +143,12 @@ fn source(block: &Section<'_>, given: &Given<'_>) -> Option<CredentialSource> {
     }
     for secret in ["username", "password"] {
         if block.has(secret) {
-            block.problem(secret, format!("does not belong in this file; put it in a file and name that as {secret}_file"));
+            block.problem(
+                secret,
+                format!(
+                    "does not belong in this file; put it in a file and name that as {secret}_file"
+                ),
+            );
         }
     }
     let (has_username, has_password) = (block.has("username_file"), block.has("password_file"));
@@ -159,23 +169,35 @@ fn source(block: &Section<'_>, given: &Given<'_>) -> Option<CredentialSource> {
 
 fn helper(text: &str) -> Result<String, String> {
     let name = text.rsplit('/').next().unwrap_or(text);
-    if (text.starts_with('/') || !text.contains('/')) && name.len() > HELPER_PREFIX.len() && name.starts_with(HELPER_PREFIX) {
+    if (text.starts_with('/') || !text.contains('/'))
+        && name.len() > HELPER_PREFIX.len()
+        && name.starts_with(HELPER_PREFIX)
+    {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} is not a credential helper; write {HELPER_PREFIX}NAME or an absolute path to one"))
+    Err(format!(
+        "{text:?} is not a credential helper; write {HELPER_PREFIX}NAME or an absolute path to one"
+    ))
 }
 
 /// The part of `ghcr.io/team-a/**` after the registry, which must be the block's own.
 fn pattern(text: &str, registry: Option<&Registry>) -> Result<String, String> {
     let Some(registry) = registry else { return Ok(text.to_owned()) };
-    let wrong = || format!("{text:?} is not a pattern of this registry; begin it with \"{registry}/\"");
+    let wrong =
+        || format!("{text:?} is not a pattern of this registry; begin it with \"{registry}/\"");
     let (written, repositories) = text.split_once('/').ok_or_else(wrong)?;
     if written.parse::<Registry>().ok().as_ref() != Some(registry) {
         return Err(wrong());
     }
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-*".contains(&byte);
-    let good = repositories.split('/').all(|segment| !segment.is_empty() && segment.bytes().all(is_plain));
-    if good { Ok(repositories.to_owned()) } else {
-        Err(format!("{text:?} is not a pattern; write repositories with * within a segment and ** for segments"))
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-*".contains(&byte);
+    let good =
+        repositories.split('/').all(|segment| !segment.is_empty() && segment.bytes().all(is_plain));
+    if good {
+        Ok(repositories.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} is not a pattern; write repositories with * within a segment and ** for segments"
+        ))
     }
 }

@@ -57,7 +57,8 @@ async fn only_a_404_is_absence() {
     assert!(client.fetch_blob(&name(), &absent).await.unwrap().is_none());
     for status in [301, 400, 403, 410, 500] {
         upstream.fault("/v2/", Fault::Status(status));
-        let client = TestClient::of(&upstream).limits(|limits| limits.breaker_failures = 99).build();
+        let client =
+            TestClient::of(&upstream).limits(|limits| limits.breaker_failures = 99).build();
         let resolved = client.resolve_tag(&name(), &"1".parse().unwrap()).await;
         assert!(resolved.is_err(), "{status} {resolved:?}");
         assert!(client.fetch_manifest(&name(), &tag("1")).await.is_err(), "{status}");
@@ -218,7 +219,8 @@ async fn tls_upstreams_need_an_authority_that_is_trusted() {
     let directory = tempfile::tempdir().unwrap();
     let ca_file = directory.path().join("ca.pem");
     std::fs::write(&ca_file, upstream.ca_pem().unwrap()).unwrap();
-    let client = TestClient::of(&upstream).with(|registry| registry.ca_file = Some(ca_file)).build();
+    let client =
+        TestClient::of(&upstream).with(|registry| registry.ca_file = Some(ca_file)).build();
     assert!(client.resolve_tag(&name(), &"1".parse().unwrap()).await.unwrap().is_some());
 }
 

@@ -49,12 +49,16 @@ pub(super) fn hosts_toml(registry: Option<&Registry>, mirror: &Mirror, open: boo
     let mut text = String::new();
     let url = quoted(&mirror.url);
     if open {
-        text.push_str("# Open: on any refusal containerd goes to the registry itself. NOT A GATE.\n");
+        text.push_str(
+            "# Open: on any refusal containerd goes to the registry itself. NOT A GATE.\n",
+        );
         if let Some(registry) = registry {
             line(&mut text, &format!("server = {}\n", quoted(&itself(registry))));
         }
     } else {
-        text.push_str("# Closed: the mirror is the only place to pull from. Both entries are needed.\n");
+        text.push_str(
+            "# Closed: the mirror is the only place to pull from. Both entries are needed.\n",
+        );
         line(&mut text, &format!("server = {url}"));
         certificates(&mut text, mirror, "");
         text.push('\n');

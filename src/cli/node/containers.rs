@@ -22,19 +22,24 @@ pub(super) fn file(registries: &[Registry], mirror: &Mirror, open: bool) -> Rend
 }
 
 fn introduction(mirror: &Mirror, open: bool) -> String {
-    let mut text = String::from(if open {
+    let what = if open {
         "# Open: on any refusal the client goes to the registry itself. NOT A GATE.\n"
     } else {
         "# Closed: these registries are pulled from the mirror only. What has no block is pulled past it.\n"
-    });
+    };
     let folder = format!("/etc/containers/certs.d/{}", mirror.authority);
-    if let Some(ca) = &mirror.ca {
-        text.push_str(&format!("# Copy {ca} to {folder}/ca.crt\n"));
-    }
-    if let Some((cert, key)) = &mirror.client {
-        text.push_str(&format!("# Copy {cert} to {folder}/client.cert and {key} to {folder}/client.key\n"));
-    }
-    text
+    let ca = mirror.ca.as_ref().map(|ca| comment(&format!("copy {ca} to {folder}/ca.crt")));
+    let client = mirror.client.as_ref().map(|(cert, key)| {
+        let copies =
+            format!("copy {cert} to {folder}/client.cert and {key} to {folder}/client.key");
+        comment(&copies)
+    });
+    [Some(what.to_owned()), ca, client].into_iter().flatten().collect()
+}
+
+/// `text` as one line of comment, whatever it contains.
+fn comment(text: &str) -> String {
+    format!("# {}\n", text.replace(char::is_control, " "))
 }
 
 fn block(registry: &Registry, mirror: &Mirror, open: bool) -> String {

@@ -107,8 +107,7 @@ pub(crate) fn run(command: NodeCommand, file: Option<&Path>) -> Result<(), CliEr
     let mirror = Mirror::new(&written, &arguments)?;
     let configured = settings.upstream.registries.into_iter().map(|upstream| upstream.registry);
     let named = !arguments.registry.is_empty();
-    let registries: Vec<_> =
-        if named { arguments.registry.clone() } else { configured.collect() };
+    let registries: Vec<_> = if named { arguments.registry.clone() } else { configured.collect() };
     let Some(folder) = &arguments.output else {
         return output::print(&printed(&arguments, &registries, &mirror));
     };
@@ -135,13 +134,17 @@ fn printed(arguments: &RenderArguments, registries: &[Registry], mirror: &Mirror
 
 impl Mirror {
     fn new(written: &str, arguments: &RenderArguments) -> Result<Self, CliError> {
-        let wrong = || CliError::misused(format!("--mirror {written:?} is not http[s]://HOST[:PORT]"));
+        let wrong =
+            || CliError::misused(format!("--mirror {written:?} is not http[s]://HOST[:PORT]"));
         let uri: Uri = written.parse().map_err(|_| wrong())?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(wrong());
         };
         let has_more = !matches!(uri.path(), "" | "/") || uri.query().is_some();
-        if !matches!(scheme, "http" | "https") || has_more || authority.as_str().parse::<Registry>().is_err() {
+        if !matches!(scheme, "http" | "https")
+            || has_more
+            || authority.as_str().parse::<Registry>().is_err()
+        {
             return Err(wrong());
         }
         let is_plain = scheme == "http";

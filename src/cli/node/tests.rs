@@ -94,8 +94,8 @@ insecure = true
     assert_eq!(closed, expected);
     let open = containers::file(&registries, &mirror(&TLS), true).text;
     let expected = r#"# Open: on any refusal the client goes to the registry itself. NOT A GATE.
-# Copy /etc/containerd/mirror-ca.pem to /etc/containers/certs.d/mirror.test:5443/ca.crt
-# Copy /etc/containerd/node.crt to /etc/containers/certs.d/mirror.test:5443/client.cert and /etc/containerd/node.key to /etc/containers/certs.d/mirror.test:5443/client.key
+# copy /etc/containerd/mirror-ca.pem to /etc/containers/certs.d/mirror.test:5443/ca.crt
+# copy /etc/containerd/node.crt to /etc/containers/certs.d/mirror.test:5443/client.cert and /etc/containerd/node.key to /etc/containers/certs.d/mirror.test:5443/client.key
 
 [[registry]]
 prefix = "quay.io"
@@ -109,7 +109,14 @@ location = "mirror.test:5443/quay.io"
 
 #[test]
 fn a_mirror_is_a_host_and_nothing_more() {
-    for bad in ["mirror.test", "ftp://mirror.test", "https://mirror.test/v2", "https://u:p@mirror.test", "https://mirror.test?x", "https://a\"b"] {
+    for bad in [
+        "mirror.test",
+        "ftp://mirror.test",
+        "https://mirror.test/v2",
+        "https://u:p@mirror.test",
+        "https://mirror.test?x",
+        "https://a\"b",
+    ] {
         assert!(Mirror::new(bad, &arguments(&[])).is_err(), "{bad}");
     }
     let plain_with_ca = arguments(&["--ca", "/ca.pem"]);
@@ -118,7 +125,8 @@ fn a_mirror_is_a_host_and_nothing_more() {
 
 #[test]
 fn a_path_cannot_break_out_of_its_quotes() {
-    let odd = mirror(&["--mirror", "https://mirror.test", "--ca", "/a\"]\nserver = \"https://evil.test"]);
+    let odd =
+        mirror(&["--mirror", "https://mirror.test", "--ca", "/a\"]\nserver = \"https://evil.test"]);
     let parsed: toml::Table = containerd::hosts_toml(None, &odd, false).parse().unwrap();
     assert_eq!(parsed["server"].as_str(), Some("https://mirror.test"));
 }
