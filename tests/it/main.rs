@@ -1,6 +1,8 @@
 //! Behaviour tests: one binary, a module per promise.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
 mod denial;
