@@ -167,8 +167,18 @@ impl Mirror {
     ) -> Result<Option<Judged>, Error> {
         let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
         let Outcome::Decided(judgement) = outcome else { return Ok(None) };
-        let kept = Kept { evidence: record.evidence.clone(), judgement, grants: None };
-        self.keep(&record.subject, kept, Some(record), policy).await.map(Some)
+        let evidence = record.evidence.clone();
+        let kept = Kept { evidence, judgement: judgement.clone(), grants: None };
+        match self.keep(&record.subject, kept, Some(record), policy).await {
+            // What was known goes on being served when the disk does not take the new verdict: it
+            // is the same decision, made again at the next pull.
+            Err(Error::Ledger(error)) if error.is_failure() => {
+                warn!(subject = %record.subject, %error, "verdict not written; it holds all the same");
+                let record = Some(Arc::new(record.clone()));
+                Ok(Some(Judged { record, outcome: Outcome::Decided(judgement) }))
+            }
+            kept => kept.map(Some),
+        }
     }
 
     /// A tag was seen to stand for this subject for the first time: rules that speak of tags may
@@ -212,7 +222,7 @@ impl Mirror {
                     let collected = collector.collect(&subject, &kinds, evidence).await;
                     evidence = collected.evidence;
                     grants.extend(collected.grants);
-                    gathered.extend(kinds);
+                    gathered.extend(collected.gathered);
                     if matches!(evidence.manifest, Gathered::Absent) {
                         return Err(Error::Absent(subject.to_string().into()));
                     }
@@ -248,10 +258,11 @@ impl Mirror {
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let (policy, now) = (Arc::clone(policy), self.clock().now());
+        let address = self.client().address(subject.name.registry());
         self.metrics().judgements.increment();
         let decided = self.tasks().spawn_blocking(move || {
-            let context =
-                Context { policy: &policy, tags: &tags, standing: standing.as_ref(), now };
+            let (standing, address) = (standing.as_ref(), address.as_ref());
+            let context = Context { policy: &policy, tags: &tags, standing, address, now };
             decide(&subject, &evidence, &context)
         });
         decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))
@@ -323,7 +334,7 @@ impl Mirror {
         if let Outcome::Decided(judgement) =
             self.decide(subject, &evidence, Some(record), &policy).await?
         {
-            let grants = self.with_kept_grants(subject, collected.grants, kinds).await?;
+            let grants = self.with_kept_grants(subject, collected.grants, &collected.gathered).await?;
             let kept = Kept { evidence: evidence.clone(), judgement, grants };
             self.keep(subject, kept, Some(record), &policy).await?;
         }

@@ -166,7 +166,9 @@ impl Desk {
         let (policy, now) = (self.mirror.policy(), self.mirror.clock().now());
         let (owned, evidence) = (subject.clone(), evidence.clone());
         let asking = self.mirror.tasks().spawn_blocking(move || {
-            let context = Context { policy: &policy, tags: &tags, standing: None, now };
+            let address = self.mirror.client().address(subject.name.registry());
+            let address = address.as_ref();
+            let context = Context { policy: &policy, tags: &tags, standing: None, address, now };
             gate::decide(&owned, &evidence, &context)
         });
         let missing = Outcome::Undecided(Vec::new());
