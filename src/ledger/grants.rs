@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::records::key;
+use super::records::{self, key};
 use super::rows::{self, Sealed};
 use super::writer::Writing;
 use super::{Error, Ledger};
@@ -129,5 +129,30 @@ impl Ledger {
             grants.offer(key, Arc::clone(&granted), bytes, moment);
         }
         Ok(granted)
+    }
+
+    /// Everything that `subject` lists, from the database.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was written.
+    pub async fn grants_of(&self, subject: &Subject) -> Result<Vec<Grant>, Error> {
+        let subject = subject.clone();
+        self.read(move |connection| {
+            let Some(loaded) = records::load(connection, &subject)? else { return Ok(Vec::new()) };
+            let (name, of) = (subject.name.to_string(), subject.digest.to_string());
+            let mut statement = connection
+                .prepare_cached("SELECT digest, body, seal FROM grants WHERE record = ?1")?;
+            let rows = statement.query_map([loaded.id], |row| {
+                Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?))
+            })?;
+            let mut grants = Vec::new();
+            for row in rows {
+                let (digest, sealed) = row?;
+                let granted = open_grants(&name, &digest, &of, &sealed)?;
+                grants.extend(granted.into_iter().map(|granted| granted.grant));
+            }
+            Ok(grants)
+        })
+        .await
     }
 }

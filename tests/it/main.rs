@@ -1,3 +1,24 @@
 //! Behaviour tests: one binary, a module per promise.
 
+#[cfg(test)]
+mod cold_pull;
+#[cfg(test)]
+mod denial;
+#[cfg(test)]
+mod layering;
+#[cfg(test)]
+mod observe;
+#[cfg(test)]
+mod protocol;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tag_moves;
+#[cfg(test)]
+mod upstream_client;
+#[cfg(test)]
+mod upstream_credentials;
+#[cfg(test)]
+mod upstream_health;
+#[cfg(test)]
+mod upstream_redirects;
