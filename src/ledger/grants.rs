@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::records::{key, load};
+use super::records::{self, key};
 use super::rows::{self, Sealed};
 use super::writer::Writing;
 use super::{Error, Ledger};
@@ -138,7 +138,7 @@ impl Ledger {
     pub async fn grants_of(&self, subject: &Subject) -> Result<Vec<Grant>, Error> {
         let subject = subject.clone();
         self.read(move |connection| {
-            let Some(loaded) = load(connection, &subject)? else { return Ok(Vec::new()) };
+            let Some(loaded) = records::load(connection, &subject)? else { return Ok(Vec::new()) };
             let (name, of) = (subject.name.to_string(), subject.digest.to_string());
             let mut statement = connection
                 .prepare_cached("SELECT digest, body, seal FROM grants WHERE record = ?1")?;

@@ -50,6 +50,8 @@ async fn grants_hold_in_their_own_repository_and_go_when_they_are_replaced() {
         assert!(granted.iter().all(|granted| granted.subject == digest(2)));
         assert_eq!(granted.len(), 2);
         assert!(bench.ledger.granted(&name(), &digest(61)).await.unwrap().is_empty());
+        assert!(bench.ledger.grants_of(&subject(1)).await.unwrap().is_empty());
+        assert_eq!(bench.ledger.grants_of(&subject(2)).await.unwrap().len(), 3);
         bench.reopen().await;
     }
 }
