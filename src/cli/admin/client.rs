@@ -230,7 +230,7 @@ impl Client {
     ) -> Result<Request<Full<Bytes>>, CliError> {
         let Address { host, port, prefix, .. } = &self.address;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let wrong = |error: hyper::http::Error| CliError::misused("not a request").caused_by(error);
+        let wrong = |error: http::Error| CliError::misused("not a request").caused_by(error);
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.token.expose()))
             .map_err(|_| CliError::unreachable("the token file holds no token"))?;
         bearer.set_sensitive(true);
