@@ -7,11 +7,15 @@ mod cold_pull;
 #[cfg(test)]
 mod denial;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod protocol;
+#[cfg(test)]
+mod signatures;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
