@@ -1,0 +1,81 @@
+# Clients that pull by the mirror's own name, 127.0.0.1:5000/up.test/...: for them the mirror is the registry.
+
+# three_answers CLIENT PULL_FUNCTION: allowed, denied and pending, the last one approved and pulled.
+# PULL_FUNCTION REPOSITORY_AND_REFERENCE fills the array PULL.
+three_answers() {
+  local client=$1 pull=$2
+  mirror_with general
+  "$pull" open/alpine:3.23
+  succeeds "allowed image" "${PULL[@]}"
+  "$pull" lib/alpine:3.23
+  succeeds "signed image" "${PULL[@]}"
+  row "$client" allowed
+  "$pull" lib/alpine:unsigned
+  refused "unsigned image" 'Denied.*sign' "${PULL[@]}"
+  row "$client" denied
+  "$pull" nobody/alpine:3.23
+  refused "image without a rule" 'Denied.*no rule' "${PULL[@]}"
+  "$pull" "asked/$client:1"
+  refused "image that needs an approval" 'Pending approval R-[0-9]+' "${PULL[@]}"
+  row "$client" pending
+  approve_what_was_said
+  succeeds "approved image" "${PULL[@]}"
+}
+
+skopeo_pull() {
+  rm -rf "$CASE/skopeo"
+  PULL=(skopeo --insecure-policy copy --src-tls-verify=false "docker://$MIRROR/up.test/$1" "dir:$CASE/skopeo")
+}
+crane_pull() { PULL=("$RIG/bin/crane" --insecure pull --platform linux/amd64 "$MIRROR/up.test/$1" "$CASE/crane.tar"); }
+oras_pull() { PULL=("$RIG/bin/oras" copy --from-plain-http --to-oci-layout "$MIRROR/up.test/$1" "$CASE/oras:${1##*[:@]}"); }
+podman_pull() {
+  printf '{"default":[{"type":"insecureAcceptAnything"}]}' >"$CASE/podman-policy.json"
+  PULL=(podman --root "$CASE/podman/root" --runroot "$CASE/podman/run" --storage-driver vfs --events-backend none
+    pull --signature-policy "$CASE/podman-policy.json" --tls-verify=false "$MIRROR/up.test/$1")
+}
+docker_pull() { PULL=("$RIG/bin/docker" -H "unix://$CASE/docker.sock" pull "$MIRROR/up.test/$1"); }
+
+docker_engine() {
+  closed_hosts "$CASE/hosts.d"
+  node_start 1.7 "$CASE/hosts.d"
+  mkdir -p "$CASE/docker"
+  background "$CASE/dockerd.log" env PATH="$RIG/roots/docker/usr/sbin:$RIG/roots/docker/usr/bin:$PATH" "$RIG/bin/dockerd" \
+    -H "unix://$CASE/docker.sock" --containerd "$NODE/sock" --data-root "$CASE/docker/data" --exec-root "$CASE/docker/exec" \
+    --pidfile "$CASE/docker/pid" --iptables=false --ip6tables=false --bridge=none
+  wait_until 40 timeout 5 "$RIG/bin/docker" -H "unix://$CASE/docker.sock" version ||
+    fail "dockerd did not start: $(tail -2 "$CASE/dockerd.log" | paste -sd' ')"
+  three_answers docker docker_pull
+}
+
+# registries.conf of deploy/: up.test has the mirror as its location and no other place to go.
+containers_registries_conf() {
+  sed "s|registry.example|up.test|g; s|127.0.0.1:5000|$MIRROR|g" "$PROJECT/deploy/containers/registries.conf" >"$CASE/registries.conf"
+  export CONTAINERS_REGISTRIES_CONF=$CASE/registries.conf
+  mirror_with general
+  succeeds "allowed image" skopeo --insecure-policy copy docker://up.test/open/alpine:3.23 "dir:$CASE/skopeo"
+  refused "denied image" 'Denied' skopeo --insecure-policy copy docker://up.test/denied/alpine:3.23 "dir:$CASE/skopeo"
+  refused "pending image" 'Pending approval R-' skopeo --insecure-policy copy docker://up.test/asked/registries-conf:1 "dir:$CASE/skopeo"
+  podman_pull open/alpine:3.23
+  succeeds "podman, allowed image" "${PULL[@]/#$MIRROR\/}"
+  podman_pull denied/alpine:3.23
+  refused "podman, denied image" 'Denied' "${PULL[@]/#$MIRROR\/}"
+}
+
+# Signatures are found and verified through the mirror, in the form each cosign makes.
+cosign_verify() {
+  local line=$1 tag=$2 image=$MIRROR/up.test/lib/alpine
+  mirror_with one-signed-repository
+  local verify=("$RIG/bin/cosign-$line" verify --key "$FIXTURES/team.pub" --insecure-ignore-tlog=true
+    --private-infrastructure --allow-http-registry --allow-insecure-registry)
+  export COSIGN_CACHE=$CASE/cosign TUF_ROOT=$CASE/tuf
+  succeeds "cosign verify" "${verify[@]}" "$image:$tag"
+  grep -q "$(digest_of "lib/alpine:$tag")" "$CASE/said" || fail "cosign verified another digest"
+  attempt "${verify[@]}" "$image:unsigned"
+  [ "$STATUS" != 0 ] || fail "cosign verified an unsigned image"
+}
+
+for client in skopeo crane oras podman; do register "client-$client" 150 three_answers $client ${client}_pull; done
+register client-docker-engine 240 docker_engine
+register client-registries-conf 120 containers_registries_conf
+register client-cosign-2-verify 60 cosign_verify 2 3.23
+register client-cosign-3-verify 60 cosign_verify 3 bundle

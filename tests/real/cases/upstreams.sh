@@ -1,0 +1,32 @@
+# docker-registry as upstream in its three forms. The open form is under every other case.
+
+private_image_pulls() { # REGISTRY_NAME
+  closed_hosts "$CASE/hosts.d"
+  mirror_with general
+  node_start 2 "$CASE/hosts.d"
+  pulled ctr "$1/private/alpine:3.23"
+  pulled cri "$1/private/alpine:3.23"
+}
+upstream_basic() { private_image_pulls basic.test; }
+upstream_token() {
+  private_image_pulls token.test
+  grep -q '^[A-Z]* known .*private/alpine' "$RUN/token-server.log" || fail "the token server was never asked with credentials"
+}
+# With a wrong password nothing is served and nobody is told that the image does not exist.
+upstream_wrong_password() {
+  local name status
+  mirror_config general
+  printf 'wrong' >"$CASE/password"
+  mirror_start
+  for name in basic.test token.test; do
+    status=$(curl -s -o "$CASE/said" -w '%{http_code}' --max-time 60 "http://$MIRROR/v2/private/alpine/manifests/3.23?ns=$name")
+    case $status in
+      403 | 503) ;;
+      *) fail "$name with a wrong password is answered $status: $(head -c 200 "$CASE/said")" ;;
+    esac
+  done
+}
+
+register upstream-basic 120 upstream_basic
+register upstream-token 120 upstream_token
+register upstream-wrong-password 90 upstream_wrong_password
