@@ -96,7 +96,7 @@ for name in "${wanted[@]}"; do
     77) skipped=$((skipped + 1)); echo "skip $name: $(cat "$RUN/cases/$name/why")" ;;
     *)
       failed=$((failed + 1))
-      why=$(head -c 600 "$RUN/cases/$name/why" 2>/dev/null || true)
+      why=$(head -c 600 "$RUN/cases/$name/why" 2>/dev/null | tr -cd '[:print:]' || true)
       [ $status != 124 ] || why="not done within ${case_limit[$name]} s"
       echo "FAIL $name: ${why:-status $status} (logs in $RUN/cases/$name)"
       ;;

@@ -30,7 +30,9 @@ crane_pull() { PULL=("$RIG/bin/crane" --insecure pull --platform linux/amd64 "$M
 oras_pull() { PULL=("$RIG/bin/oras" copy --from-plain-http --to-oci-layout "$MIRROR/up.test/$1" "$CASE/oras:${1##*[:@]}"); }
 podman_pull() {
   printf '{"default":[{"type":"insecureAcceptAnything"}]}' >"$CASE/podman-policy.json"
-  PULL=(podman --root "$CASE/podman/root" --runroot "$CASE/podman/run" --storage-driver vfs --events-backend none
+  # podman wants a run root of at most 50 characters
+  [ -s "$CASE/short" ] || mktemp -d /tmp/podman.XXXXXX >"$CASE/short"
+  PULL=(podman --root "$CASE/podman" --runroot "$(cat "$CASE/short")" --storage-driver vfs --events-backend none
     pull --signature-policy "$CASE/podman-policy.json" --tls-verify=false "$MIRROR/up.test/$1")
 }
 docker_pull() { PULL=("$RIG/bin/docker" -H "unix://$CASE/docker.sock" pull "$MIRROR/up.test/$1"); }
@@ -50,11 +52,12 @@ docker_engine() {
 # registries.conf of deploy/: up.test has the mirror as its location and no other place to go.
 containers_registries_conf() {
   sed "s|registry.example|up.test|g; s|127.0.0.1:5000|$MIRROR|g" "$PROJECT/deploy/containers/registries.conf" >"$CASE/registries.conf"
-  export CONTAINERS_REGISTRIES_CONF=$CASE/registries.conf
+  export CONTAINERS_REGISTRIES_CONF=$CASE/registries.conf # read by podman; skopeo has an option
+  local copy=(skopeo --insecure-policy --registries-conf "$CASE/registries.conf" copy)
   mirror_with general
-  succeeds "allowed image" skopeo --insecure-policy copy docker://up.test/open/alpine:3.23 "dir:$CASE/skopeo"
-  refused "denied image" 'Denied' skopeo --insecure-policy copy docker://up.test/denied/alpine:3.23 "dir:$CASE/skopeo"
-  refused "pending image" 'Pending approval R-' skopeo --insecure-policy copy docker://up.test/asked/registries-conf:1 "dir:$CASE/skopeo"
+  succeeds "skopeo, allowed image" "${copy[@]}" docker://up.test/open/alpine:3.23 "dir:$CASE/skopeo"
+  refused "skopeo, denied image" 'Denied' "${copy[@]}" docker://up.test/denied/alpine:3.23 "dir:$CASE/skopeo"
+  refused "skopeo, pending image" 'Pending approval R-' "${copy[@]}" docker://up.test/asked/registries-conf:1 "dir:$CASE/skopeo"
   podman_pull open/alpine:3.23
   succeeds "podman, allowed image" "${PULL[@]/#$MIRROR\/}"
   podman_pull denied/alpine:3.23

@@ -7,6 +7,18 @@ private_image_pulls() { # REGISTRY_NAME
   pulled ctr "$1/private/alpine:3.23"
   pulled cri "$1/private/alpine:3.23"
 }
+# The control: without credentials neither registry gives anything, with them both do.
+upstream_control() {
+  local path=/v2/private/alpine/manifests/3.23 bearer
+  local ask=(curl -s -o /dev/null -w '%{http_code}' --max-time 20 --cacert "$RUN/tls/ca.crt" -H 'Accept: application/vnd.oci.image.manifest.v1+json')
+  local basic=https://127.0.0.1:$BASIC_PORT$path token=http://127.0.0.1:$TOKEN_PORT$path realm="http://127.0.0.1:$REALM_PORT/token"
+  [ "$("${ask[@]}" "$basic")" = 401 ] || fail "the Basic registry asks for nothing"
+  [ "$("${ask[@]}" "$token")" = 401 ] || fail "the token registry asks for nothing"
+  [ "$("${ask[@]}" "$realm?service=token.test")" = 401 ] || fail "the token server asks for nothing"
+  [ "$("${ask[@]}" -u "$UPSTREAM_USER:$UPSTREAM_PASSWORD" "$basic")" = 200 ] || fail "the Basic registry refuses its user"
+  bearer=$(curl -fsS --max-time 20 -u "$UPSTREAM_USER:$UPSTREAM_PASSWORD" "$realm?service=token.test&scope=repository:private/alpine:pull" | jq -r .token)
+  [ "$("${ask[@]}" -H "Authorization: Bearer $bearer" "$token")" = 200 ] || fail "the token registry refuses its token"
+}
 upstream_basic() { private_image_pulls basic.test; }
 upstream_token() {
   private_image_pulls token.test
@@ -27,6 +39,7 @@ upstream_wrong_password() {
   done
 }
 
+register upstream-control 60 upstream_control
 register upstream-basic 120 upstream_basic
 register upstream-token 120 upstream_token
 register upstream-wrong-password 90 upstream_wrong_password

@@ -20,6 +20,7 @@ finish() {
   awk -v dir="$CASE/" 'index($2, dir) == 1 {print $2}' /proc/mounts | sort -r | while read -r path; do umount -q "$path"; done
   [ "$status" = 0 ] || [ "$status" = 77 ] || tail -40 "$CASE/log" >"$CASE/tail"
   rm -rf "$CASE/node" "$CASE/data" "$CASE/docker" "$CASE/podman"
+  [ ! -s "$CASE/short" ] || rm -rf "$(cat "$CASE/short")"
   exit $status
 }
 trap finish EXIT

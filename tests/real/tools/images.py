@@ -21,7 +21,7 @@ import tarfile
 OCI = "application/vnd.oci.image."
 GZIP, ZSTD, PLAIN = OCI + "layer.v1.tar+gzip", OCI + "layer.v1.tar+zstd", OCI + "layer.v1.tar"
 CHUNK_BYTES = 1 << 20
-KILL_ROUNDS = 50
+KILL_IMAGES, KILL_IMAGES_WITH_NOISE = 200, 50
 LAYER_BYTES = 2_000_000
 CUT_LAYER_BYTES = 96_000_000
 
@@ -238,8 +238,9 @@ image("open/many:60", [
 ])
 image("open/cut:1", [Layer(tar_of([("noise", 0o644, noise("cut", CUT_LAYER_BYTES))]), PLAIN)])
 image("open/big:1g", [BigLayer(arguments.big_bytes)])
-for n in range(KILL_ROUNDS):
-    image(f"kill/image:{n}", [base, Layer(tar_of([("noise", 0o644, noise(f"kill {n}", LAYER_BYTES))]), PLAIN)])
+for n in range(KILL_IMAGES):
+    size = LAYER_BYTES if n % (KILL_IMAGES // KILL_IMAGES_WITH_NOISE) == 0 else 1000
+    image(f"kill/image:{n}", [base, Layer(tar_of([("noise", 0o644, noise(f"kill {n}", size))]), PLAIN)])
 
 with open(os.path.join(arguments.directory, "digests.tsv"), "w", encoding="utf-8") as file:
     for row in digests:

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """A TCP link that can be slow and can be cut: between a node and the mirror, or the mirror and its upstream.
 
-    link.py LISTEN_PORT TARGET_PORT LOG [--cut-at BYTES] [--cuts N] [--rate BYTES_PER_SECOND]
+    link.py LISTEN_PORT TARGET_PORT LOG [--cut-at BYTES] [--cuts N] [--cut-by end|reset]
+            [--rate BYTES_PER_SECOND]
 
-Cuts the first N connections whose answers grow past --cut-at bytes, by a reset. The log holds a line for
-every request head that passes ("request GET /v2/... range=bytes=1-") and for every cut ("cut BYTES").
+Cuts the first N connections whose answers grow past --cut-at bytes: by a plain end in the middle of the body,
+or by a reset. The log holds a line for every request head that passes ("request GET /v2/... range=bytes=1-") and for every cut ("cut BYTES").
 """
 import argparse
 import re
@@ -23,6 +24,7 @@ arguments.add_argument("target", type=int)
 arguments.add_argument("log")
 arguments.add_argument("--cut-at", type=int, default=0)
 arguments.add_argument("--cuts", type=int, default=0)
+arguments.add_argument("--cut-by", choices=["end", "reset"], default="end")
 arguments.add_argument("--rate", type=int, default=0)
 arguments = arguments.parse_args()
 log_file = open(arguments.log, "a", buffering=1, encoding="utf-8")
@@ -54,10 +56,11 @@ def take_cut():
         return True
 
 
-def reset(*connections):
+def drop(by, *connections):
     for connection in connections:
         try:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if by == "reset":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
@@ -72,7 +75,7 @@ def upwards(node, server):
             server.sendall(chunk)
         server.shutdown(socket.SHUT_WR)
     except OSError:
-        reset(node, server)
+        drop("reset", node, server)
 
 
 def downwards(server, node):
@@ -83,7 +86,7 @@ def downwards(server, node):
             passed += len(chunk)
             if arguments.cut_at and passed > arguments.cut_at and take_cut():
                 log("cut", passed)
-                reset(node, server)
+                drop(arguments.cut_by, node, server)
                 return
             if arguments.rate:
                 ahead = passed / arguments.rate - (time.monotonic() - started)
@@ -91,7 +94,7 @@ def downwards(server, node):
                     time.sleep(min(ahead, 1.0))
         node.shutdown(socket.SHUT_WR)
     except OSError:
-        reset(node, server)
+        drop("reset", node, server)
 
 
 listener = socket.create_server(("127.0.0.1", arguments.listen), backlog=128)
