@@ -55,7 +55,7 @@ if [ -z "${INSIDE:-}" ]; then
   if [ -z "${PRATIQUE:-}" ]; then
     echo "cargo build --release --locked"
     (cd "$PROJECT" && cargo build --quiet --release --locked)
-    PRATIQUE=$(cd "$PROJECT" && cargo metadata --format-version 1 --no-deps --offline | jq -r .target_directory)/release/pratique
+    PRATIQUE=$(cd "$PROJECT" && cargo metadata --format-version 1 --no-deps --locked | jq -r .target_directory)/release/pratique
   fi
   PRATIQUE=$(realpath "$PRATIQUE")
   [ -x "$PRATIQUE" ] || { echo "no program at $PRATIQUE" >&2; exit 2; }

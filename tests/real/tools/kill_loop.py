@@ -23,8 +23,8 @@ CLI_LIMIT_S = 20
 LONGEST_ROUND_S = 1.2
 PULLERS = 3
 # The approvals of a round begin this long before its kill, so that most kills meet one on its way.
-APPROVALS_BEFORE_KILL_S = 0.15
-APPROVALS_A_ROUND = 4
+APPROVALS_BEFORE_KILL_S = 0.5
+APPROVALS_A_ROUND = 5
 LEAST_APPROVED, LEAST_APPROVAL_CUT, LEAST_CUT_SHORT, LEAST_WHOLE = 50, 5, 10, 50
 
 arguments = argparse.ArgumentParser()
