@@ -3,9 +3,7 @@
 #   docker build -t pratique .        or        buildah build -t pratique .
 FROM docker.io/library/rust:1.95-bookworm AS build
 WORKDIR /src
-COPY Cargo.toml Cargo.lock ./
-COPY src src
-COPY config config
+COPY . .
 # `--target` keeps the static flag away from build scripts and procedural macros, which cannot be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 RUN target="$(rustc -vV | sed -n 's/^host: //p')" \

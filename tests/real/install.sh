@@ -19,7 +19,7 @@ command -v apt-get >/dev/null || die "needs Debian's apt-get"
 # --- bookworm -------------------------------------------------------------------------------------------
 packages=(
   apache2-utils busybox-static ca-certificates containerd crun curl docker-registry iproute2 jq openssl
-  podman procps python3 python3-grpcio runc skopeo strace util-linux zstd
+  podman procps python3 python3-grpcio python3-yaml runc skopeo strace util-linux zstd
 )
 missing=()
 for package in "${packages[@]}"; do

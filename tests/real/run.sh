@@ -12,9 +12,10 @@
 #
 # Needs root on Debian bookworm. Runs in mount, network and PID namespaces of its own: it meets no other
 # service of the machine, reaches nothing outside, and takes everything it started with it when it ends.
+# shellcheck disable=SC2154 # names shared by sourcing
 source "$(dirname "$0")/lib/common.sh"
 
-usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0" | sed '/^source/,$d'; }
+usage() { sed -n '2,/^# shellcheck/p' "$0" | sed '/^# shellcheck/d; s/^# \{0,1\}//'; }
 patterns=() keep=no write_docs=no install=yes list=no
 for argument in "$@"; do
   case $argument in

@@ -1,4 +1,5 @@
 # Clients that pull by the mirror's own name, 127.0.0.1:5000/up.test/...: for them the mirror is the registry.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
 # three_answers CLIENT PULL_FUNCTION: allowed, denied and pending, the last one approved and pulled.
 # PULL_FUNCTION REPOSITORY_AND_REFERENCE fills the array PULL.

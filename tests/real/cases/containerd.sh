@@ -1,4 +1,5 @@
 # containerd, by `ctr` and by the call that kubelet makes, with the mirror as its only endpoint.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
 containerd_node() { # LINE POLICY [MIRROR_ADDRESS_FOR_THE_NODE] [UPSTREAM_PORT]
   closed_hosts "$CASE/hosts.d" "${3:-}"

@@ -1,4 +1,5 @@
 # The first day of a running cluster: the node's file as `pratique node render` writes it.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
 rendered_hosts_file() {
   local line=$1

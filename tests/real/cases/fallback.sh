@@ -1,5 +1,6 @@
 # The control: that the other cases' silence means something. With an open hosts.toml the same refusal is
 # answered by the upstream behind it, and the listener there sees the node come.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
 fallback_is_seen() {
   local line=$1 by

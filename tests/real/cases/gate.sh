@@ -1,4 +1,5 @@
 # The gate as seen by a bare HTTP client: what no well-behaved client would ask.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
 # ask PATH [CURL-OPTION...]: status in $ANSWER, reason phrase and headers in $CASE/head, body in $CASE/said.
 ask() {

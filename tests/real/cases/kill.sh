@@ -1,4 +1,5 @@
 # kill -9 in the middle of pulls and approvals, fifty times.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
 killed_fifty_times() {
   # The slow link keeps pulls on their way when the kill comes.

@@ -1,4 +1,5 @@
 # docker-registry as upstream in its three forms. The open form is under every other case.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
 private_image_pulls() { # REGISTRY_NAME
   closed_hosts "$CASE/hosts.d"

@@ -1,4 +1,5 @@
 # Names, addresses and small helpers that every script of the suite uses. Sourced, never run.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -1,4 +1,5 @@
 # Images, keys and signatures. Made once for each state of the scripts that make them. Sourced.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
 fixtures_version() { cat "$HERE/tools/images.py" "$HERE/lib/fixtures.sh" "$RIG/versions.tsv" /bin/busybox | sha256sum | cut -c1-16; }
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Runs one case in a process of its own: one_case.sh NAME. Exit: 0 ok, 77 skipped, else failed; why in $CASE/why.
+# shellcheck disable=SC2154 # names shared by sourcing
 source "$(dirname "$0")/common.sh"
 source "$HERE/lib/services.sh"
 source "$HERE/lib/registry_of_cases.sh"

@@ -1,4 +1,5 @@
 # The list of cases: each file under cases/ registers its own. Sourced.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 case_names=()
 declare -A case_command case_limit
 # register NAME SECONDS FUNCTION [ARGUMENTS...]

@@ -1,5 +1,6 @@
 # Starting and stopping what the cases need. Sourced after common.sh. Everything started here ends with the
 # process that started it (a case, or the run), and with the run's PID namespace at the latest.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
 pids=()
 stop_all() {
