@@ -74,7 +74,7 @@ rm -rf "$RUN"
 mkdir -p "$RUN/cases"
 : >"$RUN/table.tsv"
 # The registries' names lead to the listener that only a fallback would reach.
-printf '127.0.0.1 localhost\n::1 localhost\n%s up.test basic.test token.test\n' $CANARY_ADDRESS >"$RUN/hosts"
+printf '127.0.0.1 localhost\n::1 localhost\n%s up.test basic.test token.test registry-1.docker.io\n' $CANARY_ADDRESS >"$RUN/hosts"
 mount --bind "$RUN/hosts" /etc/hosts
 for variable in http_proxy https_proxy HTTP_PROXY HTTPS_PROXY; do unset $variable; done
 trap stop_all EXIT

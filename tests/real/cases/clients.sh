@@ -38,16 +38,32 @@ podman_pull() {
 }
 docker_pull() { PULL=("$RIG/bin/docker" -H "unix://$CASE/docker.sock" pull "$MIRROR/up.test/$1"); }
 
-docker_engine() {
+docker_start() { # [DOCKERD_OPTION...]
   closed_hosts "$CASE/hosts.d"
   node_start 1.7 "$CASE/hosts.d"
   mkdir -p "$CASE/docker"
   background "$CASE/dockerd.log" env PATH="$RIG/roots/docker/usr/sbin:$RIG/roots/docker/usr/bin:$PATH" "$RIG/bin/dockerd" \
     -H "unix://$CASE/docker.sock" --containerd "$NODE/sock" --data-root "$CASE/docker/data" --exec-root "$CASE/docker/exec" \
-    --pidfile "$CASE/docker/pid" --iptables=false --ip6tables=false --bridge=none
+    --pidfile "$CASE/docker/pid" --iptables=false --ip6tables=false --bridge=none "$@"
   wait_until 40 timeout 5 "$RIG/bin/docker" -H "unix://$CASE/docker.sock" version ||
     fail "dockerd did not start: $(tail -2 "$CASE/dockerd.log" | paste -sd' ')"
+}
+docker_engine() {
+  docker_start
   three_answers docker docker_pull
+}
+# As `registry-mirrors` of Docker Hub: what is admitted comes from the mirror, and what is not comes from Docker
+# Hub. Supported, and not a gate; this case keeps the word "not" true.
+docker_registry_mirror() {
+  mirror_with docker-hub
+  docker_start --registry-mirror "http://$MIRROR"
+  local docker=("$RIG/bin/docker" -H "unix://$CASE/docker.sock" pull)
+  succeeds "allowed image" "${docker[@]}" alpine:3.23
+  grep -q "$(digest_of library/alpine:3.23)" "$CASE/said" || fail "docker pulled another digest"
+  canary_is_silent
+  attempt "${docker[@]}" denied:3.23
+  canary_seen | grep -q '^connect' || fail "docker did not fall back: it may be called a gate now"
+  touch "$CASE/fallback-expected"
 }
 
 # registries.conf of deploy/: up.test has the mirror as its location and no other place to go.
@@ -80,6 +96,7 @@ cosign_verify() {
 
 for client in skopeo crane oras podman; do register "client-$client" 150 three_answers $client ${client}_pull; done
 register client-docker-engine 240 docker_engine
+register client-docker-registry-mirror 120 docker_registry_mirror
 register client-registries-conf 120 containers_registries_conf
 register client-cosign-2-verify 60 cosign_verify 2 3.23
 register client-cosign-3-verify 60 cosign_verify 3 bundle

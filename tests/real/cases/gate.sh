@@ -74,6 +74,21 @@ gate_approval_binds_a_digest() {
   [ "$STATUS" = 0 ] || fail "audit verify: $(last_line)"
 }
 
+# What an admin is told about a refusal: the rule, what is missing, and exit status 3.
+gate_explains_itself() {
+  mirror_with one-signed-repository
+  answers 403 '/v2/lib/alpine/manifests/wrongkey?ns=up.test'
+  admin explain up.test/lib/alpine:wrongkey
+  [ "$STATUS" = 3 ] || fail "explain of a denied image ends with $STATUS, not 3: $(last_line)"
+  grep -q 'alpine' "$CASE/said" && grep -q 'team' "$CASE/said" || fail "explain names neither rule nor signer"
+  admin explain up.test/lib/alpine:3.23
+  [ "$STATUS" = 0 ] || fail "explain of an admitted image ends with $STATUS: $(last_line)"
+  admin approve "up.test/lib/alpine@$(digest_of lib/alpine:unsigned)" --reason "nobody may do this"
+  [ "$STATUS" = 3 ] || fail "approving what a rule denies ends with $STATUS, not 3: $(last_line)"
+  answers 403 "/v2/lib/alpine/manifests/$(digest_of lib/alpine:unsigned)?ns=up.test"
+}
+
+register gate-explains-itself 60 gate_explains_itself
 register gate-blob-by-digest-alone 60 gate_blob_by_digest_alone
 register gate-same-digest-elsewhere 60 gate_same_digest_elsewhere
 register gate-denies-without-asking 60 gate_denies_without_asking

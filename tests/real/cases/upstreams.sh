@@ -40,6 +40,57 @@ upstream_wrong_password() {
   done
 }
 
+# An upstream that lies about one byte of a layer: no client gets a complete answer, and nothing of it is kept.
+upstream_lies() {
+  local layer link status=0
+  start_link $UPSTREAM_LINK_PORT $UPSTREAM_PORT --flip-at 50000000
+  link=$STARTED
+  mirror_with general $UPSTREAM_LINK_PORT
+  layer=$(curl -fsS --max-time 30 "http://$MIRROR/v2/open/cut/manifests/1?ns=up.test" | jq -r '.layers[0].digest')
+  curl -sS -o "$CASE/layer" --max-time 60 "http://$MIRROR/v2/open/cut/blobs/$layer?ns=up.test" -w '%{http_code}' >"$CASE/status" 2>>"$CASE/log" || status=$?
+  grep -q '^flip' "$CASE/link.log" || fail "the link did not lie"
+  [ "$status" != 0 ] || [ "$(cat "$CASE/status")" != 200 ] || fail "a layer with a wrong byte was served as complete"
+  ! cmp -s "$CASE/layer" "$FIXTURES/blobs/sha256/${layer#sha256:}" || fail "the layer is right: the link did not lie to it"
+  kill "$link"
+  wait_until 10 link_is_down || fail "the link did not stop"
+  start_link $UPSTREAM_LINK_PORT $UPSTREAM_PORT
+  wait_until 60 layer_is_right "$layer" || fail "an honest upstream does not help any more"
+}
+link_is_down() { ! port_answers 127.0.0.1:$UPSTREAM_LINK_PORT; }
+layer_is_right() {
+  curl -fsS -o "$CASE/layer" --max-time 30 "http://$MIRROR/v2/open/cut/blobs/$1?ns=up.test" &&
+    cmp -s "$CASE/layer" "$FIXTURES/blobs/sha256/${1#sha256:}"
+}
+
+# With the upstream away, what is admitted and cached goes on: a new node pulls it by tag and by digest.
+upstream_away() {
+  local link
+  start_link $UPSTREAM_LINK_PORT $UPSTREAM_PORT
+  link=$STARTED
+  closed_hosts "$CASE/hosts.d"
+  mirror_with general $UPSTREAM_LINK_PORT
+  node_start 1.7 "$CASE/hosts.d"
+  pulled cri up.test/lib/alpine:3.23
+  pulled cri up.test/open/multi:1
+  node_stop
+  kill "$link"
+  wait_until 10 link_is_down || fail "the link did not stop"
+  node_start 1.7 "$CASE/hosts.d"
+  pulled cri up.test/lib/alpine:3.23
+  pulled cri up.test/open/multi:1
+  pulled ctr "up.test/lib/alpine@$(digest_of lib/alpine:3.23)"
+  pull_refused cri up.test/open/alpine:3.23 '503'
+  # ... also after a restart of the mirror, from what it has written down
+  mirror_stop
+  mirror_start
+  node_stop
+  node_start 2 "$CASE/hosts.d"
+  pulled cri up.test/lib/alpine:3.23
+  pulled ctr "up.test/open/multi@$(digest_of open/multi:1)"
+}
+
+register upstream-lies 150 upstream_lies
+register upstream-away 200 upstream_away
 register upstream-control 60 upstream_control
 register upstream-basic 120 upstream_basic
 register upstream-token 120 upstream_token

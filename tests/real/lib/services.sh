@@ -30,7 +30,7 @@ make_certificates() {
     openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 30 -subj "/CN=test CA" \
       -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign
     openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj "/CN=server"
-    printf 'subjectAltName=DNS:localhost,DNS:up.test,DNS:basic.test,DNS:token.test,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' >server.ext
+    printf 'subjectAltName=DNS:localhost,DNS:up.test,DNS:basic.test,DNS:token.test,DNS:registry-1.docker.io,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' >server.ext
     openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -extfile server.ext -out server.crt
     openssl req -x509 -newkey rsa:2048 -nodes -keyout token.key -out token.crt -days 30 -subj "/CN=token signer"
     htpasswd -Bbn "$UPSTREAM_USER" "$UPSTREAM_PASSWORD" >htpasswd
@@ -103,6 +103,11 @@ registry = "up.test"
 url = "http://127.0.0.1:${2:-$UPSTREAM_PORT}"
 danger_plain_http = true
 tag_ttl = "0s"
+
+[[upstream]]
+registry = "docker.io"
+url = "http://127.0.0.1:${2:-$UPSTREAM_PORT}"
+danger_plain_http = true
 
 [[upstream]]
 registry = "basic.test"

@@ -211,7 +211,8 @@ def small(name):
 
 for name in ("lib/alpine:3.23", "lib/alpine:bundle", "lib/alpine:unsigned", "lib/alpine:wrongkey",
              "lib/alpine:wrongkey-bundle", "lib/alpine:borrowed", "lib/other:1", "open/alpine:3.23",
-             "private/alpine:3.23", "denied/alpine:3.23", "nobody/alpine:3.23"):
+             "private/alpine:3.23", "denied/alpine:3.23", "nobody/alpine:3.23",
+             "library/alpine:3.23", "library/denied:3.23"):
     small(name)
 # The same digest as lib/alpine:3.23 in a repository that no rule lists.
 image_of_another_name = [base, Layer(tar_of([("etc/image", 0o644, b"lib/alpine:3.23")]), GZIP)]

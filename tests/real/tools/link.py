@@ -2,10 +2,10 @@
 """A TCP link that can be slow and can be cut: between a node and the mirror, or the mirror and its upstream.
 
     link.py LISTEN_PORT TARGET_PORT LOG [--cut-at BYTES] [--cuts N] [--cut-by end|reset]
-            [--rate BYTES_PER_SECOND]
+            [--rate BYTES_PER_SECOND] [--flip-at BYTES]
 
 Cuts the first N connections whose answers grow past --cut-at bytes: by a plain end in the middle of the body,
-or by a reset. The log holds a line for every request head that passes ("request GET /v2/... range=bytes=1-") and for every cut ("cut BYTES").
+or by a reset. With --flip-at, one byte of every longer answer is changed on its way. The log holds a line for every request head that passes ("request GET /v2/... range=bytes=1-") and for every cut or flip ("cut BYTES", "flip BYTES").
 """
 import argparse
 import re
@@ -26,6 +26,7 @@ arguments.add_argument("--cut-at", type=int, default=0)
 arguments.add_argument("--cuts", type=int, default=0)
 arguments.add_argument("--cut-by", choices=["end", "reset"], default="end")
 arguments.add_argument("--rate", type=int, default=0)
+arguments.add_argument("--flip-at", type=int, default=0)
 arguments = arguments.parse_args()
 log_file = open(arguments.log, "a", buffering=1, encoding="utf-8")
 lock = threading.Lock()
@@ -82,6 +83,10 @@ def downwards(server, node):
     passed, started = 0, time.monotonic()
     try:
         while chunk := server.recv(CHUNK_BYTES):
+            if arguments.flip_at and passed <= arguments.flip_at < passed + len(chunk):
+                at = arguments.flip_at - passed
+                chunk = chunk[:at] + bytes([chunk[at] ^ 1]) + chunk[at + 1:]
+                log("flip", arguments.flip_at)
             node.sendall(chunk)
             passed += len(chunk)
             if arguments.cut_at and passed > arguments.cut_at and take_cut():
