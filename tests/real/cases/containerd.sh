@@ -85,12 +85,12 @@ containerd_one_signed_repository() {
     pulled $by up.test/lib/alpine:3.23
     pulled $by up.test/lib/alpine:bundle
     pulled $by "up.test/lib/alpine@$(digest_of lib/alpine:3.23)"
-    for reference in unsigned wrongkey wrongkey-bundle borrowed; do
-      pull_refused $by "up.test/lib/alpine:$reference" '403 .*Denied.*sign'
-      pull_refused $by "up.test/lib/alpine@$(digest_of "lib/alpine:$reference")" '403 .*Denied.*sign'
-    done
     for reference in lib/other:1 lib/copy:3.23 nobody/alpine:3.23 "lib/copy@$(digest_of lib/copy:3.23)"; do
       pull_refused $by "up.test/$reference" '403 .*Denied.*no rule'
+    done
+    for reference in wrongkey wrongkey-bundle borrowed unsigned; do
+      pull_refused $by "up.test/lib/alpine:$reference" '403 .*Denied.*sign'
+      pull_refused $by "up.test/lib/alpine@$(digest_of "lib/alpine:$reference")" '403 .*Denied.*sign'
     done
     row "containerd $line $by" denied
   done

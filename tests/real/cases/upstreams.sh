@@ -22,8 +22,10 @@ upstream_control() {
 }
 upstream_basic() { private_image_pulls basic.test; }
 upstream_token() {
+  local before
+  before=$(wc -l <"$RUN/token-server.log")
   private_image_pulls token.test
-  grep -q '^[A-Z]* known .*private/alpine' "$RUN/token-server.log" || fail "the token server was never asked with credentials"
+  tail -n "+$((before + 1))" "$RUN/token-server.log" | grep -q '^[A-Z]* known .*private/alpine' || fail "the token server was never asked with credentials"
 }
 # With a wrong password nothing is served and nobody is told that the image does not exist.
 upstream_wrong_password() {

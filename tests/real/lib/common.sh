@@ -75,7 +75,7 @@ request_id() { grep -oE 'R-[0-9]+' "$CASE/said" | head -1; }
 # row CLIENT COLUMN: one green cell of the table; the text that the client showed goes along.
 row() {
   local text
-  text=$(tr '\n\t' '  ' <"$CASE/said" | grep -oE '(Pending approval|Denied).{0,160}' | head -1 | sed 's/[^[:print:]]//g' || true)
+  text=$(tr '\n\t' '  ' <"$CASE/said" | grep -oE '(Pending approval|Denied).{0,160}' | head -1 | sed 's/[^[:print:]]//g; s/[" ]*$//' || true)
   printf '%s\t%s\t%s\n' "$1" "$2" "$text" >>"$RUN/table.tsv"
 }
 

@@ -61,6 +61,7 @@ start_upstreams() {
     "  tls: {certificate: $RUN/tls/server.crt, key: $RUN/tls/server.key}"
   registry token $TOKEN_PORT \
     "auth: {token: {realm: 'http://127.0.0.1:$REALM_PORT/token', service: token.test, issuer: rig, rootcertbundle: $RUN/tls/token.crt}}" ""
+  : >"$RUN/token-server.log"
   background "$RUN/token-server.err" "$PYTHON" "$HERE/tools/token_server.py" $REALM_PORT \
     "$RUN/tls/token.crt" "$RUN/tls/token.key" "$UPSTREAM_USER" "$UPSTREAM_PASSWORD" "$RUN/token-server.log"
   wait_until 10 port_answers "127.0.0.1:$REALM_PORT"

@@ -25,7 +25,7 @@ PULLERS = 3
 # The approvals of a round begin this long before its kill, so that most kills meet one on its way.
 APPROVALS_BEFORE_KILL_S = 0.5
 APPROVALS_A_ROUND = 5
-LEAST_APPROVED, LEAST_APPROVAL_CUT, LEAST_CUT_SHORT, LEAST_WHOLE = 50, 5, 10, 50
+LEAST_APPROVED, LEAST_APPROVAL_CUT, LEAST_CUT_SHORT, LEAST_WHOLE = 30, 5, 10, 50
 
 arguments = argparse.ArgumentParser()
 for option in ("--pratique", "--config", "--mirror", "--fixtures"):
