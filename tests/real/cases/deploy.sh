@@ -20,5 +20,26 @@ deploy_systemd() {
   ! grep -q "$CASE/pratique.service" "$CASE/said" || fail "$(last_line)"
 }
 
+# What the Dockerfile makes: nothing but the static program in an empty root, not root, one writable directory.
+deploy_empty_root() {
+  local root=$CASE/root
+  ldd "$PRATIQUE" 2>&1 | grep -Eq 'statically linked|not a dynamic executable' || skip "$PRATIQUE is not static"
+  mirror_config general
+  mkdir -p "$root/usr/bin" "$root/etc/pratique" "$root/var/lib/pratique"
+  cp "$PRATIQUE" "$root/usr/bin/pratique"
+  chown 65532:65532 "$root/var/lib/pratique"
+  sed "s|$CASE/data|/var/lib/pratique|; s|\"$CASE/|\"/etc/pratique/|; s|$RUN/tls/|/etc/pratique/|" "$CASE/pratique.toml" >"$root/etc/pratique/pratique.toml"
+  sed "s|$FIXTURES/|/etc/pratique/|" "$CASE/policy.yaml" >"$root/etc/pratique/policy.yaml"
+  cp "$CASE/username" "$CASE/password" "$RUN/tls/ca.crt" "$FIXTURES/team.pub" "$root/etc/pratique/"
+  chmod -R a+rX "$CASE" "$root/etc"
+  background "$CASE/pratique.log" chroot --userspec=65532:65532 "$root" /usr/bin/pratique serve --config /etc/pratique/pratique.toml
+  wait_until 15 mirror_is_ready || fail "pratique is not ready: $(tail -3 "$CASE/pratique.log" | paste -sd' ')"
+  crane_pull lib/alpine:3.23
+  succeeds "signed image" "${PULL[@]}"
+  crane_pull denied/alpine:3.23
+  refused "denied image" 'Denied' "${PULL[@]}"
+}
+
+register deploy-empty-root 60 deploy_empty_root
 register deploy-kubernetes 60 deploy_kubernetes
 register deploy-systemd 60 deploy_systemd
