@@ -12,12 +12,12 @@ three_answers() {
   succeeds "signed image" "${PULL[@]}"
   row "$client" allowed
   "$pull" lib/alpine:unsigned
-  refused "unsigned image" 'Denied.*sign' "${PULL[@]}"
+  refused "unsigned image" "$DENIED.*sign" "${PULL[@]}"
   row "$client" denied
   "$pull" nobody/alpine:3.23
-  refused "image without a rule" 'Denied.*no rule' "${PULL[@]}"
+  refused "image without a rule" "$DENIED.*no rule" "${PULL[@]}"
   "$pull" "asked/$client:1"
-  refused "image that needs an approval" 'Pending approval R-[0-9]+' "${PULL[@]}"
+  refused "image that needs an approval" "$PENDING" "${PULL[@]}"
   row "$client" pending
   approve_what_was_said
   succeeds "approved image" "${PULL[@]}"
@@ -73,12 +73,12 @@ containers_registries_conf() {
   local copy=(skopeo --insecure-policy --registries-conf "$CASE/registries.conf" copy)
   mirror_with general
   succeeds "skopeo, allowed image" "${copy[@]}" docker://up.test/open/alpine:3.23 "dir:$CASE/skopeo"
-  refused "skopeo, denied image" 'Denied' "${copy[@]}" docker://up.test/denied/alpine:3.23 "dir:$CASE/skopeo"
-  refused "skopeo, pending image" 'Pending approval R-' "${copy[@]}" docker://up.test/asked/registries-conf:1 "dir:$CASE/skopeo"
+  refused "skopeo, denied image" "$DENIED" "${copy[@]}" docker://up.test/denied/alpine:3.23 "dir:$CASE/skopeo"
+  refused "skopeo, pending image" "$PENDING" "${copy[@]}" docker://up.test/asked/registries-conf:1 "dir:$CASE/skopeo"
   podman_pull open/alpine:3.23
   succeeds "podman, allowed image" "${PULL[@]/#$MIRROR\/}"
   podman_pull denied/alpine:3.23
-  refused "podman, denied image" 'Denied' "${PULL[@]/#$MIRROR\/}"
+  refused "podman, denied image" "$DENIED" "${PULL[@]/#$MIRROR\/}"
 }
 
 # Signatures are found and verified through the mirror, in the form each cosign makes.

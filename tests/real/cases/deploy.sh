@@ -37,7 +37,7 @@ deploy_empty_root() {
   crane_pull lib/alpine:3.23
   succeeds "signed image" "${PULL[@]}"
   crane_pull denied/alpine:3.23
-  refused "denied image" 'Denied' "${PULL[@]}"
+  refused "denied image" "$DENIED" "${PULL[@]}"
 }
 
 register deploy-empty-root 60 deploy_empty_root

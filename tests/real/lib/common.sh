@@ -72,10 +72,14 @@ refused() {
 # The request id in what the client just said.
 request_id() { grep -oE 'R-[0-9]+' "$CASE/said" | head -1; }
 
+# containerd shows the reason phrase, everyone else the sentence in the body: two wordings of one refusal.
+DENIED='([Dd]enied|DENIED)'
+PENDING='(Pending|waits for) approval.*R-[0-9]+'
+
 # row CLIENT COLUMN: one green cell of the table; the text that the client showed goes along.
 row() {
   local text
-  text=$(tr '\n\t' '  ' <"$CASE/said" | grep -oE '(Pending approval|Denied).{0,160}' | head -1 | sed 's/[^[:print:]]//g; s/[" ]*$//' || true)
+  text=$(tr '\n\t' '  ' <"$CASE/said" | grep -oE '(Pending approval|Denied|[^ "]+ (is denied|waits for approval)).{0,240}' | head -1 | sed 's/[^[:print:]]//g; s/[" ]*$//' || true)
   printf '%s\t%s\t%s\n' "$1" "$2" "$text" >>"$RUN/table.tsv"
 }
 
