@@ -1,1 +1,49 @@
+//! Pratique, the trusted registry mirror.
+//!
+//! It stands between a Kubernetes cluster and public registries, speaks the OCI distribution
+//! protocol, and serves only images whose digests have passed the gates of its policy.
+//!
+//! The modules, lowest layer first (a module imports only from lower layers; `tests/it/layering.rs`
+//! holds it):
+//!
+//! | layer | module | owns |
+//! |---|---|---|
+//! | 0 | [`oci`] | pure types and parsers of the OCI specifications |
+//! | 0 | [`time`], [`tasks`], [`metrics`] | the clock, the only spawner, the counters |
+//! | 1 | [`policy`] | the policy document: parse, lint, match |
+//! | 1 | [`signature`] | verifiers: bytes and keys in, who-signed-what out |
+//! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
+//! | 1 | [`upstream`] | the bounded registry client |
+//! | 2 | [`gate`] | the decision: pure, total, synchronous |
+//! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |
+//! | 3 | [`evidence`] | gathers what the gate needs |
+//! | 4 | [`mirror`] | the use cases: resolve, admit, pull |
+//! | 6 | [`http`] | listeners, node API, admin API |
+//! | 7 | [`config`] | settings file to each module's `Settings` |
+//! | 8 | [`app`] | the composition root |
+//! | 9 | [`cli`] | one file per subcommand |
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "a test names the variants it expects and fails on every other"
+    )
+)]
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod evidence;
+pub mod gate;
+pub mod http;
+pub mod ledger;
+pub mod metrics;
+pub mod mirror;
+pub mod oci;
+pub mod policy;
+pub mod signature;
+pub mod store;
+pub mod tasks;
+pub mod time;
+pub mod upstream;

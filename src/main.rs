@@ -1,1 +1,3 @@
-fn main(){}
+//! The `pratique` program: a thin shell around the library.
+
+fn main() {}

@@ -1,0 +1,231 @@
+//! The composition root: settings in, running program out. The one file that names every concrete
+//! type.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use crate::config::Settings;
+use crate::evidence::{self, Collector};
+use crate::http::admin::AdminState;
+use crate::http::{self, Listener, Node, TlsError};
+use crate::ledger::{self, Ledger};
+use crate::metrics::Metrics;
+use crate::mirror::{self, Mirror, PolicyError, desk};
+use crate::store::{self, Store};
+use crate::tasks::Tasks;
+use crate::time::{Clock, SystemClock};
+use crate::upstream;
+
+/// How long shutdown waits for what is under way.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+
+/// Why the program does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A port cannot be had.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The first-run token cannot be made.
+    #[error("the first token cannot be made")]
+    FirstToken(#[source] desk::Error),
+    /// The trust ledger cannot be opened.
+    #[error("the trust ledger in {path} cannot be opened")]
+    Ledger {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ledger::Error,
+    },
+    /// The policy cannot be put in force.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Signals cannot be received.
+    #[error("signals cannot be received")]
+    Signals(#[source] std::io::Error),
+    /// The blob store cannot be opened.
+    #[error("the blob store cannot be opened")]
+    Store(#[source] store::Error),
+    /// A listener's certificates cannot be used.
+    #[error("certificates cannot be used")]
+    Tls(#[source] TlsError),
+    /// The upstream settings cannot be used.
+    #[error("upstreams cannot be set up")]
+    Upstream(#[source] upstream::Error),
+}
+
+/// The running program.
+#[derive(Debug)]
+pub struct App {
+    /// Where nodes are served.
+    pub node_address: SocketAddr,
+    /// Where admins are served.
+    pub admin_address: SocketAddr,
+    /// What is served.
+    pub mirror: Mirror,
+    /// The file with the first token, when this start made it.
+    pub first_token: Option<PathBuf>,
+    reload: Arc<Notify>,
+}
+
+impl App {
+    /// Starts everything; when it returns, both ports answer.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing is left running then.
+    pub async fn start(settings: Settings) -> Result<Self, Error> {
+        Self::start_at(settings, Arc::new(SystemClock)).await
+    }
+
+    /// As [`App::start`], by another clock.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_at(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let tasks = Tasks::new();
+        let started = Self::assemble(settings, clock, &tasks).await;
+        if started.is_err() {
+            tasks.shut_down(SHUTDOWN_GRACE).await;
+        }
+        started
+    }
+
+    async fn assemble(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        tasks: &Tasks,
+    ) -> Result<Self, Error> {
+        let metrics = Arc::new(Metrics::default());
+        let policy = mirror::load_policy(settings.policy.as_deref())?;
+        let nodes = listen(settings.node.listen, &settings.node.tls, settings.node.connections_max);
+        let nodes = nodes.await?;
+        let admin = &settings.admin;
+        let admins = listen(admin.listen, &admin.tls, admin.connections_max).await?;
+        let client = upstream::Client::new(
+            settings.upstream,
+            Arc::clone(&clock),
+            tasks.clone(),
+            Arc::clone(&metrics),
+        )
+        .map_err(Error::Upstream)?;
+        let store =
+            Store::open(settings.store, Arc::clone(&clock), tasks.clone(), Arc::clone(&metrics))
+                .await
+                .map_err(Error::Store)?;
+        let ledger = Ledger::open(
+            &settings.data_dir,
+            Arc::clone(&clock),
+            tasks.clone(),
+            Arc::clone(&metrics),
+        )
+        .await
+        .map_err(|source| Error::Ledger { path: settings.data_dir.clone(), source })?;
+        mirror::record_policy(&ledger, &policy, settings.allow_rollback).await?;
+        let first_token = desk::first_token(&ledger, &settings.data_dir)
+            .await
+            .map_err(Error::FirstToken)?;
+        let collector = Collector::new(
+            client.clone(),
+            store.clone(),
+            Arc::clone(&clock),
+            evidence::Limits::default(),
+        );
+        let parts = mirror::Parts {
+            ledger,
+            store,
+            client,
+            collector,
+            clock,
+            tasks: tasks.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        let mirror = Mirror::new(settings.mirror, parts, policy);
+        let reload = Arc::new(Notify::new());
+        if let Some(path) = settings.policy {
+            mirror.follow_policy(path, Arc::clone(&reload));
+        }
+        let node_address = address_of(&nodes, settings.node.listen)?;
+        let admin_address = address_of(&admins, settings.admin.listen)?;
+        let node = Node::new(mirror.clone(), settings.node);
+        let router = http::admin::router(AdminState::new(mirror.clone(), settings.admin));
+        http::serve_nodes(nodes, node, tasks).map_err(Error::Tls)?;
+        http::serve_admins(admins, router, metrics, tasks).map_err(Error::Tls)?;
+        Ok(Self { node_address, admin_address, mirror, first_token, reload })
+    }
+
+    /// Reads the policy file again now.
+    pub fn reload_policy(&self) {
+        self.reload.notify_one();
+    }
+
+    /// Stops accepting, waits for what is under way, and gives whether all of it ended in time.
+    pub async fn stop(self, grace: Duration) -> bool {
+        let ended = self.mirror.tasks().shut_down(grace).await;
+        if !ended {
+            warn!("stopped with work under way; what was not complete is fetched again");
+        }
+        ended
+    }
+}
+
+async fn listen(
+    address: SocketAddr,
+    tls: &Option<http::TlsSettings>,
+    connections_max: usize,
+) -> Result<Listener, Error> {
+    http::bind(address, tls.clone(), connections_max)
+        .await
+        .map_err(|source| Error::Bind { address, source })
+}
+
+fn address_of(listener: &Listener, address: SocketAddr) -> Result<SocketAddr, Error> {
+    listener.address().map_err(|source| Error::Bind { address, source })
+}
+
+/// Runs the program until SIGTERM or SIGINT; `started` is told once it is ready.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(settings: Settings, started: impl FnOnce(&App)) -> Result<(), Error> {
+    let app = App::start(settings).await?;
+    started(&app);
+    wait_for_stop(&app).await?;
+    info!("stopping");
+    app.stop(SHUTDOWN_GRACE).await;
+    Ok(())
+}
+
+/// Returns at SIGTERM or SIGINT; SIGHUP reloads the policy.
+fn wait_for_stop(app: &App) -> impl Future<Output = Result<(), Error>> {
+    let signals = || {
+        let listen = |kind| signal(kind).map_err(Error::Signals);
+        Ok((
+            listen(SignalKind::hangup())?,
+            listen(SignalKind::interrupt())?,
+            listen(SignalKind::terminate())?,
+        ))
+    };
+    async move {
+        let (mut hangup, mut interrupt, mut terminate) = signals()?;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => app.reload_policy(),
+                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(()),
+            }
+        }
+    }
+}

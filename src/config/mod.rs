@@ -1,0 +1,1 @@
+//! The settings file, checked and turned into each module's own settings.

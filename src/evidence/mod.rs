@@ -1,0 +1,1 @@
+//! Gathers what the gate needs, bounded and in parallel.

@@ -1,0 +1,122 @@
+//! What was gathered about a subject, and what that entitles a repository to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::oci::{Digest, MediaType, Platform};
+use crate::signature::FoundSignature;
+use crate::time::Timestamp;
+
+/// One piece of evidence: what is not known is never mixed up with what is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gathered<T> {
+    /// Looked for everywhere, and confirmed not to be there.
+    Absent,
+    /// Could not be looked for; why, in words fit for clients.
+    Failed(String),
+    /// This is it.
+    Found(T),
+    /// Nobody looked yet.
+    #[default]
+    NotGathered,
+}
+
+impl<T> Gathered<T> {
+    /// What was found, if anything was.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(found) => Some(found),
+            Self::Absent | Self::Failed(_) | Self::NotGathered => None,
+        }
+    }
+}
+
+/// A kind of evidence, as [`decide`](super::decide) asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidenceKind {
+    /// The manifest and what it lists.
+    Manifest,
+    /// Signatures over the subject.
+    Signatures,
+}
+
+/// Everything known about a subject; the default is that nothing is.
+///
+/// It is kept beside the verdict, so that a new policy is a fresh decision without the network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The manifest.
+    pub manifest: Gathered<ManifestFacts>,
+    /// The signatures.
+    pub signatures: Gathered<SignatureSearch>,
+    /// When evidence was last looked for.
+    pub gathered_at: Option<Timestamp>,
+}
+
+/// What a manifest says, as far as the gate judges it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestFacts {
+    /// The type under which it is served.
+    pub media_type: MediaType,
+    /// Its own size in bytes.
+    pub size: u64,
+    /// What kind of artifact it is; `None` is a container image.
+    pub artifact_type: Option<String>,
+    /// Whether it is an index.
+    pub is_index: bool,
+    /// What the image runs on, read from its config; for an index, the platforms of its children.
+    pub platforms: Vec<Platform>,
+    /// The children of an index, at any depth.
+    pub children: Vec<Digest>,
+    /// The number of layers; for an index, of the child that has the most.
+    pub layers: u64,
+    /// The sum of the sizes of config and layers in bytes; for an index, of the largest child.
+    pub image_bytes: u64,
+    /// A layer, of this manifest or a child, that is meant to be fetched around the mirror.
+    pub foreign_layer: Option<Digest>,
+    /// Why the content is not well formed although it has the right digest: it is never served.
+    pub malformed: Option<String>,
+}
+
+/// What a search for signatures came to.
+///
+/// That a signature was found proves nothing: whether it holds is the gate's to say.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SignatureSearch {
+    /// What was found; none means that every place was searched and nothing was there.
+    pub found: Vec<FoundSignature>,
+    /// The places that were searched.
+    pub looked_for: Vec<String>,
+    /// Entries that could not be read, each with why.
+    pub skipped: Vec<String>,
+}
+
+/// What an admitted manifest entitles its repository to serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The content.
+    pub digest: Digest,
+    /// Its size in bytes, as the manifest states it.
+    pub size: u64,
+    /// Its type, as the manifest states it.
+    pub media_type: MediaType,
+    /// What it is to the subject.
+    pub kind: GrantKind,
+    /// The platform of the child that lists it, when the subject is an index.
+    pub platform: Option<Platform>,
+}
+
+/// What granted content is to its subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GrantKind {
+    /// A config.
+    Config,
+    /// A layer.
+    Layer,
+    /// A child manifest of an index.
+    Manifest,
+    /// A signature or other referrer, or something that one lists.
+    Referrer,
+}

@@ -1,0 +1,35 @@
+//! The decision: subject, evidence and policy in, verdict with every reason out. Pure and total.
+//!
+//! Promises: the same input gives the same answer; nothing is admitted on evidence that is missing
+//! or failed; every reason that the evidence supports is listed; nothing here panics or waits.
+//! "Decided no" and "could not decide" are different outcomes, and neither serves.
+
+mod evidence;
+mod standing;
+mod subject;
+mod verdict;
+
+pub use evidence::{
+    Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
+};
+pub use standing::Standing;
+pub use subject::Subject;
+pub use verdict::{Check, CheckState, Judgement, Outcome, Reason, ReasonCode, Verdict};
+
+use crate::oci::Tag;
+use crate::policy::Policy;
+pub use crate::policy::RuleId;
+use crate::time::Timestamp;
+
+/// Everything beside the evidence that a decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// The tags that were seen, by our own history, to resolve to this digest.
+    pub tags: &'a [Tag],
+    /// What people decided about the subject.
+    pub standing: Option<&'a Standing>,
+    /// The time, for approvals that run out.
+    pub now: Timestamp,
+}

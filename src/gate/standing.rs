@@ -1,0 +1,43 @@
+//! What people decided about a subject.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// The last decision of people about a subject.
+///
+/// A rejection or revocation denies under every rule. An approval only ever counts where the rule
+/// asks for one, and only for exactly this subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Standing {
+    /// May be served where the rule asks for an approval.
+    Approved {
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+        /// From when on it no longer counts; `None` is never.
+        expires: Option<Timestamp>,
+        /// Why.
+        reason: String,
+    },
+    /// Refused before it was ever served.
+    Rejected {
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// Refused from now on.
+    Revoked {
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+}

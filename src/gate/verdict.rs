@@ -1,0 +1,176 @@
+//! The verdict and everything it says about itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::EvidenceKind;
+use crate::policy::RuleId;
+
+/// What [`decide`](super::decide) comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is a verdict.
+    Decided(Judgement),
+    /// These kinds of evidence were not gathered yet and are needed.
+    Missing(Vec<EvidenceKind>),
+    /// Needed evidence could not be had: neither yes nor no, and nothing is served.
+    Undecided(Vec<Reason>),
+}
+
+/// A verdict and how it came about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Yes, not yet, or no.
+    pub verdict: Verdict,
+    /// The rule that applied, if one did.
+    pub rule: Option<RuleId>,
+    /// Whether the verdict is acted on; in audit mode it is only written down.
+    pub enforced: bool,
+    /// One entry per gate, in the order in which they are asked.
+    pub checks: Vec<Check>,
+}
+
+impl Judgement {
+    /// Whether the content may be served on the strength of this verdict alone.
+    pub fn admits(&self) -> bool {
+        matches!(self.verdict, Verdict::Admit)
+    }
+
+    /// Why not; empty when admitted. The reason that weighs most comes first.
+    pub fn reasons(&self) -> &[Reason] {
+        self.verdict.reasons()
+    }
+}
+
+/// Yes, not yet, or no.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", content = "reasons", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The subject may be served.
+    Admit,
+    /// People have to say yes first.
+    Pending(Vec<Reason>),
+    /// The subject is refused.
+    Deny(Vec<Reason>),
+}
+
+impl Verdict {
+    /// Why not; empty when admitted.
+    pub fn reasons(&self) -> &[Reason] {
+        match self {
+            Self::Admit => &[],
+            Self::Pending(reasons) | Self::Deny(reasons) => reasons,
+        }
+    }
+
+    /// Whether this is a denial that may end when evidence is gathered again, because all it rests
+    /// on is that something was not there (yet).
+    pub fn rests_on_absence(&self) -> bool {
+        match self {
+            Self::Admit | Self::Pending(_) => false,
+            Self::Deny(reasons) => {
+                let mut denials = reasons.iter().filter(|reason| !reason.code.is_waiting());
+                denials.all(|reason| reason.code.is_absence())
+            }
+        }
+    }
+}
+
+/// One reason against serving a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// What kind of reason it is, for programs.
+    pub code: ReasonCode,
+    /// What is wrong, short and in printable ASCII: `not signed by team`.
+    pub text: String,
+    /// What would have to change, as a sentence.
+    pub remedy: String,
+}
+
+/// The kinds of reasons; a closed list that programs may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReasonCode {
+    /// It was approved, and the approval has run out.
+    ApprovalExpired,
+    /// The rule asks for an approval and there is none.
+    ApprovalNeeded,
+    /// The rule that applies denies.
+    DeniedByRule,
+    /// The digest, or that of a child, is on the policy's list of denied images.
+    DeniedImage,
+    /// Evidence could not be gathered; nothing was decided.
+    EvidenceUnavailable,
+    /// The policy forbids asking by this tag.
+    ForbiddenTag,
+    /// A layer is meant to be fetched around the mirror.
+    ForeignLayer,
+    /// Config and layers are larger than the policy allows.
+    ImageTooLarge,
+    /// The content is not a well-formed manifest.
+    Malformed,
+    /// The manifest is larger than the policy allows.
+    ManifestTooLarge,
+    /// No rule of the policy matches.
+    NoRule,
+    /// The upstream does not have the manifest.
+    NotFound,
+    /// It runs on no platform that the policy allows.
+    PlatformNotAllowed,
+    /// The policy does not list the registry.
+    RegistryNotAllowed,
+    /// Someone rejected it.
+    Rejected,
+    /// Someone revoked it.
+    Revoked,
+    /// The manifest is of the retired schema 1, whose digest is ambiguous.
+    Schema1,
+    /// It has more layers than the policy allows.
+    TooManyLayers,
+    /// It has more signatures than the policy lets anyone look at.
+    TooManySignatures,
+    /// There is no signature at all.
+    Unsigned,
+    /// There are signatures, but not by enough of the signers that the rule wants.
+    WrongSigner,
+}
+
+impl ReasonCode {
+    /// Whether the reason is that something was not there when it was looked for.
+    pub const fn is_absence(self) -> bool {
+        matches!(self, Self::NotFound | Self::TooManySignatures | Self::Unsigned | Self::WrongSigner)
+    }
+
+    /// Whether the reason is only that people have not said yes.
+    pub const fn is_waiting(self) -> bool {
+        matches!(self, Self::ApprovalExpired | Self::ApprovalNeeded)
+    }
+}
+
+/// What one gate made of the subject, for explanations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `approval`.
+    pub name: String,
+    /// What came of it.
+    pub state: CheckState,
+    /// What it saw, in words.
+    pub text: String,
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckState {
+    /// It speaks against serving.
+    Fail,
+    /// It could not be made.
+    Failed,
+    /// The rule does not ask for it.
+    NotAsked,
+    /// Its evidence was not gathered, because the verdict does not hang on it.
+    NotLooked,
+    /// Nothing against it.
+    Pass,
+    /// People have to say yes first.
+    Waiting,
+}

@@ -1,0 +1,92 @@
+//! Listeners and everything that knows HTTP.
+//!
+//! The node listener is by hand on hyper, because it must be fast and exact; the admin listener is
+//! axum, because it need not be. [`respond`] is the only place where a [`crate::mirror::Error`]
+//! becomes a status code.
+
+pub mod admin;
+mod body;
+mod listen;
+mod node;
+mod respond;
+mod tls;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use body::NodeBody;
+pub use listen::{Listener, bind, serve_admins, serve_nodes};
+pub use node::Node;
+pub use tls::{ClientCertificates, Error as TlsError, Reloading, TlsSettings};
+
+use crate::oci::Registry;
+
+/// At which request a node is told no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RefuseAt {
+    /// HEAD answers as if admitted, GET refuses: older clients show the whole message, but a node
+    /// that has the blobs never asks.
+    Get,
+    /// HEAD and GET refuse alike.
+    #[default]
+    Head,
+}
+
+/// How nodes are listened to.
+#[derive(Debug, Clone)]
+pub struct NodeSettings {
+    /// Where.
+    pub listen: SocketAddr,
+    /// By which certificates; `None` is plain HTTP.
+    pub tls: Option<TlsSettings>,
+    /// The registry of names that name none.
+    pub default_registry: Registry,
+    /// Most connections at one time; one more is closed at once.
+    pub connections_max: usize,
+    /// How long a client may take to send a request's head, and to be idle between two.
+    pub header_timeout: Duration,
+    /// At which request a node is told no.
+    pub refuse_at: RefuseAt,
+    /// Where people find the requests that refusals name, without a trailing slash.
+    pub public_url: Option<Arc<str>>,
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 5000)),
+            tls: None,
+            default_registry: Registry::docker_hub(),
+            connections_max: 4_096,
+            header_timeout: Duration::from_secs(60),
+            refuse_at: RefuseAt::default(),
+            public_url: None,
+        }
+    }
+}
+
+/// How admins are listened to.
+#[derive(Debug, Clone)]
+pub struct AdminSettings {
+    /// Where.
+    pub listen: SocketAddr,
+    /// By which certificates; `None` is plain HTTP.
+    pub tls: Option<TlsSettings>,
+    /// Most connections at one time.
+    pub connections_max: usize,
+    /// The data directory: backups are written beside the ledger before they are sent.
+    pub data_dir: PathBuf,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 5001)),
+            tls: None,
+            connections_max: 512,
+            data_dir: PathBuf::from("pratique-data"),
+        }
+    }
+}

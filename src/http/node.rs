@@ -1,0 +1,305 @@
+//! The distribution API for nodes: GET and HEAD of manifests, blobs, referrers and tags.
+//!
+//! A request carries a path and nothing else that is believed: no body, no forwarded address, no
+//! credential of somebody else is looked at or passed on.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{self, HeaderMap};
+use hyper::{Method, Request, Response, StatusCode};
+use rustls::pki_types::CertificateDer;
+use tracing::{Instrument as _, debug, info, info_span};
+
+use super::body::NodeBody;
+use super::respond::{self, Refused};
+use super::{NodeSettings, RefuseAt};
+use crate::metrics::Metrics;
+use crate::mirror::{BlobAnswer, Decision, Error, Mirror, Pull};
+use crate::oci::{
+    self, ByteRange, Digest, Endpoint, ErrorCode, Name, RangeRequest, Reference, TagsPage,
+};
+use crate::store::ReadMode;
+
+/// Longest client name that is kept, in bytes.
+const CLIENT_NAME_MAX: usize = 128;
+
+/// The node API; clones are the same.
+#[derive(Debug, Clone)]
+pub struct Node {
+    mirror: Mirror,
+    settings: Arc<NodeSettings>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    client: Arc<str>,
+    encrypted: bool,
+}
+
+impl Peer {
+    /// Somebody known by address only.
+    pub(crate) fn plain(address: IpAddr) -> Self {
+        Self { client: address.to_canonical().to_string().into(), encrypted: false }
+    }
+
+    /// Somebody who came by TLS, perhaps with a checked certificate.
+    pub(crate) fn tls(address: IpAddr, certificates: Option<&[CertificateDer<'_>]>) -> Self {
+        let name = certificates.and_then(<[_]>::first).and_then(common_name);
+        let client =
+            name.map_or_else(|| address.to_canonical().to_string().into(), |name| name.into());
+        Self { client, encrypted: true }
+    }
+}
+
+/// The common name in a certificate's subject, printable and bounded.
+fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    use x509_cert::der::Decode as _;
+    use x509_cert::der::oid::db::rfc4519::CN;
+    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
+    let subject = certificate.tbs_certificate.subject;
+    let attribute = subject.0.iter().flat_map(|rdn| rdn.0.iter()).find(|a| a.oid == CN)?;
+    let text = std::str::from_utf8(attribute.value.value()).ok()?;
+    let name: String = text.chars().filter(|c| !c.is_control()).take(CLIENT_NAME_MAX).collect();
+    (!name.is_empty()).then_some(name)
+}
+
+impl Node {
+    /// The node API of `mirror`.
+    pub fn new(mirror: Mirror, settings: NodeSettings) -> Self {
+        Self { mirror, settings: Arc::new(settings) }
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        self.mirror.metrics()
+    }
+
+    pub(crate) fn header_timeout(&self) -> Duration {
+        self.settings.header_timeout
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Arc<Peer>,
+    ) -> Response<NodeBody> {
+        let span = info_span!(
+            "node",
+            method = %request.method(),
+            path = %request.uri().path().escape_debug(),
+            client = %peer.client,
+        );
+        let answering = async {
+            let head = request.method() == Method::HEAD;
+            let response = self.routed(&request, peer).await;
+            debug!(status = response.status().as_u16(), "answered");
+            if head { without_body(response) } else { response }
+        };
+        answering.instrument(span).await
+    }
+
+    async fn routed(&self, request: &Request<Incoming>, peer: &Peer) -> Response<NodeBody> {
+        if let Some(response) = refused_by_form(request) {
+            return response;
+        }
+        let path = request.uri().path();
+        match path {
+            "/livez" => return respond::text(StatusCode::OK, "ok\n"),
+            "/readyz" => return self.readiness(),
+            _ => {}
+        }
+        if let Some(id) = path.strip_prefix("/r/") {
+            return self.request_page(id).await;
+        }
+        let default_registry = &self.settings.default_registry;
+        match oci::Request::parse(path, request.uri().query(), default_registry) {
+            Ok(oci::Request::Base) => respond::base(),
+            Ok(oci::Request::Catalog) => respond::unsupported("the catalog is not offered"),
+            Ok(oci::Request::Repository { name, endpoint }) => {
+                let mut response = self.endpoint(request, peer, &name, endpoint).await;
+                respond::namespace(&mut response, name.registry());
+                response
+            }
+            Err(error) => respond::malformed(&error),
+        }
+    }
+
+    async fn endpoint(
+        &self,
+        request: &Request<Incoming>,
+        peer: &Peer,
+        name: &Name,
+        endpoint: Endpoint,
+    ) -> Response<NodeBody> {
+        let answered = match endpoint {
+            Endpoint::Manifest(reference) => {
+                self.manifest(request, peer, name, reference).await
+            }
+            Endpoint::Blob(digest) => self.blob(request, peer, name, &digest).await,
+            Endpoint::Referrers { digest, artifact_type } => {
+                self.referrers(name, &digest, artifact_type.as_deref()).await
+            }
+            Endpoint::Tags(page) => self.tags(request, name, &page).await,
+        };
+        answered.unwrap_or_else(|error| self.refusal(&error, name))
+    }
+
+    async fn manifest(
+        &self,
+        request: &Request<Incoming>,
+        peer: &Peer,
+        name: &Name,
+        reference: Reference,
+    ) -> Result<Response<NodeBody>, Error> {
+        let by_digest = matches!(reference, Reference::Digest(_));
+        let pull = Pull { name: name.clone(), reference, client: Arc::clone(&peer.client) };
+        let answer = match self.mirror.pull_manifest(&pull).await {
+            Err(Error::Refused(refusal)) if self.refuses_later(request, refusal.decision) => {
+                match self.mirror.preview(&refusal).await {
+                    Some(answer) => answer,
+                    None => return Err(Error::Refused(refusal)),
+                }
+            }
+            other => other?,
+        };
+        let unchanged = by_digest && is_known_to(request.headers(), &answer.digest);
+        info!(digest = %answer.digest, warning = ?answer.warning, "manifest served");
+        Ok(respond::manifest(&answer, unchanged))
+    }
+
+    /// `refuse_at = "get"`: HEAD answers as if admitted.
+    fn refuses_later(&self, request: &Request<Incoming>, decision: Decision) -> bool {
+        self.settings.refuse_at == RefuseAt::Get
+            && request.method() == Method::HEAD
+            && decision != Decision::Checking
+    }
+
+    async fn blob(
+        &self,
+        request: &Request<Incoming>,
+        peer: &Peer,
+        name: &Name,
+        digest: &Digest,
+    ) -> Result<Response<NodeBody>, Error> {
+        let with_body = request.method() != Method::HEAD;
+        let range = with_body.then(|| wanted_range(request.headers(), digest)).flatten();
+        let answer = self.mirror.pull_blob(name, digest, with_body).await?;
+        let BlobAnswer { size, body, .. } = answer;
+        let resolved = match range.map(|range| range.resolve(size)) {
+            None => ByteRange::whole(size),
+            Some(Ok(range)) => range,
+            Some(Err(_)) => return Ok(respond::unsatisfiable(digest, size)),
+        };
+        if !with_body || size == 0 {
+            return Ok(respond::blob(digest, size, None, NodeBody::empty()));
+        }
+        // A memory map under TLS would be read by the cipher, where a bad sector is a signal and
+        // not an error; see the architecture notes.
+        let mode = if peer.encrypted { ReadMode::Copy } else { ReadMode::Map };
+        let metrics = Arc::clone(self.metrics());
+        let body = NodeBody::blob(body.reader(resolved, mode), resolved.length(), metrics);
+        Ok(respond::blob(digest, size, range.map(|_| resolved), body))
+    }
+
+    async fn referrers(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Response<NodeBody>, Error> {
+        let referrers = self.mirror.referrers(name, digest, artifact_type).await?;
+        Ok(respond::referrers(&referrers, artifact_type.is_some()))
+    }
+
+    async fn tags(
+        &self,
+        request: &Request<Incoming>,
+        name: &Name,
+        page: &TagsPage,
+    ) -> Result<Response<NodeBody>, Error> {
+        let token = bearer(request.headers());
+        let list = self.mirror.tags(name, page, token).await?;
+        Ok(respond::tags(name, &list))
+    }
+
+    fn readiness(&self) -> Response<NodeBody> {
+        if self.mirror.tasks().is_stopping() {
+            return respond::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
+        respond::text(StatusCode::OK, "ready\n")
+    }
+
+    async fn request_page(&self, id: &str) -> Response<NodeBody> {
+        match self.mirror.request_text(id).await {
+            Ok(Some(text)) => respond::text(StatusCode::OK, text),
+            Ok(None) => respond::text(StatusCode::NOT_FOUND, "no such request\n"),
+            Err(error) => {
+                info!(%error, "request not shown");
+                respond::text(StatusCode::SERVICE_UNAVAILABLE, "the request cannot be read now\n")
+            }
+        }
+    }
+
+    fn refusal(&self, error: &Error, name: &Name) -> Response<NodeBody> {
+        let public_url = self.settings.public_url.as_deref();
+        let refused = Refused::new(error, name, public_url);
+        refused.log(error);
+        refused.response()
+    }
+}
+
+/// Requests that are refused by their form, whatever they ask for.
+fn refused_by_form(request: &Request<Incoming>) -> Option<Response<NodeBody>> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Some(respond::method_not_allowed());
+    }
+    let headers = request.headers();
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+        || !request.body().is_end_stream();
+    if has_body {
+        return Some(respond::bad_request("a request for content has no body"));
+    }
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Some(respond::bad_request("more than one Host header"));
+    }
+    None
+}
+
+/// The range that is asked for, unless `If-Range` names other content.
+fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
+    if headers.get_all(header::RANGE).iter().count() != 1 {
+        return None;
+    }
+    if let Some(condition) = headers.get(header::IF_RANGE)
+        && condition.to_str() != Ok(respond::etag(digest).as_str())
+    {
+        return None;
+    }
+    RangeRequest::parse(headers.get(header::RANGE)?.to_str().ok()?)
+}
+
+/// Whether `If-None-Match` names this digest.
+fn is_known_to(headers: &HeaderMap, digest: &Digest) -> bool {
+    let etag = respond::etag(digest);
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|candidate| candidate.trim().trim_start_matches("W/") == etag)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// HEAD: the same headers, no body.
+fn without_body(response: Response<NodeBody>) -> Response<NodeBody> {
+    response.map(|_| NodeBody::empty())
+}
+

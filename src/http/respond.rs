@@ -1,0 +1,436 @@
+//! Answers to nodes: the one place that knows status codes.
+//!
+//! "Decided no" is 403, "could not decide" is 503, and 404 is said only of what upstream confirmed
+//! to be absent: containerd falls back to other hosts on any of them, but retries 429 in bursts and
+//! loses the text of 404. The reason phrase is what reaches the person whose pod does not start, so
+//! it says what happened to which image, by which rule, and what to do.
+
+use std::time::Duration;
+
+use hyper::ext::ReasonPhrase;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use super::body::NodeBody;
+use crate::gate;
+use crate::mirror::{Decision, Error, ManifestAnswer, Refusal, TagList};
+use crate::oci::{
+    ByteRange, Descriptor, Digest, EndpointError, ErrorCode, MediaType, Name, Registry,
+};
+
+/// Longest error body in bytes.
+const ERROR_BODY_MAX: usize = 4 * 1024;
+/// Longest reason phrase and `Warning` text in characters.
+const PHRASE_MAX: usize = 120;
+/// When it is worth asking again after our own failure.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+const DECISION: HeaderName = HeaderName::from_static("x-mirror-decision");
+const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+
+/// A strong entity tag: the digest.
+pub(crate) fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
+}
+
+/// `GET /v2/`
+pub(crate) fn base() -> Response<NodeBody> {
+    let mut response = json_body(StatusCode::OK, b"{}".to_vec());
+    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    response
+}
+
+/// Plain text.
+pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<NodeBody> {
+    let text: String = text.into();
+    let mut response = sized(status, text.len());
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.map(|_| NodeBody::whole(text))
+}
+
+/// A manifest, or 304 when the client said that it has it.
+pub(crate) fn manifest(answer: &ManifestAnswer, unchanged: bool) -> Response<NodeBody> {
+    let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+    let mut response = sized(status, answer.bytes.len());
+    let headers = response.headers_mut();
+    insert(headers, header::CONTENT_TYPE, answer.media_type.as_str());
+    insert(headers, CONTENT_DIGEST, &answer.digest.to_string());
+    insert(headers, header::ETAG, &etag(&answer.digest));
+    if let Some(warning) = &answer.warning {
+        insert(headers, header::WARNING, &format!("299 - \"{}\"", printable(warning, PHRASE_MAX)));
+    }
+    if unchanged {
+        headers.remove(header::CONTENT_LENGTH);
+        return response;
+    }
+    response.map(|_| NodeBody::whole(answer.bytes.clone()))
+}
+
+/// A blob or a part of it.
+pub(crate) fn blob(
+    digest: &Digest,
+    size: u64,
+    part: Option<ByteRange>,
+    body: NodeBody,
+) -> Response<NodeBody> {
+    let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let length = part.map_or(size, ByteRange::length);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, max-age=31536000, immutable, no-transform"),
+    );
+    insert(headers, CONTENT_DIGEST, &digest.to_string());
+    insert(headers, header::ETAG, &etag(digest));
+    if let Some(part) = part {
+        let last = part.end.saturating_sub(1);
+        insert(headers, header::CONTENT_RANGE, &format!("bytes {}-{last}/{size}", part.start));
+    }
+    response
+}
+
+/// 416
+pub(crate) fn unsatisfiable(digest: &Digest, size: u64) -> Response<NodeBody> {
+    let error = error_value(ErrorCode::SizeInvalid, "the range lies outside the blob", &json!({}));
+    let mut response = error_response(StatusCode::RANGE_NOT_SATISFIABLE, None, &error);
+    insert(response.headers_mut(), header::CONTENT_RANGE, &format!("bytes */{size}"));
+    insert(response.headers_mut(), CONTENT_DIGEST, &digest.to_string());
+    response
+}
+
+/// The referrers of a subject, as an index.
+pub(crate) fn referrers(referrers: &[Descriptor], filtered: bool) -> Response<NodeBody> {
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": MediaType::OCI_INDEX,
+        "manifests": referrers,
+    });
+    let mut response = json_body(StatusCode::OK, index.to_string().into_bytes());
+    let headers = response.headers_mut();
+    insert(headers, header::CONTENT_TYPE, MediaType::OCI_INDEX);
+    if filtered {
+        headers.insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
+    }
+    response
+}
+
+/// A page of tags.
+pub(crate) fn tags(name: &Name, list: &TagList) -> Response<NodeBody> {
+    let body = json!({"name": name.repository(), "tags": list.tags});
+    let mut response = json_body(StatusCode::OK, body.to_string().into_bytes());
+    if let Some(last) = list.next_after.as_ref() {
+        let limit = list.tags.len();
+        let link = format!(
+            "</v2/{}/tags/list?n={limit}&last={last}&ns={}>; rel=\"next\"",
+            name.repository(),
+            name.registry()
+        );
+        insert(response.headers_mut(), header::LINK, &link);
+    }
+    response
+}
+
+/// Names the registry that was meant (distribution-spec, "Registry Proxying").
+pub(crate) fn namespace(response: &mut Response<NodeBody>, registry: &Registry) {
+    insert(response.headers_mut(), NAMESPACE, registry.as_str());
+}
+
+/// 405 for everything that would write.
+pub(crate) fn method_not_allowed() -> Response<NodeBody> {
+    let message = "this is a read-only mirror";
+    let error = error_value(ErrorCode::Unsupported, message, &json!({}));
+    let mut response = error_response(StatusCode::METHOD_NOT_ALLOWED, None, &error);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// 400, and the connection is closed: what follows on it cannot be told from a body.
+pub(crate) fn bad_request(message: &str) -> Response<NodeBody> {
+    let error = error_value(ErrorCode::Unsupported, message, &json!({}));
+    let mut response = error_response(StatusCode::BAD_REQUEST, None, &error);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// 404 for what the API does not have.
+pub(crate) fn unsupported(message: &str) -> Response<NodeBody> {
+    let error = error_value(ErrorCode::Unsupported, message, &json!({}));
+    error_response(StatusCode::NOT_FOUND, None, &error)
+}
+
+/// A path or query that is no request.
+pub(crate) fn malformed(error: &EndpointError) -> Response<NodeBody> {
+    let status = match error {
+        EndpointError::NoSuchPath | EndpointError::Tag(_) => StatusCode::NOT_FOUND,
+        EndpointError::Digest(_)
+        | EndpointError::Name(_)
+        | EndpointError::Namespace
+        | EndpointError::Query(_) => StatusCode::BAD_REQUEST,
+    };
+    error_response(status, None, &error_value(error.code(), &error.to_string(), &json!({})))
+}
+
+/// An answer without content: what is said, in every form in which it is said.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    status: StatusCode,
+    code: ErrorCode,
+    phrase: Option<String>,
+    message: String,
+    detail: Value,
+    decision: Option<Decision>,
+    link: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Refused {
+    /// What `error` is to a node that asked for something of `name`; requests are found below
+    /// `public_url`.
+    pub(crate) fn new(error: &Error, name: &Name, public_url: Option<&str>) -> Self {
+        match error {
+            Error::Absent(what) => Self::absent(what),
+            Error::Refused(refusal) => Self::refused(refusal, public_url),
+            Error::RegistryUnknown(registry) => Self::denied(
+                format!("Denied: registry {registry} is not configured"),
+                format!("the registry {registry} of {name} is not configured at this mirror"),
+            ),
+            Error::Ungranted => Self::denied(
+                "Denied: no admitted image of this repository lists it".to_owned(),
+                "no admitted image of this repository lists this content".to_owned(),
+            ),
+            Error::Undecided { reasons, retry_after } => {
+                let first = reasons.first().map_or("evidence is missing", |r| r.text.as_str());
+                let phrase = format!("Could not decide: {first}; failing closed, try again");
+                let detail = json!({"reasons": reasons});
+                Self::unavailable(phrase, detail, *retry_after)
+            }
+            Error::Upstream(upstream) if upstream.is_rate_limited() => {
+                let retry_after = upstream.retry_after().unwrap_or(Duration::from_secs(60));
+                let seconds = retry_after.as_secs().max(1);
+                let registry = name.registry();
+                let phrase =
+                    format!("Upstream {registry} limits the rate, try again in {seconds} s");
+                let mut refused = Self::unavailable(phrase, json!({}), retry_after);
+                refused.code = ErrorCode::Toomanyrequests;
+                refused
+            }
+            Error::Upstream(upstream) => {
+                let registry = name.registry();
+                let phrase = format!("Upstream {registry} failed and nothing is cached");
+                let retry_after = upstream.retry_after().unwrap_or(RETRY_AFTER);
+                Self::unavailable(phrase, json!({"cause": upstream.to_string()}), retry_after)
+            }
+            Error::Abandoned(_) | Error::Ledger(_) | Error::Overloaded | Error::Store(_) => {
+                let phrase = "Mirror unavailable, failing closed".to_owned();
+                Self::unavailable(phrase, json!({}), RETRY_AFTER)
+            }
+        }
+    }
+
+    fn refused(refusal: &Refusal, public_url: Option<&str>) -> Self {
+        let id = refusal.request.as_ref().map(ToString::to_string);
+        let link = public_url.zip(refusal.request.as_ref()).map(|(url, id)| id.link(url));
+        let (phrase, message) = match &refusal.judgement {
+            Some(judgement) => (
+                gate::phrase(judgement, id.as_deref(), link.as_deref()),
+                gate::message(judgement, &refusal.name, refusal.digest.as_ref(), id.as_deref()),
+            ),
+            None => {
+                let what = id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
+                let phrase = format!("Still checking{what}, try again shortly");
+                (phrase.clone(), phrase)
+            }
+        };
+        let judgement = refusal.judgement.as_ref();
+        let detail = json!({
+            "decision": refusal.decision.as_str(),
+            "digest": refusal.digest,
+            "image": format!("{}", refusal.name),
+            "reference": refusal.reference,
+            "request": id,
+            "rule": judgement.and_then(|judgement| judgement.rule.as_ref().map(ToString::to_string)),
+            "reasons": judgement.map(gate::Judgement::reasons),
+        });
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: ErrorCode::Denied,
+            phrase: Some(phrase),
+            message,
+            detail,
+            decision: Some(refusal.decision),
+            link,
+            retry_after: None,
+        }
+    }
+
+    fn denied(phrase: String, message: String) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: ErrorCode::Denied,
+            phrase: Some(phrase),
+            message,
+            detail: json!({"decision": Decision::Denied.as_str()}),
+            decision: Some(Decision::Denied),
+            link: None,
+            retry_after: None,
+        }
+    }
+
+    fn absent(what: &str) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code: ErrorCode::ManifestUnknown,
+            phrase: None,
+            message: format!("{what} does not exist upstream"),
+            detail: json!({}),
+            decision: None,
+            link: None,
+            retry_after: None,
+        }
+    }
+
+    fn unavailable(phrase: String, detail: Value, retry_after: Duration) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: ErrorCode::Unavailable,
+            message: phrase.clone(),
+            phrase: Some(phrase),
+            detail,
+            decision: None,
+            link: None,
+            retry_after: Some(retry_after),
+        }
+    }
+
+    /// Tells the log what the client is told, and the causes that it is not told.
+    pub(crate) fn log(&self, error: &Error) {
+        let status = self.status.as_u16();
+        if self.status.is_server_error() {
+            let mut causes = Vec::new();
+            let mut cause = std::error::Error::source(error);
+            while let Some(error) = cause {
+                causes.push(error.to_string());
+                cause = error.source();
+            }
+            warn!(status, reason = %self.message, ?causes, "could not answer");
+        } else {
+            info!(status, reason = %self.message, detail = %self.detail, "refused");
+        }
+    }
+
+    /// The answer.
+    pub(crate) fn response(self) -> Response<NodeBody> {
+        let error = error_value(self.code, &self.message, &self.detail);
+        let mut response = error_response(self.status, self.phrase.as_deref(), &error);
+        let headers = response.headers_mut();
+        if let Some(decision) = self.decision {
+            headers.insert(DECISION, HeaderValue::from_static(decision.as_str()));
+        }
+        if let Some(link) = self.link {
+            insert(headers, header::LINK, &format!("<{link}>; rel=\"describedby\""));
+        }
+        if let Some(retry_after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+fn error_value(code: ErrorCode, message: &str, detail: &Value) -> Value {
+    json!({"errors": [{"code": code, "message": message, "detail": detail}]})
+}
+
+/// An error answer; a detail that would make it too long is left out.
+fn error_response(status: StatusCode, phrase: Option<&str>, error: &Value) -> Response<NodeBody> {
+    let mut body = error.to_string();
+    if body.len() > ERROR_BODY_MAX {
+        let first = error.pointer("/errors/0").unwrap_or(&Value::Null);
+        let message = first.get("message").and_then(Value::as_str).unwrap_or_default();
+        let short: String = message.chars().take(ERROR_BODY_MAX / 8).collect();
+        body = json!({"errors": [{"code": first.get("code"), "message": short}]}).to_string();
+    }
+    let mut response = json_body(status, body.into_bytes());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(phrase) = phrase
+        && let Ok(phrase) = ReasonPhrase::try_from(printable(phrase, PHRASE_MAX).into_bytes())
+    {
+        response.extensions_mut().insert(phrase);
+    }
+    response
+}
+
+fn json_body(status: StatusCode, body: Vec<u8>) -> Response<NodeBody> {
+    let mut response = sized(status, body.len());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.map(|_| NodeBody::whole(body))
+}
+
+fn sized(status: StatusCode, length: usize) -> Response<NodeBody> {
+    let mut response = Response::new(NodeBody::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+/// Sets a header, unless its value cannot be one (which no value made here is).
+fn insert(headers: &mut hyper::HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// ASCII without control characters and quotes, at most `length` characters.
+fn printable(text: &str, length: usize) -> String {
+    let plain = |c: char| if c == '"' || c == '\\' { '\'' } else if (' '..='~').contains(&c) { c } else { '?' };
+    text.chars().map(plain).take(length).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phrase_is_printable_and_bounded() {
+        let hostile = format!("a\r\nSet-Cookie: x\u{e9}\"{}", "b".repeat(300));
+        let phrase = printable(&hostile, PHRASE_MAX);
+        assert_eq!(phrase.len(), PHRASE_MAX);
+        assert!(phrase.starts_with("a??Set-Cookie: x?'b"), "{phrase}");
+    }
+
+    #[test]
+    fn an_error_body_stays_within_4_kib() {
+        let error = error_value(ErrorCode::Denied, &"m".repeat(9_000), &json!({"x": "y".repeat(9_000)}));
+        let response = error_response(StatusCode::FORBIDDEN, Some("no"), &error);
+        let length = response.headers().get(header::CONTENT_LENGTH).unwrap();
+        assert!(length.to_str().unwrap().parse::<usize>().unwrap() <= ERROR_BODY_MAX);
+    }
+
+    #[test]
+    fn content_that_may_not_be_read_and_content_that_is_not_there_look_alike() {
+        let name: Name = "up.test/a".parse().unwrap();
+        let one = Refused::new(&Error::Ungranted, &name, None).response();
+        assert_eq!(one.status(), StatusCode::FORBIDDEN);
+        assert_eq!(one.headers().get(DECISION).unwrap(), "denied");
+    }
+}

@@ -1,0 +1,1 @@
+//! The trust state: never loses an acknowledged record.

@@ -1,0 +1,149 @@
+//! The counters, and their text form for Prometheus.
+//!
+//! One struct, one field per series: a metric that nobody counts cannot exist, and nothing from
+//! outside can make the list of series grow.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// A count that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds one.
+    pub fn increment(&self) {
+        self.add(1);
+    }
+
+    /// Adds `count`.
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A level that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// Changes the level by `difference`.
+    pub fn add(&self, difference: i64) {
+        self.0.fetch_add(difference, Ordering::Relaxed);
+    }
+
+    /// Sets the level.
+    pub fn set(&self, level: i64) {
+        self.0.store(level, Ordering::Relaxed);
+    }
+
+    /// The level now.
+    pub fn value(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! metrics {
+    ($($kind:ident $field:ident $name:literal $labels:literal $help:literal;)*) => {
+        /// Everything that is counted; shared by all modules.
+        #[derive(Debug, Default)]
+        pub struct Metrics {
+            $(#[doc = $help] pub $field: $kind,)*
+        }
+
+        impl Metrics {
+            /// The text form that Prometheus scrapes.
+            ///
+            /// Spec: <https://prometheus.io/docs/instrumenting/exposition_formats/>
+            pub fn render(&self) -> String {
+                let mut text = String::new();
+                let mut previous = "";
+                $(
+                    if previous != $name {
+                        let kind = if stringify!($kind) == "Gauge" { "gauge" } else { "counter" };
+                        header(&mut text, $name, kind, $help);
+                    }
+                    previous = $name;
+                    sample(&mut text, $name, $labels, &self.$field.value());
+                )*
+
+                text
+            }
+        }
+    };
+}
+
+fn header(text: &mut String, name: &str, kind: &str, help: &str) {
+    line(text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+}
+
+fn sample(text: &mut String, name: &str, labels: &str, value: &dyn std::fmt::Display) {
+    if labels.is_empty() {
+        line(text, format_args!("{name} {value}\n"));
+    } else {
+        line(text, format_args!("{name}{{{labels}}} {value}\n"));
+    }
+}
+
+#[expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    let _ = text.write_fmt(arguments);
+}
+
+metrics! {
+    Counter manifests_admitted "pratique_manifest_requests_total" "decision=\"admitted\"" "Manifest requests of nodes by decision.";
+    Counter manifests_denied "pratique_manifest_requests_total" "decision=\"denied\"" "Manifest requests of nodes by decision.";
+    Counter manifests_pending "pratique_manifest_requests_total" "decision=\"pending\"" "Manifest requests of nodes by decision.";
+    Counter manifests_checking "pratique_manifest_requests_total" "decision=\"checking\"" "Manifest requests of nodes by decision.";
+    Counter manifests_undecided "pratique_manifest_requests_total" "decision=\"undecided\"" "Manifest requests of nodes by decision.";
+    Counter manifests_observed "pratique_manifest_requests_total" "decision=\"observed\"" "Manifest requests of nodes by decision.";
+    Counter manifests_absent "pratique_manifest_requests_total" "decision=\"absent\"" "Manifest requests of nodes by decision.";
+    Counter blobs_cached "pratique_blob_requests_total" "source=\"cache\"" "Blob requests of nodes by where the bytes came from.";
+    Counter blobs_arriving "pratique_blob_requests_total" "source=\"upstream\"" "Blob requests of nodes by where the bytes came from.";
+    Counter blobs_ungranted "pratique_blob_requests_total" "source=\"refused\"" "Blob requests of nodes by where the bytes came from.";
+    Counter blob_bytes "pratique_blob_bytes_total" "" "Bytes of blobs sent to nodes.";
+    Counter would_refuse "pratique_observed_refusals_total" "" "Manifest requests served in observe mode that enforcement would have refused.";
+    Counter stale_tags "pratique_stale_tag_answers_total" "" "Tags answered from history because upstream moved, deleted or withheld them.";
+    Gauge flights "pratique_flights" "" "Fetches under way for nodes.";
+    Counter judgements "pratique_judgements_total" "" "Decisions made, fresh or from stored evidence.";
+    Gauge open_requests "pratique_open_requests" "" "Requests that wait for people.";
+    Gauge policy_revision "pratique_policy_revision" "" "Revision of the policy in force.";
+    Counter policy_rejected "pratique_policy_reload_failures_total" "" "Policy files that were refused at reload; the old policy stayed.";
+    Counter upstream_requests "pratique_upstream_requests_total" "" "Requests sent to upstream registries.";
+    Counter upstream_failures "pratique_upstream_failures_total" "" "Requests to upstream registries that failed.";
+    Counter upstream_retries "pratique_upstream_retries_total" "" "Requests to upstream registries that were sent again.";
+    Counter upstream_bytes "pratique_upstream_bytes_total" "" "Bytes of content read from upstream registries.";
+    Counter upstream_rate_limited "pratique_upstream_rate_limited_total" "" "Answers of upstream registries that asked to slow down.";
+    Counter breaker_opened "pratique_upstream_breaker_opened_total" "" "Times that an upstream or one of its credentials was given a rest.";
+    Counter addresses_refused "pratique_upstream_addresses_refused_total" "" "Connections not made because the address is not one that an upstream may have.";
+    Counter digest_mismatches "pratique_digest_mismatches_total" "" "Contents refused because their hash was not the digest asked for.";
+    Gauge store_blobs "pratique_store_blobs" "" "Blobs in the store.";
+    Gauge store_bytes "pratique_store_bytes" "" "Bytes in the store.";
+    Counter store_corrupt "pratique_store_corrupt_total" "" "Stored blobs found damaged and removed.";
+    Counter store_failures "pratique_store_failures_total" "" "Operations of the store that failed.";
+    Gauge index_available "pratique_index_available" "" "1 while the rebuildable index works.";
+    Counter ledger_failures "pratique_ledger_failures_total" "" "Operations of the ledger that failed.";
+    Gauge connections "pratique_node_connections" "" "Open connections of nodes.";
+    Counter connections_refused "pratique_node_connections_refused_total" "" "Connections of nodes refused because too many were open.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_one_metric_share_one_header() {
+        let metrics = Metrics::default();
+        metrics.manifests_denied.increment();
+        metrics.flights.add(2);
+        let text = metrics.render();
+        assert_eq!(text.matches("# TYPE pratique_manifest_requests_total counter").count(), 1);
+        assert!(text.contains("pratique_manifest_requests_total{decision=\"denied\"} 1\n"));
+        assert!(text.contains("# TYPE pratique_flights gauge\npratique_flights 2\n"), "gauge");
+    }
+}

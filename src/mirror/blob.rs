@@ -1,0 +1,206 @@
+//! Pulling a blob: granted by an admitted manifest of that repository, or not at all.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tracing::warn;
+
+use super::board::{self, Boarded};
+use super::{Error, Mirror};
+use crate::gate::{Grant, GrantKind};
+use crate::oci::{ByteRange, Digest, MediaType, Name};
+use crate::policy::{Mode, Policy};
+use crate::store::{self, Arriving, Blob, ReadMode};
+
+/// A blob that may be sent.
+#[derive(Debug)]
+pub struct BlobAnswer {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Where its bytes come from.
+    pub body: BlobBody,
+}
+
+/// Where the bytes of a blob come from.
+#[derive(Debug, Clone)]
+pub enum BlobBody {
+    /// From the growing file of a fetch under way.
+    Arriving(Arriving),
+    /// From the store.
+    Cached(Blob),
+    /// From memory (a manifest that was asked for as a blob).
+    Memory(Bytes),
+    /// From nowhere yet: the size is known, and nobody asked for the bytes.
+    Unread,
+}
+
+/// Bytes of a blob in order; ends early only with an error.
+#[derive(Debug)]
+pub enum BlobReader {
+    /// From memory.
+    Memory(Option<Bytes>),
+    /// From the store, behind the write mark of a fetch where there is one.
+    Stored(store::BlobReader),
+}
+
+impl BlobBody {
+    /// A reader of `range`, which must lie within the blob.
+    pub fn reader(&self, range: ByteRange, mode: ReadMode) -> BlobReader {
+        match self {
+            Self::Arriving(arriving) => BlobReader::Stored(arriving.reader_in(range, mode)),
+            Self::Cached(blob) => BlobReader::Stored(blob.reader(range, mode)),
+            Self::Memory(bytes) => {
+                let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                BlobReader::Memory(Some(bytes.slice(index(range.start)..index(range.end))))
+            }
+            Self::Unread => BlobReader::Memory(None),
+        }
+    }
+}
+
+impl BlobReader {
+    /// The next bytes; `None` at the clean end.
+    ///
+    /// # Errors
+    /// When the bytes cannot be had or turned out not to have the digest; what was read before must
+    /// then not be ended cleanly.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a chunk is either given or still to come.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, store::Error> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// What [`BlobReader::next`] waits for, as a poll, for response bodies.
+    ///
+    /// # Errors
+    /// As [`BlobReader::next`].
+    pub fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, store::Error>> {
+        match self {
+            Self::Memory(bytes) => Poll::Ready(Ok(bytes.take().filter(|bytes| !bytes.is_empty()))),
+            Self::Stored(reader) => reader.poll_next(context),
+        }
+    }
+}
+
+impl Mirror {
+    /// The blob `digest` of `name`, if an admitted manifest of that repository lists it.
+    ///
+    /// With `with_body` false only its existence and size are told, and nothing is fetched.
+    ///
+    /// # Errors
+    /// [`Error::Ungranted`], the same whether the blob exists or not; else could not be had.
+    pub async fn pull_blob(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        with_body: bool,
+    ) -> Result<BlobAnswer, Error> {
+        self.known(name)?;
+        let policy = self.policy();
+        let grant = match self.blob_grant(name, digest, &policy).await? {
+            Some(grant) => grant,
+            None if policy.mode_for(name) == Mode::Audit => {
+                return self.observed_blob(name, digest).await;
+            }
+            None => {
+                self.metrics().blobs_ungranted.increment();
+                return Err(Error::Ungranted);
+            }
+        };
+        if matches!(grant.kind, GrantKind::Manifest) {
+            let bytes = self.manifest_bytes(&Self::subject(name, digest)).await?;
+            let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Memory(bytes) });
+        }
+        let size = grant.size;
+        if !with_body {
+            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Unread });
+        }
+        if let Some(blob) = self.cached(digest, Some(size)).await {
+            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Cached(blob) });
+        }
+        let boarded = self.inner.boards.board(name, digest, size, None)?;
+        self.arriving(boarded, digest, size).await
+    }
+
+    async fn arriving(
+        &self,
+        mut boarded: Boarded,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<BlobAnswer, Error> {
+        boarded.started().await?;
+        self.metrics().blobs_arriving.increment();
+        let body = BlobBody::Arriving(boarded.arriving);
+        Ok(BlobAnswer { digest: *digest, size, body })
+    }
+
+    /// A disk that cannot be read is not an answer: the blob is fetched again.
+    async fn cached(&self, digest: &Digest, size: Option<u64>) -> Option<Blob> {
+        match self.store().open_blob(digest, size).await {
+            Ok(Some(blob)) => {
+                self.metrics().blobs_cached.increment();
+                Some(blob)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                warn!(%digest, %error, "stored blob not opened; fetching it again");
+                None
+            }
+        }
+    }
+
+    /// The grant by which the blob may be read, if there is one whose subject is admitted now.
+    async fn blob_grant(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        policy: &Arc<Policy>,
+    ) -> Result<Option<Grant>, Error> {
+        if policy.refuses_outright(name).is_some() {
+            return Ok(None);
+        }
+        for granted in self.ledger().granted(name, digest).await?.iter() {
+            if platform_is_served(&granted.grant, policy)
+                && self.admits(name, &granted.subject).await?
+            {
+                return Ok(Some(granted.grant.clone()));
+            }
+        }
+        if self.admits(name, digest).await? {
+            let media_type = MediaType::new(MediaType::OCI_MANIFEST);
+            let kind = GrantKind::Manifest;
+            return Ok(Some(Grant { digest: *digest, size: 0, media_type, kind, platform: None }));
+        }
+        Ok(None)
+    }
+
+    async fn observed_blob(&self, name: &Name, digest: &Digest) -> Result<BlobAnswer, Error> {
+        if let Some(blob) = self.cached(digest, None).await {
+            let size = blob.size();
+            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Cached(blob) });
+        }
+        let (stream, size) = board::sized_stream(self.client(), name, digest).await?;
+        let boarded = self.inner.boards.board(name, digest, size, Some(stream))?;
+        self.arriving(boarded, digest, size).await
+    }
+}
+
+/// Layers are served for the platforms of the floor only; everything else of an index is.
+fn platform_is_served(grant: &Grant, policy: &Policy) -> bool {
+    let wanted = policy.platforms();
+    match (&grant.kind, &grant.platform) {
+        (GrantKind::Layer, Some(platform)) if !wanted.is_empty() => {
+            wanted.iter().any(|wanted| wanted.covers(platform))
+        }
+        _ => true,
+    }
+}

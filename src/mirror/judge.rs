@@ -1,0 +1,308 @@
+//! Judging a subject: from memory, from stored evidence, or by gathering evidence first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::{Decision, Error, Mirror, Refusal};
+use crate::gate::{
+    Context, Evidence, EvidenceKind, Gathered, Grant, Judgement, Outcome, Reason, Subject, decide,
+};
+use crate::ledger::{New, Record};
+use crate::oci::Reference;
+use crate::policy::Policy;
+
+/// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
+/// evidence, and one to decide on all of it.
+const ROUNDS_MAX: usize = 4;
+/// A denial that rests on something absent upstream is looked at again no sooner than this.
+const ABSENCE_RETRY: Duration = Duration::from_secs(60);
+/// First and longest pause after evidence could not be gathered.
+const FAILURE_RETRY_MIN: Duration = Duration::from_secs(5);
+const FAILURE_RETRY_MAX: Duration = Duration::from_secs(300);
+/// Within this time of a hold that ran out, the same client is answered at once.
+const HOLD_AGAIN: Duration = Duration::from_secs(30);
+/// Records that are decided again in one go after a policy change.
+const REJUDGE_PAGE: u32 = 256;
+
+/// Whether stored evidence will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Evidence is gathered again, whatever is known.
+    Fresh,
+    /// What is known will do, where it is enough.
+    Stored,
+}
+
+/// What came of judging a subject.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// What the ledger keeps about it, once anything is kept.
+    pub record: Option<Arc<Record>>,
+    /// The gate's answer.
+    pub outcome: Outcome,
+}
+
+impl Judged {
+    /// The judgement, when there is one.
+    pub fn judgement(&self) -> Option<&Judgement> {
+        match &self.outcome {
+            Outcome::Decided(judgement) => Some(judgement),
+            Outcome::Missing(_) | Outcome::Undecided(_) => None,
+        }
+    }
+
+    /// Whether the subject is admitted.
+    pub fn is_admitted(&self) -> bool {
+        self.judgement().is_some_and(Judgement::admits)
+    }
+}
+
+/// Why evidence could not be gathered, and until when nobody tries again.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    reasons: Vec<Reason>,
+    pause: Duration,
+    until: Duration,
+}
+
+impl Mirror {
+    /// Judges `subject`, however long that takes.
+    ///
+    /// # Errors
+    /// [`Error::Absent`] when upstream has no such manifest; ledger errors.
+    pub async fn judge(&self, subject: &Subject, freshness: Freshness) -> Result<Judged, Error> {
+        if freshness == Freshness::Stored
+            && let Some(judged) = self.judged_from_stored(subject).await?
+        {
+            return Ok(judged);
+        }
+        self.join_judging(subject, freshness).landed().await?
+    }
+
+    /// Judges `subject` for `client`, who waits no longer than the hold allows.
+    ///
+    /// A closed hosts.toml sends every refused request twice, so whoever waited in vain is answered
+    /// at once for a while.
+    pub(super) async fn judge_held(
+        &self,
+        subject: &Subject,
+        asked: &Reference,
+        client: &Arc<str>,
+    ) -> Result<Judged, Error> {
+        if let Some(judged) = self.judged_from_stored(subject).await? {
+            return Ok(judged);
+        }
+        let seat = self.join_judging(subject, Freshness::Stored);
+        let key = (subject.clone(), Arc::clone(client));
+        let now = self.clock().monotonic();
+        let waited = self.inner.held.get(&key);
+        let again = waited.is_some_and(|at| now.saturating_sub(at) < HOLD_AGAIN);
+        let budget = if again { Duration::ZERO } else { self.inner.settings.hold_timeout };
+        if let Ok(landed) = tokio::time::timeout(budget, seat.landed()).await {
+            return landed?;
+        }
+        self.inner.held.set(key, self.clock().monotonic());
+        Err(Error::Refused(Box::new(Refusal {
+            decision: Decision::Checking,
+            name: subject.name.clone(),
+            reference: asked.clone(),
+            digest: Some(subject.digest),
+            judgement: None,
+            request: None,
+        })))
+    }
+
+    fn join_judging(
+        &self,
+        subject: &Subject,
+        freshness: Freshness,
+    ) -> super::flight::Seat<Result<Judged, Error>> {
+        let mirror = self.clone();
+        let flown = subject.clone();
+        self.inner
+            .judging
+            .join(subject.clone(), || async move { mirror.gather_and_decide(flown, freshness).await })
+    }
+
+    /// The judgement in memory or, when the policy or a person's decision has changed since, a new
+    /// one over the stored evidence. `None`: evidence must be gathered.
+    pub(super) async fn judged_from_stored(
+        &self,
+        subject: &Subject,
+    ) -> Result<Option<Judged>, Error> {
+        let Some(record) = self.ledger().record(subject).await? else {
+            return Ok(self.paused_failure(subject, None));
+        };
+        let policy = self.policy();
+        let now = self.clock().now();
+        if let Some(judgement) = &record.judgement
+            && record.is_current(policy.id(), now)
+        {
+            let looked_at = now.since(record.decided_at);
+            if !judgement.verdict.rests_on_absence() || looked_at < ABSENCE_RETRY {
+                let outcome = Outcome::Decided(judgement.clone());
+                return Ok(Some(Judged { record: Some(record), outcome }));
+            }
+            return Ok(None);
+        }
+        let outcome = self.decide(subject, &record.evidence, Some(&record), &policy).await?;
+        match outcome {
+            Outcome::Decided(judgement) => {
+                let evidence = record.evidence.clone();
+                let judged = self.keep(subject, evidence, judgement, None, &policy).await?;
+                Ok(Some(judged))
+            }
+            Outcome::Missing(_) | Outcome::Undecided(_) => {
+                Ok(self.paused_failure(subject, Some(record)))
+            }
+        }
+    }
+
+    fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
+        let failure = self.inner.failures.get(subject)?;
+        let paused = self.clock().monotonic() < failure.until;
+        paused.then(|| Judged { record, outcome: Outcome::Undecided(failure.reasons) })
+    }
+
+    async fn gather_and_decide(
+        self,
+        subject: Subject,
+        freshness: Freshness,
+    ) -> Result<Judged, Error> {
+        let record = self.ledger().record(&subject).await?;
+        let mut evidence = match (&record, freshness) {
+            (Some(record), Freshness::Stored) => without_absence(record.evidence.clone()),
+            _ => Evidence::default(),
+        };
+        let mut grants: Vec<Grant> = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            let policy = self.policy();
+            match self.decide(&subject, &evidence, record.as_deref(), &policy).await? {
+                Outcome::Decided(judgement) => {
+                    self.inner.failures.forget(&subject);
+                    let grants = (!grants.is_empty()).then_some(grants);
+                    return self.keep(&subject, evidence, judgement, grants, &policy).await;
+                }
+                Outcome::Missing(kinds) => {
+                    let collector = &self.inner.parts.collector;
+                    let collected = collector.collect(&subject, &kinds, evidence).await;
+                    evidence = collected.evidence;
+                    grants.extend(collected.grants);
+                    if matches!(evidence.manifest, Gathered::Absent) {
+                        return Err(Error::Absent(subject.to_string().into()));
+                    }
+                }
+                Outcome::Undecided(reasons) => {
+                    self.remember_failure(&subject, &reasons);
+                    return Ok(Judged { record, outcome: Outcome::Undecided(reasons) });
+                }
+            }
+        }
+        Err(Error::Abandoned(super::Abandoned))
+    }
+
+    fn remember_failure(&self, subject: &Subject, reasons: &[Reason]) {
+        let before = self.inner.failures.get(subject);
+        let pause = before.map_or(FAILURE_RETRY_MIN, |failure| failure.pause * 2);
+        let pause = pause.min(FAILURE_RETRY_MAX);
+        let until = self.clock().monotonic() + pause;
+        warn!(%subject, reasons = ?reasons, pause_s = pause.as_secs(), "could not decide");
+        let failure = Failure { reasons: reasons.to_vec(), pause, until };
+        self.inner.failures.set(subject.clone(), failure);
+    }
+
+    /// Asks the gate, away from the runtime's workers: signatures cost milliseconds.
+    async fn decide(
+        &self,
+        subject: &Subject,
+        evidence: &Evidence,
+        record: Option<&Record>,
+        policy: &Arc<Policy>,
+    ) -> Result<Outcome, Error> {
+        let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
+        let (subject, evidence) = (subject.clone(), evidence.clone());
+        let standing = record.and_then(|record| record.standing.clone());
+        let (policy, now) = (Arc::clone(policy), self.clock().now());
+        self.metrics().judgements.increment();
+        let decided = self.tasks().spawn_blocking(move || {
+            let context =
+                Context { policy: &policy, tags: &tags, standing: standing.as_ref(), now };
+            decide(&subject, &evidence, &context)
+        });
+        decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))
+    }
+
+    async fn keep(
+        &self,
+        subject: &Subject,
+        evidence: Evidence,
+        judgement: Judgement,
+        grants: Option<Vec<Grant>>,
+        policy: &Policy,
+    ) -> Result<Judged, Error> {
+        info!(%subject, verdict = %judgement.verdict, rule = ?judgement.rule, "judged");
+        let new = New {
+            subject: subject.clone(),
+            evidence,
+            judgement: judgement.clone(),
+            policy: policy.id().clone(),
+            grants,
+        };
+        let record = self.ledger().record_judgement(new).await?;
+        Ok(Judged { record: Some(record), outcome: Outcome::Decided(judgement) })
+    }
+
+    /// Gathers `kinds` of evidence about a subject that has a record, beyond what its rule asked
+    /// for, and keeps it with the judgement it has.
+    pub(super) async fn gather_more(
+        &self,
+        record: &Record,
+        kinds: &[EvidenceKind],
+    ) -> Result<Evidence, Error> {
+        let subject = &record.subject;
+        let collector = &self.inner.parts.collector;
+        let collected = collector.collect(subject, kinds, record.evidence.clone()).await;
+        let policy = self.policy();
+        let evidence = collected.evidence;
+        if let Outcome::Decided(judgement) =
+            self.decide(subject, &evidence, Some(record), &policy).await?
+        {
+            let grants = (!collected.grants.is_empty()).then_some(collected.grants);
+            self.keep(subject, evidence.clone(), judgement, grants, &policy).await?;
+        }
+        Ok(evidence)
+    }
+
+    /// Decides again about every recorded subject, from stored evidence and without the network.
+    /// Gives how many verdicts were looked at.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn judge_all_again(&self) -> Result<u64, Error> {
+        let mut after = None;
+        let mut count = 0;
+        loop {
+            let page = self.ledger().subjects(after, REJUDGE_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(count) };
+            after = Some(last.subject.clone());
+            for record in &page {
+                self.judged_from_stored(&record.subject).await?;
+                count += 1;
+            }
+            if self.tasks().is_stopping() {
+                return Ok(count);
+            }
+        }
+    }
+}
+
+/// Evidence with everything that may have changed upstream marked as not gathered.
+fn without_absence(mut evidence: Evidence) -> Evidence {
+    evidence.signatures = Gathered::NotGathered;
+    if !matches!(evidence.manifest, Gathered::Found(_)) {
+        evidence.manifest = Gathered::NotGathered;
+    }
+    evidence
+}

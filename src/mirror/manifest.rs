@@ -1,0 +1,408 @@
+//! Pulling a manifest: the one decision that everything else hangs on.
+//!
+//! HEAD and GET, by tag and by digest, take the same way through here and so get the same answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tracing::{error, info, warn};
+
+use super::resolve::Answer;
+use super::{Decision, Error, Freshness, Mirror, Refusal};
+use crate::gate::{Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict};
+use crate::ledger::{PullOutcome, Record};
+use crate::oci::{
+    Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag,
+};
+use crate::policy::{Mode, Policy, TagMove};
+
+/// A node's wish for a manifest.
+#[derive(Debug, Clone)]
+pub struct Pull {
+    /// Which repository.
+    pub name: Name,
+    /// Which manifest of it.
+    pub reference: Reference,
+    /// Who asks: the name in the client certificate, else the address.
+    pub client: Arc<str>,
+}
+
+/// A manifest that may be sent.
+#[derive(Debug, Clone)]
+pub struct ManifestAnswer {
+    /// Its digest; the bytes have it.
+    pub digest: Digest,
+    /// Its type, the same for ever.
+    pub media_type: MediaType,
+    /// The bytes, exactly as they are upstream.
+    pub bytes: Bytes,
+    /// What the client should be told besides: a tag that moved, an answer from history, a refusal
+    /// that observe mode did not make.
+    pub warning: Option<String>,
+}
+
+impl Mirror {
+    /// The manifest that `pull` asks for, if the gate lets it.
+    ///
+    /// # Errors
+    /// See [`Error`]: refused, absent upstream, or could not decide.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the judging to go on for others.
+    pub async fn pull_manifest(&self, pull: &Pull) -> Result<ManifestAnswer, Error> {
+        self.known(&pull.name)?;
+        let policy = self.policy();
+        let answer = match policy.mode_for(&pull.name) {
+            Mode::Audit => self.observed_manifest(pull).await,
+            Mode::Enforce => self.enforced_manifest(pull, &policy).await,
+        };
+        let answer = match answer {
+            Err(Error::Refused(refusal)) => {
+                let refusal = self.file(*refusal, &pull.client).await;
+                Err(Error::Refused(Box::new(refusal)))
+            }
+            other => other,
+        };
+        self.count(pull, &answer);
+        answer
+    }
+
+    async fn enforced_manifest(
+        &self,
+        pull: &Pull,
+        policy: &Policy,
+    ) -> Result<ManifestAnswer, Error> {
+        if let Some(judgement) = outright(policy, pull) {
+            return Err(refused(pull, None, judgement));
+        }
+        match &pull.reference {
+            Reference::Digest(digest) => self.by_digest(pull, digest).await,
+            Reference::Tag(tag) => match super::attachments::subject_of_tag(tag) {
+                Some(subject) => self.attached_manifest(pull, tag, &subject).await,
+                None => self.by_tag(pull, tag, policy).await,
+            },
+        }
+    }
+
+    async fn by_digest(&self, pull: &Pull, digest: &Digest) -> Result<ManifestAnswer, Error> {
+        let subject = Self::subject(&pull.name, digest);
+        let own = self.judged_from_stored(&subject).await?;
+        if let Some(judged) = &own
+            && judged.is_admitted()
+        {
+            return self.serve(&subject, judged.record.as_deref(), None).await;
+        }
+        let refused_by_people =
+            own.as_ref().is_some_and(|own| own.record.as_ref().is_some_and(|r| r.is_refused()));
+        if !refused_by_people && let Some(grant) = self.inherited(&pull.name, digest).await? {
+            return self.serve_granted(&subject, &grant).await;
+        }
+        let judged = self.judge_held(&subject, &pull.reference, &pull.client).await?;
+        match judged.outcome {
+            Outcome::Decided(judgement) if judgement.admits() => {
+                self.serve(&subject, judged.record.as_deref(), None).await
+            }
+            Outcome::Decided(judgement) => Err(refused(pull, Some(*digest), judgement)),
+            outcome => Err(undecided(outcome)),
+        }
+    }
+
+    async fn by_tag(
+        &self,
+        pull: &Pull,
+        tag: &Tag,
+        policy: &Policy,
+    ) -> Result<ManifestAnswer, Error> {
+        let follows = policy.tag_move(&pull.name) == TagMove::Strict;
+        let answer = self.resolve_tag(&pull.name, tag).await?;
+        let (digest, warning) = match answer {
+            Answer::Upstream(digest) => (digest, None),
+            Answer::Stale(digest) => {
+                (digest, Some(format!("upstream cannot be asked; {tag} is served as last known")))
+            }
+            Answer::Gone if follows => return Err(absent(pull)),
+            Answer::Gone => {
+                let note = format!("{tag} is gone upstream; the last admitted digest is served");
+                return self.last_admitted(pull, tag, None, note).await?.ok_or_else(|| absent(pull));
+            }
+        };
+        let subject = Self::subject(&pull.name, &digest);
+        let judged = self.judge_held(&subject, &pull.reference, &pull.client).await;
+        let refusal = match judged {
+            Ok(judged) if judged.is_admitted() => {
+                self.note_admitted(pull, tag, &digest).await;
+                return self.serve(&subject, judged.record.as_deref(), warning).await;
+            }
+            Ok(judged) => match judged.outcome {
+                Outcome::Decided(judgement) => refused(pull, Some(digest), judgement),
+                outcome => undecided(outcome),
+            },
+            Err(error @ Error::Absent(_)) => {
+                warn!(name = %pull.name, %tag, %digest, "upstream names a digest it does not have");
+                error
+            }
+            Err(error) => error,
+        };
+        if follows {
+            return Err(refusal);
+        }
+        let note = format!("{tag} has moved upstream to {digest}, which is not admitted yet");
+        match self.last_admitted(pull, tag, Some(&digest), note).await? {
+            Some(answer) => {
+                if let Error::Refused(refusal) = refusal {
+                    self.file(*refusal, &pull.client).await;
+                }
+                Ok(answer)
+            }
+            None => Err(refusal),
+        }
+    }
+
+    /// The manifest that `tag` was last admitted as, unless that is `instead_of` or may no longer be
+    /// served. One that was revoked since is refused, and no older one steps in.
+    async fn last_admitted(
+        &self,
+        pull: &Pull,
+        tag: &Tag,
+        instead_of: Option<&Digest>,
+        note: String,
+    ) -> Result<Option<ManifestAnswer>, Error> {
+        let Some(digest) = self.ledger().admitted_tag(&pull.name, tag).await? else {
+            return Ok(None);
+        };
+        if Some(&digest) == instead_of {
+            return Ok(None);
+        }
+        let subject = Self::subject(&pull.name, &digest);
+        let judged = self.judge(&subject, Freshness::Stored).await?;
+        match judged.outcome {
+            Outcome::Decided(judgement) if judgement.admits() => {
+                self.metrics().stale_tags.increment();
+                info!(name = %pull.name, %tag, %digest, note, "tag answered from history");
+                self.serve(&subject, judged.record.as_deref(), Some(note)).await.map(Some)
+            }
+            Outcome::Decided(judgement) if instead_of.is_none() => {
+                Err(refused(pull, Some(digest), judgement))
+            }
+            Outcome::Decided(judgement) if judged.record.as_deref().is_some_and(Record::is_refused) => {
+                Err(refused(pull, Some(digest), judgement))
+            }
+            Outcome::Decided(_) | Outcome::Missing(_) | Outcome::Undecided(_) => Ok(None),
+        }
+    }
+
+    async fn note_admitted(&self, pull: &Pull, tag: &Tag, digest: &Digest) {
+        if let Err(error) = self.ledger().record_admitted_tag(&pull.name, tag, digest).await {
+            warn!(name = %pull.name, %tag, %digest, %error, "admitted tag not written");
+        }
+    }
+
+    /// The grant by which `digest` may be read in `name`: an admitted manifest lists it.
+    pub(super) async fn inherited(
+        &self,
+        name: &Name,
+        digest: &Digest,
+    ) -> Result<Option<Grant>, Error> {
+        for granted in self.ledger().granted(name, digest).await?.iter() {
+            let readable = matches!(granted.grant.kind, GrantKind::Manifest | GrantKind::Referrer);
+            if readable && self.admits(name, &granted.subject).await? {
+                return Ok(Some(granted.grant.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether `digest` of `name` is admitted as a subject of its own, as far as is known.
+    pub(super) async fn admits(&self, name: &Name, digest: &Digest) -> Result<bool, Error> {
+        let judged = self.judged_from_stored(&Self::subject(name, digest)).await?;
+        Ok(judged.is_some_and(|judged| judged.is_admitted()))
+    }
+
+    async fn serve(
+        &self,
+        subject: &Subject,
+        record: Option<&Record>,
+        warning: Option<String>,
+    ) -> Result<ManifestAnswer, Error> {
+        let settled = record.and_then(|record| match &record.evidence.manifest {
+            Gathered::Found(facts) => Some(facts.media_type.clone()),
+            Gathered::Absent | Gathered::Failed(_) | Gathered::NotGathered => None,
+        });
+        let bytes = self.manifest_bytes(subject).await?;
+        let media_type = settled.map_or_else(|| sniffed(&bytes), Ok)?;
+        Ok(ManifestAnswer { digest: subject.digest, media_type, bytes, warning })
+    }
+
+    pub(super) async fn serve_granted(
+        &self,
+        subject: &Subject,
+        grant: &Grant,
+    ) -> Result<ManifestAnswer, Error> {
+        let bytes = self.manifest_bytes(subject).await?;
+        let media_type = grant.media_type.clone();
+        Ok(ManifestAnswer { digest: subject.digest, media_type, bytes, warning: None })
+    }
+
+    /// The bytes of a manifest: from memory, from disk, or fetched again; hashed wherever they come
+    /// from.
+    pub(super) async fn manifest_bytes(&self, subject: &Subject) -> Result<Bytes, Error> {
+        if let Some(bytes) = self.inner.manifests.get(&subject.digest) {
+            return Ok(bytes);
+        }
+        let stored = match self.store().read(&subject.digest, MANIFEST_BYTES_MAX).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                warn!(%subject, %error, "stored manifest not read; fetching it again");
+                None
+            }
+        };
+        let bytes = match stored {
+            Some(bytes) => bytes,
+            None => self.refetch_manifest(subject).await?,
+        };
+        self.inner.manifests.insert(subject.digest, bytes.clone());
+        Ok(bytes)
+    }
+
+    async fn refetch_manifest(&self, subject: &Subject) -> Result<Bytes, Error> {
+        let reference = Reference::Digest(subject.digest);
+        let remote = self.client().fetch_manifest(&subject.name, &reference).await?;
+        let remote = remote.ok_or_else(|| Error::Absent(subject.to_string().into()))?;
+        if !subject.digest.matches(&remote.bytes) {
+            error!(%subject, got = %remote.digest, "refetched manifest has another digest");
+            return Err(Error::Absent(subject.to_string().into()));
+        }
+        if let Err(error) = self.store().put(&subject.digest, remote.bytes.clone()).await {
+            warn!(%subject, %error, "manifest not stored; served from memory");
+        }
+        Ok(remote.bytes)
+    }
+
+    /// Observe mode: served as upstream has it, judged beside, never refused and never delayed.
+    async fn observed_manifest(&self, pull: &Pull) -> Result<ManifestAnswer, Error> {
+        let digest = self.resolve(&pull.name, &pull.reference).await?;
+        let subject = Self::subject(&pull.name, &digest);
+        let bytes = self.manifest_bytes(&subject).await?;
+        let media_type = sniffed(&bytes)?;
+        let known = self.judged_from_stored(&subject).await?;
+        let warning = match known.as_ref().and_then(super::Judged::judgement) {
+            Some(judgement) if !judgement.admits() => {
+                self.metrics().would_refuse.increment();
+                Some(format!("would be refused: {}", judgement.summary()))
+            }
+            Some(_) => None,
+            None => {
+                self.judge_beside(&subject, pull);
+                None
+            }
+        };
+        if let Reference::Tag(tag) = &pull.reference
+            && known.as_ref().is_some_and(super::Judged::is_admitted)
+        {
+            self.note_admitted(pull, tag, &digest).await;
+        }
+        Ok(ManifestAnswer { digest, media_type, bytes, warning })
+    }
+
+    fn judge_beside(&self, subject: &Subject, pull: &Pull) {
+        let (mirror, subject, pull) = (self.clone(), subject.clone(), pull.clone());
+        drop(self.tasks().spawn(async move {
+            // A child of an index that was judged is part of that verdict.
+            if matches!(mirror.inherited(&subject.name, &subject.digest).await, Ok(Some(_))) {
+                return;
+            }
+            match mirror.judge(&subject, Freshness::Stored).await {
+                Ok(judged) => {
+                    let refused = judged.judgement().is_some_and(|j| !j.admits());
+                    if refused {
+                        mirror.metrics().would_refuse.increment();
+                    }
+                    info!(%subject, client = %pull.client, refused, "judged beside");
+                }
+                Err(error) => warn!(%subject, %error, "not judged beside"),
+            }
+        }));
+    }
+
+    fn count(&self, pull: &Pull, answer: &Result<ManifestAnswer, Error>) {
+        let metrics = self.metrics();
+        let observed = self.policy().mode_for(&pull.name) == Mode::Audit;
+        let (counter, outcome) = match answer {
+            Ok(_) if observed => (&metrics.manifests_observed, PullOutcome::Served),
+            Ok(_) => (&metrics.manifests_admitted, PullOutcome::Served),
+            Err(Error::Refused(refusal)) => match refusal.decision {
+                Decision::Checking => (&metrics.manifests_checking, PullOutcome::Refused),
+                Decision::Denied => (&metrics.manifests_denied, PullOutcome::Refused),
+                Decision::Pending => (&metrics.manifests_pending, PullOutcome::Refused),
+            },
+            Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Refused),
+            Err(Error::RegistryUnknown(_) | Error::Ungranted) => {
+                (&metrics.manifests_denied, PullOutcome::Refused)
+            }
+            Err(
+                Error::Abandoned(_)
+                | Error::Ledger(_)
+                | Error::Overloaded
+                | Error::Store(_)
+                | Error::Undecided { .. }
+                | Error::Upstream(_),
+            ) => (&metrics.manifests_undecided, PullOutcome::Refused),
+        };
+        counter.increment();
+        let digest = match answer {
+            Ok(answer) => Some(answer.digest),
+            Err(Error::Refused(refusal)) => refusal.digest,
+            Err(_) => None,
+        };
+        if let Some(digest) = digest {
+            let subject = Self::subject(&pull.name, &digest);
+            self.ledger().count_pull(&subject, &pull.client, outcome);
+        }
+    }
+}
+
+/// What the policy says before anything is asked upstream.
+fn outright(policy: &Policy, pull: &Pull) -> Option<Judgement> {
+    if let Some(outright) = policy.refuses_outright(&pull.name) {
+        return Some(Judgement::outright(&outright));
+    }
+    match &pull.reference {
+        Reference::Tag(tag) if policy.refuses_tag(tag) => Some(Judgement::forbidden_tag(tag)),
+        Reference::Digest(_) | Reference::Tag(_) => None,
+    }
+}
+
+fn refused(pull: &Pull, digest: Option<Digest>, judgement: Judgement) -> Error {
+    let decision = match judgement.verdict {
+        Verdict::Pending(_) => Decision::Pending,
+        Verdict::Admit | Verdict::Deny(_) => Decision::Denied,
+    };
+    Error::Refused(Box::new(Refusal {
+        decision,
+        name: pull.name.clone(),
+        reference: pull.reference.clone(),
+        digest,
+        judgement: Some(judgement),
+        request: None,
+    }))
+}
+
+fn undecided(outcome: Outcome) -> Error {
+    let reasons = match outcome {
+        Outcome::Undecided(reasons) => reasons,
+        Outcome::Decided(_) | Outcome::Missing(_) => Vec::new(),
+    };
+    Error::Undecided { reasons, retry_after: std::time::Duration::from_secs(5) }
+}
+
+fn absent(pull: &Pull) -> Error {
+    Error::Absent(format!("{}:{}", pull.name, pull.reference).into())
+}
+
+/// The type of a manifest from its own body.
+fn sniffed(bytes: &Bytes) -> Result<MediaType, Error> {
+    match Manifest::parse(bytes, None) {
+        Ok(manifest) => Ok(manifest.media_type().clone()),
+        Err(error) => Err(Error::Absent(format!("a well-formed manifest ({error})").into())),
+    }
+}

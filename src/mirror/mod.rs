@@ -1,0 +1,201 @@
+//! The use cases: resolve a reference, admit a subject, pull a manifest, pull a blob.
+//!
+//! Invariants of this folder:
+//! - nothing is handed out without a judgement that admits it, or a rule in observe mode;
+//! - work that others may wait for runs as a flight that belongs to the mirror, so a request that
+//!   goes away spoils nothing;
+//! - a person's decision is in force for the next request after it was acknowledged.
+
+mod attachments;
+mod blob;
+mod board;
+pub mod desk;
+mod error;
+mod file;
+mod flight;
+mod judge;
+mod lists;
+mod manifest;
+mod manifest_cache;
+mod policy_file;
+mod prefetch;
+mod recent;
+mod resolve;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+pub use blob::{BlobAnswer, BlobBody, BlobReader};
+pub use error::{Decision, Error, Refusal};
+pub use flight::Abandoned;
+pub use judge::{Freshness, Judged};
+pub use lists::TagList;
+pub use manifest::{ManifestAnswer, Pull};
+pub use policy_file::{PolicyError, load_policy, record_policy};
+pub use prefetch::Prefetched;
+
+use crate::evidence::Collector;
+use crate::gate::Subject;
+use crate::ledger::{Ledger, RequestId};
+use crate::metrics::Metrics;
+use crate::oci::{Digest, Name, Registry, Tag};
+use crate::policy::Policy;
+use crate::store::Store;
+use crate::tasks::Tasks;
+use crate::time::Clock;
+use crate::upstream;
+
+use flight::Flights;
+use manifest_cache::ManifestCache;
+use recent::Recent;
+
+/// Fetches of blobs that run at one time.
+pub const FETCHES_MAX: usize = 64;
+/// Tags, subjects and refusals that are remembered in memory, each.
+const REMEMBERED_MAX: usize = 65_536;
+
+/// What the mirror needs to be told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a pull waits for a verdict before it is told to come again.
+    pub hold_timeout: Duration,
+    /// How long the answer of a registry about a tag is taken for fresh.
+    pub tag_ttl: HashMap<Registry, Duration>,
+    /// The same, for registries that are not in `tag_ttl`.
+    pub tag_ttl_default: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            hold_timeout: Duration::from_secs(10),
+            tag_ttl: HashMap::new(),
+            tag_ttl_default: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the mirror works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Where trust is kept.
+    pub ledger: Ledger,
+    /// Where content is kept.
+    pub store: Store,
+    /// Where content comes from.
+    pub client: upstream::Client,
+    /// What gathers evidence.
+    pub collector: Collector,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Who runs tasks.
+    pub tasks: Tasks,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The mirror; clones are the same mirror.
+#[derive(Clone)]
+pub struct Mirror {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    parts: Parts,
+    policy: RwLock<Arc<Policy>>,
+    judging: Flights<Subject, Result<Judged, Error>>,
+    resolving: Flights<(Name, Tag), Result<resolve::Answer, Error>>,
+    boards: board::Boards,
+    manifests: ManifestCache,
+    tags: Recent<(Name, Tag), resolve::Remembered>,
+    failures: Recent<Subject, judge::Failure>,
+    held: Recent<(Subject, Arc<str>), Duration>,
+    filed: Recent<file::FiledKey, (RequestId, Duration)>,
+}
+
+impl Mirror {
+    /// A mirror that decides by `policy`.
+    pub fn new(settings: Settings, parts: Parts, policy: Policy) -> Self {
+        let tasks = parts.tasks.clone();
+        let revision = i64::try_from(policy.revision()).unwrap_or(i64::MAX);
+        parts.metrics.policy_revision.set(revision);
+        let inner = Inner {
+            settings,
+            policy: RwLock::new(Arc::new(policy)),
+            judging: Flights::new(tasks.clone()),
+            resolving: Flights::new(tasks.clone()),
+            boards: board::Boards::new(parts.clone()),
+            manifests: ManifestCache::default(),
+            tags: Recent::new(REMEMBERED_MAX),
+            failures: Recent::new(REMEMBERED_MAX),
+            held: Recent::new(REMEMBERED_MAX),
+            filed: Recent::new(REMEMBERED_MAX),
+            parts,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.inner.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts `policy` in force for every request from now on; verdicts made under another policy are
+    /// decided again, from stored evidence, when they are next asked for or by
+    /// [`Mirror::judge_all_again`].
+    pub fn put_in_force(&self, policy: Policy) {
+        let revision = i64::try_from(policy.revision()).unwrap_or(i64::MAX);
+        self.inner.parts.metrics.policy_revision.set(revision);
+        *self.inner.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    /// The trust state.
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.parts.ledger
+    }
+
+    /// This machine's cache.
+    pub fn store(&self) -> &Store {
+        &self.inner.parts.store
+    }
+
+    /// The registry client.
+    pub fn client(&self) -> &upstream::Client {
+        &self.inner.parts.client
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.parts.metrics
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.parts.clock
+    }
+
+    /// The spawner.
+    pub fn tasks(&self) -> &Tasks {
+        &self.inner.parts.tasks
+    }
+
+    fn known(&self, name: &Name) -> Result<(), Error> {
+        if self.client().knows(name.registry()) {
+            return Ok(());
+        }
+        Err(Error::RegistryUnknown(name.registry().as_str().into()))
+    }
+
+    fn subject(name: &Name, digest: &Digest) -> Subject {
+        Subject { name: name.clone(), digest: *digest }
+    }
+}
+
+impl fmt::Debug for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mirror").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! Descriptors: how manifests point at content.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, MediaType};
+
+/// A pointer to content: type, digest and size, and what is said about it.
+///
+/// Spec: <https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#properties>
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// Type of the content.
+    pub media_type: MediaType,
+    /// Digest of the content.
+    pub digest: Digest,
+    /// Size of the content in bytes; a negative, fractional or textual size does not parse.
+    pub size: u64,
+    /// Places outside the registry; a mirror never dials them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// For children of an index: what they run on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// For referrers: the type of the artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// Free text about the content.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What an image runs on, for example `linux/arm64/v8`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Platform {
+    /// Operating system, for example `linux`.
+    pub os: String,
+    /// Architecture, for example `amd64`.
+    pub architecture: String,
+    /// Variant of the architecture, for example `v8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+impl Platform {
+    /// Whether `self`, as a policy names it, covers `other`: an absent variant matches any.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.os == other.os
+            && self.architecture == other.architecture
+            && (self.variant.is_none() || self.variant == other.variant)
+    }
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
+}
+
+impl std::str::FromStr for Platform {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.split('/');
+        let (Some(os), Some(architecture), variant, None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err("a platform is written os/architecture or os/architecture/variant");
+        };
+        let plain = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        if !plain(os) || !plain(architecture) || !variant.is_none_or(plain) {
+            return Err("a platform is written os/architecture or os/architecture/variant");
+        }
+        Ok(Self {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+            variant: variant.map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_variant_covers_every_variant() {
+        let any: Platform = "linux/arm64".parse().unwrap();
+        let v8: Platform = "linux/arm64/v8".parse().unwrap();
+        assert!(any.covers(&v8) && any.covers(&any) && !v8.covers(&any));
+        assert_eq!(v8.to_string(), "linux/arm64/v8");
+        for bad in ["linux", "linux/", "linux/arm64/v8/x", "/amd64"] {
+            assert!(bad.parse::<Platform>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_are_not_whole_numbers_do_not_parse() {
+        let text = |size: &str| {
+            format!(r#"{{"mediaType":"a/b","digest":"{}","size":{size}}}"#, Digest::sha256(b""))
+        };
+        assert!(serde_json::from_str::<Descriptor>(&text("5")).is_ok());
+        for bad in ["-1", "1e3", "1.0", "\"5\"", "18446744073709551616", "null"] {
+            assert!(serde_json::from_str::<Descriptor>(&text(bad)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Strict JSON: one document, no duplicate keys, bounded depth.
+//!
+//! Two parsers that read one text differently are how signed and served content come apart, so
+//! everything that trust hangs on goes through here.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+
+/// Deepest nesting of arrays and objects that is read.
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// Why a text is not accepted as JSON of the expected shape.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct JsonError(serde_json::Error);
+
+/// Reads `bytes` as one strict JSON document of type `T`.
+///
+/// # Errors
+/// On malformed JSON, a byte order mark, trailing bytes, a duplicate key at any depth, nesting
+/// deeper than [`JSON_DEPTH_MAX`], or a shape that is not `T`.
+pub fn from_strict_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    check_strict(bytes)?;
+    serde_json::from_slice(bytes).map_err(JsonError)
+}
+
+/// Checks that `bytes` are one strict JSON document, whatever its shape.
+///
+/// # Errors
+/// As [`from_strict_slice`].
+pub fn check_strict(bytes: &[u8]) -> Result<(), JsonError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    Strict { depth: 0 }
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end())
+        .map_err(JsonError)
+}
+
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+}
+
+impl Strict {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth >= JSON_DEPTH_MAX {
+            return Err(E::custom(format_args!("nested deeper than {JSON_DEPTH_MAX}")));
+        }
+        Ok(Self { depth: self.depth + 1 })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let inner = self.deeper()?;
+        while items.next_element_seed(inner)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let inner = self.deeper()?;
+        let mut keys = HashSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if keys.contains(&key) {
+                return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
+            }
+            keys.insert(key);
+            entries.next_value_seed(inner)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_one_unambiguous_document_is_accepted() {
+        assert!(check_strict(br#"{"a":[1,2.5,null,true,"x"],"b":{"a":1}}"#).is_ok());
+        for bad in [
+            &br#"{"a":1,"a":2}"#[..],
+            br#"{"a":{"b":1,"b":1}}"#,
+            br#"{"\u0061":1,"a":2}"#,
+            b"{} {}",
+            b"{}x",
+            b"\xef\xbb\xbf{}",
+            b"{\"a\":1e999}",
+            b"\xff\xfe{\x00}\x00",
+            b"",
+        ] {
+            assert!(check_strict(bad).is_err(), "{}", String::from_utf8_lossy(bad));
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded_without_overflowing_the_stack() {
+        let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert!(check_strict(&nested(JSON_DEPTH_MAX)).is_ok());
+        assert!(check_strict(&nested(JSON_DEPTH_MAX + 1)).is_err());
+        assert!(check_strict(&nested(100_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn checking_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            drop(check_strict(&bytes));
+        }
+    }
+}

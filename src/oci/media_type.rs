@@ -1,0 +1,106 @@
+//! Media types of manifests and what they say about them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A media type without parameters, as it stands in a descriptor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MediaType(Arc<str>);
+
+impl MediaType {
+    /// OCI image manifest.
+    pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    /// OCI image index.
+    pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    /// Docker image manifest, version 2 schema 2.
+    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    /// Docker manifest list.
+    pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// OCI image configuration.
+    pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+    /// Docker image configuration.
+    pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+    /// The empty JSON object as content.
+    pub const OCI_EMPTY: &str = "application/vnd.oci.empty.v1+json";
+
+    /// What a mirror asks upstream for: every manifest type it can judge, none it cannot.
+    pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
+        application/vnd.docker.distribution.manifest.list.v2+json, \
+        application/vnd.oci.image.manifest.v1+json, \
+        application/vnd.docker.distribution.manifest.v2+json";
+
+    /// The media type in a header or field: parameters and surrounding space are dropped.
+    pub fn new(text: &str) -> Self {
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        Self(Arc::from(essence))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether content of this type is an index (or Docker manifest list).
+    pub fn is_index(&self) -> bool {
+        matches!(&*self.0, Self::OCI_INDEX | Self::DOCKER_LIST)
+    }
+
+    /// Whether content of this type is an image manifest (not an index).
+    pub fn is_image_manifest(&self) -> bool {
+        matches!(&*self.0, Self::OCI_MANIFEST | Self::DOCKER_MANIFEST)
+    }
+
+    /// Whether this is one of the retired schema 1 manifest types, whose digest is ambiguous.
+    pub fn is_schema1(&self) -> bool {
+        self.0.starts_with("application/vnd.docker.distribution.manifest.v1+")
+    }
+
+    /// Whether this is the configuration of a container image.
+    pub fn is_image_config(&self) -> bool {
+        matches!(&*self.0, Self::OCI_CONFIG | Self::DOCKER_CONFIG)
+    }
+
+    /// Whether a layer of this type is meant to be fetched from elsewhere, around the mirror.
+    pub fn is_foreign_layer(&self) -> bool {
+        self.0.contains(".nondistributable.")
+            || self.0.starts_with("application/vnd.docker.image.rootfs.foreign.")
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for MediaType {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_do_not_change_the_type() {
+        let media_type = MediaType::new("application/vnd.oci.image.index.v1+json; charset=utf-8");
+        assert!(media_type.is_index());
+        assert!(!media_type.is_image_manifest());
+    }
+
+    #[test]
+    fn both_kinds_of_foreign_layers_are_known() {
+        for text in [
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        ] {
+            assert!(MediaType::new(text).is_foreign_layer(), "{text}");
+        }
+        assert!(!MediaType::new("application/vnd.oci.image.layer.v1.tar").is_foreign_layer());
+    }
+}

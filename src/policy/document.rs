@@ -1,0 +1,288 @@
+//! The policy as it is in force: every name canonical, every cross-reference resolved.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::pattern::Pattern;
+use super::problem::Position;
+use super::tags::TagFilter;
+use crate::oci::{Digest, DigestError, Platform, Registry};
+
+/// The identity of a policy: the hash of its text and of every file it refers to.
+///
+/// Verdicts are keyed by it, so that one policy's verdict is never taken for another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PolicyId(pub(super) Digest);
+
+impl PolicyId {
+    /// The first twelve hexadecimal digits: for people, never for comparing.
+    pub fn short(&self) -> String {
+        self.0.short()
+    }
+}
+
+impl fmt::Display for PolicyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for PolicyId {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        text.parse().map(Self)
+    }
+}
+
+/// The stable name of a rule: it appears in refusals, audit and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RuleId(pub(super) Arc<str>);
+
+impl RuleId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether verdicts are acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Verdicts are only written down; everything is served.
+    Audit,
+    /// Only what is admitted is served.
+    #[default]
+    Enforce,
+}
+
+/// What happens when a tag moves to a digest that is not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TagMove {
+    /// The last admitted digest goes on being served, visibly.
+    #[default]
+    HoldNew,
+    /// The tag is refused until its new digest is admitted.
+    Strict,
+}
+
+/// Whose word a rule takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// Nobody has to say yes when the checks pass.
+    Allow,
+    /// Someone has to approve each digest.
+    Approve,
+    /// Nothing is served.
+    Deny,
+}
+
+/// What a manifest is, as rules tell things apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Artifact<'a> {
+    /// A container image, or an index of them.
+    Image,
+    /// Anything else, by its artifact type.
+    Other(&'a str),
+}
+
+impl<'a> From<Option<&'a str>> for Artifact<'a> {
+    fn from(artifact_type: Option<&'a str>) -> Self {
+        artifact_type.map_or(Self::Image, Self::Other)
+    }
+}
+
+/// One kind of artifact that a rule names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ArtifactKind {
+    /// Container images.
+    Image,
+    /// Artifacts of this type.
+    Type(String),
+}
+
+impl ArtifactKind {
+    pub(super) fn covers(&self, artifact: Artifact<'_>) -> bool {
+        match (self, artifact) {
+            (Self::Image, Artifact::Image) => true,
+            (Self::Type(named), Artifact::Other(artifact_type)) => named == artifact_type,
+            (Self::Image, Artifact::Other(_)) | (Self::Type(_), Artifact::Image) => false,
+        }
+    }
+}
+
+/// What a rule says about signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignatureRule {
+    /// None are asked for, and why.
+    None {
+        /// Why.
+        reason: String,
+    },
+    /// At least `at_least` of the signers `of` must have signed the subject.
+    Quorum {
+        /// How many distinct signers; between 1 and the number of `of`.
+        at_least: usize,
+        /// Names of signers of the policy; no name twice.
+        of: Vec<String>,
+    },
+}
+
+/// One rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub(super) id: RuleId,
+    pub(super) index: usize,
+    pub(super) patterns: Vec<Located<Pattern>>,
+    pub(super) artifacts: Vec<ArtifactKind>,
+    pub(super) tags: Option<TagFilter>,
+    pub(super) trust: Trust,
+    pub(super) signatures: Option<SignatureRule>,
+    pub(super) mode: Mode,
+    pub(super) tag_move: TagMove,
+}
+
+impl Rule {
+    /// Its name.
+    pub fn id(&self) -> &RuleId {
+        &self.id
+    }
+
+    /// The patterns of the repositories it speaks of, canonical.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.patterns.iter().map(|pattern| &pattern.value)
+    }
+
+    /// The kinds of artifacts it speaks of; none listed is all.
+    pub fn artifacts(&self) -> &[ArtifactKind] {
+        &self.artifacts
+    }
+
+    /// The tags it speaks of; `None` is all, and untagged content too.
+    pub fn tags(&self) -> Option<&TagFilter> {
+        self.tags.as_ref()
+    }
+
+    /// Whose word it takes.
+    pub fn trust(&self) -> Trust {
+        self.trust
+    }
+
+    /// What it says about signatures.
+    pub fn signatures(&self) -> Option<&SignatureRule> {
+        self.signatures.as_ref()
+    }
+
+    /// Whether its verdicts are acted on.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What happens when a tag moves.
+    pub fn tag_move(&self) -> TagMove {
+        self.tag_move
+    }
+}
+
+/// Someone whose signature counts: a name and a public key.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    pub(super) name: String,
+    pub(super) pem: String,
+    pub(super) position: Position,
+}
+
+impl Signer {
+    /// The name that rules use.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The public key: one PEM block. That a key can be made of it is not checked here.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Where the policy names the key, for messages about it.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The key path in the policy, for messages about it.
+    pub fn key_path(&self) -> String {
+        format!("signers.{}.key.pem", self.name)
+    }
+}
+
+/// The bounds that hold under every rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FloorLimits {
+    /// Largest manifest in bytes.
+    pub manifest_bytes: u64,
+    /// Most signatures on one subject.
+    pub signatures_per_image: u64,
+    /// Most layers of one image.
+    pub layers: u64,
+    /// Largest sum of config and layers in bytes; `None` is no bound.
+    pub image_bytes: Option<u64>,
+}
+
+impl FloorLimits {
+    /// Manifests larger than this are never read, whatever a policy says; in bytes.
+    pub const MANIFEST_BYTES_MAX: u64 = 4 << 20;
+    /// More signatures than this are never looked at, whatever a policy says.
+    pub const SIGNATURES_MAX: u64 = 64;
+    /// Images with more layers than this are never read, whatever a policy says.
+    pub const LAYERS_MAX: u64 = 1000;
+}
+
+impl Default for FloorLimits {
+    fn default() -> Self {
+        Self {
+            manifest_bytes: Self::MANIFEST_BYTES_MAX,
+            signatures_per_image: Self::SIGNATURES_MAX,
+            layers: Self::LAYERS_MAX,
+            image_bytes: None,
+        }
+    }
+}
+
+/// An image that is refused under every rule and approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeniedImage {
+    /// The manifest.
+    pub digest: Digest,
+    /// Why, as the policy says it.
+    pub reason: String,
+}
+
+/// What holds for everything and cannot be loosened by a rule or an approval.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Floor {
+    pub(super) registries: Option<Vec<Registry>>,
+    pub(super) platforms: Vec<Platform>,
+    pub(super) denied_images: Vec<DeniedImage>,
+    pub(super) forbidden_tags: Vec<Pattern>,
+    pub(super) limits: FloorLimits,
+}
+
+/// A value and where the document has it.
+#[derive(Debug, Clone)]
+pub(super) struct Located<T> {
+    pub(super) value: T,
+    pub(super) position: Position,
+}

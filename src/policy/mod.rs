@@ -1,0 +1,62 @@
+//! The policy document: parse, lint, match. Pure.
+//!
+//! A [`Policy`] exists only when its document was understood completely: an unknown key, a duplicate,
+//! an alias, a tie between rules, a word of the format that this version does not act on, all of them
+//! are load errors, reported together with their place. Nothing is silently ignored.
+//!
+//! Promises: for one repository, kind of artifact and tag history at most one rule applies, and it is
+//! the most specific; names are compared in canonical form only; no match costs more than pattern
+//! times name. It must not do I/O: files that a policy refers to come through the caller's function.
+
+mod document;
+mod pattern;
+mod problem;
+mod query;
+mod tags;
+
+pub use document::{
+    Artifact, ArtifactKind, DeniedImage, FloorLimits, Mode, PolicyId, Rule, RuleId, SignatureRule,
+    Signer, TagMove, Trust,
+};
+pub use pattern::Pattern;
+pub use problem::{Position, Problem};
+pub use tags::TagFilter;
+
+use document::Floor;
+
+/// A policy, understood and free of contradictions.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    name: String,
+    revision: u64,
+    id: PolicyId,
+    mode: Mode,
+    tag_move: TagMove,
+    floor: Floor,
+    signers: Vec<Signer>,
+    rules: Vec<Rule>,
+}
+
+/// A refusal that needs no look at the content and no request upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outright {
+    /// What refuses.
+    pub cause: OutrightCause,
+    /// The rule that denies, if one does.
+    pub rule: Option<RuleId>,
+    /// Why, short and in ASCII: `no rule lists docker.io/acme/tool`.
+    pub text: String,
+    /// Whether the refusal is acted on; in audit mode it is only written down.
+    pub enforced: bool,
+}
+
+/// What refuses a repository outright.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutrightCause {
+    /// No rule speaks of the repository.
+    NoRule,
+    /// The policy does not list the registry.
+    Registry,
+    /// Every rule that could apply denies.
+    Rule,
+}

@@ -1,0 +1,171 @@
+//! Sigstore bundles v0.3 that rest on a public key and sign an in-toto statement.
+//!
+//! The library's own verifier wants a log entry or a timestamp in every bundle, and cosign makes
+//! bundles without either when it is told to; so this path is read here, and only the primitives
+//! are the library's.
+//!
+//! Spec: <https://github.com/sigstore/protobuf-specs/blob/v0.4.3/protos/sigstore_bundle.proto>,
+//! <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/envelope.md>,
+//! <https://github.com/in-toto/attestation/blob/v1.1.0/spec/v1/statement.md>
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use sigstore_verify::types::pae;
+
+use super::crypto::{self, decode_base64};
+use super::{Form, Key, Refusal};
+use crate::oci::{Digest, from_strict_slice};
+
+/// The media types of a bundle v0.3, the current one first; each is an artifact type and the type
+/// of a layer too.
+pub const BUNDLE_MEDIA_TYPES: [&str; 2] = [
+    "application/vnd.dev.sigstore.bundle.v0.3+json",
+    "application/vnd.dev.sigstore.bundle+json;version=0.3",
+];
+/// Largest bundle in bytes that is read as a signature: with log entries one takes about 10 kB.
+pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
+/// What a statement is about when it is an image signature of cosign.
+pub const PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
+
+/// What an envelope holds when it holds an in-toto statement.
+const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+/// The versions of in-toto statements that cosign writes.
+const STATEMENT_TYPES: [&str; 2] =
+    ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"];
+/// Most characters of a predicate type that are quoted.
+const QUOTE_LENGTH_MAX: usize = 100;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bundle {
+    media_type: String,
+    verification_material: VerificationMaterial,
+    dsse_envelope: Option<Envelope>,
+    message_signature: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VerificationMaterial {
+    public_key: Option<IgnoredAny>,
+    certificate: Option<IgnoredAny>,
+    #[serde(rename = "x509CertificateChain")]
+    certificate_chain: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    payload: String,
+    payload_type: String,
+    signatures: Vec<EnvelopeSignature>,
+}
+
+#[derive(Deserialize)]
+struct EnvelopeSignature {
+    sig: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Statement {
+    #[serde(rename = "_type")]
+    kind: String,
+    predicate_type: String,
+    subject: Vec<StatementSubject>,
+}
+
+#[derive(Deserialize)]
+struct StatementSubject {
+    #[serde(default)]
+    digest: BTreeMap<String, String>,
+}
+
+/// A signature over a statement, not verified yet.
+struct SignedStatement {
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// Verifies the signature and then what the signed statement says.
+pub(super) fn verify(json: &str, key: &Key, subject: &Digest) -> Result<(), Refusal> {
+    let signed = read(json)?;
+    crypto::verify(Form::Bundle, key, &pae(PAYLOAD_TYPE, &signed.payload), &signed.signature)?;
+    check_claims(&signed.payload, subject)
+}
+
+/// What the statement in a bundle says it is about, unverified: to tell signatures from the
+/// attestations that lie beside them under the same type, before any key is tried.
+///
+/// # Errors
+/// When `json` is not a bundle that [`super::verify`] could accept with some key.
+pub fn predicate_type(json: &str) -> Result<String, Refusal> {
+    crypto::caught(|| {
+        let signed = read(json)?;
+        Ok(statement(&signed.payload)?.predicate_type)
+    })
+    .unwrap_or(Err(Refusal::LibraryPanicked))
+}
+
+fn read(json: &str) -> Result<SignedStatement, Refusal> {
+    if json.len() > BUNDLE_BYTES_MAX {
+        return Err(Refusal::TooLarge("bundle"));
+    }
+    let bundle: Bundle =
+        from_strict_slice(json.as_bytes()).map_err(|_| Refusal::Malformed("bundle"))?;
+    if !BUNDLE_MEDIA_TYPES.contains(&bundle.media_type.as_str()) {
+        return Err(Refusal::Version);
+    }
+    let material = bundle.verification_material;
+    if material.certificate.is_some() || material.certificate_chain.is_some() {
+        return Err(Refusal::Certificate);
+    }
+    if material.public_key.is_none() {
+        return Err(Refusal::Malformed("bundle"));
+    }
+    let (Some(envelope), None) = (bundle.dsse_envelope, bundle.message_signature) else {
+        return Err(Refusal::NotAStatement);
+    };
+    if envelope.payload_type != PAYLOAD_TYPE {
+        return Err(Refusal::PayloadType);
+    }
+    let [signature] = envelope.signatures.as_slice() else {
+        return Err(Refusal::SignatureCount(envelope.signatures.len()));
+    };
+    Ok(SignedStatement {
+        payload: decode_base64(&envelope.payload, "payload")?,
+        signature: decode_base64(&signature.sig, "signature")?,
+    })
+}
+
+fn statement(payload: &[u8]) -> Result<Statement, Refusal> {
+    let statement: Statement =
+        from_strict_slice(payload).map_err(|_| Refusal::Malformed("signed statement"))?;
+    if !STATEMENT_TYPES.contains(&statement.kind.as_str()) {
+        return Err(Refusal::PayloadType);
+    }
+    Ok(statement)
+}
+
+/// Checks what `payload`, whose signature has verified, claims.
+fn check_claims(payload: &[u8], subject: &Digest) -> Result<(), Refusal> {
+    let statement = statement(payload)?;
+    if statement.predicate_type != PREDICATE_TYPE {
+        return Err(Refusal::NotASignature(quoted(&statement.predicate_type)));
+    }
+    let algorithm = subject.algorithm().as_str();
+    let signed = |about: &StatementSubject| -> Option<Digest> {
+        format!("{algorithm}:{}", about.digest.get(algorithm)?).parse().ok()
+    };
+    let mut signed = statement.subject.iter().filter_map(signed).peekable();
+    let first = *signed.peek().ok_or(Refusal::NoImage)?;
+    if signed.any(|digest| digest == *subject) { Ok(()) } else { Err(Refusal::OtherImage(first)) }
+}
+
+/// A bounded, printable extract of `text`.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    text.chars().take(QUOTE_LENGTH_MAX).map(plain).collect()
+}

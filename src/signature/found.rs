@@ -1,0 +1,62 @@
+//! Signatures as they were found, self-contained and not yet believed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::oci::Digest;
+
+/// A signature as it was found beside an image; [`super::verify`] says what it is worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundSignature {
+    /// The manifest that carries it.
+    pub source: Digest,
+    /// Everything that verifying takes, besides the key.
+    pub material: Material,
+}
+
+impl FoundSignature {
+    /// In which form the signature was made.
+    pub const fn form(&self) -> Form {
+        match self.material {
+            Material::Bundle { .. } => Form::Bundle,
+            Material::SimpleSigning { .. } => Form::SimpleSigning,
+        }
+    }
+}
+
+/// The signature itself, exactly as received.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "form", rename_all = "kebab-case")]
+pub enum Material {
+    /// A Sigstore bundle.
+    Bundle {
+        /// The text of the bundle.
+        json: String,
+    },
+    /// Simple signing as cosign stores it.
+    SimpleSigning {
+        /// The signed payload: the bytes of the layer, in base64.
+        payload: String,
+        /// The signature over those bytes, in base64 as it stood in the annotation.
+        signature: String,
+    },
+}
+
+/// The forms of signatures that are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Form {
+    /// Sigstore bundle v0.3, made by cosign 3.
+    Bundle,
+    /// Simple signing under the `.sig` tag, made by cosign 1 and 2.
+    SimpleSigning,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bundle => "sigstore bundle",
+            Self::SimpleSigning => "simple signing",
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! Verifiers: bytes and keys in, who-signed-what out. No network.
+//!
+//! A [`FoundSignature`] is what somebody put beside an image, kept whole, so that another policy can
+//! judge it later without asking the registry again. It proves nothing until [`verify`] accepts it
+//! for one key, one repository and one digest.
+//!
+//! What holds here:
+//! - The algorithm follows from the form and the key, from a fixed list, never from the signature.
+//! - Claims are read from the bytes whose signature verified, and from no others.
+//! - Every size is bounded, and a panic of a library is a refusal.
+
+mod bundle;
+mod crypto;
+mod found;
+mod key;
+mod refusal;
+mod simple_signing;
+#[cfg(test)]
+mod tests;
+
+pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, PREDICATE_TYPE, predicate_type};
+pub use found::{Form, FoundSignature, Material};
+pub use key::{Key, KeyError};
+pub use refusal::Refusal;
+pub use simple_signing::{
+    PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, SIGNATURE_ANNOTATION, SIGNATURE_TEXT_LENGTH_MAX,
+};
+
+use crate::oci::{Digest, Name};
+
+/// Verifies that the holder of `key` signed the image `subject` of repository `name`.
+///
+/// This is the path of signers with `transparencyLog: none`: the key alone decides. Entries of a
+/// transparency log and timestamps that a signature carries are not looked at: they are not under
+/// the signature, so whoever would be refused because of them could strip them.
+///
+/// Success does not prove when the signature was made, nor that it still stands. A bundle names no
+/// repository, so it holds for the same digest in every repository; simple signing names one.
+///
+/// # Errors
+/// The check that failed. Every refusal is final for these arguments.
+pub fn verify(
+    found: &FoundSignature,
+    key: &Key,
+    name: &Name,
+    subject: &Digest,
+) -> Result<(), Refusal> {
+    crypto::guarded(|| match &found.material {
+        Material::Bundle { json } => bundle::verify(json, key, subject),
+        Material::SimpleSigning { payload, signature } => {
+            simple_signing::verify(payload, signature, key, name, subject)
+        }
+    })
+}

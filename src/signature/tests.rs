@@ -1,0 +1,1 @@
+//! Forgeries and damage, each refused; and what must pass.

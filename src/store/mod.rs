@@ -1,0 +1,295 @@
+//! This machine's cache: blobs on disk and their rebuildable index.
+//!
+//! What it promises:
+//! - Nothing has the name of a digest before it was verified and synced; a crash leaves partial
+//!   files in `ingest/`, which the next start removes.
+//! - A stream that ends cleanly carries right bytes: content that was not hashed by this process,
+//!   or whose file has changed since, is hashed beside the stream, the last block held back.
+//! - What is not a regular file, or has another size or hash, is never served; it is removed.
+//! - A blob removed while it is read can be read to its end.
+//! - Losing `index/` costs time, never content and never trust.
+//!
+//! What it must not do: decide who may read what (that is what grants are for), fetch, or block a
+//! runtime worker. Every blocking call is on the pool for that; no lock is held across an await.
+
+mod blob;
+mod buffers;
+mod content;
+mod error;
+mod index;
+mod ingest;
+mod layout;
+mod map;
+mod progress;
+mod reader;
+mod room;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+pub use self::blob::Blob;
+pub use self::error::Error;
+pub use self::index::SeenTag;
+pub use self::ingest::{Arriving, Ingest};
+pub use self::reader::{ArrivingReader, BlobReader, CHUNK_BYTES_MAX, HOLD_BACK_BYTES, ReadMode};
+
+use self::content::Content;
+use self::index::Index;
+use self::layout::Layout;
+use self::room::Room;
+use crate::metrics::Metrics;
+use crate::oci::{Digest, Name, Tag};
+use crate::tasks::Tasks;
+use crate::time::{Clock, Timestamp};
+
+/// Blobs that may be written at once, each with a thread of its own.
+pub const INGESTS_MAX: usize = 128;
+
+/// How a store is set up.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The directory; one process at a time.
+    pub dir: PathBuf,
+    /// When stored content is hashed again.
+    pub verify_reads: VerifyReads,
+    /// Memory that the index may use as its cache, in bytes.
+    pub index_cache_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("pratique-data"),
+            verify_reads: VerifyReads::default(),
+            index_cache_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// When stored content is hashed again before the end of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VerifyReads {
+    /// For every reader.
+    Always,
+    /// For the first reader after a start, and whenever the file differs from what was hashed.
+    #[default]
+    Changed,
+    /// Never; only for a file system that checks by itself.
+    Never,
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Blobs, as far as they have been counted since the start.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Whether the index works.
+    pub index_available: bool,
+}
+
+/// The store; clones share one directory, which stays locked until the last is dropped.
+#[derive(Clone)]
+pub struct Store {
+    room: Arc<Room>,
+    index: Index,
+    clock: Arc<dyn Clock>,
+    ingests: Arc<Semaphore>,
+}
+
+impl Store {
+    /// Opens the store: takes the directory's lock, makes what is missing, removes partial files,
+    /// opens the index or goes on without it, and begins to count what is there.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if another process has the directory; [`Error::Directory`] if it cannot be
+    /// prepared.
+    pub async fn open(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let Settings { dir, verify_reads, index_cache_bytes } = settings;
+        let counters = Arc::clone(&metrics);
+        let layout = tasks.spawn_blocking(move || Layout::open(&dir, counters)).await;
+        let layout = layout.unwrap_or(Err(Error::Interrupted))?;
+        let index = Index::open(&layout.index(), index_cache_bytes, &tasks, &metrics).await;
+        let room = Arc::new(Room::new(layout, tasks, metrics, verify_reads));
+
+        let counted = Arc::downgrade(&room);
+        room.tasks.spawn_blocking(move || {
+            let Some(room) = counted.upgrade() else { return };
+            if let Err(error) = room.layout.count(|| !room.tasks.is_stopping()) {
+                tracing::warn!(%error, "stored blobs could not be counted");
+            }
+        });
+        Ok(Self { room, index, clock, ingests: Arc::new(Semaphore::new(INGESTS_MAX)) })
+    }
+
+    /// The blob, if it is stored. One of another size than `size`, and what is not a regular file,
+    /// is removed and not given.
+    ///
+    /// # Errors
+    /// [`Error::Open`] and [`Error::Remove`] if the disk fails.
+    pub async fn open_blob(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+    ) -> Result<Option<Blob>, Error> {
+        let digest = *digest;
+        let content = match self.room.already_open(&digest) {
+            Some(content) => Some(content),
+            None => self.room.blocking(move |room| room.open(&digest)).await?,
+        };
+        let Some(content) = content else { return Ok(None) };
+        if size.is_some_and(|size| size != content.size) {
+            let discard = move |room: &Arc<Room>| {
+                room.discard(&content, "its size is another");
+                Ok(())
+            };
+            self.room.blocking(discard).await?;
+            return Ok(None);
+        }
+        self.index.record_used(digest, self.clock.now());
+        Ok(Some(Blob::new(Arc::clone(&self.room), content)))
+    }
+
+    /// Small content, hashed at every read; one that does not have its digest is removed and not
+    /// given.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond `limit_bytes`; [`Error::Open`], [`Error::Read`] and
+    /// [`Error::Remove`] if the disk fails.
+    pub async fn read(&self, digest: &Digest, limit_bytes: usize) -> Result<Option<Bytes>, Error> {
+        let digest = *digest;
+        let read = self.room.blocking(move |room| room.read(&digest, limit_bytes)).await?;
+        if read.is_some() {
+            self.index.record_used(digest, self.clock.now());
+        }
+        Ok(read)
+    }
+
+    /// Stores small content; when this is done it is durable. Nothing is written if it is there.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`] if the content has another digest; [`Error::Write`] if the disk
+    /// failed.
+    ///
+    /// # Cancel safety
+    /// If dropped before it is done, the content is stored all the same, or nothing is left behind.
+    pub async fn put(&self, digest: &Digest, content: Bytes) -> Result<(), Error> {
+        let digest = *digest;
+        self.room.blocking(move |room| room.put(&digest, &content)).await
+    }
+
+    /// Begins to write the blob, which has `size` bytes. Must be called on a runtime.
+    ///
+    /// # Errors
+    /// [`Error::TooManyIngests`] if [`INGESTS_MAX`] are being written.
+    pub fn ingest(&self, digest: &Digest, size: u64) -> Result<Ingest, Error> {
+        let permit = Arc::clone(&self.ingests).try_acquire_owned();
+        let permit = permit.map_err(|_| Error::TooManyIngests { limit: INGESTS_MAX })?;
+        Ok(Ingest::begin(&self.room, *digest, size, permit))
+    }
+
+    /// Removes the blob; gives whether it was there. Who reads it reads on.
+    ///
+    /// # Errors
+    /// [`Error::Remove`] if the disk fails.
+    pub async fn remove(&self, digest: &Digest) -> Result<bool, Error> {
+        let digest = *digest;
+        self.room
+            .blocking(move |room| {
+                room.forget(&digest);
+                room.layout.remove(&digest, None).map_err(Error::remove(digest))
+            })
+            .await
+    }
+
+    /// What the tag pointed to when it was last seen, as far as the index remembers; from memory.
+    pub fn seen_tag(&self, name: &Name, tag: &Tag) -> Option<SeenTag> {
+        self.index.seen_tag(name, tag)
+    }
+
+    /// Notes what the tag points to; may be lost, never waits.
+    pub fn record_seen_tag(&self, name: &Name, tag: &Tag, seen: SeenTag) {
+        self.index.record_seen_tag(name, tag, seen);
+    }
+
+    /// When the blob was last asked for, as far as the index remembers.
+    pub async fn last_used(&self, digest: &Digest) -> Option<Timestamp> {
+        self.index.last_used(*digest).await
+    }
+
+    /// What the store holds.
+    #[expect(clippy::unused_async, reason = "the totals may come from the index one day")]
+    pub async fn status(&self) -> Status {
+        let (blobs, bytes) = self.room.layout.totals();
+        Status { blobs, bytes, index_available: self.index.is_available() }
+    }
+}
+
+impl Room {
+    /// [`Store::read`]. Blocks.
+    fn read(&self, digest: &Digest, limit_bytes: usize) -> Result<Option<Bytes>, Error> {
+        let Some(content) = self.find(digest)? else { return Ok(None) };
+        let size = content.size;
+        let fits = usize::try_from(size).ok().filter(|size| *size <= limit_bytes);
+        let Some(length) = fits else {
+            return Err(Error::TooLarge { digest: *digest, size, limit_bytes });
+        };
+        match content.read_all(length) {
+            Ok(bytes) if digest.matches(&bytes) => {
+                self.trust_in(&content);
+                Ok(Some(bytes.into()))
+            }
+            Ok(_) => {
+                self.discard(&content, "its hash is another");
+                Ok(None)
+            }
+            Err(error) => {
+                let error = self.read_failed(&content, error);
+                if matches!(error, Error::Corrupt { .. }) { Ok(None) } else { Err(error) }
+            }
+        }
+    }
+
+    /// [`Store::put`]. Blocks.
+    fn put(&self, digest: &Digest, bytes: &Bytes) -> Result<(), Error> {
+        use std::io::Write as _;
+
+        let found = Digest::of(digest.algorithm(), bytes);
+        if found != *digest {
+            self.metrics.digest_mismatches.increment();
+            return Err(Error::DigestMismatch { digest: *digest, found: Box::new(found) });
+        }
+        if self.read(digest, bytes.len()).is_ok_and(|stored| stored.is_some()) {
+            return Ok(());
+        }
+        let (mut file, partial) = self.layout.new_partial(digest).map_err(Error::write(*digest))?;
+        file.write_all(bytes).map_err(Error::write(*digest))?;
+        self.layout.place(digest, &file, partial).map_err(Error::write(*digest))?;
+        let content = Content::arriving(*digest, length_of(bytes));
+        content.completed(content::Identity::of(&file).map_err(Error::write(*digest))?);
+        self.trust_in(&content);
+        Ok(())
+    }
+}
+
+/// A length in memory as sizes of files are counted.
+fn length_of(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("layout", &self.room.layout).finish_non_exhaustive()
+    }
+}

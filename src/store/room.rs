@@ -1,0 +1,246 @@
+//! What all parts of one store share, and what it trusts about the files it has.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::VerifyReads;
+use super::buffers::Buffers;
+use super::content::{Content, Found, Identity};
+use super::error::Error;
+use super::layout::Layout;
+use super::progress::{self, Reporter, Watch};
+use crate::metrics::Metrics;
+use crate::oci::Digest;
+use crate::tasks::Tasks;
+
+/// Files kept open, so that a blob in demand is served without looking its name up.
+const OPEN_FILES_MAX: usize = 128;
+
+/// Files whose hash is known to be right; beyond it, one is forgotten and will be hashed again.
+const VERIFIED_MAX: usize = 65_536;
+
+/// Files that are hashed at a time; others wait.
+const HASHINGS_MAX: usize = 4;
+
+/// Shared by all clones of a store, its blobs and its readers.
+pub(super) struct Room {
+    pub(super) layout: Layout,
+    pub(super) tasks: Tasks,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) buffers: Buffers,
+    verify_reads: VerifyReads,
+    hashings: Semaphore,
+    trust: Mutex<Trust>,
+}
+
+/// What this process has found out about stored files since it started. Never held across an await.
+#[derive(Default)]
+struct Trust {
+    open: HashMap<Digest, Arc<Content>>,
+    verified: HashMap<Digest, Identity>,
+    hashing: HashMap<Digest, (Identity, Reporter)>,
+}
+
+impl Room {
+    pub(super) fn new(
+        layout: Layout,
+        tasks: Tasks,
+        metrics: Arc<Metrics>,
+        verify_reads: VerifyReads,
+    ) -> Self {
+        Self {
+            layout,
+            tasks,
+            metrics,
+            buffers: Buffers::default(),
+            verify_reads,
+            hashings: Semaphore::new(HASHINGS_MAX),
+            trust: Mutex::default(),
+        }
+    }
+
+    /// Runs `work`, which blocks, on the pool for that.
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let room = Arc::clone(self);
+        let done = self.tasks.spawn_blocking(move || work(&room)).await;
+        let result = done.unwrap_or(Err(Error::Interrupted));
+        if result.is_err() {
+            self.metrics.store_failures.increment();
+        }
+        result
+    }
+
+    /// The blob's content if its file is open already and still what its name leads to; does not
+    /// block.
+    pub(super) fn already_open(&self, digest: &Digest) -> Option<Arc<Content>> {
+        let content = self.trust().open.get(digest).cloned()?;
+        if content.is_current() {
+            return Some(content);
+        }
+        self.trust().open.remove(digest);
+        None
+    }
+
+    /// The blob's content if it is stored, kept open for the next who asks. Blocks.
+    pub(super) fn open(&self, digest: &Digest) -> Result<Option<Arc<Content>>, Error> {
+        let Some(content) = self.find(digest)? else { return Ok(None) };
+        let content = Arc::new(content);
+        let mut trust = self.trust();
+        make_room(&mut trust.open, OPEN_FILES_MAX);
+        trust.open.insert(*digest, Arc::clone(&content));
+        Ok(Some(content))
+    }
+
+    /// The blob's content if it is stored; what else has its name is removed. Blocks.
+    pub(super) fn find(&self, digest: &Digest) -> Result<Option<Content>, Error> {
+        let path = self.layout.path(digest);
+        match Content::open(*digest, &path).map_err(Error::open(*digest))? {
+            Found::Content(content) => Ok(Some(content)),
+            Found::Foreign => {
+                tracing::warn!(%digest, path = %path.display(), "not a regular file; removed");
+                self.metrics.store_corrupt.increment();
+                self.layout.remove(digest, None).map_err(Error::remove(*digest))?;
+                Ok(None)
+            }
+            Found::Nothing => Ok(None),
+        }
+    }
+
+    /// Notes that `content` has been hashed and is right.
+    pub(super) fn trust_in(&self, content: &Content) {
+        if let Some(identity) = content.identity() {
+            let mut trust = self.trust();
+            make_room(&mut trust.verified, VERIFIED_MAX);
+            trust.verified.insert(content.digest, identity);
+        }
+    }
+
+    /// Forgets what is known about a blob that has been, or is about to be, removed.
+    pub(super) fn forget(&self, digest: &Digest) {
+        let mut trust = self.trust();
+        trust.open.remove(digest);
+        trust.verified.remove(digest);
+    }
+
+    /// Removes a stored file whose content is not what its name says, and nothing that has taken
+    /// its place since. Blocks.
+    pub(super) fn discard(&self, content: &Content, why: &str) {
+        let digest = content.digest;
+        let Some(identity) = content.identity() else { return };
+        self.forget(&digest);
+        self.metrics.store_corrupt.increment();
+        match self.layout.remove(&digest, Some(identity)) {
+            Ok(_) => tracing::warn!(%digest, why, "stored blob is damaged; removed"),
+            Err(error) => tracing::error!(%digest, why, %error, "damaged blob cannot be removed"),
+        }
+    }
+
+    /// What a reader of stored `content` has to wait for before it may give the last of its
+    /// response: a hashing that it shares with other readers; `None` if the file is trusted.
+    pub(super) fn hashing(self: &Arc<Self>, content: &Arc<Content>) -> Option<Watch> {
+        let identity = content.identity()?;
+        let mut trust = self.trust();
+        match self.verify_reads {
+            VerifyReads::Never => return None,
+            VerifyReads::Always => {}
+            VerifyReads::Changed => {
+                if trust.verified.get(&content.digest) == Some(&identity) {
+                    return None;
+                }
+                if let Some((of, reporter)) = trust.hashing.get(&content.digest)
+                    && *of == identity
+                {
+                    return Some(reporter.subscribe());
+                }
+            }
+        }
+        let (reporter, watch) = progress::begin(content.size);
+        trust.hashing.insert(content.digest, (identity, reporter.clone()));
+        drop(trust);
+        let (room, content) = (Arc::clone(self), Arc::clone(content));
+        self.tasks.spawn(async move { room.hash(content, reporter).await });
+        Some(watch)
+    }
+
+    /// Hashes a stored file for those who wait for it, and gives up when nobody does any more.
+    async fn hash(self: Arc<Self>, content: Arc<Content>, reporter: Reporter) {
+        let Ok(_permit) = self.hashings.acquire().await else { return };
+        let (room, hashed, waiting) = (Arc::clone(&self), Arc::clone(&content), reporter.clone());
+        let work = self.tasks.spawn_blocking(move || room.hash_now(&hashed, &waiting));
+        let outcome = match work.await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => return,
+            Err(_) => Err(Error::Interrupted),
+        };
+        self.trust().end_hashing(&content, &reporter);
+        progress::settle(&reporter, outcome);
+    }
+
+    /// Hashes a stored file and draws the consequences; `None` if nobody waits for it. Blocks.
+    fn hash_now(&self, content: &Content, reporter: &Reporter) -> Option<Result<(), Error>> {
+        match content.hash(|| !self.is_deserted(content, reporter)) {
+            Ok(None) => None,
+            Ok(Some(digest)) if digest == content.digest => {
+                self.trust_in(content);
+                Some(Ok(()))
+            }
+            Ok(Some(_)) => {
+                self.discard(content, "its hash is another");
+                Some(Err(Error::Corrupt { digest: content.digest }))
+            }
+            Err(error) => Some(Err(self.read_failed(content, error))),
+        }
+    }
+
+    /// What a failure to read `content` means; what is damaged is removed. Blocks.
+    pub(super) fn read_failed(&self, content: &Content, error: std::io::Error) -> Error {
+        let digest = content.digest;
+        if content.identity().is_some() && super::content::is_damage(&error) {
+            self.discard(content, "it cannot be read");
+            return Error::Corrupt { digest };
+        }
+        self.metrics.store_failures.increment();
+        Error::read(digest)(error)
+    }
+
+    /// Whether nobody waits for this hashing; if so, nobody can join it any more.
+    fn is_deserted(&self, content: &Content, reporter: &Reporter) -> bool {
+        if reporter.receiver_count() > 0 {
+            return false;
+        }
+        let mut trust = self.trust();
+        let is_deserted = reporter.receiver_count() == 0;
+        if is_deserted {
+            trust.end_hashing(content, reporter);
+        }
+        is_deserted
+    }
+
+    fn trust(&self) -> MutexGuard<'_, Trust> {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Trust {
+    /// Lets nobody join this hashing any more; a later one of the same blob stays.
+    fn end_hashing(&mut self, content: &Content, reporter: &Reporter) {
+        let digest = &content.digest;
+        if self.hashing.get(digest).is_some_and(|(_, other)| other.same_channel(reporter)) {
+            self.hashing.remove(digest);
+        }
+    }
+}
+
+/// Makes room for one more entry in a map of at most `limit`, at the cost of any one of them.
+fn make_room<V>(map: &mut HashMap<Digest, V>, limit: usize) {
+    if map.len() >= limit
+        && let Some(digest) = map.keys().next().copied()
+    {
+        map.remove(&digest);
+    }
+}

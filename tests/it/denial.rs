@@ -1,0 +1,144 @@
+//! What is not admitted gives no byte, with a reason.
+
+use hyper::Method;
+
+use crate::support::mirror::{REGISTRY, TestMirror};
+use crate::support::signer::Signer;
+use crate::support::upstream::{Image, Index};
+
+fn signed_only(signer: &Signer) -> String {
+    let pem: String = signer.public_pem().lines().map(|line| format!("      {line}\n")).collect();
+    format!(
+        "signers:\n  team:\n    transparencyLog: none\n    key:\n     pem: |\n{pem}\
+         rules:\n- {{id: signed, match: [\"up.test/lib/alpine\"], trust: allow, \
+         signatures: {{atLeast: 1, of: [team]}}}}\n"
+    )
+}
+
+#[tokio::test]
+async fn an_image_that_no_rule_lists_costs_no_upstream_request() {
+    let mirror = TestMirror::start(r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#).await;
+    let image = Image::new().layer("x").build();
+    let digest = mirror.upstream.push("other/app", "1", &image);
+    for reference in ["1".to_owned(), digest.to_string()] {
+        mirror.pull("other/app", reference).await.assert_refused("Denied");
+    }
+    assert_eq!(mirror.blob("other/app", &image.layer(0)).await.status, 403);
+    mirror.upstream.assert_untouched();
+}
+
+#[tokio::test]
+async fn a_registry_that_is_not_configured_is_never_dialled() {
+    let mirror = TestMirror::start(r#"- {id: all, match: ["**"], trust: allow}"#).await;
+    for namespace in ["evil.test", "127.0.0.1:22", &mirror.upstream.host()] {
+        let path = format!("/v2/a/b/manifests/1?ns={namespace}");
+        let answer = mirror.ask(Method::GET, &path, &[]).await;
+        assert_eq!((answer.status, answer.error()["code"].as_str()), (403, Some("DENIED")));
+    }
+    mirror.upstream.assert_untouched();
+}
+
+#[tokio::test]
+async fn only_what_the_named_signer_signed_is_served() {
+    let (team, stranger) = (Signer::generate(), Signer::generate());
+    let mirror = TestMirror::start_with(&signed_only(&team), |_| {}).await;
+    let upstream = &mirror.upstream;
+
+    let classic = Image::new().layer("classic").build();
+    let digest = upstream.push("lib/alpine", "classic", &classic);
+    upstream.attach_by_sig_tag("lib/alpine", &digest, &team.simple_signing("up.test/lib/alpine", &digest));
+    mirror.pull("lib/alpine", "classic").await.assert_complete();
+
+    let bundled = Image::new().layer("bundled").build();
+    upstream.push("lib/alpine", "bundled", &bundled);
+    upstream.attach_by_fallback_tag("lib/alpine", &bundled.digest(), &team.bundle(&bundled));
+    mirror.pull("lib/alpine", "bundled").await.assert_complete();
+
+    let unsigned = Image::new().layer("unsigned").build();
+    upstream.push("lib/alpine", "unsigned", &unsigned);
+    mirror.pull("lib/alpine", "unsigned").await.assert_refused("Denied by rule signed: not signed");
+    mirror.pull("lib/alpine", unsigned.digest()).await.assert_refused("Denied by rule signed");
+    assert_eq!(mirror.blob("lib/alpine", &unsigned.layer(0)).await.status, 403);
+
+    let wrong = Image::new().layer("wrong key").build();
+    let digest = upstream.push("lib/alpine", "wrong", &wrong);
+    let signature = stranger.simple_signing("up.test/lib/alpine", &digest);
+    upstream.attach_by_sig_tag("lib/alpine", &digest, &signature);
+    mirror.pull("lib/alpine", "wrong").await.assert_refused("Denied by rule signed");
+
+    // The same content through another repository has no rule, and so no verdict of this one.
+    upstream.push("lib/other", "classic", &classic);
+    mirror.pull("lib/other", classic.digest()).await.assert_refused("Denied");
+    assert_eq!(mirror.blob("lib/other", &classic.layer(0)).await.status, 403);
+    assert_eq!(upstream.count("blobs/"), upstream.count("/lib/alpine/blobs/"));
+}
+
+#[tokio::test]
+async fn an_unknown_blob_and_a_forbidden_blob_are_told_alike() {
+    let mirror = TestMirror::start(r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#).await;
+    let image = Image::new().layer("there").build();
+    mirror.upstream.push("asked/app", "1", &image);
+    let there = mirror.blob("asked/app", &image.layer(0)).await;
+    let nowhere = mirror.blob("asked/app", &pratique::oci::Digest::sha256(b"nowhere")).await;
+    assert_eq!((there.status, there.phrase, there.body), (403, nowhere.phrase, nowhere.body));
+    assert_eq!(mirror.upstream.count("blobs/"), 0);
+}
+
+#[tokio::test]
+async fn a_pending_image_waits_for_people_and_starts_after_their_yes() {
+    let mirror = TestMirror::start(r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#).await;
+    let index = Index::for_platforms(&["linux/amd64"]).build();
+    let digest = mirror.upstream.push("asked/app", "1", &index);
+    let pending = mirror.pull("asked/app", "1").await;
+    pending.assert_refused("Pending approval R-1");
+    assert_eq!(pending.manifest.header("x-mirror-decision"), "pending");
+    assert_eq!(pending.manifest.error()["detail"]["request"], "R-1");
+    let child = index.children[0].digest();
+    assert_eq!(mirror.manifest("asked/app", child).await.status, 403);
+    assert_eq!(mirror.blob("asked/app", &index.children[0].layer(0)).await.status, 403);
+
+    let token = std::fs::read_to_string(mirror.folder().join("data/admin.token")).unwrap();
+    let body = serde_json::json!({"target": "R-1", "reason": "reviewed"}).to_string();
+    let status = post(&mirror, "/api/v1/approvals", token.trim(), &body).await;
+    assert!((200..300).contains(&status), "{status}");
+    mirror.pull("asked/app", "1").await.assert_complete();
+    assert_eq!(mirror.manifest("asked/app", child).await.status, 200);
+
+    let body = serde_json::json!({"target": format!("{REGISTRY}/asked/app@{digest}"), "reason": "bad"});
+    let status = post(&mirror, "/api/v1/revocations", token.trim(), &body.to_string()).await;
+    assert!((200..300).contains(&status), "{status}");
+    mirror.pull("asked/app", "1").await.assert_refused("Revoked");
+    assert_eq!(mirror.blob("asked/app", &index.children[0].layer(0)).await.status, 403);
+    let mirror = mirror.restart().await;
+    mirror.pull("asked/app", "1").await.assert_refused("Revoked");
+}
+
+async fn post(mirror: &TestMirror, path: &str, token: &str, body: &str) -> u16 {
+    use http_body_util::{BodyExt as _, Full};
+    let address = mirror.admin_url().trim_start_matches("http://").to_owned();
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    let driving = mirror.mirror().tasks().spawn(connection);
+    let request = hyper::Request::post(path)
+        .header("host", "mirror.test")
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(Full::new(bytes::Bytes::from(body.to_owned())))
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let status = response.status().as_u16();
+    response.into_body().collect().await.unwrap();
+    driving.abort();
+    status
+}
+
+#[tokio::test]
+async fn a_pull_secret_of_a_client_goes_nowhere() {
+    let mirror = TestMirror::start(r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#).await;
+    mirror.upstream.push("open/app", "1", &Image::new().layer("x").build());
+    let path = format!("/v2/open/app/manifests/1?ns={REGISTRY}");
+    let answer = mirror.ask(Method::GET, &path, &[("authorization", "Basic c2VjcmV0OnB3")]).await;
+    assert_eq!(answer.status, 200);
+    mirror.upstream.assert_no_credentials_seen();
+}

@@ -1,0 +1,16 @@
+//! Behaviour tests: one binary, a module per promise.
+
+#[cfg(test)]
+mod cold_pull;
+#[cfg(test)]
+mod denial;
+#[cfg(test)]
+mod layering;
+#[cfg(test)]
+mod observe;
+#[cfg(test)]
+mod protocol;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tag_moves;
