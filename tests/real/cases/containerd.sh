@@ -65,6 +65,25 @@ containerd_cut_behind_mirror() {
   resumed "upstream"
 }
 
+# The node listener with TLS under a CA of one's own, as deploy/containerd/closed.hosts.toml describes it.
+containerd_tls() {
+  local line=$1
+  closed_hosts "$CASE/hosts.d"
+  sed -i "s|http://$MIRROR|https://$MIRROR|; s|^server = .*|&\nca = \"$RUN/tls/ca.crt\"|; s|^  capabilities = .*|&\n  ca = \"$RUN/tls/ca.crt\"|" "$CASE/hosts.d/up.test/hosts.toml"
+  cat "$CASE/hosts.d/up.test/hosts.toml" >>"$CASE/log"
+  mirror_config general
+  printf '\n[node.tls]\ncert = "%s"\nkey = "%s"\n' "$RUN/tls/server.crt" "$RUN/tls/server.key" >>"$CASE/pratique.toml"
+  MIRROR_SCHEME=https
+  mirror_start
+  # The CA comes from hosts.toml alone.
+  SSL_CERT_FILE=/dev/null node_start "$line" "$CASE/hosts.d"
+  export SSL_CERT_FILE=/dev/null
+  pulled ctr up.test/open/alpine:3.23
+  pulled cri up.test/lib/alpine:3.23
+  pull_refused ctr up.test/lib/alpine:unsigned '403 .*Denied.*sign'
+  pull_refused cri up.test/denied/alpine:3.23 '403 .*Denied'
+}
+
 containerd_pending() {
   local line=$1 by image
   containerd_node "$line" general
@@ -129,6 +148,7 @@ for line in 1.6 1.7 2; do
   register "containerd-$line-pending" 120 containerd_pending $line
   register "containerd-$line-one-signed-repository" 240 containerd_one_signed_repository $line
   register "containerd-$line-audit-mode" 120 containerd_audit_mode $line
+  register "containerd-$line-tls" 90 containerd_tls $line
   register "containerd-$line-cut-before-node" 150 containerd_cut_before_node $line
   register "containerd-$line-cut-behind-mirror" 150 containerd_cut_behind_mirror $line end
   register "containerd-$line-reset-behind-mirror" 150 containerd_cut_behind_mirror $line reset

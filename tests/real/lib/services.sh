@@ -128,7 +128,7 @@ password_file = "$CASE/password"
 tag_ttl = "0s"
 TOML
 }
-mirror_is_ready() { curl -fs -o /dev/null --max-time 2 "http://$MIRROR/readyz"; }
+mirror_is_ready() { curl -fs -o /dev/null --max-time 2 --cacert "$RUN/tls/ca.crt" "${MIRROR_SCHEME:-http}://$MIRROR/readyz"; }
 mirror_start() {
   background "$CASE/pratique.log" "$PRATIQUE" serve --config "$CASE/pratique.toml"
   MIRROR_PID=$STARTED
