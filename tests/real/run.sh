@@ -61,10 +61,18 @@ if [ -z "${INSIDE:-}" ]; then
   PRATIQUE=$(realpath "$PRATIQUE")
   [ -x "$PRATIQUE" ] || { echo "no program at $PRATIQUE" >&2; exit 2; }
   export RIG PRATIQUE INSIDE=1
+  # The lock (descriptor 8) goes along, so that a second run waits for all of this one to be gone. unshare ignores
+  # SIGTERM while it waits, and takes the whole namespace with it when it is killed.
+  watchdog=
+  unshare --mount --net --pid --fork --kill-child --mount-proc "$BASH" "$0" "$@" </dev/null &
+  inside=$!
+  limit=${SUITE_LIMIT:-2400}
+  trap 'kill -9 $inside 2>/dev/null || true; [ -z "$watchdog" ] || kill "$watchdog" 2>/dev/null || true' EXIT
+  trap 'exit 143' TERM INT HUP
+  ( trap 'kill $! 2>/dev/null' TERM; sleep "$limit" & wait $! && echo "the whole run took longer than $limit s" && kill -9 $inside ) 8>&- &
+  watchdog=$!
   status=0
-  timeout --foreground -k 20 "${SUITE_LIMIT:-2400}" \
-    unshare --mount --net --pid --fork --kill-child --mount-proc "$BASH" "$0" "$@" 8>&- </dev/null || status=$?
-  [ $status != 124 ] || echo "the whole run took longer than ${SUITE_LIMIT:-2400} s"
+  wait $inside || status=$?
   exit $status
 fi
 
