@@ -110,10 +110,10 @@ impl App {
     ) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::default());
         let policy = mirror::load_policy(settings.policy.as_deref())?;
-        let nodes = listen(settings.node.listen, &settings.node.tls, settings.node.connections_max);
+        let nodes = listen(settings.node.listen, settings.node.tls.as_ref(), settings.node.connections_max);
         let nodes = nodes.await?;
         let admin = &settings.admin;
-        let admins = listen(admin.listen, &admin.tls, admin.connections_max).await?;
+        let admins = listen(admin.listen, admin.tls.as_ref(), admin.connections_max).await?;
         let client = upstream::Client::new(
             settings.upstream,
             Arc::clone(&clock),
@@ -183,10 +183,10 @@ impl App {
 
 async fn listen(
     address: SocketAddr,
-    tls: &Option<http::TlsSettings>,
+    tls: Option<&http::TlsSettings>,
     connections_max: usize,
 ) -> Result<Listener, Error> {
-    http::bind(address, tls.clone(), connections_max)
+    http::bind(address, tls.cloned(), connections_max)
         .await
         .map_err(|source| Error::Bind { address, source })
 }
@@ -212,7 +212,7 @@ pub async fn run(settings: Settings, started: impl FnOnce(&App)) -> Result<(), E
 fn wait_for_stop(app: &App) -> impl Future<Output = Result<(), Error>> {
     let signals = || {
         let listen = |kind| signal(kind).map_err(Error::Signals);
-        Ok((
+        Ok::<_, Error>((
             listen(SignalKind::hangup())?,
             listen(SignalKind::interrupt())?,
             listen(SignalKind::terminate())?,

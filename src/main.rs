@@ -1,3 +1,7 @@
 //! The `pratique` program: a thin shell around the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pratique::cli::run(std::env::args_os())
+}

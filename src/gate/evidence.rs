@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{Digest, MediaType, Platform};
+use crate::oci::{Descriptor, Digest, MediaType, Platform, Tag};
 use crate::signature::FoundSignature;
 use crate::time::Timestamp;
 
@@ -90,6 +90,25 @@ pub struct SignatureSearch {
     pub looked_for: Vec<String>,
     /// Entries that could not be read, each with why.
     pub skipped: Vec<String>,
+    /// Why the search is not complete, when something could not be fetched: what was found may
+    /// count, what was not found may be there all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+    /// Everything that refers to the subject, signatures or not, to be served on with it.
+    #[serde(default)]
+    pub referrers: Vec<Descriptor>,
+    /// The tags by which something is attached to the subject.
+    #[serde(default)]
+    pub tags: Vec<AttachedTag>,
+}
+
+/// A tag of the form `sha256-<hex>[.suffix]`, by which something is attached to a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// The manifest it stands for.
+    pub digest: Digest,
 }
 
 /// What an admitted manifest entitles its repository to serve.

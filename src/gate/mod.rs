@@ -4,14 +4,26 @@
 //! or failed; every reason that the evidence supports is listed; nothing here panics or waits.
 //! "Decided no" and "could not decide" are different outcomes, and neither serves.
 
+mod by_name;
+mod checks;
+mod decide;
 mod evidence;
+mod phrase;
+mod signatures;
 mod standing;
 mod subject;
+#[cfg(test)]
+mod tests;
+mod text;
 mod verdict;
 
+pub use by_name::refuse_by_name;
+pub use decide::decide;
 pub use evidence::{
-    Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
+    AttachedTag, Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
 };
+pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
+pub use signatures::check_signers;
 pub use standing::Standing;
 pub use subject::Subject;
 pub use verdict::{Check, CheckState, Judgement, Outcome, Reason, ReasonCode, Verdict};

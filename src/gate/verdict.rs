@@ -137,7 +137,20 @@ pub enum ReasonCode {
 impl ReasonCode {
     /// Whether the reason is that something was not there when it was looked for.
     pub const fn is_absence(self) -> bool {
-        matches!(self, Self::NotFound | Self::TooManySignatures | Self::Unsigned | Self::WrongSigner)
+        matches!(
+            self,
+            Self::NotFound | Self::TooManySignatures | Self::Unsigned | Self::WrongSigner
+        )
+    }
+
+    /// Whether the reason is one of the floor's lists, which nothing loosens.
+    pub const fn is_floor(self) -> bool {
+        matches!(self, Self::DeniedImage | Self::RegistryNotAllowed)
+    }
+
+    /// Whether the reason is that people said no.
+    pub const fn is_by_people(self) -> bool {
+        matches!(self, Self::Rejected | Self::Revoked)
     }
 
     /// Whether the reason is only that people have not said yes.

@@ -60,7 +60,7 @@ impl Default for NodeSettings {
             tls: None,
             default_registry: Registry::docker_hub(),
             connections_max: 4_096,
-            header_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_mins(1),
             refuse_at: RefuseAt::default(),
             public_url: None,
         }

@@ -19,7 +19,7 @@ use super::{NodeSettings, RefuseAt};
 use crate::metrics::Metrics;
 use crate::mirror::{BlobAnswer, Decision, Error, Mirror, Pull};
 use crate::oci::{
-    self, ByteRange, Digest, Endpoint, ErrorCode, Name, RangeRequest, Reference, TagsPage,
+    self, ByteRange, Digest, Endpoint, Name, RangeRequest, Reference, TagsPage,
 };
 use crate::store::ReadMode;
 
@@ -50,7 +50,7 @@ impl Peer {
     pub(crate) fn tls(address: IpAddr, certificates: Option<&[CertificateDer<'_>]>) -> Self {
         let name = certificates.and_then(<[_]>::first).and_then(common_name);
         let client =
-            name.map_or_else(|| address.to_canonical().to_string().into(), |name| name.into());
+            name.map_or_else(|| address.to_canonical().to_string().into(), Into::into);
         Self { client, encrypted: true }
     }
 }
@@ -276,7 +276,7 @@ fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
         return None;
     }
     if let Some(condition) = headers.get(header::IF_RANGE)
-        && condition.to_str() != Ok(respond::etag(digest).as_str())
+        && condition.as_bytes() != respond::etag(digest).as_bytes()
     {
         return None;
     }

@@ -17,13 +17,13 @@ use super::body::NodeBody;
 use crate::gate;
 use crate::mirror::{Decision, Error, ManifestAnswer, Refusal, TagList};
 use crate::oci::{
-    ByteRange, Descriptor, Digest, EndpointError, ErrorCode, MediaType, Name, Registry,
+    ByteRange, Descriptor, Digest, EndpointError, ErrorCode, MediaType, Name, Reference, Registry,
 };
 
 /// Longest error body in bytes.
 const ERROR_BODY_MAX: usize = 4 * 1024;
 /// Longest reason phrase and `Warning` text in characters.
-const PHRASE_MAX: usize = 120;
+const PHRASE_MAX: usize = gate::PHRASE_LENGTH_MAX;
 /// When it is worth asking again after our own failure.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -208,7 +208,7 @@ impl Refused {
     pub(crate) fn new(error: &Error, name: &Name, public_url: Option<&str>) -> Self {
         match error {
             Error::Absent(what) => Self::absent(what),
-            Error::Refused(refusal) => Self::refused(refusal, public_url),
+            Error::Refused(refusal) => Self::of_gate(refusal, public_url),
             Error::RegistryUnknown(registry) => Self::denied(
                 format!("Denied: registry {registry} is not configured"),
                 format!("the registry {registry} of {name} is not configured at this mirror"),
@@ -218,13 +218,12 @@ impl Refused {
                 "no admitted image of this repository lists this content".to_owned(),
             ),
             Error::Undecided { reasons, retry_after } => {
-                let first = reasons.first().map_or("evidence is missing", |r| r.text.as_str());
-                let phrase = format!("Could not decide: {first}; failing closed, try again");
+                let phrase = gate::undecided_phrase(reasons);
                 let detail = json!({"reasons": reasons});
                 Self::unavailable(phrase, detail, *retry_after)
             }
             Error::Upstream(upstream) if upstream.is_rate_limited() => {
-                let retry_after = upstream.retry_after().unwrap_or(Duration::from_secs(60));
+                let retry_after = upstream.retry_after().unwrap_or(Duration::from_mins(1));
                 let seconds = retry_after.as_secs().max(1);
                 let registry = name.registry();
                 let phrase =
@@ -246,19 +245,17 @@ impl Refused {
         }
     }
 
-    fn refused(refusal: &Refusal, public_url: Option<&str>) -> Self {
+    fn of_gate(refusal: &Refusal, public_url: Option<&str>) -> Self {
         let id = refusal.request.as_ref().map(ToString::to_string);
-        let link = public_url.zip(refusal.request.as_ref()).map(|(url, id)| id.link(url));
-        let (phrase, message) = match &refusal.judgement {
-            Some(judgement) => (
+        let link = public_url.zip(refusal.request.as_ref()).map(|(url, id)| format!("{url}/r/{}", id.0));
+        let (phrase, message) = if let Some(judgement) = &refusal.judgement {
+            (
                 gate::phrase(judgement, id.as_deref(), link.as_deref()),
-                gate::message(judgement, &refusal.name, refusal.digest.as_ref(), id.as_deref()),
-            ),
-            None => {
-                let what = id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
-                let phrase = format!("Still checking{what}, try again shortly");
-                (phrase.clone(), phrase)
-            }
+                gate::message(&image(refusal), judgement, id.as_deref(), link.as_deref()),
+            )
+        } else {
+            let phrase = gate::checking_phrase(id.as_deref());
+            (phrase.clone(), phrase)
         };
         let judgement = refusal.judgement.as_ref();
         let detail = json!({
@@ -352,6 +349,15 @@ impl Refused {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
         }
         response
+    }
+}
+
+/// What was asked for, as people write it.
+fn image(refusal: &Refusal) -> String {
+    match (&refusal.reference, &refusal.digest) {
+        (Reference::Tag(tag), Some(digest)) => format!("{}:{tag}@{digest}", refusal.name),
+        (Reference::Tag(tag), None) => format!("{}:{tag}", refusal.name),
+        (Reference::Digest(digest), _) => format!("{}@{digest}", refusal.name),
     }
 }
 

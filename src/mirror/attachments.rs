@@ -94,7 +94,7 @@ impl Mirror {
             None => None,
         };
         match known {
-            Some(judged) if judged.is_admitted() || observed => match (judged.record, judged.outcome)
+            Some(judged) if judged.is_served() || observed => match (judged.record, judged.outcome)
             {
                 (Some(record), _) => Ok(record),
                 (None, Outcome::Undecided(reasons)) => Err(Error::Undecided {

@@ -101,15 +101,7 @@ impl Boards {
         while let Some(chunk) = stream.next().await? {
             ingest.write(chunk).await?;
         }
-        match ingest.commit().await {
-            Ok(blob) => Ok(blob),
-            Err(error) => {
-                if error.is_digest_mismatch() {
-                    self.parts.metrics.digest_mismatches.increment();
-                }
-                Err(error.into())
-            }
-        }
+        Ok(ingest.commit().await?)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Boarded>> {

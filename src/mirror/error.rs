@@ -69,7 +69,7 @@ pub struct Refusal {
 }
 
 /// Which kind of no a refusal is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// The gate is still gathering evidence.
     Checking,

@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::{Decision, Mirror, Refusal};
 use crate::gate::{Reason, Verdict};
-use crate::ledger::{Filing, RequestId, RequestState};
+use crate::ledger::{Filing, RequestState};
 use crate::oci::{Digest, Name, Reference, Tag};
 
 /// The same refusal of the same client within this time is counted, not written.
@@ -43,13 +43,6 @@ impl Mirror {
             Err(error) => warn!(name = %refusal.name, %error, "request not filed"),
         }
         refusal
-    }
-
-    /// The request that was filed for this pull a moment ago, if any.
-    pub(super) fn forget_filed(&self, key: &FiledKey) -> Option<RequestId> {
-        let found = self.inner.filed.get(key).map(|(request, _)| request);
-        self.inner.filed.forget(key);
-        found
     }
 }
 

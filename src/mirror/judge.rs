@@ -7,7 +7,8 @@ use tracing::{info, warn};
 
 use super::{Decision, Error, Mirror, Refusal};
 use crate::gate::{
-    Context, Evidence, EvidenceKind, Gathered, Grant, Judgement, Outcome, Reason, Subject, decide,
+    Context, Evidence, EvidenceKind, Gathered, Grant, GrantKind, Judgement, Outcome, Reason,
+    Standing, Subject, decide,
 };
 use crate::ledger::{New, Record};
 use crate::oci::Reference;
@@ -17,10 +18,10 @@ use crate::policy::Policy;
 /// evidence, and one to decide on all of it.
 const ROUNDS_MAX: usize = 4;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
-const ABSENCE_RETRY: Duration = Duration::from_secs(60);
+const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
 const FAILURE_RETRY_MIN: Duration = Duration::from_secs(5);
-const FAILURE_RETRY_MAX: Duration = Duration::from_secs(300);
+const FAILURE_RETRY_MAX: Duration = Duration::from_mins(5);
 /// Within this time of a hold that ran out, the same client is answered at once.
 const HOLD_AGAIN: Duration = Duration::from_secs(30);
 /// Records that are decided again in one go after a policy change.
@@ -53,10 +54,17 @@ impl Judged {
         }
     }
 
-    /// Whether the subject is admitted.
-    pub fn is_admitted(&self) -> bool {
-        self.judgement().is_some_and(Judgement::admits)
+    /// Whether the subject may be served: admitted, or refused by a rule in observe mode.
+    pub fn is_served(&self) -> bool {
+        self.judgement().is_some_and(may_be_served)
     }
+}
+
+/// What is to be written down about a subject.
+struct Kept {
+    evidence: Evidence,
+    judgement: Judgement,
+    grants: Option<Vec<Grant>>,
 }
 
 /// Why evidence could not be gathered, and until when nobody tries again.
@@ -137,9 +145,7 @@ impl Mirror {
         };
         let policy = self.policy();
         let now = self.clock().now();
-        if let Some(judgement) = &record.judgement
-            && record.is_current(policy.id(), now)
-        {
+        if let Some(judgement) = record.judgement_in_force(policy.id(), now) {
             let looked_at = now.since(record.decided_at);
             if !judgement.verdict.rests_on_absence() || looked_at < ABSENCE_RETRY {
                 let outcome = Outcome::Decided(judgement.clone());
@@ -147,23 +153,37 @@ impl Mirror {
             }
             return Ok(None);
         }
-        let outcome = self.decide(subject, &record.evidence, Some(&record), &policy).await?;
-        match outcome {
-            Outcome::Decided(judgement) => {
-                let evidence = record.evidence.clone();
-                let judged = self.keep(subject, evidence, judgement, None, &policy).await?;
-                Ok(Some(judged))
-            }
-            Outcome::Missing(_) | Outcome::Undecided(_) => {
-                Ok(self.paused_failure(subject, Some(record)))
-            }
+        match self.decide_again(&record, &policy).await? {
+            Some(judged) => Ok(Some(judged)),
+            None => Ok(self.paused_failure(subject, Some(record))),
         }
+    }
+
+    /// Decides about stored evidence, and keeps the judgement; `None`: it is not enough.
+    async fn decide_again(
+        &self,
+        record: &Record,
+        policy: &Arc<Policy>,
+    ) -> Result<Option<Judged>, Error> {
+        let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
+        let Outcome::Decided(judgement) = outcome else { return Ok(None) };
+        let kept = Kept { evidence: record.evidence.clone(), judgement, grants: None };
+        self.keep(&record.subject, kept, Some(record), policy).await.map(Some)
+    }
+
+    /// A tag was seen to stand for this subject for the first time: rules that speak of tags may
+    /// now say something else.
+    pub(super) async fn judge_by_new_tag(&self, subject: &Subject) -> Result<(), Error> {
+        if let Some(record) = self.ledger().record(subject).await? {
+            self.decide_again(&record, &self.policy()).await?;
+        }
+        Ok(())
     }
 
     fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
         let failure = self.inner.failures.get(subject)?;
         let paused = self.clock().monotonic() < failure.until;
-        paused.then(|| Judged { record, outcome: Outcome::Undecided(failure.reasons) })
+        paused.then_some(Judged { record, outcome: Outcome::Undecided(failure.reasons) })
     }
 
     async fn gather_and_decide(
@@ -177,19 +197,22 @@ impl Mirror {
             _ => Evidence::default(),
         };
         let mut grants: Vec<Grant> = Vec::new();
+        let mut gathered: Vec<EvidenceKind> = Vec::new();
         for _ in 0..ROUNDS_MAX {
             let policy = self.policy();
             match self.decide(&subject, &evidence, record.as_deref(), &policy).await? {
                 Outcome::Decided(judgement) => {
                     self.inner.failures.forget(&subject);
-                    let grants = (!grants.is_empty()).then_some(grants);
-                    return self.keep(&subject, evidence, judgement, grants, &policy).await;
+                    let grants = self.with_kept_grants(&subject, grants, &gathered).await?;
+                    let kept = Kept { evidence, judgement, grants };
+                    return self.keep(&subject, kept, record.as_deref(), &policy).await;
                 }
                 Outcome::Missing(kinds) => {
                     let collector = &self.inner.parts.collector;
                     let collected = collector.collect(&subject, &kinds, evidence).await;
                     evidence = collected.evidence;
                     grants.extend(collected.grants);
+                    gathered.extend(kinds);
                     if matches!(evidence.manifest, Gathered::Absent) {
                         return Err(Error::Absent(subject.to_string().into()));
                     }
@@ -234,24 +257,53 @@ impl Mirror {
         decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))
     }
 
+    /// The grants to keep when only some `kinds` of evidence were gathered: what the other kinds
+    /// gave before stays. `None`: nothing was gathered, and all stays.
+    async fn with_kept_grants(
+        &self,
+        subject: &Subject,
+        mut grants: Vec<Grant>,
+        kinds: &[EvidenceKind],
+    ) -> Result<Option<Vec<Grant>>, Error> {
+        if kinds.is_empty() {
+            return Ok(None);
+        }
+        for kept in self.ledger().grants_of(subject).await? {
+            let kind = match kept.kind {
+                GrantKind::Referrer => EvidenceKind::Signatures,
+                GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => EvidenceKind::Manifest,
+            };
+            if !kinds.contains(&kind) {
+                grants.push(kept);
+            }
+        }
+        Ok(Some(grants))
+    }
+
+    /// Writes a judgement down; when people decided since it was made, decides once more.
     async fn keep(
         &self,
         subject: &Subject,
-        evidence: Evidence,
-        judgement: Judgement,
-        grants: Option<Vec<Grant>>,
-        policy: &Policy,
+        kept: Kept,
+        decided_on: Option<&Record>,
+        policy: &Arc<Policy>,
     ) -> Result<Judged, Error> {
-        info!(%subject, verdict = %judgement.verdict, rule = ?judgement.rule, "judged");
+        let Kept { evidence, judgement, grants } = kept;
+        info!(%subject, admitted = judgement.admits(), rule = ?judgement.rule, reasons = ?judgement.reasons(), "judged");
         let new = New {
             subject: subject.clone(),
             evidence,
-            judgement: judgement.clone(),
-            policy: policy.id().clone(),
+            judgement,
+            policy: *policy.id(),
+            standing: decided_on.and_then(|record| record.standing.clone()),
             grants,
         };
         let record = self.ledger().record_judgement(new).await?;
-        Ok(Judged { record: Some(record), outcome: Outcome::Decided(judgement) })
+        let outcome = match &record.judgement {
+            Some(judgement) => Outcome::Decided(judgement.clone()),
+            None => self.decide(subject, &record.evidence, Some(&record), policy).await?,
+        };
+        Ok(Judged { record: Some(record), outcome })
     }
 
     /// Gathers `kinds` of evidence about a subject that has a record, beyond what its rule asked
@@ -269,8 +321,9 @@ impl Mirror {
         if let Outcome::Decided(judgement) =
             self.decide(subject, &evidence, Some(record), &policy).await?
         {
-            let grants = (!collected.grants.is_empty()).then_some(collected.grants);
-            self.keep(subject, evidence.clone(), judgement, grants, &policy).await?;
+            let grants = self.with_kept_grants(subject, collected.grants, kinds).await?;
+            let kept = Kept { evidence: evidence.clone(), judgement, grants };
+            self.keep(subject, kept, Some(record), &policy).await?;
         }
         Ok(evidence)
     }
@@ -284,7 +337,7 @@ impl Mirror {
         let mut after = None;
         let mut count = 0;
         loop {
-            let page = self.ledger().subjects(after, REJUDGE_PAGE).await?;
+            let page = self.ledger().subjects(after.as_ref(), REJUDGE_PAGE).await?;
             let Some(last) = page.last() else { return Ok(count) };
             after = Some(last.subject.clone());
             for record in &page {
@@ -296,6 +349,16 @@ impl Mirror {
             }
         }
     }
+}
+
+/// Whether a verdict lets the subject be served: it admits, or it is only written down.
+pub(super) fn may_be_served(judgement: &Judgement) -> bool {
+    judgement.admits() || !judgement.enforced
+}
+
+/// Whether people have said no to what the record is about.
+pub(super) fn is_refused_by_people(record: &Record) -> bool {
+    matches!(record.standing, Some(Standing::Rejected { .. } | Standing::Revoked { .. }))
 }
 
 /// Evidence with everything that may have changed upstream marked as not gathered.

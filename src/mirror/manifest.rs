@@ -7,9 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
+use super::judge::{is_refused_by_people, may_be_served};
 use super::resolve::Answer;
 use super::{Decision, Error, Freshness, Mirror, Refusal};
-use crate::gate::{Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict};
+use crate::gate::{
+    Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict, refuse_by_name,
+};
 use crate::ledger::{PullOutcome, Record};
 use crate::oci::{
     Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag,
@@ -72,7 +75,11 @@ impl Mirror {
         pull: &Pull,
         policy: &Policy,
     ) -> Result<ManifestAnswer, Error> {
-        if let Some(judgement) = outright(policy, pull) {
+        let tag = match &pull.reference {
+            Reference::Digest(_) => None,
+            Reference::Tag(tag) => Some(tag),
+        };
+        if let Some(judgement) = refuse_by_name(policy, &pull.name, tag) {
             return Err(refused(pull, None, judgement));
         }
         match &pull.reference {
@@ -88,22 +95,22 @@ impl Mirror {
         let subject = Self::subject(&pull.name, digest);
         let own = self.judged_from_stored(&subject).await?;
         if let Some(judged) = &own
-            && judged.is_admitted()
+            && judged.is_served()
         {
             return self.serve(&subject, judged.record.as_deref(), None).await;
         }
         let refused_by_people =
-            own.as_ref().is_some_and(|own| own.record.as_ref().is_some_and(|r| r.is_refused()));
+            own.as_ref().is_some_and(|own| own.record.as_deref().is_some_and(is_refused_by_people));
         if !refused_by_people && let Some(grant) = self.inherited(&pull.name, digest).await? {
             return self.serve_granted(&subject, &grant).await;
         }
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await?;
         match judged.outcome {
-            Outcome::Decided(judgement) if judgement.admits() => {
+            Outcome::Decided(judgement) if may_be_served(&judgement) => {
                 self.serve(&subject, judged.record.as_deref(), None).await
             }
             Outcome::Decided(judgement) => Err(refused(pull, Some(*digest), judgement)),
-            outcome => Err(undecided(outcome)),
+            outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => Err(undecided(outcome)),
         }
     }
 
@@ -129,13 +136,13 @@ impl Mirror {
         let subject = Self::subject(&pull.name, &digest);
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await;
         let refusal = match judged {
-            Ok(judged) if judged.is_admitted() => {
+            Ok(judged) if judged.is_served() => {
                 self.note_admitted(pull, tag, &digest).await;
                 return self.serve(&subject, judged.record.as_deref(), warning).await;
             }
             Ok(judged) => match judged.outcome {
                 Outcome::Decided(judgement) => refused(pull, Some(digest), judgement),
-                outcome => undecided(outcome),
+                outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => undecided(outcome),
             },
             Err(error @ Error::Absent(_)) => {
                 warn!(name = %pull.name, %tag, %digest, "upstream names a digest it does not have");
@@ -176,7 +183,7 @@ impl Mirror {
         let subject = Self::subject(&pull.name, &digest);
         let judged = self.judge(&subject, Freshness::Stored).await?;
         match judged.outcome {
-            Outcome::Decided(judgement) if judgement.admits() => {
+            Outcome::Decided(judgement) if may_be_served(&judgement) => {
                 self.metrics().stale_tags.increment();
                 info!(name = %pull.name, %tag, %digest, note, "tag answered from history");
                 self.serve(&subject, judged.record.as_deref(), Some(note)).await.map(Some)
@@ -184,7 +191,7 @@ impl Mirror {
             Outcome::Decided(judgement) if instead_of.is_none() => {
                 Err(refused(pull, Some(digest), judgement))
             }
-            Outcome::Decided(judgement) if judged.record.as_deref().is_some_and(Record::is_refused) => {
+            Outcome::Decided(judgement) if judged.record.as_deref().is_some_and(is_refused_by_people) => {
                 Err(refused(pull, Some(digest), judgement))
             }
             Outcome::Decided(_) | Outcome::Missing(_) | Outcome::Undecided(_) => Ok(None),
@@ -215,7 +222,7 @@ impl Mirror {
     /// Whether `digest` of `name` is admitted as a subject of its own, as far as is known.
     pub(super) async fn admits(&self, name: &Name, digest: &Digest) -> Result<bool, Error> {
         let judged = self.judged_from_stored(&Self::subject(name, digest)).await?;
-        Ok(judged.is_some_and(|judged| judged.is_admitted()))
+        Ok(judged.is_some_and(|judged| judged.is_served()))
     }
 
     async fn serve(
@@ -278,9 +285,21 @@ impl Mirror {
         Ok(remote.bytes)
     }
 
+    /// The manifest of a refused subject, for a HEAD that refuses only at GET; its bytes stay here.
+    pub async fn preview(&self, refusal: &Refusal) -> Option<ManifestAnswer> {
+        let subject = Self::subject(&refusal.name, &refusal.digest?);
+        let record = self.ledger().record(&subject).await.ok().flatten()?;
+        self.serve(&subject, Some(&record), None).await.ok()
+    }
+
     /// Observe mode: served as upstream has it, judged beside, never refused and never delayed.
     async fn observed_manifest(&self, pull: &Pull) -> Result<ManifestAnswer, Error> {
         let digest = self.resolve(&pull.name, &pull.reference).await?;
+        let policy = self.policy();
+        if policy.mode() == Mode::Enforce && policy.denied_image(&digest).is_some() {
+            // No rule loosens the floor, and neither does observing one.
+            return self.by_digest(pull, &digest).await;
+        }
         let subject = Self::subject(&pull.name, &digest);
         let bytes = self.manifest_bytes(&subject).await?;
         let media_type = sniffed(&bytes)?;
@@ -288,7 +307,7 @@ impl Mirror {
         let warning = match known.as_ref().and_then(super::Judged::judgement) {
             Some(judgement) if !judgement.admits() => {
                 self.metrics().would_refuse.increment();
-                Some(format!("would be refused: {}", judgement.summary()))
+                Some(format!("would be refused: {}", first_reason(judgement)))
             }
             Some(_) => None,
             None => {
@@ -297,7 +316,7 @@ impl Mirror {
             }
         };
         if let Reference::Tag(tag) = &pull.reference
-            && known.as_ref().is_some_and(super::Judged::is_admitted)
+            && known.as_ref().is_some_and(super::Judged::is_served)
         {
             self.note_admitted(pull, tag, &digest).await;
         }
@@ -328,16 +347,16 @@ impl Mirror {
         let metrics = self.metrics();
         let observed = self.policy().mode_for(&pull.name) == Mode::Audit;
         let (counter, outcome) = match answer {
-            Ok(_) if observed => (&metrics.manifests_observed, PullOutcome::Served),
-            Ok(_) => (&metrics.manifests_admitted, PullOutcome::Served),
+            Ok(_) if observed => (&metrics.manifests_observed, PullOutcome::Observed),
+            Ok(_) => (&metrics.manifests_admitted, PullOutcome::Admitted),
             Err(Error::Refused(refusal)) => match refusal.decision {
-                Decision::Checking => (&metrics.manifests_checking, PullOutcome::Refused),
-                Decision::Denied => (&metrics.manifests_denied, PullOutcome::Refused),
-                Decision::Pending => (&metrics.manifests_pending, PullOutcome::Refused),
+                Decision::Checking => (&metrics.manifests_checking, PullOutcome::Pending),
+                Decision::Denied => (&metrics.manifests_denied, PullOutcome::Denied),
+                Decision::Pending => (&metrics.manifests_pending, PullOutcome::Pending),
             },
-            Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Refused),
+            Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Denied),
             Err(Error::RegistryUnknown(_) | Error::Ungranted) => {
-                (&metrics.manifests_denied, PullOutcome::Refused)
+                (&metrics.manifests_denied, PullOutcome::Denied)
             }
             Err(
                 Error::Abandoned(_)
@@ -346,7 +365,7 @@ impl Mirror {
                 | Error::Store(_)
                 | Error::Undecided { .. }
                 | Error::Upstream(_),
-            ) => (&metrics.manifests_undecided, PullOutcome::Refused),
+            ) => (&metrics.manifests_undecided, PullOutcome::Denied),
         };
         counter.increment();
         let digest = match answer {
@@ -361,15 +380,8 @@ impl Mirror {
     }
 }
 
-/// What the policy says before anything is asked upstream.
-fn outright(policy: &Policy, pull: &Pull) -> Option<Judgement> {
-    if let Some(outright) = policy.refuses_outright(&pull.name) {
-        return Some(Judgement::outright(&outright));
-    }
-    match &pull.reference {
-        Reference::Tag(tag) if policy.refuses_tag(tag) => Some(Judgement::forbidden_tag(tag)),
-        Reference::Digest(_) | Reference::Tag(_) => None,
-    }
+fn first_reason(judgement: &Judgement) -> &str {
+    judgement.reasons().first().map_or("", |reason| reason.text.as_str())
 }
 
 fn refused(pull: &Pull, digest: Option<Digest>, judgement: Judgement) -> Error {

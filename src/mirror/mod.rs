@@ -72,13 +72,13 @@ impl Default for Settings {
         Self {
             hold_timeout: Duration::from_secs(10),
             tag_ttl: HashMap::new(),
-            tag_ttl_default: Duration::from_secs(60),
+            tag_ttl_default: Duration::from_mins(1),
         }
     }
 }
 
 /// What the mirror works with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Parts {
     /// Where trust is kept.
     pub ledger: Ledger,

@@ -26,12 +26,12 @@ impl Mirror {
     /// When the subject is not admitted ([`Error::Ungranted`]), or the first blob that fails.
     pub async fn prefetch(&self, subject: &Subject) -> Result<Prefetched, Error> {
         let judged = self.judge(subject, Freshness::Stored).await?;
-        if !judged.is_admitted() {
+        if !judged.is_served() {
             return Err(Error::Ungranted);
         }
         self.manifest_bytes(subject).await?;
         let mut done = Prefetched { fetched: 0, present: 0, bytes: 0 };
-        for grant in self.ledger().grants_of(subject).await?.iter() {
+        for grant in &*self.ledger().grants_of(subject).await? {
             if matches!(grant.kind, GrantKind::Manifest) {
                 let child = Self::subject(&subject.name, &grant.digest);
                 self.manifest_bytes(&child).await?;

@@ -85,7 +85,7 @@ impl Mirror {
             Ok(Some(digest)) => {
                 let seen = SeenTag { digest, at: self.clock().now() };
                 self.store().record_seen_tag(&name, &tag, seen);
-                if let Err(error) = self.ledger().record_tag(&name, &tag, &digest).await {
+                if let Err(error) = self.note_tag(&name, &tag, &digest).await {
                     warn!(%name, %tag, %digest, %error, "tag history not written");
                 }
                 Answer::Upstream(digest)
@@ -103,6 +103,15 @@ impl Mirror {
         let remembered = Remembered { answer: answer.clone(), at: self.clock().monotonic() };
         self.inner.tags.set((name, tag), remembered);
         Ok(answer)
+    }
+
+    async fn note_tag(&self, name: &Name, tag: &Tag, digest: &Digest) -> Result<(), Error> {
+        let known = self.ledger().tags_of(name, digest).await?.contains(tag);
+        self.ledger().record_tag(name, tag, digest).await?;
+        if !known {
+            self.judge_by_new_tag(&Self::subject(name, digest)).await?;
+        }
+        Ok(())
     }
 
     /// The digest that upstream claims for `tag`; where it claims none on HEAD, the hash of what it

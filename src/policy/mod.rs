@@ -9,10 +9,13 @@
 //! times name. It must not do I/O: files that a policy refers to come through the caller's function.
 
 mod document;
+mod fields;
+mod parse;
 mod pattern;
 mod problem;
 mod query;
 mod tags;
+mod yaml;
 
 pub use document::{
     Artifact, ArtifactKind, DeniedImage, FloorLimits, Mode, PolicyId, Rule, RuleId, SignatureRule,

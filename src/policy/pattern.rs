@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::oci::{Name, Registry};
+use crate::oci::Registry;
 
 /// Longest pattern in bytes; longer than any name that could match it.
 pub(super) const PATTERN_BYTES_MAX: usize = 600;
@@ -27,7 +27,7 @@ enum Token {
 }
 
 /// How specific a pattern is; the greater wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Rank {
     literal_prefix: usize,
     literals: usize,
@@ -35,7 +35,7 @@ pub(super) struct Rank {
 }
 
 /// The widest wildcard of a pattern, widest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Wildcards {
     Across,
     InSegment,
@@ -83,7 +83,9 @@ impl Pattern {
             return Self::parse(text);
         }
         if text.contains('@') {
-            return Err("patterns name repositories, not digests; drop everything from the @ on".into());
+            return Err(
+                "patterns name repositories, not digests; drop everything from the @ on".into()
+            );
         }
         let Some((registry, repository)) = text.split_once('/') else {
             return Err(if Registry::is_named_by(text) {
@@ -129,11 +131,6 @@ impl Pattern {
             reached = advance(token, bytes, &reached);
         }
         reached.last().copied().unwrap_or(false)
-    }
-
-    /// Whether the pattern covers `name`.
-    pub(super) fn matches_name(&self, name: &Name) -> bool {
-        self.matches(&name.to_string())
     }
 
     /// Whether some text is covered by both patterns. Exact.
@@ -240,7 +237,7 @@ impl Step {
 fn moves(our: Option<Step>, their: Option<Step>) -> (bool, bool, bool) {
     let both = |test: fn(Step, Step) -> bool| our.zip(their).is_some_and(|(a, b)| test(a, b));
     let down = our.is_some_and(Step::is_wildcard) || both(|a, b| b.stands_for(a));
-    let right = their.is_some_and(Step::is_wildcard) || both(|a, b| a.stands_for(b));
+    let right = their.is_some_and(Step::is_wildcard) || both(Step::stands_for);
     let diagonal = both(|a, b| a == b && !a.is_wildcard());
     (down, right, diagonal)
 }
@@ -289,9 +286,8 @@ fn canonical_registry(registry: &str, pattern: &str) -> Result<String, String> {
         return Ok(registry.as_str().to_owned());
     }
     let lower = registry.to_ascii_lowercase();
-    let suffix_is_host = |suffix: &str| {
-        !suffix.contains('*') && format!("x.{suffix}").parse::<Registry>().is_ok()
-    };
+    let suffix_is_host =
+        |suffix: &str| !suffix.contains('*') && format!("x.{suffix}").parse::<Registry>().is_ok();
     if matches!(registry, "*" | "**") || lower.strip_prefix("*.").is_some_and(suffix_is_host) {
         return Ok(lower);
     }
@@ -312,5 +308,165 @@ fn check_repository(repository: &str) -> Result<(), String> {
             "has {c:?}, which no repository has; the only wildcards are * (in one part) and ** (across parts)"
         )),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn one_star_stays_within_a_segment_and_two_cross() {
+        for (pattern, text, expected) in [
+            ("up.test/a/*", "up.test/a/b", true),
+            ("up.test/a/*", "up.test/a/b/c", false),
+            ("up.test/a/**", "up.test/a/b/c", true),
+            ("up.test/a/**", "up.test/a", false),
+            ("up.test/*/c", "up.test/a/b/c", false),
+            ("up.test/**/c", "up.test/a/b/c", true),
+            ("up.test/a*c/d", "up.test/abc/d", true),
+            ("up.test/a*c/d", "up.test/ab/c/d", false),
+            ("**", "anything.test/at/all", true),
+            ("up.test/a", "up.test/ab", false),
+            ("*.corp.test/**", "eu.corp.test/a", true),
+            ("*.corp.test/**", "evil.test/x.corp.test/a", false),
+        ] {
+            let found = Pattern::of_names(pattern).unwrap().matches(text);
+            assert_eq!(found, expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_registry_is_the_canonical_one() {
+        for text in [
+            "index.docker.io/library/*",
+            "registry-1.docker.io/library/*",
+            "DOCKER.io:443/library/*",
+            "docker.io./library/*",
+        ] {
+            assert_eq!(Pattern::of_names(text).unwrap().as_str(), "docker.io/library/*", "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_could_match_no_canonical_name_are_refused() {
+        for text in [
+            "nginx",
+            "library/nginx",
+            "ghcr.io",
+            "docker.io/nginx",
+            "docker.io/*",
+            "ghcr.io/Acme/*",
+            "ghcr.io/a//b",
+            "ghcr.io/",
+            "/a",
+            "ghcr.io/a:1.0",
+            "ghcr.io/a@sha256:00",
+            "ghcr.io/a/***",
+            "ghcr.io/a?",
+            "ghcr.io/[a]",
+            "ghcr*/a",
+            "ghcr.io*/a",
+            "gh\u{441}r.io/a",
+            "ghcr.io/\u{430}",
+            "*.*/a",
+            "",
+        ] {
+            assert!(Pattern::of_names(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longer_prefix_wins_then_more_text_then_the_narrower_wildcard() {
+        let rank = |text| Pattern::of_names(text).unwrap().rank();
+        let order = [
+            "**",
+            "*.test/**",
+            "up.test/**",
+            "up.test/*",
+            "up.test/*/b",
+            "up.test/a/**",
+            "up.test/a/*",
+            "up.test/a/b*",
+            "up.test/a/b",
+        ];
+        for pair in order.windows(2) {
+            assert!(rank(pair[0]) < rank(pair[1]), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn matching_does_not_blow_up_on_many_wildcards() {
+        let pattern = Pattern::parse(&"*a".repeat(250)).unwrap();
+        let text = format!("{}b", "a".repeat(500));
+        assert!(!pattern.matches(&text));
+        assert!(pattern.overlaps(&Pattern::parse(&"a**".repeat(190)).unwrap()));
+    }
+
+    /// The obvious matcher, exponential and plainly right.
+    fn matches_plainly(steps: &[Step], text: &[u8]) -> bool {
+        let Some((step, rest)) = steps.split_first() else {
+            return text.is_empty();
+        };
+        match step {
+            Step::Byte(byte) => text.first() == Some(byte) && matches_plainly(rest, &text[1..]),
+            Step::Any | Step::InSegment => (0..=text.len())
+                .take_while(|end| *step == Step::Any || !text[..*end].contains(&b'/'))
+                .any(|end| matches_plainly(rest, &text[end..])),
+        }
+    }
+
+    fn texts(length_max: usize) -> Vec<Vec<u8>> {
+        let mut all = vec![Vec::new()];
+        let mut last = all.clone();
+        for _ in 0..length_max {
+            let longer = |text: &Vec<u8>| b"ab/".map(|byte| [text.as_slice(), &[byte]].concat());
+            last = last.iter().flat_map(longer).collect();
+            all.extend(last.iter().cloned());
+        }
+        all
+    }
+
+    fn small_pattern() -> impl Strategy<Value = Pattern> {
+        let piece = prop::sample::select(vec!["a", "b", "/", "*", "**"]);
+        prop::collection::vec(piece, 1..5)
+            .prop_map(|pieces| pieces.concat())
+            .prop_filter_map("three stars", |text| Pattern::parse(&text).ok())
+    }
+
+    proptest! {
+        #[test]
+        fn matching_agrees_with_the_obvious_matcher(
+            pattern in small_pattern(), text in "[ab/]{0,8}",
+        ) {
+            prop_assert_eq!(
+                pattern.matches(&text),
+                matches_plainly(&pattern.steps(), text.as_bytes()),
+                "{} {}", pattern, text
+            );
+        }
+
+        #[test]
+        fn overlap_is_exact(a in small_pattern(), b in small_pattern()) {
+            // Two patterns of at most four literals each share a text of at most eight bytes if they
+            // share any; six are plenty to find one that is shorter, so only a miss needs eight.
+            let common = |text: &Vec<u8>| {
+                matches_plainly(&a.steps(), text) && matches_plainly(&b.steps(), text)
+            };
+            let expected = texts(6).iter().any(common) || texts(8).iter().any(common);
+            prop_assert_eq!(a.overlaps(&b), expected, "{} {}", a, b);
+            prop_assert_eq!(a.overlaps(&b), b.overlaps(&a));
+        }
+
+        #[test]
+        fn parsing_and_matching_never_panic(pattern in ".{0,60}", text in ".{0,60}") {
+            if let Ok(pattern) = Pattern::of_names(&pattern) {
+                let _ = pattern.matches(&text);
+                prop_assert!(pattern.overlaps(&pattern));
+                prop_assert_eq!(Pattern::of_names(pattern.as_str()).unwrap(), pattern);
+            }
+        }
     }
 }

@@ -172,3 +172,85 @@ impl Rule {
         self.tags.as_ref().map_or(0, TagFilter::rank)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(rest: &str) -> Policy {
+        let head = "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: t, revision: 1}\n";
+        let no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        Policy::parse(&format!("{head}{rest}"), &no_files).unwrap()
+    }
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn audit_holds_only_when_every_possible_outcome_is_audited() {
+        let policy = policy(
+            r#"
+floor: {registries: [up.test]}
+rules:
+- {id: a, match: ["up.test/a/*"], trust: allow, mode: audit}
+- {id: b, match: ["up.test/a/b"], trust: allow}
+- {id: c, match: ["up.test/c"], tags: {exact: [x]}, trust: allow, mode: audit}
+- {id: d, match: ["up.test/d"], trust: allow, mode: audit}
+- {id: e, match: ["up.test/d"], tags: {exact: [x]}, trust: deny}
+"#,
+        );
+        for (text, expected) in [
+            ("up.test/a/x", Mode::Audit),
+            ("up.test/a/b", Mode::Enforce),
+            ("up.test/c", Mode::Enforce),
+            ("up.test/d", Mode::Enforce),
+            ("up.test/none", Mode::Enforce),
+            ("evil.test/a/x", Mode::Enforce),
+        ] {
+            assert_eq!(policy.mode_for(&name(text)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_certain_is_refused_outright() {
+        let policy = policy(
+            r#"
+floor: {registries: [up.test], forbidTags: [latest, "nightly-*"]}
+rules:
+- {id: a, match: ["up.test/a/**"], trust: deny}
+- {id: b, match: ["up.test/a/b/*"], tags: {exact: [x]}, trust: allow}
+- {id: c, match: {images: ["up.test/c"], artifact: [chart]}, trust: deny}
+"#,
+        );
+        for (text, cause, rule) in [
+            ("up.test/a/x", Some(OutrightCause::Rule), Some("a")),
+            ("up.test/a/b/x", None, None),
+            ("up.test/c", Some(OutrightCause::Rule), Some("c")),
+            ("up.test/none", Some(OutrightCause::NoRule), None),
+            ("evil.test/a", Some(OutrightCause::Registry), None),
+        ] {
+            let found = policy.refuses_outright(&name(text));
+            assert_eq!(found.as_ref().map(|found| found.cause), cause, "{text}");
+            let by = found.and_then(|found| found.rule);
+            assert_eq!(by.as_ref().map(super::super::RuleId::as_str), rule, "{text}");
+        }
+        for (tag, expected) in [("latest", true), ("nightly-1", true), ("1.0", false)] {
+            assert_eq!(policy.refuses_tag(&tag.parse().unwrap()), expected, "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_moved_is_refused_where_any_rule_that_could_apply_says_so() {
+        let policy = policy(
+            r#"
+rules:
+- {id: a, match: ["up.test/a"], trust: allow}
+- {id: b, match: ["up.test/a"], tags: {exact: [x]}, trust: allow, tagMove: strict}
+- {id: c, match: ["up.test/c"], trust: allow}
+"#,
+        );
+        assert_eq!(policy.tag_move(&name("up.test/a")), TagMove::Strict);
+        assert_eq!(policy.tag_move(&name("up.test/c")), TagMove::HoldNew);
+    }
+}

@@ -47,9 +47,8 @@ pub(super) fn verify(
         return Err(Refusal::TooLarge("signature"));
     }
     let signature = SignatureBytes::from_bytes(signature);
-    let verifies = |scheme: &SigningScheme| {
-        verify_signature(key.spki(), message, &signature, *scheme).is_ok()
-    };
+    let verifies =
+        |scheme: &SigningScheme| verify_signature(key.spki(), message, &signature, *scheme).is_ok();
     if schemes.iter().any(verifies) { Ok(()) } else { Err(Refusal::WrongKey) }
 }
 

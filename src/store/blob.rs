@@ -10,8 +10,8 @@ use crate::oci::{ByteRange, Digest};
 /// A blob that is stored; clones share its open file, which stays readable after removal.
 #[derive(Clone)]
 pub struct Blob {
-    room: Arc<Room>,
-    content: Arc<Content>,
+    pub(super) room: Arc<Room>,
+    pub(super) content: Arc<Content>,
 }
 
 impl Blob {

@@ -123,6 +123,26 @@ impl Error {
                 if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 
+    /// Whether the store failed, and not the content or the caller.
+    pub(super) fn is_failure(&self) -> bool {
+        match self {
+            Self::Directory { .. }
+            | Self::Interrupted
+            | Self::Open { .. }
+            | Self::Read { .. }
+            | Self::Remove { .. }
+            | Self::Write { .. } => true,
+            Self::Aborted { .. }
+            | Self::Corrupt { .. }
+            | Self::DigestMismatch { .. }
+            | Self::Locked { .. }
+            | Self::TooLarge { .. }
+            | Self::TooLong { .. }
+            | Self::TooManyIngests { .. }
+            | Self::TooShort { .. } => false,
+        }
+    }
+
     pub(super) fn directory(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Directory { path, source: Arc::new(source) }

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -24,6 +25,10 @@ const BATCH_NOTES: usize = 256;
 
 /// Tags kept in memory, and loaded at start.
 const TAGS_MAX: usize = 65_536;
+
+/// How often, and after what pauses, sled's own lock is tried.
+const LOCK_TRIES: u32 = 20;
+const LOCK_WAIT: Duration = Duration::from_millis(50);
 
 /// How often sled writes to disk by itself, in milliseconds.
 const FLUSH_MILLISECONDS: u64 = 1_000;
@@ -56,7 +61,7 @@ enum Note {
 struct Files {
     tags: sled::Tree,
     used: sled::Tree,
-    _db: sled::Db,
+    db: sled::Db,
 }
 
 impl Index {
@@ -148,7 +153,7 @@ impl Files {
             .cache_capacity(cache_bytes)
             .flush_every_ms(Some(FLUSH_MILLISECONDS))
             .open()?;
-        let files = Self { tags: db.open_tree("tags")?, used: db.open_tree("used")?, _db: db };
+        let files = Self { tags: db.open_tree("tags")?, used: db.open_tree("used")?, db };
         let mut tags = HashMap::new();
         for entry in files.tags.iter().take(TAGS_MAX) {
             let (key, value) = entry?;
@@ -189,6 +194,8 @@ impl SeenTag {
 /// Why there is no index.
 #[derive(Debug, thiserror::Error)]
 enum Unavailable {
+    #[error("the index's files are still in use")]
+    Locked,
     #[error("the index's files are damaged beyond what sled reports")]
     Panicked,
     #[error(transparent)]
@@ -200,9 +207,21 @@ async fn try_open(
     cache_bytes: u64,
     tasks: &Tasks,
 ) -> Result<(Files, HashMap<String, SeenTag>), Unavailable> {
-    let dir = dir.to_owned();
-    let opened = tasks.spawn_blocking(move || Files::open(&dir, cache_bytes)).await;
-    Ok(opened.map_err(|_| Unavailable::Panicked)??)
+    for _ in 0..LOCK_TRIES {
+        let dir = dir.to_owned();
+        let opened = tasks.spawn_blocking(move || Files::open(&dir, cache_bytes)).await;
+        match opened.map_err(|_| Unavailable::Panicked)? {
+            Err(error) if is_locked(&error) => tokio::time::sleep(LOCK_WAIT).await,
+            opened => return Ok(opened?),
+        }
+    }
+    Err(Unavailable::Locked)
+}
+
+/// Whether threads of sled's that this process left behind still have the files. No other process
+/// can: the directory is locked.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
 /// Moves a broken index out of the way, over the one that was moved before. Blocks.
@@ -247,7 +266,8 @@ async fn write(
     }
     metrics.index_available.set(0);
     let open = lock(&files).take();
-    if tasks.spawn_blocking(move || drop(open)).await.is_err() {
+    let close = move || open.map(|files| files.db.flush());
+    if !matches!(tasks.spawn_blocking(close).await, Ok(None | Some(Ok(_)))) {
         tracing::warn!("index was not closed in good order");
     }
 }

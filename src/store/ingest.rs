@@ -184,9 +184,7 @@ impl Writer {
             Err(error) => Err(Error::write(digest)(error)),
         };
         if let Err(error) = outcome {
-            if !matches!(error, Error::Aborted { .. }) {
-                self.room.metrics.store_failures.increment();
-            }
+            let error = self.room.count(error);
             // Before the channel closes, so that whoever finds it closed learns why.
             progress::settle(&self.reporter, Err(error));
         }

@@ -272,11 +272,15 @@ fn lock(dir: &Path) -> Result<File, Error> {
 
 /// Makes a directory and those above it, for this user only, durably.
 fn make_dir(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
+    if dir.as_os_str().is_empty() || dir.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    dir.parent().map_or(Ok(()), sync_dir)
+    let parent = dir.parent().unwrap_or(Path::new(""));
+    make_dir(parent)?;
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists || !dir.is_dir() => Err(error),
+        _ => sync_dir(parent),
+    }
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {

@@ -46,6 +46,10 @@ pub(super) fn window(file: &File, offset: u64, length: u64) -> io::Result<Bytes>
     // SAFETY: the file's bytes in this window are written and never change while it is mapped, as
     // the module's documentation argues; the map is read-only and owns its address range.
     let map = unsafe { options.map(file)? };
+    // The kernel fills the page in which a file ends with zeros: no error, and not its content.
+    if file.metadata()?.len() < offset.saturating_add(length) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     if map.advise(Advice::PopulateRead).is_err() {
         // An older kernel, or a page that cannot be had: reading tells which, and what is wrong.
         read_through(file, offset, &map)?;
@@ -97,13 +101,15 @@ mod tests {
     #[test]
     fn a_file_that_ends_too_early_is_an_error_before_anything_is_handed_out() {
         let file = file(&[7; 10_000]);
-        let error = window(&file, 0, 20_000).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        for length in [10_001, 20_000] {
+            let error = window(&file, 0, length).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{length}");
+        }
     }
 
     #[test]
     fn reading_through_stands_in_where_the_kernel_cannot_populate() {
-        let file = file(&[7; 300_000]);
+        let file = file(&vec![7; 300_000]);
         let map = window(&file, 0, 300_000).unwrap();
         assert_eq!(map.len(), 300_000);
         let mapped = MmapOptions::new().len(300_000).map_anon().unwrap().make_read_only().unwrap();

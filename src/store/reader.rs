@@ -170,7 +170,7 @@ impl BlobReader {
                 _ => Err(std::io::ErrorKind::Unsupported.into()),
             };
             let copied = |_| room.buffers.read(file?, offset, length);
-            mapped.or_else(copied).map_err(|error| room.read_failed(&content, error))
+            mapped.or_else(copied).map_err(|error| room.count(room.read_failed(&content, error)))
         });
         self.pending =
             Some(Box::pin(async { Step::Read(work.await.unwrap_or(Err(Error::Interrupted))) }));

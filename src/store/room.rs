@@ -31,7 +31,7 @@ pub(super) struct Room {
     pub(super) metrics: Arc<Metrics>,
     pub(super) buffers: Buffers,
     verify_reads: VerifyReads,
-    hashings: Semaphore,
+    pub(super) hashings: Semaphore,
     trust: Mutex<Trust>,
 }
 
@@ -69,10 +69,7 @@ impl Room {
         let room = Arc::clone(self);
         let done = self.tasks.spawn_blocking(move || work(&room)).await;
         let result = done.unwrap_or(Err(Error::Interrupted));
-        if result.is_err() {
-            self.metrics.store_failures.increment();
-        }
-        result
+        result.map_err(|error| self.count(error))
     }
 
     /// The blob's content if its file is open already and still what its name leads to; does not
@@ -90,9 +87,13 @@ impl Room {
     pub(super) fn open(&self, digest: &Digest) -> Result<Option<Arc<Content>>, Error> {
         let Some(content) = self.find(digest)? else { return Ok(None) };
         let content = Arc::new(content);
-        let mut trust = self.trust();
-        make_room(&mut trust.open, OPEN_FILES_MAX);
-        trust.open.insert(*digest, Arc::clone(&content));
+        let closed = {
+            let mut trust = self.trust();
+            let displaced = make_room(&mut trust.open, OPEN_FILES_MAX);
+            (displaced, trust.open.insert(*digest, Arc::clone(&content)))
+        };
+        // Closing the last handle of a removed file frees its blocks; nobody should wait for that.
+        drop(closed);
         Ok(Some(content))
     }
 
@@ -122,9 +123,12 @@ impl Room {
 
     /// Forgets what is known about a blob that has been, or is about to be, removed.
     pub(super) fn forget(&self, digest: &Digest) {
-        let mut trust = self.trust();
-        trust.open.remove(digest);
-        trust.verified.remove(digest);
+        let closed = {
+            let mut trust = self.trust();
+            trust.verified.remove(digest);
+            trust.open.remove(digest)
+        };
+        drop(closed);
     }
 
     /// Removes a stored file whose content is not what its name says, and nothing that has taken
@@ -193,7 +197,7 @@ impl Room {
                 self.discard(content, "its hash is another");
                 Some(Err(Error::Corrupt { digest: content.digest }))
             }
-            Err(error) => Some(Err(self.read_failed(content, error))),
+            Err(error) => Some(Err(self.count(self.read_failed(content, error)))),
         }
     }
 
@@ -204,8 +208,15 @@ impl Room {
             self.discard(content, "it cannot be read");
             return Error::Corrupt { digest };
         }
-        self.metrics.store_failures.increment();
         Error::read(digest)(error)
+    }
+
+    /// Counts the error if it is a failure of the store; gives it back.
+    pub(super) fn count(&self, error: Error) -> Error {
+        if error.is_failure() {
+            self.metrics.store_failures.increment();
+        }
+        error
     }
 
     /// Whether nobody waits for this hashing; if so, nobody can join it any more.
@@ -237,10 +248,10 @@ impl Trust {
 }
 
 /// Makes room for one more entry in a map of at most `limit`, at the cost of any one of them.
-fn make_room<V>(map: &mut HashMap<Digest, V>, limit: usize) {
-    if map.len() >= limit
-        && let Some(digest) = map.keys().next().copied()
-    {
-        map.remove(&digest);
+fn make_room<V>(map: &mut HashMap<Digest, V>, limit: usize) -> Option<V> {
+    if map.len() < limit {
+        return None;
     }
+    let any = map.keys().next().copied()?;
+    map.remove(&any)
 }

@@ -41,7 +41,8 @@ async fn what_is_cached_is_served_with_upstream_gone_and_after_a_restart() {
 
 #[tokio::test]
 async fn an_index_is_served_with_the_layers_of_allowed_platforms_only() {
-    let policy = format!("floor: {{registries: [up.test], platforms: [linux/amd64]}}\nrules:\n{OPEN}");
+    let policy =
+        format!("floor: {{registries: [up.test], platforms: [linux/amd64]}}\nrules:\n{OPEN}");
     let mirror = TestMirror::start_with(&policy, |_| {}).await;
     let index = Index::for_platforms(&["linux/amd64", "linux/arm64"]).build();
     mirror.upstream.push("open/multi", "1", &index);
@@ -65,7 +66,11 @@ async fn forty_clients_cost_one_fetch() {
     let clients: Vec<_> = (0..40)
         .map(|_| {
             let (mirror, layer) = (mirror.clone(), image.layer(0));
-            mirror.clone().mirror().tasks().spawn(async move { mirror.blob("open/app", &layer).await })
+            mirror
+                .clone()
+                .mirror()
+                .tasks()
+                .spawn(async move { mirror.blob("open/app", &layer).await })
         })
         .collect();
     mirror.upstream.wait_for(&needle, 1).await;
@@ -158,7 +163,7 @@ async fn a_manifest_that_is_not_what_its_digest_says_is_not_served() {
     let other = Image::new().layer("evil").build();
     let digest = mirror.upstream.push("open/app", "1", &image);
     let needle = format!("GET /v2/open/app/manifests/{digest}");
-    mirror.upstream.fault(&needle, Fault::Body(other.bytes.clone()));
+    mirror.upstream.fault(&needle, Fault::Body(other.manifest.clone()));
     let answer = mirror.manifest("open/app", "1").await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.error()["code"], "UNAVAILABLE");

@@ -17,7 +17,8 @@ fn signed_only(signer: &Signer) -> String {
 
 #[tokio::test]
 async fn an_image_that_no_rule_lists_costs_no_upstream_request() {
-    let mirror = TestMirror::start(r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#).await;
+    let mirror =
+        TestMirror::start(r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#).await;
     let image = Image::new().layer("x").build();
     let digest = mirror.upstream.push("other/app", "1", &image);
     for reference in ["1".to_owned(), digest.to_string()] {
@@ -46,7 +47,11 @@ async fn only_what_the_named_signer_signed_is_served() {
 
     let classic = Image::new().layer("classic").build();
     let digest = upstream.push("lib/alpine", "classic", &classic);
-    upstream.attach_by_sig_tag("lib/alpine", &digest, &team.simple_signing("up.test/lib/alpine", &digest));
+    upstream.attach_by_sig_tag(
+        "lib/alpine",
+        &digest,
+        &team.simple_signing("up.test/lib/alpine", &digest),
+    );
     mirror.pull("lib/alpine", "classic").await.assert_complete();
 
     let bundled = Image::new().layer("bundled").build();
@@ -75,7 +80,8 @@ async fn only_what_the_named_signer_signed_is_served() {
 
 #[tokio::test]
 async fn an_unknown_blob_and_a_forbidden_blob_are_told_alike() {
-    let mirror = TestMirror::start(r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#).await;
+    let mirror =
+        TestMirror::start(r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#).await;
     let image = Image::new().layer("there").build();
     mirror.upstream.push("asked/app", "1", &image);
     let there = mirror.blob("asked/app", &image.layer(0)).await;
@@ -86,7 +92,8 @@ async fn an_unknown_blob_and_a_forbidden_blob_are_told_alike() {
 
 #[tokio::test]
 async fn a_pending_image_waits_for_people_and_starts_after_their_yes() {
-    let mirror = TestMirror::start(r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#).await;
+    let mirror =
+        TestMirror::start(r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#).await;
     let index = Index::for_platforms(&["linux/amd64"]).build();
     let digest = mirror.upstream.push("asked/app", "1", &index);
     let pending = mirror.pull("asked/app", "1").await;
@@ -104,7 +111,8 @@ async fn a_pending_image_waits_for_people_and_starts_after_their_yes() {
     mirror.pull("asked/app", "1").await.assert_complete();
     assert_eq!(mirror.manifest("asked/app", child).await.status, 200);
 
-    let body = serde_json::json!({"target": format!("{REGISTRY}/asked/app@{digest}"), "reason": "bad"});
+    let body =
+        serde_json::json!({"target": format!("{REGISTRY}/asked/app@{digest}"), "reason": "bad"});
     let status = post(&mirror, "/api/v1/revocations", token.trim(), &body.to_string()).await;
     assert!((200..300).contains(&status), "{status}");
     mirror.pull("asked/app", "1").await.assert_refused("Revoked");
@@ -135,7 +143,8 @@ async fn post(mirror: &TestMirror, path: &str, token: &str, body: &str) -> u16 {
 
 #[tokio::test]
 async fn a_pull_secret_of_a_client_goes_nowhere() {
-    let mirror = TestMirror::start(r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#).await;
+    let mirror =
+        TestMirror::start(r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#).await;
     mirror.upstream.push("open/app", "1", &Image::new().layer("x").build());
     let path = format!("/v2/open/app/manifests/1?ns={REGISTRY}");
     let answer = mirror.ask(Method::GET, &path, &[("authorization", "Basic c2VjcmV0OnB3")]).await;

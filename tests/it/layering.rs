@@ -52,7 +52,9 @@ fn imports(text: &str) -> Vec<String> {
         };
         match rest.strip_prefix('{') {
             None => names.push(word(rest)),
-            Some(group) => names.extend(heads(group).into_iter().map(|head| word(head.trim_start()))),
+            Some(group) => {
+                names.extend(heads(group).into_iter().map(|head| word(head.trim_start())))
+            }
         }
     }
     names
@@ -104,10 +106,8 @@ fn violations(root: &Path) -> Vec<String> {
                     "{}: {module} (layer {own}) imports {import} (layer {other})",
                     relative.display()
                 )),
-                None => violations.push(format!(
-                    "{}: crate::{import} belongs to no layer",
-                    relative.display()
-                )),
+                None => violations
+                    .push(format!("{}: crate::{import} belongs to no layer", relative.display())),
             }
         }
     }
@@ -123,7 +123,8 @@ fn modules_import_only_downwards() {
 #[test]
 fn an_import_that_points_upwards_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let source = "use crate::{\n    mirror::{Error, Mirror},\n    oci::Digest,\n};\nuse crate::gate;\n";
+    let source =
+        "use crate::{\n    mirror::{Error, Mirror},\n    oci::Digest,\n};\nuse crate::gate;\n";
     fs::create_dir(folder.path().join("store")).unwrap();
     fs::write(folder.path().join("store/mod.rs"), source).unwrap();
     fs::write(folder.path().join("cellar.rs"), "").unwrap();

@@ -14,3 +14,11 @@ mod protocol;
 mod support;
 #[cfg(test)]
 mod tag_moves;
+#[cfg(test)]
+mod upstream_client;
+#[cfg(test)]
+mod upstream_credentials;
+#[cfg(test)]
+mod upstream_health;
+#[cfg(test)]
+mod upstream_redirects;

@@ -3,7 +3,8 @@
 use crate::support::mirror::TestMirror;
 use crate::support::upstream::{Fault, Image};
 
-const AUDIT: &str = "mode: audit\nrules:\n- {id: asked, match: [\"up.test/asked/**\"], trust: approve}\n";
+const AUDIT: &str =
+    "mode: audit\nrules:\n- {id: asked, match: [\"up.test/asked/**\"], trust: approve}\n";
 
 #[tokio::test]
 async fn observe_mode_refuses_nothing_and_remembers_what_it_would_have() {

@@ -27,7 +27,10 @@ async fn both_addressings_reach_the_same_image() {
         assert_eq!(answer.header("docker-content-digest"), digest.to_string(), "{path}");
     }
     let base = mirror.ask(Method::GET, "/v2/", &[]).await;
-    assert_eq!((base.status, base.header("docker-distribution-api-version")), (200, "registry/2.0"));
+    assert_eq!(
+        (base.status, base.header("docker-distribution-api-version")),
+        (200, "registry/2.0")
+    );
 }
 
 #[tokio::test]
@@ -44,7 +47,11 @@ async fn malformed_names_are_400_and_paths_elsewhere_404() {
         ("/v1/search", 404, "UNSUPPORTED"),
     ] {
         let answer = mirror.ask(Method::GET, path, &[]).await;
-        assert_eq!((answer.status, answer.error()["code"].as_str()), (status, Some(code)), "{path}");
+        assert_eq!(
+            (answer.status, answer.error()["code"].as_str()),
+            (status, Some(code)),
+            "{path}"
+        );
     }
 }
 

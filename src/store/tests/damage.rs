@@ -211,10 +211,11 @@ async fn readers_of_one_blob_share_one_hashing_and_outlive_those_who_leave() {
     let digest = running.store(&content).await;
     let running = running.restart(dir.path()).await;
     let blob = running.store.open_blob(&digest, None).await.unwrap().unwrap();
+    let others = blob.room.hashings.acquire_many(4).await.unwrap();
     let one = blob.room.hashing(&blob.content).unwrap();
     let two = blob.room.hashing(&blob.content).unwrap();
     assert!(one.same_channel(&two), "hashed twice");
-    drop((one, two));
+    drop((one, two, others));
     for _ in 0..20 {
         let left = blob.reader(ByteRange::whole(3_000_000), ReadMode::Copy);
         let stays = blob.reader(ByteRange::whole(3_000_000), ReadMode::Map);

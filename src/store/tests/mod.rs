@@ -40,7 +40,7 @@ impl Running {
     /// Stops as a process does: everything has ended when this is done.
     async fn stop(self) -> Arc<Metrics> {
         drop(self.store);
-        assert!(self.tasks.shut_down(Duration::from_secs(60)).await, "tasks go on");
+        assert!(self.tasks.shut_down(Duration::from_mins(1)).await, "tasks go on");
         self.metrics
     }
 

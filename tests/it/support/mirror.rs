@@ -203,7 +203,11 @@ impl TestMirror {
             if answer.status == 200
                 && let Some(body) = &answer.body
             {
-                assert!(listed.digest.matches(body), "blob bytes are not those of {}", listed.digest);
+                assert!(
+                    listed.digest.matches(body),
+                    "blob bytes are not those of {}",
+                    listed.digest
+                );
             }
             blobs.push(answer);
         }

@@ -17,7 +17,7 @@ pub(crate) struct Artifact {
     pub(crate) blobs: Vec<Bytes>,
     /// The children of an index, in its order.
     pub(crate) children: Vec<Artifact>,
-    artifact_type: Option<String>,
+    kind: Option<String>,
     platform: Option<Platform>,
 }
 
@@ -42,10 +42,10 @@ impl Artifact {
         Descriptor {
             media_type: self.media_type.clone(),
             digest: self.digest(),
-            size: self.manifest.len() as u64,
+            size: size(&self.manifest),
             urls: Vec::new(),
             platform: self.platform.clone(),
-            artifact_type: self.artifact_type.clone(),
+            artifact_type: self.kind.clone(),
             annotations: BTreeMap::new(),
         }
     }
@@ -167,7 +167,7 @@ impl Image {
             manifest: manifest.to_string().into(),
             blobs: std::iter::once(config).chain(layers).collect(),
             children: Vec::new(),
-            artifact_type: self.artifact_type.clone(),
+            kind: self.artifact_type.clone(),
             platform: self.artifact_type.is_none().then(|| self.platform.clone()),
         }
     }
@@ -207,7 +207,7 @@ impl Index {
             manifest: referrers_index(&listed),
             blobs: Vec::new(),
             children: self.children.clone(),
-            artifact_type: None,
+            kind: None,
             platform: None,
         }
     }
@@ -227,10 +227,14 @@ fn describe(media_type: &str, content: &[u8]) -> Descriptor {
     Descriptor {
         media_type: MediaType::new(media_type),
         digest: Digest::sha256(content),
-        size: content.len() as u64,
+        size: size(content),
         urls: Vec::new(),
         platform: None,
         artifact_type: None,
         annotations: BTreeMap::new(),
     }
+}
+
+pub(super) fn size(content: &[u8]) -> u64 {
+    content.len().try_into().expect("content fits")
 }

@@ -62,11 +62,7 @@ pub(super) fn spawn(
     }));
 }
 
-async fn accept(
-    stream: tokio::net::TcpStream,
-    acceptor: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
-) {
+async fn accept(stream: tokio::net::TcpStream, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
     match acceptor {
         None => connection(stream, shared).await,
         Some(acceptor) => {
@@ -204,12 +200,7 @@ fn referrers(
     (answer, content)
 }
 
-fn tags(
-    seen: &Seen,
-    repository: &Repository,
-    name: &str,
-    page: Option<usize>,
-) -> (Answer, Bytes) {
+fn tags(seen: &Seen, repository: &Repository, name: &str, page: Option<usize>) -> (Answer, Bytes) {
     let all: Vec<_> = repository.tags.keys().collect();
     let (listed, next) = paged(seen, &all, page);
     let body = json!({"name": name, "tags": listed}).to_string();
@@ -239,7 +230,7 @@ fn ranged(
     media_type: &str,
     digest: Option<Digest>,
 ) -> (Answer, Bytes) {
-    let size = content.len() as u64;
+    let size = image::size(&content);
     let etag = format!("\"{}\"", Digest::sha256(&content));
     let current = seen.header("if-range").is_none_or(|condition| condition == etag);
     let (mut answer, content) = match range.filter(|_| current).map(|range| range.resolve(size)) {

@@ -93,8 +93,10 @@ fn basic(user: &str, password: &str) -> String {
 }
 
 fn parameter(parameters: &str, name: &str) -> Option<String> {
-    let (_, value) =
-        parameters.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
+    let (_, value) = parameters
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(key, _)| *key == name)?;
     let value = value.replace('+', " ");
     Some(percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned())
 }

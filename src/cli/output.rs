@@ -1,0 +1,39 @@
+//! Writing results and messages: the one place of the command line that touches stdout and stderr.
+
+use std::io::{self, ErrorKind, Write as _};
+
+use super::exit::CliError;
+
+/// Writes `text` to standard output, ending it with a line break if it has none.
+///
+/// # Errors
+/// When standard output cannot be written. A reader that has gone away (`| head`) is no error.
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    let line_break = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.write_all(line_break.as_bytes()))
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(CliError::failed("could not write to standard output").caused_by(error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Writes `value` to standard output as indented JSON.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| CliError::failed("could not write the answer as JSON").caused_by(error))?;
+    print(&text)
+}
+
+/// Writes a message for people to standard error. There is nobody left to tell if that fails.
+pub(crate) fn message(text: &str) {
+    let written = writeln!(io::stderr().lock(), "{}", text.trim_end_matches('\n'));
+    drop(written);
+}

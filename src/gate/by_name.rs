@@ -1,0 +1,39 @@
+//! Refusals that need no digest: what the policy says of a repository or a tag alone.
+
+use super::checks::{self, Finding};
+use super::{CheckState, Judgement, ReasonCode, Verdict};
+use crate::oci::{Name, Tag};
+use crate::policy::{Mode, OutrightCause, Policy};
+
+/// The refusal of everything of `name`, or of asking for it by `tag`; `None` when it takes a look at
+/// the content to decide.
+///
+/// So that nothing is asked upstream about what cannot be served anyway.
+pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option<Judgement> {
+    if let Some(outright) = policy.refuses_outright(name) {
+        let (check, reason) = match outright.cause {
+            OutrightCause::NoRule => ("allowlist", checks::no_rule(&outright.text, name)),
+            OutrightCause::Registry => {
+                ("floor", checks::registry_not_allowed(&outright.text, name))
+            }
+            OutrightCause::Rule => ("allowlist", checks::denied_by_rule(&outright.text)),
+        };
+        let finding = Finding::new(check, CheckState::Fail, outright.text.clone());
+        return Some(Judgement {
+            verdict: Verdict::Deny(vec![reason]),
+            rule: outright.rule,
+            enforced: outright.enforced,
+            checks: vec![finding.check],
+        });
+    }
+    let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
+    let text = format!("tag {tag} is forbidden");
+    let remedy =
+        "Ask by digest or by another tag; the policy lists forbidden tags in floor.forbidTags.";
+    Some(Judgement {
+        verdict: Verdict::Deny(vec![checks::reason(ReasonCode::ForbiddenTag, &text, remedy)]),
+        rule: None,
+        enforced: policy.mode_for(name) == Mode::Enforce,
+        checks: vec![Finding::new("floor", CheckState::Fail, text).check],
+    })
+}

@@ -1,0 +1,144 @@
+//! The order in which everything is asked, and how the answers make a verdict.
+
+use super::checks::{self, Finding};
+use super::signatures::{self, Checked};
+use super::text::ascii;
+use super::{
+    Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
+    Standing, Subject, Verdict,
+};
+use crate::policy::{Artifact, Mode, Rule, SignatureRule};
+
+/// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
+///
+/// Refused without a look at any evidence is only what the floor's lists, people, or every rule
+/// that could apply refuse already. Otherwise evidence that is needed and not there is asked for
+/// ([`Outcome::Missing`]), and evidence that could not be had leaves the question open
+/// ([`Outcome::Undecided`]), unless what is known denies by itself.
+pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Outcome {
+    let policy = context.policy;
+    let outright = policy.refuses_outright(&subject.name);
+    let floor = checks::floor(subject, evidence, policy, outright.as_ref());
+    let by_people =
+        matches!(context.standing, Some(Standing::Rejected { .. } | Standing::Revoked { .. }));
+    let certain = outright.is_some() || floor.denies() || by_people;
+    match &evidence.manifest {
+        Gathered::NotGathered if !certain => {
+            return Outcome::Missing(needed(subject, evidence, context));
+        }
+        Gathered::Failed(why) if !certain => return undecided("manifest", why),
+        Gathered::Absent | Gathered::Failed(_) | Gathered::Found(_) | Gathered::NotGathered => {}
+    }
+
+    // Which rule applies is settled only once it is known what the content is.
+    let facts = evidence.manifest.found().filter(|facts| facts.malformed.is_none());
+    let applicable = facts.map_or(Applicable::Unsettled, |facts| {
+        let artifact = Artifact::from(facts.artifact_type.as_deref());
+        let rule = policy.rule_for(&subject.name, artifact, context.tags);
+        rule.map_or(Applicable::None, Applicable::Rule)
+    });
+    let allowlist = checks::allowlist(subject, applicable, outright.as_ref());
+    let manifest = checks::manifest(&evidence.manifest, policy);
+    let certain = certain || allowlist.denies() || manifest.denies();
+    let signature = match signatures::check(subject, evidence, policy, applicable.rule(), certain) {
+        Checked::Finding(finding) => finding,
+        Checked::Missing => return Outcome::Missing(vec![EvidenceKind::Signatures]),
+        Checked::Failed(why) => return undecided("signatures", &why),
+    };
+    let approval = checks::approval(applicable, context.standing, context.now);
+
+    let rule = match (&outright, applicable) {
+        (Some(outright), _) => outright.rule.clone(),
+        (None, Applicable::Rule(rule)) => Some(rule.id().clone()),
+        (None, Applicable::None) => None,
+        (None, Applicable::Unsettled) => {
+            probable_rule(subject, context).map(|rule| rule.id().clone())
+        }
+    };
+    let mode = match (&outright, applicable) {
+        // No rule loosens the floor, not even by watching only.
+        _ if floor.denies() => policy.mode(),
+        (None, Applicable::Rule(rule)) => rule.mode(),
+        (None, Applicable::None) => policy.mode(),
+        (Some(_), _) | (None, Applicable::Unsettled) => policy.mode_for(&subject.name),
+    };
+    let findings = [floor, allowlist, manifest, signature, approval];
+    Outcome::Decided(judgement(rule, mode == Mode::Enforce, findings))
+}
+
+/// Which rule applies to the subject.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Applicable<'a> {
+    /// None does.
+    None,
+    /// This one does.
+    Rule(&'a Rule),
+    /// It is not known what the content is, so that several could.
+    Unsettled,
+}
+
+impl<'a> Applicable<'a> {
+    fn rule(self) -> Option<&'a Rule> {
+        match self {
+            Self::Rule(rule) => Some(rule),
+            Self::None | Self::Unsettled => None,
+        }
+    }
+}
+
+fn judgement(rule: Option<RuleId>, enforced: bool, findings: [Finding; 5]) -> Judgement {
+    let mut checks = Vec::with_capacity(findings.len());
+    let (mut floor, mut people) = (Vec::new(), Vec::new());
+    let (mut others, mut waits) = (Vec::new(), Vec::new());
+    for finding in findings {
+        for reason in finding.reasons {
+            let group = if reason.code.is_floor() {
+                &mut floor
+            } else if reason.code.is_by_people() {
+                &mut people
+            } else if reason.code.is_waiting() {
+                &mut waits
+            } else {
+                &mut others
+            };
+            group.push(reason);
+        }
+        checks.push(finding.check);
+    }
+    // What the floor forbids weighs most, then what people said, then all the rest.
+    let denials: Vec<Reason> = floor.into_iter().chain(people).chain(others).collect();
+    let verdict = match (denials.is_empty(), waits.is_empty()) {
+        (true, true) => Verdict::Admit,
+        (true, false) => Verdict::Pending(waits),
+        (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
+    };
+    Judgement { verdict, rule, enforced, checks }
+}
+
+/// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns
+/// out to be.
+fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<EvidenceKind> {
+    let candidates = context.policy.candidates(&subject.name);
+    let asks = |rule: &&Rule| matches!(rule.signatures(), Some(SignatureRule::Quorum { .. }));
+    let mut kinds = vec![EvidenceKind::Manifest];
+    if evidence.signatures == Gathered::NotGathered && candidates.iter().all(asks) {
+        kinds.push(EvidenceKind::Signatures);
+    }
+    kinds
+}
+
+/// The rule to name when the content cannot be read: the one that applies to images, or else the
+/// first that could apply.
+fn probable_rule<'a>(subject: &Subject, context: &Context<'a>) -> Option<&'a Rule> {
+    let policy = context.policy;
+    let for_images = policy.rule_for(&subject.name, Artifact::Image, context.tags);
+    for_images.or_else(|| policy.candidates(&subject.name).first().copied())
+}
+
+fn undecided(what: &str, why: &str) -> Outcome {
+    Outcome::Undecided(vec![Reason {
+        code: ReasonCode::EvidenceUnavailable,
+        text: ascii(&format!("could not get the {what}: {why}")),
+        remedy: "Nothing has to change: it is tried again by itself.".to_owned(),
+    }])
+}

@@ -1,0 +1,142 @@
+//! What only shows when the whole document is seen: names, quorums, ties between rules.
+
+use std::collections::HashMap;
+
+use super::super::document::{Located, Rule, Signer};
+use super::super::fields::{Problems, extract};
+use super::super::pattern::{Pattern, Rank};
+use super::rules::ReadRule;
+
+/// One key under two names would let one person count twice.
+pub(super) fn signers(signers: &[Signer], problems: &mut Problems) {
+    let mut seen: HashMap<&str, &Signer> = HashMap::new();
+    for signer in signers {
+        if let Some(first) = seen.insert(signer.pem(), signer) {
+            let text = format!(
+                "is the same key as that of signer {}; one key is one signer",
+                first.name()
+            );
+            problems.add(signer.position(), &signer.key_path(), text);
+        }
+    }
+}
+
+/// Every quorum is of signers that exist, each once, and can be reached.
+pub(super) fn quorums(rules: &[ReadRule], signers: &[Signer], problems: &mut Problems) {
+    for read in rules {
+        let path = format!("rules[{}].signatures", read.rule.index);
+        let mut seen = Vec::new();
+        for (name, position, path) in &read.of {
+            if seen.contains(&name) {
+                problems.add(*position, path, format!("\"{name}\" is listed twice; keep one"));
+            } else if signers.iter().all(|signer| signer.name() != name)
+                && !is_reported(name, problems)
+            {
+                let text = format!("\"{}\" is not among the signers", extract(name));
+                problems.add(*position, path, text);
+            }
+            seen.push(name);
+        }
+        let Some((at_least, position)) = read.at_least else {
+            continue;
+        };
+        let most = u64::try_from(read.of.len()).unwrap_or(u64::MAX);
+        let path = format!("{path}.atLeast");
+        if at_least < 1 {
+            let text = "must be at least 1; to ask for no signature write {none: \"reason\"}";
+            problems.add(position, &path, text);
+        } else if at_least > most && most > 0 {
+            let text = format!("can never be reached: only {most} signers are listed in of");
+            problems.add(position, &path, text);
+        }
+    }
+}
+
+/// Whether signer `name` is missing only because something is wrong with it.
+fn is_reported(name: &str, problems: &Problems) -> bool {
+    let (path, inner) = (format!("signers.{name}"), format!("signers.{name}."));
+    problems.0.iter().any(|problem| problem.key == path || problem.key.starts_with(&inner))
+}
+
+/// Two rules never share an id.
+pub(super) fn ids(rules: &[ReadRule], problems: &mut Problems) {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for read in rules {
+        let id = read.rule.id.as_str();
+        if id.is_empty() {
+            continue;
+        }
+        let first = *seen.entry(id).or_insert(read.rule.index);
+        if first != read.rule.index {
+            let text = format!("\"{id}\" is the id of rules[{first}] too; give one another id");
+            problems.add(read.id_position, &format!("rules[{}].id", read.rule.index), text);
+        }
+    }
+}
+
+/// A rule and one of its patterns.
+type Claim<'a> = (&'a Rule, &'a Located<Pattern>);
+
+/// No two rules are equally specific for anything that both match.
+pub(super) fn ties(rules: &[ReadRule], problems: &mut Problems) {
+    // Patterns of equal rank have literal prefixes of equal length, so two that overlap have the
+    // same one: only within such a group does anything have to be compared.
+    let mut groups: HashMap<(Rank, &str), Vec<Claim<'_>>> = HashMap::new();
+    for read in rules {
+        for pattern in &read.rule.patterns {
+            let key = (pattern.value.rank(), pattern.value.literal_prefix());
+            groups.entry(key).or_default().push((&read.rule, pattern));
+        }
+    }
+    for group in groups.values() {
+        for (index, (rule, pattern)) in group.iter().enumerate() {
+            let earlier = group.iter().take(index);
+            let rival = earlier.into_iter().find(|(other, theirs)| {
+                other.index != rule.index
+                    && is_tie(rule, other)
+                    && pattern.value.overlaps(&theirs.value)
+            });
+            if let Some((other, theirs)) = rival {
+                let path = format!("rules[{}].match", rule.index);
+                problems.add(pattern.position, &path, tie_text(rule, pattern, other, theirs));
+            }
+        }
+    }
+}
+
+fn tie_text(
+    rule: &Rule,
+    pattern: &Located<Pattern>,
+    other: &Rule,
+    theirs: &Located<Pattern>,
+) -> String {
+    let (first, second) = (other.index, rule.index);
+    if pattern.value == theirs.value {
+        format!(
+            "rules[{first}], rules[{second}] both match \"{}\" equally; make one more specific",
+            pattern.value
+        )
+    } else {
+        format!(
+            "rules[{first}] with \"{}\" and rules[{second}] with \"{}\" can match the same image equally; make one more specific",
+            theirs.value, pattern.value
+        )
+    }
+}
+
+/// Whether, for equally specific patterns, neither rule goes before the other.
+///
+/// A rule that names tags goes before one that does not, exact tags before ranges and patterns of
+/// tags, and a rule that names kinds of artifacts before one that does not. Rules for different
+/// artifacts never meet. Rules for different tags do: one digest may have had both tags.
+fn is_tie(a: &Rule, b: &Rule) -> bool {
+    let apart = !a.artifacts.is_empty()
+        && !b.artifacts.is_empty()
+        && !a.artifacts.iter().any(|kind| b.artifacts.contains(kind));
+    if apart {
+        return false;
+    }
+    let by_tags = a.tag_rank().cmp(&b.tag_rank());
+    let by_artifacts = (!a.artifacts.is_empty()).cmp(&!b.artifacts.is_empty());
+    by_tags == by_artifacts.reverse()
+}

@@ -1,0 +1,242 @@
+//! From the text of a document to a policy, or to everything that is wrong with it.
+
+mod check;
+mod floor;
+mod rules;
+mod signers;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::document::{Mode, PolicyId, TagMove};
+use super::fields::{Fields, Problems, Words};
+use super::problem::{Position, Problem};
+use super::yaml::Node;
+use super::{Policy, yaml};
+use crate::oci::{Algorithm, Hasher};
+
+const API_VERSION: &str = "pratique.dev/v1";
+const KIND: &str = "Policy";
+/// Longest list of problems that is reported; the rest is counted.
+const PROBLEMS_MAX: usize = 100;
+/// Longest name of a policy, rule or signer in bytes: names appear in reason phrases.
+pub(super) const NAME_BYTES_MAX: usize = 63;
+
+const TOP: Words = Words {
+    known: &[
+        "apiVersion",
+        "kind",
+        "metadata",
+        "mode",
+        "tagMove",
+        "defaults",
+        "floor",
+        "signers",
+        "rules",
+    ],
+    later: &[
+        "approvalPolicies",
+        "breakGlass",
+        "exceptions",
+        "expressions",
+        "gates",
+        "import",
+        "maxException",
+        "maxWaiver",
+        "overlays",
+        "trustRoots",
+        "waivers",
+    ],
+};
+const METADATA: Words = Words { known: &["name", "revision"], later: &[] };
+const DEFAULTS: Words = Words { known: &["mode", "tagMove"], later: &["onError", "staleVerdict"] };
+
+/// The policy that is in force when no other is configured.
+const BUILT_IN: &str = include_str!("../built_in.yaml");
+
+impl Policy {
+    /// The policy in `text`; `read_file` reads the files it refers to (`file:` paths, as written).
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the document.
+    pub fn parse(
+        text: &str,
+        read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let mut files = Files { read_file, hasher: Algorithm::Sha256.hasher() };
+        files.add(text.as_bytes());
+        let policy = yaml::read(text, &mut problems.0)
+            .and_then(|root| read_policy(root, &mut files, &mut problems));
+        match policy {
+            Some(policy) if problems.0.is_empty() => Ok(policy),
+            _ => Err(reported(problems.0)),
+        }
+    }
+
+    /// The policy of a start without configuration: the known public registries, every image needs
+    /// an approval.
+    pub fn built_in() -> Self {
+        let no_files = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
+        #[expect(clippy::expect_used, reason = "the text is part of the program, a test parses it")]
+        Self::parse(BUILT_IN, &no_files).expect("the built-in policy is well formed")
+    }
+}
+
+/// Sorted by place, once each, and not without end.
+fn reported(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort();
+    problems.dedup();
+    if problems.len() > PROBLEMS_MAX {
+        let more = problems.len() - PROBLEMS_MAX;
+        problems.truncate(PROBLEMS_MAX);
+        let last = problems.last().map_or(Position::START, |problem| Position {
+            line: problem.line,
+            column: problem.column,
+        });
+        problems.push(Problem::new(last, "", format!("and {more} more problems")));
+    }
+    problems
+}
+
+/// The files that a policy refers to, hashed as they are read.
+struct Files<'a> {
+    read_file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    hasher: Hasher,
+}
+
+impl Files<'_> {
+    /// Adds `content` to the identity, set apart from what comes before and after.
+    fn add(&mut self, content: &[u8]) {
+        self.hasher.update(&content.len().to_be_bytes());
+        self.hasher.update(content);
+    }
+
+    fn read(&mut self, path: &str) -> io::Result<Vec<u8>> {
+        let content = (self.read_file)(&PathBuf::from(path))?;
+        self.add(path.as_bytes());
+        self.add(&content);
+        Ok(content)
+    }
+}
+
+fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Option<Policy> {
+    let mut top = Fields::of(root, "", TOP, problems)?;
+    fixed_word(&mut top, "apiVersion", API_VERSION, problems);
+    fixed_word(&mut top, "kind", KIND, problems);
+    let metadata = read_metadata(&mut top, problems);
+    let defaults = read_defaults(&mut top, problems);
+    let floor = match top.take("floor") {
+        Some(node) => floor::read(node, problems),
+        None => Some(super::document::Floor::default()),
+    };
+    let signers = match top.take("signers") {
+        Some(node) => signers::read(node, files, problems),
+        None => Vec::new(),
+    };
+    let rules = match top.require("rules", "without a rule nothing is served", problems) {
+        Some(node) => rules::read(node, defaults, problems),
+        None => Vec::new(),
+    };
+    check::signers(&signers, problems);
+    check::quorums(&rules, &signers, problems);
+    check::ids(&rules, problems);
+    check::ties(&rules, problems);
+    let (name, revision) = metadata?;
+    Some(Policy {
+        name,
+        revision,
+        id: PolicyId(files.hasher.clone().finish()),
+        mode: defaults.mode,
+        tag_move: defaults.tag_move,
+        floor: floor?,
+        signers,
+        rules: rules.into_iter().map(|read| read.rule).collect(),
+    })
+}
+
+fn fixed_word(top: &mut Fields, key: &str, expected: &str, problems: &mut Problems) {
+    let hint = format!("write {key}: {expected}");
+    if let Some((word, position)) = top.require_text(key, &hint, problems)
+        && word != expected
+    {
+        let found = super::fields::extract(&word);
+        problems.add(position, key, format!("\"{found}\" is not known; {hint}"));
+    }
+}
+
+fn read_metadata(top: &mut Fields, problems: &mut Problems) -> Option<(String, u64)> {
+    let node = top.require("metadata", "write metadata: {name: site, revision: 1}", problems)?;
+    let mut metadata = Fields::of(node, "metadata", METADATA, problems)?;
+    let name = metadata.require_text("name", "give the policy a name", problems);
+    let name =
+        name.and_then(|(name, position)| checked_name(name, position, "metadata.name", problems));
+    let revision = metadata.number("revision", problems);
+    if revision.is_none() && problems.0.iter().all(|problem| problem.key != "metadata.revision") {
+        let text = "is missing; write a number that grows with every version of the policy";
+        problems.add(metadata.position, "metadata.revision", text);
+    }
+    Some((name?, revision?.0))
+}
+
+/// What holds where a rule says nothing else.
+#[derive(Debug, Clone, Copy, Default)]
+struct Defaults {
+    mode: Mode,
+    tag_move: TagMove,
+}
+
+/// The defaults, which may stand at the top or under `defaults`, but not in both places.
+fn read_defaults(top: &mut Fields, problems: &mut Problems) -> Defaults {
+    let mut mode = read_mode(top, problems);
+    let mut tag_move = read_tag_move(top, problems);
+    let block = top.take("defaults");
+    if let Some(mut block) = block.and_then(|node| Fields::of(node, "defaults", DEFAULTS, problems))
+    {
+        let position = block.position;
+        let twice = |key: &str, is_twice: bool, problems: &mut Problems| {
+            if is_twice {
+                let text = format!("stands at the top as {key} too; keep one of them");
+                problems.add(position, &format!("defaults.{key}"), text);
+            }
+        };
+        let inner = read_mode(&mut block, problems);
+        twice("mode", mode.is_some() && inner.is_some(), problems);
+        mode = mode.or(inner);
+        let inner = read_tag_move(&mut block, problems);
+        twice("tagMove", tag_move.is_some() && inner.is_some(), problems);
+        tag_move = tag_move.or(inner);
+    }
+    Defaults { mode: mode.unwrap_or_default(), tag_move: tag_move.unwrap_or_default() }
+}
+
+fn read_mode(fields: &mut Fields, problems: &mut Problems) -> Option<Mode> {
+    let choices = [("enforce", Mode::Enforce), ("audit", Mode::Audit)];
+    fields.choice("mode", &choices, &["warn"], problems)
+}
+
+fn read_tag_move(fields: &mut Fields, problems: &mut Problems) -> Option<TagMove> {
+    let choices = [("hold-new", TagMove::HoldNew), ("strict", TagMove::Strict)];
+    fields.choice("tagMove", &choices, &[], problems)
+}
+
+/// A name that may appear in reason phrases, metrics and file names.
+fn checked_name(
+    name: String,
+    position: Position,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.len() <= NAME_BYTES_MAX && name.bytes().all(plain) {
+        return Some(name);
+    }
+    let text = format!(
+        "\"{}\" is not a plain name: letters, digits, . _ - and at most {NAME_BYTES_MAX} of them",
+        super::fields::extract(&name)
+    );
+    problems.add(position, path, text);
+    None
+}

@@ -1,0 +1,252 @@
+//! The rules.
+
+use std::sync::Arc;
+
+use super::super::document::{ArtifactKind, Located, Rule, RuleId, SignatureRule, Trust};
+use super::super::fields::{self, Fields, Problems, Words};
+use super::super::pattern::Pattern;
+use super::super::problem::Position;
+use super::super::tags::TagFilter;
+use super::super::yaml::{Content, Node};
+use super::{Defaults, checked_name, floor, read_mode, read_tag_move};
+
+/// Most rules in one policy.
+const RULES_MAX: usize = 5_000;
+
+const RULE: Words = Words {
+    known: &["id", "match", "tags", "trust", "signatures", "mode", "tagMove"],
+    later: &["approval", "attestations", "gates", "maxWaiver", "modeUntil", "waivers", "when"],
+};
+const MATCH: Words = Words { known: &["images", "artifact"], later: &[] };
+const TAGS: Words = Words { known: &["semver", "glob", "exact"], later: &[] };
+const SIGNATURES: Words =
+    Words { known: &["atLeast", "of", "scope", "none"], later: &["all", "any"] };
+/// The artifact type of Helm charts, for which rules may say `chart`.
+const CHART: &str = "application/vnd.cncf.helm.config.v1+json";
+
+/// A rule and where the document has the things that other checks speak of.
+pub(super) struct ReadRule {
+    pub(super) rule: Rule,
+    pub(super) id_position: Position,
+    /// The names in `signatures.of`, and `atLeast`.
+    pub(super) of: Vec<(String, Position, String)>,
+    pub(super) at_least: Option<(u64, Position)>,
+}
+
+pub(super) fn read(node: Node, defaults: Defaults, problems: &mut Problems) -> Vec<ReadRule> {
+    let position = node.position;
+    let items = fields::list(node, "rules", problems).unwrap_or_default();
+    if items.len() > RULES_MAX {
+        problems.add(position, "rules", format!("has more than {RULES_MAX} rules"));
+        return Vec::new();
+    }
+    let numbered = items.into_iter().enumerate();
+    numbered
+        .filter_map(|(index, (node, path))| rule(index, node, &path, defaults, problems))
+        .collect()
+}
+
+fn rule(
+    index: usize,
+    node: Node,
+    path: &str,
+    defaults: Defaults,
+    problems: &mut Problems,
+) -> Option<ReadRule> {
+    let mut fields = Fields::of(node, path, RULE, problems)?;
+    let id = fields.require_text("id", "refusals and records name the rule by it", problems);
+    let id = id.and_then(|(id, position)| {
+        let id = checked_name(id, position, &fields.path_of("id"), problems)?;
+        Some((RuleId(Arc::from(id)), position))
+    });
+    let matched = fields.require("match", "write match: [\"docker.io/library/*\"]", problems);
+    let matched = matched.map(|node| read_match(node, &fields.path_of("match"), problems));
+    let tags = fields.take("tags");
+    let tags = tags.map(|node| read_tags(node, &fields.path_of("tags"), problems));
+    let trust = read_trust(&mut fields, problems);
+    let signatures = read_signatures(&mut fields, trust, problems);
+    let mode = read_mode(&mut fields, problems).unwrap_or(defaults.mode);
+    let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
+    // What is missing from here on has been reported; the stand-ins only keep later checks going.
+    let (patterns, artifacts) = matched.unwrap_or_default();
+    let (id, id_position) = id.unwrap_or_else(|| (RuleId(Arc::from("")), fields.position));
+    let signatures = signatures.unwrap_or_default();
+    Some(ReadRule {
+        rule: Rule {
+            id,
+            index,
+            patterns,
+            artifacts,
+            tags: tags.flatten(),
+            trust: trust.unwrap_or(Trust::Deny),
+            signatures: signatures.rule,
+            mode,
+            tag_move,
+        },
+        id_position,
+        of: signatures.of,
+        at_least: signatures.at_least,
+    })
+}
+
+fn read_trust(fields: &mut Fields, problems: &mut Problems) -> Option<Trust> {
+    const HINT: &str = "write allow (no human needed), approve (a person decides) or deny";
+    let path = fields.path_of("trust");
+    let before = problems.0.len();
+    let choices = [("allow", Trust::Allow), ("approve", Trust::Approve), ("deny", Trust::Deny)];
+    let trust = fields.choice("trust", &choices, &[], problems);
+    if trust.is_none() && problems.0.len() == before {
+        problems.add(fields.position, &path, format!("is missing; {HINT}"));
+    }
+    trust
+}
+
+/// The patterns, and the kinds of artifacts if the rule names some.
+fn read_match(
+    node: Node,
+    path: &str,
+    problems: &mut Problems,
+) -> (Vec<Located<Pattern>>, Vec<ArtifactKind>) {
+    if !matches!(node.content, Content::Map(_)) {
+        return (read_patterns(fields::list(node, path, problems), problems), Vec::new());
+    }
+    let Some(mut fields) = Fields::of(node, path, MATCH, problems) else {
+        return (Vec::new(), Vec::new());
+    };
+    let images = fields.require("images", "write images: [\"docker.io/library/*\"]", problems);
+    let images = images.and_then(|node| fields::list(node, &fields.path_of("images"), problems));
+    let mut artifacts = Vec::new();
+    for (text, position, path) in fields.texts("artifact", problems).unwrap_or_default() {
+        match artifact_kind(&text) {
+            Some(kind) if !artifacts.contains(&kind) => artifacts.push(kind),
+            Some(_) => problems.add(position, &path, "is listed twice; keep one"),
+            None => problems.add(
+                position,
+                &path,
+                format!(
+                    "\"{}\" is not image, chart or an artifact type such as application/x.y",
+                    fields::extract(&text)
+                ),
+            ),
+        }
+    }
+    (read_patterns(images, problems), artifacts)
+}
+
+fn artifact_kind(text: &str) -> Option<ArtifactKind> {
+    match text {
+        "image" => Some(ArtifactKind::Image),
+        "chart" => Some(ArtifactKind::Type(CHART.to_owned())),
+        _ => {
+            let (kind, name) = text.split_once('/')?;
+            let plain = |part: &str| {
+                !part.is_empty()
+                    && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b))
+            };
+            (plain(kind) && plain(name)).then(|| ArtifactKind::Type(text.to_owned()))
+        }
+    }
+}
+
+fn read_patterns(
+    items: Option<Vec<(Node, String)>>,
+    problems: &mut Problems,
+) -> Vec<Located<Pattern>> {
+    let mut patterns = Vec::new();
+    for (text, position, path) in fields::texts(items.unwrap_or_default(), problems) {
+        match Pattern::of_names(&text) {
+            Ok(value) => patterns.push(Located { value, position }),
+            Err(error) => {
+                problems.add(position, &path, format!("\"{}\": {error}", fields::extract(&text)));
+            }
+        }
+    }
+    patterns
+}
+
+fn read_tags(node: Node, path: &str, problems: &mut Problems) -> Option<TagFilter> {
+    let before = problems.0.len();
+    let mut fields = Fields::of(node, path, TAGS, problems)?;
+    let semver = fields.text("semver", problems);
+    let globs = fields.texts("glob", problems);
+    let exact = fields.texts("exact", problems);
+    match (semver, globs, exact) {
+        (Some((text, position)), None, None) => match semver::VersionReq::parse(&text) {
+            Ok(range) => Some(TagFilter::Semver(range)),
+            Err(error) => {
+                let text =
+                    format!("\"{}\" is not a range of versions: {error}", fields::extract(&text));
+                problems.add(position, &fields.path_of("semver"), text);
+                None
+            }
+        },
+        (None, Some(globs), None) => Some(TagFilter::Glob(floor::tag_patterns(globs, problems))),
+        (None, None, Some(exact)) => Some(TagFilter::Exact(floor::parsed(exact, problems))),
+        (None, None, None) if problems.0.len() > before => None,
+        _ => {
+            let text = "takes exactly one of semver: \">=1.2, <2\", glob: [...], exact: [...]";
+            problems.add(fields.position, path, text);
+            None
+        }
+    }
+}
+
+/// `signatures`, still with the places of what it refers to.
+#[derive(Default)]
+struct ReadSignatures {
+    rule: Option<SignatureRule>,
+    of: Vec<(String, Position, String)>,
+    at_least: Option<(u64, Position)>,
+}
+
+fn read_signatures(
+    rule: &mut Fields,
+    trust: Option<Trust>,
+    problems: &mut Problems,
+) -> Option<ReadSignatures> {
+    let written = rule.take("signatures")?;
+    let path = rule.path_of("signatures");
+    let mut fields = Fields::of(written, &path, SIGNATURES, problems)?;
+    if trust == Some(Trust::Deny) {
+        problems.add(fields.position, &path, "has no effect on a rule that denies; remove it");
+    }
+    let none = fields.text("none", problems);
+    let of = fields.texts("of", problems);
+    let at_least = fields.number("atLeast", problems);
+    let index = [("index", ())];
+    let scope = fields.choice("scope", &index, &["every-platform", "either"], problems);
+    match (none, of) {
+        (Some((reason, _)), None) if at_least.is_none() && scope.is_none() => {
+            Some(ReadSignatures {
+                rule: Some(SignatureRule::None { reason }),
+                ..ReadSignatures::default()
+            })
+        }
+        (Some(_), _) => {
+            let text = "says none and asks for some; keep none: \"reason\", or atLeast and of";
+            problems.add(fields.position, &path, text);
+            None
+        }
+        (None, Some(of)) => {
+            let missing = at_least.is_none();
+            if missing && problems.0.iter().all(|problem| problem.key != fields.path_of("atLeast"))
+            {
+                let text = "is missing; write how many of these signers must have signed";
+                problems.add(fields.position, &fields.path_of("atLeast"), text);
+            }
+            let names = of.iter().map(|(name, ..)| name.clone()).collect();
+            let wanted = at_least.and_then(|(number, _)| usize::try_from(number).ok());
+            let rule = SignatureRule::Quorum { at_least: wanted.unwrap_or(usize::MAX), of: names };
+            Some(ReadSignatures { rule: Some(rule), of, at_least })
+        }
+        (None, None) => {
+            // An unsupported or misspelt key has been reported already, and is why this is empty.
+            if problems.0.iter().all(|problem| !problem.key.starts_with(&path)) {
+                let text =
+                    "asks for nothing; write {atLeast: 1, of: [signer]} or {none: \"reason\"}";
+                problems.add(fields.position, &path, text);
+            }
+            None
+        }
+    }
+}

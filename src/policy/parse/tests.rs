@@ -1,0 +1,395 @@
+//! What is accepted, what is refused, and in which words.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::{Artifact, SignatureRule, Trust};
+
+const KEY: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE3c9mpor6fkuDzDRsAmEZm8AhMhLH
+JIKJ43piywQgOGecmKkFM8EPCl+THSzrOwv2MbF1f1OKER6dZl7TJtHNfQ==
+-----END PUBLIC KEY-----
+";
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    match path.to_str() {
+        Some("/etc/pratique/team.pub") => Ok(KEY.as_bytes().to_vec()),
+        Some("/etc/pratique/crlf.pub") => Ok(KEY.replace('\n', "\r\n").into_bytes()),
+        _ => Err(io::Error::from(io::ErrorKind::NotFound)),
+    }
+}
+
+fn parse(text: &str) -> Result<Policy, Vec<Problem>> {
+    Policy::parse(text, &read_file)
+}
+
+fn with(rest: &str) -> String {
+    format!("apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {{name: t, revision: 1}}\n{rest}")
+}
+
+/// The problems of a document, one a line.
+fn problems(rest: &str) -> String {
+    let problems = parse(&with(rest)).expect_err("has problems");
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn assert_refused(rest: &str, expected: &str) {
+    let found = problems(rest);
+    assert!(found.contains(expected), "expected: {expected}\nfound:\n{found}");
+}
+
+const RULES: &str = "rules: [{id: a, match: [\"**\"], trust: deny}]\n";
+
+#[test]
+fn the_policy_of_the_documentation_is_accepted() {
+    let policy = parse(
+        r#"
+apiVersion: pratique.dev/v1
+kind: Policy
+metadata: {name: site, revision: 1}
+signers:
+  team: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: none}   # or an inline PEM block
+floor:
+  registries: [up.test]
+  platforms: [linux/amd64]
+rules:
+- {id: open,   match: ["up.test/open/**"],   trust: allow}
+- {id: signed, match: ["up.test/signed/**"], trust: allow, signatures: {atLeast: 1, of: [team]}}
+- {id: asked,  match: ["up.test/asked/**"],  trust: approve}
+"#,
+    )
+    .unwrap();
+    assert_eq!((policy.name(), policy.revision()), ("site", 1));
+    assert_eq!(policy.signers()[0].pem(), KEY);
+    let name = "up.test/signed/a/b".parse().unwrap();
+    let rule = policy.rule_for(&name, Artifact::Image, &[]).unwrap();
+    let quorum = SignatureRule::Quorum { at_least: 1, of: vec!["team".to_owned()] };
+    assert_eq!(rule.signatures(), Some(&quorum));
+}
+
+#[test]
+fn the_example_file_is_accepted_whole() {
+    let policy = parse(include_str!("../../../config/policy.yaml")).unwrap();
+    assert_eq!(policy.rules().len(), 6);
+    let rule = policy.rule_for(&"ghcr.io/acme/lab/x".parse().unwrap(), Artifact::Image, &[]);
+    assert_eq!(rule.unwrap().id().as_str(), "acme-lab");
+}
+
+#[test]
+fn the_built_in_policy_asks_for_an_approval_of_everything_it_knows() {
+    let policy = Policy::built_in();
+    assert_eq!((policy.name(), policy.revision()), ("built-in", 0));
+    for name in ["nginx", "ghcr.io/a/b", "quay.io/a/b", "mcr.microsoft.com/a", "registry.k8s.io/a"]
+    {
+        let rule = policy.rule_for(&name.parse().unwrap(), Artifact::Image, &[]).unwrap();
+        assert_eq!(rule.trust(), Trust::Approve, "{name}");
+    }
+    assert!(policy.refuses_outright(&"evil.test/a".parse().unwrap()).is_some());
+}
+
+#[test]
+fn json_is_a_policy_too() {
+    let text = r#"{"apiVersion": "pratique.dev/v1", "kind": "Policy",
+        "metadata": {"name": "j", "revision": 7},
+        "rules": [{"id": "a", "match": ["up.test/**"], "trust": "allow"}]}"#;
+    assert_eq!(parse(text).unwrap().revision(), 7);
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place() {
+    let found = problems(
+        "mode: warn
+floor: {registrys: [up.test], vulnerabilities: {denyKEV: true}}
+rules:
+- {id: a, match: [nginx], trust: allow}
+- {id: a, match: [\"up.test/**\"]}
+- {id: b, match: [\"up.test/**\"], trust: alow, gates: [x]}
+",
+    );
+    let expected = [
+        "line 4:7    mode  \"warn\" is not supported by this version; write one of: enforce, audit",
+        "line 5:9    floor.registrys  unknown key; did you mean registries?",
+        "line 5:31   floor.vulnerabilities  not supported by this version; remove it, nothing would act on it",
+        "line 7:19   rules[0].match[0]  \"nginx\": names no registry; write the registry too: \"docker.io/library/nginx\"",
+        "line 8:3    rules[1].trust  is missing; write allow (no human needed), approve (a person decides) or deny",
+        "line 8:8    rules[1].id  \"a\" is the id of rules[0] too; give one another id",
+        "line 9:19   rules[2].match  rules[1], rules[2] both match \"up.test/**\" equally; make one more specific",
+        "line 9:41   rules[2].trust  \"alow\" is not one of: allow, approve, deny",
+        "line 9:47   rules[2].gates  not supported by this version; remove it, nothing would act on it",
+    ];
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn what_later_versions_act_on_is_refused_and_never_ignored() {
+    for (key, value) in [
+        ("trustRoots", "{}"),
+        ("gates", "{}"),
+        ("overlays", "[]"),
+        ("approvalPolicies", "{}"),
+        ("waivers", "[]"),
+        ("exceptions", "[]"),
+        ("maxWaiver", "90d"),
+        ("breakGlass", "{}"),
+        ("expressions", "[]"),
+        ("import", "[]"),
+    ] {
+        let expected = format!("{key}  not supported by this version");
+        assert_refused(&format!("{key}: {value}\n{RULES}"), &expected);
+    }
+    for (rule, expected) in [
+        ("approval: {policy: x}", "rules[0].approval  not supported"),
+        ("attestations: []", "rules[0].attestations  not supported"),
+        ("gates: [x]", "rules[0].gates  not supported"),
+        ("modeUntil: 2027-01-31", "rules[0].modeUntil  not supported"),
+        ("mode: warn", "\"warn\" is not supported by this version"),
+        ("signatures: {all: []}", "rules[0].signatures.all  not supported"),
+        (
+            "signatures: {atLeast: 1, of: [x], scope: every-platform}",
+            "\"every-platform\" is not supported by this version",
+        ),
+    ] {
+        let text = format!("rules: [{{id: a, match: [\"**\"], trust: allow, {rule}}}]\n");
+        assert_refused(&text, expected);
+    }
+    for (rest, expected) in [
+        ("defaults: {onError: deny}", "defaults.onError  not supported"),
+        ("defaults: {staleVerdict: 24h}", "defaults.staleVerdict  not supported"),
+        ("floor: {limits: {attestationBytes: 1MiB}}", "floor.limits.attestationBytes  not supp"),
+        ("signers: {x: {keyless: {root: y}}}", "signers.x.keyless  not supported"),
+        ("signers: {x: {notation: {root: y}}}", "signers.x.notation  not supported"),
+        (
+            "signers: {x: {key: {pem: y, notAfter: 2027-01-01}, transparencyLog: none}}",
+            "signers.x.key.notAfter  not supported",
+        ),
+    ] {
+        assert_refused(&format!("{rest}\n{RULES}"), expected);
+    }
+}
+
+#[test]
+fn yaml_that_means_something_else_than_it_says_is_refused() {
+    for (rest, expected) in [
+        ("mode: &a audit\n", "anchors are not allowed"),
+        ("mode: *a\n", "aliases are not allowed"),
+        ("metadata: &m {name: t}\ndefaults: *m\n", "aliases are not allowed"),
+        ("defaults: {<<: {mode: audit}}\n", "merge keys are not allowed"),
+        ("mode: !!str audit\n", "tags are not allowed"),
+        ("mode: audit\nmode: enforce\n", "mode  duplicate key, first written in line 4"),
+        ("---\nkind: Policy\n", "a second document begins here"),
+        ("mode: [\n", "is not well-formed YAML"),
+        ("? [a]\n: b\n", "a key must be a text, this is a list"),
+        ("%YAML 1.1\n", "is not well-formed YAML"),
+        ("mode: ~\n", "mode  must be a text, this is nothing"),
+    ] {
+        assert_refused(&format!("{rest}{RULES}"), expected);
+    }
+    let deep = format!("mode: {}{}\n{RULES}", "[".repeat(5000), "]".repeat(5000));
+    assert!(parse(&with(&deep)).is_err());
+    let long = format!("# {}\n", "x".repeat(1 << 20));
+    assert!(parse(&long).unwrap_err()[0].to_string().contains("larger than 1 MiB"));
+    for empty in ["", "# nothing\n", "---\n", "a", "[]"] {
+        assert!(parse(empty).is_err(), "{empty:?}");
+    }
+}
+
+#[test]
+fn numbers_and_tags_are_taken_as_written() {
+    for bad in ["0x10", "1e3", "\"1\"", "-1", "1.0", "010", "1_000", "18446744073709551616"] {
+        let text = with(RULES).replace("revision: 1", &format!("revision: {bad}"));
+        let found = parse(&text).unwrap_err()[0].to_string();
+        assert!(found.contains("must be a whole number"), "{bad}: {found}");
+    }
+    let rules = "rules: [{id: a, match: [\"**\"], trust: allow, tags: {exact: [1.10, 1e3]}}]\n";
+    let policy = parse(&with(rules)).unwrap();
+    let name = "up.test/a".parse().unwrap();
+    let applies = |tag: &str| policy.rule_for(&name, Artifact::Image, &[tag.parse().unwrap()]);
+    assert!(applies("1.10").is_some() && applies("1e3").is_some() && applies("1.1").is_none());
+}
+
+#[test]
+fn a_quorum_counts_people_not_names() {
+    let signer = |name: &str, file: &str| {
+        format!("  {name}: {{key: {{pem: file:/etc/pratique/{file}}}, transparencyLog: none}}\n")
+    };
+    let (team, twin) = (signer("team", "team.pub"), signer("twin", "crlf.pub"));
+    let quorum = |signatures: &str| {
+        format!("rules: [{{id: a, match: [\"**\"], trust: allow, signatures: {signatures}}}]\n")
+    };
+    let one = quorum("{atLeast: 1, of: [team]}");
+    assert!(parse(&with(&format!("signers:\n{team}{one}"))).is_ok());
+    assert_refused(
+        &format!("signers:\n{team}{twin}{one}"),
+        "signers.twin.key.pem  is the same key as that of signer team; one key is one signer",
+    );
+    for (signatures, expected) in [
+        ("{atLeast: 0, of: [team]}", "atLeast  must be at least 1"),
+        ("{atLeast: 2, of: [team]}", "atLeast  can never be reached: only 1 signers"),
+        ("{atLeast: 1, of: [team, team]}", "of[1]  \"team\" is listed twice"),
+        ("{atLeast: 1, of: [other]}", "of[0]  \"other\" is not among the signers"),
+        ("{atLeast: 1, of: []}", "of  is an empty list"),
+        ("{of: [team]}", "atLeast  is missing"),
+        ("{atLeast: 1}", "asks for nothing"),
+        ("{}", "asks for nothing"),
+        ("{none: \"\"}", "none  is empty"),
+        ("{none: why, of: [team]}", "says none and asks for some"),
+    ] {
+        assert_refused(&format!("signers:\n{team}{}", quorum(signatures)), expected);
+    }
+}
+
+#[test]
+fn a_signer_is_one_public_key_and_says_that_no_log_is_asked_for() {
+    let key = |pem: &str| format!("signers: {{x: {{key: {{pem: {pem}}}, transparencyLog: none}}}}");
+    for (signers, expected) in [
+        (
+            "signers: {x: {key: {pem: file:/etc/pratique/team.pub}}}".to_owned(),
+            "signers.x.transparencyLog  is missing; entries of transparency logs cannot be checked",
+        ),
+        (
+            "signers: {x: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: rekor}}"
+                .to_owned(),
+            "write transparencyLog: none to accept",
+        ),
+        ("signers: {x: {transparencyLog: none}}".to_owned(), "signers.x.key  is missing"),
+        (key("file:/nowhere"), "signers.x.key.pem  cannot read /nowhere"),
+        (key("hello"), "is not one block from -----BEGIN PUBLIC KEY-----"),
+        (
+            key("\"-----BEGIN EC PRIVATE KEY-----\\nAA==\\n-----END EC PRIVATE KEY-----\""),
+            "is a private key",
+        ),
+        (key("\"-----BEGIN PUBLIC KEY-----\\n!\\n-----END PUBLIC KEY-----\""), "is damaged"),
+        (
+            format!("signers: {{x: {{key: {{pem: {:?}}}, transparencyLog: none}}}}", KEY.repeat(2)),
+            "is not one block",
+        ),
+    ] {
+        assert_refused(&format!("{signers}\n{RULES}"), expected);
+    }
+}
+
+#[test]
+fn rules_that_could_both_win_are_refused() {
+    let rules = |a: &str, b: &str| {
+        with(&format!("rules:\n- {{id: a, trust: allow, {a}}}\n- {{id: b, trust: deny, {b}}}\n"))
+    };
+    for (a, b) in [
+        ("match: [\"up.test/*\"]", "match: [\"up.test/*\"]"),
+        ("match: [\"up.test/*a*\"]", "match: [\"up.test/*b*\"]"),
+        ("match: [\"docker.io/library/x\"]", "match: [\"index.docker.io/library/x\"]"),
+        (
+            "match: [\"up.test/*\"], tags: {exact: [a]}",
+            "match: [\"up.test/*\"], tags: {exact: [b]}",
+        ),
+        (
+            "match: [\"up.test/*\"], tags: {exact: [a]}",
+            "match: {images: [\"up.test/*\"], artifact: [chart]}",
+        ),
+        (
+            "match: {images: [\"up.test/*\"], artifact: [image, chart]}",
+            "match: {images: [\"up.test/*\"], artifact: [chart]}",
+        ),
+    ] {
+        let found = parse(&rules(a, b)).unwrap_err()[0].to_string();
+        assert!(found.contains("equally; make one more specific"), "{a} {b}: {found}");
+    }
+    for (a, b) in [
+        ("match: [\"up.test/*a\"]", "match: [\"up.test/*b\"]"),
+        ("match: [\"up.test/a*c\"]", "match: [\"up.test/ab*\"]"),
+        ("match: [\"up.test/*\"], tags: {exact: [a]}", "match: [\"up.test/*\"]"),
+        (
+            "match: [\"up.test/*\"], tags: {exact: [a]}",
+            "match: [\"up.test/*\"], tags: {glob: [\"*\"]}",
+        ),
+        (
+            "match: {images: [\"up.test/*\"], artifact: [image]}",
+            "match: {images: [\"up.test/*\"], artifact: [chart]}",
+        ),
+        ("match: [\"up.test/*\"]", "match: {images: [\"up.test/*\"], artifact: [chart]}"),
+    ] {
+        assert!(parse(&rules(a, b)).is_ok(), "{a} {b}");
+    }
+}
+
+#[test]
+fn the_identity_of_a_policy_covers_the_files_it_refers_to() {
+    let text = with(&format!(
+        "signers: {{x: {{key: {{pem: file:k.pub}}, transparencyLog: none}}}}\n{RULES}"
+    ));
+    let id = |key: &str| *Policy::parse(&text, &|_| Ok(key.into())).unwrap().id();
+    let other = KEY.replace("3c9m", "3c9n");
+    assert_ne!(id(KEY), id(&other));
+    assert_eq!(id(KEY), id(KEY));
+    assert_eq!(id(KEY).to_string().parse::<PolicyId>().unwrap(), id(KEY));
+    assert_ne!(
+        parse(&with(RULES)).unwrap().id(),
+        parse(&with(&format!("{RULES}# x\n"))).unwrap().id()
+    );
+}
+
+#[test]
+fn the_floor_says_what_is_wrong_with_its_values() {
+    for (floor, expected) in [
+        ("registries: [\"a b\"]", "floor.registries[0]  \"a b\": registry is not host"),
+        (
+            "registries: [docker.io, index.docker.io]",
+            "floor.registries[1]  \"index.docker.io\" is listed twice",
+        ),
+        ("registries: []", "floor.registries  is an empty list"),
+        ("platforms: [amd64]", "a platform is written os/architecture"),
+        ("denyImages: [{digest: x, reason: y}]", "denyImages[0].digest  digest has no algorithm"),
+        ("denyImages: [{reason: y}]", "denyImages[0].digest  is missing"),
+        ("forbidTags: [\"a/b\"]", "has a character that no tag has"),
+        ("limits: {manifestBytes: 5MiB}", "is more than this program ever reads; at most 4194304"),
+        ("limits: {layers: 0}", "0 would refuse everything"),
+        ("limits: {imageBytes: 10}", "must be a whole number with a unit"),
+        ("limits: {imageBytes: 99999999999TiB}", "must be a whole number with a unit"),
+    ] {
+        assert_refused(&format!("floor: {{{floor}}}\n{RULES}"), expected);
+    }
+}
+
+#[test]
+fn a_default_stands_in_one_place() {
+    assert_refused(
+        &format!("mode: audit\ndefaults: {{mode: audit}}\n{RULES}"),
+        "defaults.mode  stands at the top as mode too; keep one of them",
+    );
+    for text in ["mode: audit\n", "defaults: {mode: audit}\n"] {
+        let policy = parse(&with(&format!("{text}{RULES}"))).unwrap();
+        assert_eq!((policy.mode(), policy.rules()[0].mode()), (Mode::Audit, Mode::Audit));
+    }
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics(text in "[a-z:{}\\[\\]\\-&*!,\"' \n#|>?%]{0,200}") {
+        drop(parse(&text));
+        drop(parse(&with(&text)));
+    }
+
+    #[test]
+    fn the_most_specific_rule_wins_whatever_the_order(order in Just(vec![
+        ("one", "up.test/a/b"),
+        ("two", "up.test/a/*"),
+        ("three", "up.test/a/**"),
+        ("four", "up.test/**"),
+        ("five", "**"),
+    ]).prop_shuffle()) {
+        let rules = order.iter().map(|(id, pattern)| {
+            format!("- {{id: {id}, match: [\"{pattern}\"], trust: allow}}\n")
+        });
+        let policy = parse(&with(&format!("rules:\n{}", rules.collect::<String>()))).unwrap();
+        for (name, expected) in [
+            ("up.test/a/b", "one"),
+            ("up.test/a/c", "two"),
+            ("up.test/a/b/c", "three"),
+            ("up.test/b", "four"),
+            ("other.test/a/b", "five"),
+        ] {
+            let rule = policy.rule_for(&name.parse().unwrap(), Artifact::Image, &[]).unwrap();
+            prop_assert_eq!(rule.id().as_str(), expected);
+        }
+    }
+}
