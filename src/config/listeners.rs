@@ -14,8 +14,7 @@ use crate::oci::Registry;
 /// Connections of one listener: at least a few, at most what file descriptors usually allow.
 const CONNECTIONS: RangeInclusive<u64> = 8..=1_000_000;
 /// How long a client may be silent.
-const HEADER_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(1);
+const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 /// Newer containerd gives up after 30 s without an answer's head; the answer must be there before.
 const HOLD_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(25);
 

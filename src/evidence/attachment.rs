@@ -41,10 +41,8 @@ pub(super) struct Candidate {
 
 /// Looks through the manifest `image`, to which `own` points.
 pub(super) fn inspect(image: &ImageManifest, own: &Descriptor, limits: &Limits) -> Attachment {
-    let mut attachment = Attachment {
-        grants: vec![grant(own, GrantKind::Referrer, None)],
-        ..Attachment::default()
-    };
+    let mut attachment =
+        Attachment { grants: vec![grant(own, GrantKind::Referrer, None)], ..Attachment::default() };
     for part in std::iter::once(&image.config).chain(&image.layers) {
         if part.size <= limits.attachment_bytes {
             attachment.grants.push(grant(part, GrantKind::Referrer, None));
@@ -115,11 +113,8 @@ impl Candidate {
 pub(super) fn describe(image: &ImageManifest, own: &Descriptor) -> Descriptor {
     let config_type = || image.config.media_type.as_str().to_owned();
     let length: usize = image.annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
-    let annotations = if length <= ANNOTATION_BYTES_MAX {
-        image.annotations.clone()
-    } else {
-        BTreeMap::new()
-    };
+    let annotations =
+        if length <= ANNOTATION_BYTES_MAX { image.annotations.clone() } else { BTreeMap::new() };
     Descriptor {
         artifact_type: Some(image.artifact_type.clone().unwrap_or_else(config_type)),
         annotations,

@@ -189,7 +189,8 @@ async fn tree<S: Source>(
         if seen.len() > limits.children {
             return Ok(Err(format!("index lists more than {} manifests", limits.children)));
         }
-        if depth >= INDEX_DEPTH_MAX && level.iter().any(|child| child.descriptor.media_type.is_index())
+        if depth >= INDEX_DEPTH_MAX
+            && level.iter().any(|child| child.descriptor.media_type.is_index())
         {
             return Ok(Err(format!("indexes are nested deeper than {INDEX_DEPTH_MAX}")));
         }

@@ -47,7 +47,11 @@ pub(super) async fn search<S: Source>(
     finding.looked_at(fallback.as_ref());
     for (tag, outcome) in [(&signatures, signed), (&attestations, attested)] {
         if let Some((own, fetched)) = finding.tagged(tag.as_ref(), outcome) {
-            finding.attached(&own, Manifest::parse(&fetched.bytes, Some(&own.media_type)).ok(), None);
+            finding.attached(
+                &own,
+                Manifest::parse(&fetched.bytes, Some(&own.media_type)).ok(),
+                None,
+            );
         }
     }
     let mut referrers = match finding.tagged(fallback.as_ref(), tagged) {

@@ -19,11 +19,8 @@ pub(super) struct Received {
 /// Gives content of a registry; `None` is a confirmed absence, never a failure.
 pub(super) trait Source: Send + Sync {
     /// Whether there is a manifest under `tag`.
-    fn has_tag(
-        &self,
-        name: &Name,
-        tag: &Tag,
-    ) -> impl Future<Output = Result<bool, Trouble>> + Send;
+    fn has_tag(&self, name: &Name, tag: &Tag)
+    -> impl Future<Output = Result<bool, Trouble>> + Send;
 
     /// The manifest at `reference`, at most as large as a manifest may be.
     fn manifest(
@@ -59,10 +56,8 @@ impl Source for Client {
         reference: &Reference,
     ) -> Result<Option<Received>, Trouble> {
         let manifest = self.fetch_manifest(name, reference).await?;
-        Ok(manifest.map(|manifest| Received {
-            bytes: manifest.bytes,
-            media_type: manifest.media_type,
-        }))
+        Ok(manifest
+            .map(|manifest| Received { bytes: manifest.bytes, media_type: manifest.media_type }))
     }
 
     async fn blob(

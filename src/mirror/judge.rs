@@ -129,9 +129,9 @@ impl Mirror {
     ) -> super::flight::Seat<Result<Judged, Error>> {
         let mirror = self.clone();
         let flown = subject.clone();
-        self.inner
-            .judging
-            .join(subject.clone(), || async move { mirror.gather_and_decide(flown, freshness).await })
+        self.inner.judging.join(subject.clone(), || async move {
+            mirror.gather_and_decide(flown, freshness).await
+        })
     }
 
     /// The judgement in memory or, when the policy or a person's decision has changed since, a new
@@ -271,7 +271,9 @@ impl Mirror {
         for kept in self.ledger().grants_of(subject).await? {
             let kind = match kept.kind {
                 GrantKind::Referrer => EvidenceKind::Signatures,
-                GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => EvidenceKind::Manifest,
+                GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => {
+                    EvidenceKind::Manifest
+                }
             };
             if !kinds.contains(&kind) {
                 grants.push(kept);

@@ -14,9 +14,7 @@ use crate::gate::{
     Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict, refuse_by_name,
 };
 use crate::ledger::{PullOutcome, Record};
-use crate::oci::{
-    Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag,
-};
+use crate::oci::{Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag};
 use crate::policy::{Mode, Policy, TagMove};
 
 /// A node's wish for a manifest.
@@ -130,7 +128,10 @@ impl Mirror {
             Answer::Gone if follows => return Err(absent(pull)),
             Answer::Gone => {
                 let note = format!("{tag} is gone upstream; the last admitted digest is served");
-                return self.last_admitted(pull, tag, None, note).await?.ok_or_else(|| absent(pull));
+                return self
+                    .last_admitted(pull, tag, None, note)
+                    .await?
+                    .ok_or_else(|| absent(pull));
             }
         };
         let subject = Self::subject(&pull.name, &digest);
@@ -191,7 +192,9 @@ impl Mirror {
             Outcome::Decided(judgement) if instead_of.is_none() => {
                 Err(refused(pull, Some(digest), judgement))
             }
-            Outcome::Decided(judgement) if judged.record.as_deref().is_some_and(is_refused_by_people) => {
+            Outcome::Decided(judgement)
+                if judged.record.as_deref().is_some_and(is_refused_by_people) =>
+            {
                 Err(refused(pull, Some(digest), judgement))
             }
             Outcome::Decided(_) | Outcome::Missing(_) | Outcome::Undecided(_) => Ok(None),

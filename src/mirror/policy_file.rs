@@ -161,7 +161,9 @@ impl Mirror {
                 self.put_in_force(policy);
                 match self.judge_all_again().await {
                     Ok(count) => info!(count, "verdicts decided again"),
-                    Err(error) => warn!(%error, "verdicts not all decided again; each will be when asked for"),
+                    Err(error) => {
+                        warn!(%error, "verdicts not all decided again; each will be when asked for")
+                    }
                 }
             }
             Err(error) => {

@@ -63,7 +63,9 @@ impl Client {
     /// # Errors
     /// When `url` is not `http://host[:port]` or `https://host[:port]`, or the roots are no PEM.
     pub(super) fn new(url: &str, token: Secret, roots_pem: &[u8]) -> Result<Self, CliError> {
-        let wrong = || CliError::misused(format!("{url:?} is not an address such as http://127.0.0.1:5001"));
+        let wrong = || {
+            CliError::misused(format!("{url:?} is not an address such as http://127.0.0.1:5001"))
+        };
         let uri: Uri = url.trim_end_matches('/').parse().map_err(|_| wrong())?;
         let authority = uri.authority().filter(|a| !a.as_str().contains('@')).ok_or_else(wrong)?;
         if uri.query().is_some() {
@@ -135,7 +137,8 @@ impl Client {
             let frame = tokio::time::timeout(IDLE_TIMEOUT, body.frame()).await;
             let frame = frame.map_err(|_| self.unreachable("it stopped in the middle"))?;
             let Some(frame) = frame else { return Ok(None) };
-            let frame = frame.map_err(|error| self.unreachable("its answer broke off").caused_by(error))?;
+            let frame =
+                frame.map_err(|error| self.unreachable("its answer broke off").caused_by(error))?;
             if let Ok(data) = frame.into_data() {
                 return Ok(Some(data));
             }
@@ -180,7 +183,8 @@ impl Client {
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
         let read = tokio::time::timeout(ANSWER_TIMEOUT, body.collect()).await;
         let read = read.map_err(|_| self.unreachable("its answer did not end"))?;
-        let read = read.map_err(|error| self.unreachable("its answer broke off").caused_by(error))?;
+        let read =
+            read.map_err(|error| self.unreachable("its answer broke off").caused_by(error))?;
         Ok(read.to_bytes())
     }
 
@@ -207,7 +211,10 @@ impl Client {
         if answer.status().is_success() { Ok(answer) } else { Err(self.said_no(answer).await) }
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = std::io::Result<T>>) -> Result<T, CliError> {
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = std::io::Result<T>>,
+    ) -> Result<T, CliError> {
         match tokio::time::timeout(CONNECT_TIMEOUT, work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(self.unreachable("no connection").caused_by(error)),
@@ -249,7 +256,8 @@ impl Client {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let failed = |error: hyper::Error| self.unreachable("no answer").caused_by(error);
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
         // What goes wrong with the connection shows in the request, too.
         drop(self.tasks.spawn(async move { drop(connection.await) }));
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;

@@ -53,7 +53,7 @@ pub(super) fn settings(connection: &Connection) -> Result<Settings, CliError> {
 /// The server's own certificates, which the settings file names: a client that is told by the same
 /// file trusts them. Where they cannot be read, the web's roots have to do.
 fn own_certificates(settings: &Settings) -> Vec<u8> {
-    let path: Option<&PathBuf> = settings.admin.tls.as_ref().map(|tls| &tls.certificates);
+    let path: Option<&PathBuf> = settings.admin.tls.as_ref().map(|tls| &tls.cert);
     path.and_then(|path| std::fs::read(path).ok()).unwrap_or_default()
 }
 

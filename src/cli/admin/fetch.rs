@@ -140,8 +140,7 @@ pub(super) async fn prefetch(
     let client = connect::client(connection)?;
     let PrefetchArguments { images, quiet } = arguments;
     let total = images.len();
-    let (answer, _) =
-        client.post_open("/prefetch", &ImagesBody { images, reason: None }).await?;
+    let (answer, _) = client.post_open("/prefetch", &ImagesBody { images, reason: None }).await?;
     let mut ended = Vec::new();
     let (json, mut under_way) = (connection.json, String::new());
     client
@@ -149,12 +148,19 @@ pub(super) async fn prefetch(
             if view.state == "fetching" {
                 if !quiet && !json && under_way != view.image {
                     let done = ended.len();
-                    output::message(&format!("fetching {} ({done} of {total} images done)", view.image));
+                    output::message(&format!(
+                        "fetching {} ({done} of {total} images done)",
+                        view.image
+                    ));
                     under_way = view.image;
                 }
                 return Ok(());
             }
-            if json { print_line(&view)? } else { output::print(&lists::prefetched(&view))? };
+            if json {
+                print_line(&view)?
+            } else {
+                output::print(&lists::prefetched(&view))?
+            };
             ended.push(view.state);
             Ok(())
         })

@@ -64,7 +64,8 @@ pub(super) fn request(view: &RequestView, times: Times) -> String {
         };
         line(&mut out, "why", &reason.code, &text);
     }
-    let asked = format!("first {}, last {}", times.past(view.first_asked), times.past(view.last_asked));
+    let asked =
+        format!("first {}, last {}", times.past(view.first_asked), times.past(view.last_asked));
     line(&mut out, "asked", &waiting(view), &asked);
     if !view.client_names.is_empty() {
         line(&mut out, "by", "", &view.client_names.join(" "));
@@ -89,7 +90,8 @@ pub(super) fn decided(view: &DecidedView, times: Times) -> String {
     let when = if view.already { format!(" {}", times.past(view.at)) } else { String::new() };
     let mut out = format!("{already}{} {image} by {}{when}{until}\n", view.decision, view.by);
     if let Some(replaced) = &view.replaced {
-        let text = format!("in place of: {} {}\n", replaced.decision, decision_text(replaced, times));
+        let text =
+            format!("in place of: {} {}\n", replaced.decision, decision_text(replaced, times));
         out.push_str(&printable(text.trim_end()));
         out.push('\n');
     }
@@ -220,15 +222,22 @@ pub(super) fn prefetched(view: &PrefetchView) -> String {
 
 /// `status`
 pub(super) fn status(view: &StatusView, times: Times) -> String {
-    let mut out = format!("pratique {}  running since {}\n", view.version, times.past(view.started_at));
+    let mut out =
+        format!("pratique {}  running since {}\n", view.version, times.past(view.started_at));
     let policy = &view.policy;
     let id = policy.id.split_once(':').map_or(policy.id.as_str(), |(_, hex)| hex);
     let id: String = id.chars().take(12).collect();
     line(&mut out, "policy", &policy.name, &format!("revision {}, {id}", policy.revision));
     line(&mut out, "requests", &format!("{} pending", view.pending_requests), "");
     let store = &view.store;
-    let index = if store.index_available { "" } else { "without its index: slower, otherwise whole" };
-    line(&mut out, "cache", &format!("{}, {}", count(store.blobs, "blob"), bytes(store.bytes)), index);
+    let index =
+        if store.index_available { "" } else { "without its index: slower, otherwise whole" };
+    line(
+        &mut out,
+        "cache",
+        &format!("{}, {}", count(store.blobs, "blob"), bytes(store.bytes)),
+        index,
+    );
     for upstream in &view.upstreams {
         line(&mut out, "upstream", &upstream.registry, &upstream_text(upstream, times));
     }

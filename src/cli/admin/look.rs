@@ -70,8 +70,10 @@ pub(super) async fn requests(
     let limit = arguments.limit.map(|limit| format!("limit={limit}"));
     let query: Vec<String> = state.into_iter().chain(limit).collect();
     let path = format!("/requests?{}", query.join("&"));
-    show_answer::<Vec<RequestView>>(connection, &path, |views, times| lists::requests(views, times))
-        .await?;
+    show_answer::<Vec<RequestView>>(connection, &path, |views, times| {
+        lists::requests(views, times)
+    })
+    .await?;
     Ok(Exit::Done.into())
 }
 

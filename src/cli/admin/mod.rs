@@ -92,7 +92,9 @@ pub(crate) async fn run(
         AdminCommand::Request(arguments) => fetch::request(&connection, arguments).await,
         AdminCommand::Requests(arguments) => look::requests(&connection, arguments).await,
         AdminCommand::Restore(arguments) => offline::restore(&connection, &arguments),
-        AdminCommand::Revoke(arguments) => act::decide(&connection, "/revocations", arguments).await,
+        AdminCommand::Revoke(arguments) => {
+            act::decide(&connection, "/revocations", arguments).await
+        }
         AdminCommand::Show { request } => look::show(&connection, &request).await,
         AdminCommand::Status => look::status(&connection).await,
         AdminCommand::Token(command) => token::run(&connection, command).await,

@@ -150,9 +150,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 
 /// `text` on one line without characters that could steer a terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() || is_direction_mark(c) { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() || is_direction_mark(c) { ' ' } else { c }).collect()
 }
 
 /// Unicode's marks of writing direction, by which a text can be made to look like another.

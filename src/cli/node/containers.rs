@@ -30,7 +30,8 @@ fn introduction(mirror: &Mirror, open: bool) -> String {
     let folder = format!("/etc/containers/certs.d/{}", mirror.authority);
     let ca = mirror.ca.as_ref().map(|ca| comment(&format!("copy {ca} to {folder}/ca.crt")));
     let client = mirror.client.as_ref().map(|(cert, key)| {
-        let copies = format!("copy {cert} to {folder}/client.cert and {key} to {folder}/client.key");
+        let copies =
+            format!("copy {cert} to {folder}/client.cert and {key} to {folder}/client.key");
         comment(&copies)
     });
     [Some(what.to_owned()), ca, client].into_iter().flatten().collect()

@@ -35,7 +35,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         let read = tokio::time::timeout(BODY_TIMEOUT, read_all(body)).await;
         let bytes = read.map_err(|_| Problem::timeout())??;
         let value = from_strict_slice(&bytes);
-        value.map(Self).map_err(|error| Problem::invalid(format!("the body is not as expected: {error}")))
+        value
+            .map(Self)
+            .map_err(|error| Problem::invalid(format!("the body is not as expected: {error}")))
     }
 }
 

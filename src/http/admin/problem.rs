@@ -41,12 +41,7 @@ impl Problem {
     /// 401: no token, or none that is known. Both look alike.
     pub(super) fn unauthenticated() -> Self {
         let detail = "send a valid token as `Authorization: Bearer TOKEN`";
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            problem::UNAUTHENTICATED,
-            "No valid token",
-            detail,
-        )
+        Self::new(StatusCode::UNAUTHORIZED, problem::UNAUTHENTICATED, "No valid token", detail)
     }
 
     /// 403: the role of the token does not allow it.
@@ -132,9 +127,9 @@ impl From<desk::Error> for Problem {
             Error::Absent { .. } | Error::RequestUnknown { .. } | Error::TokenUnknown { .. } => {
                 Self::not_found(detail)
             }
-            Error::Changed { .. }
-            | Error::LastAdminToken { .. }
-            | Error::NothingToUndo { .. } => Self::conflict(detail),
+            Error::Changed { .. } | Error::LastAdminToken { .. } | Error::NothingToUndo { .. } => {
+                Self::conflict(detail)
+            }
             Error::ExpiryPast
             | Error::ExpiryUnwanted
             | Error::ReasonForm
@@ -191,9 +186,7 @@ fn from_mirror(subject: &str, error: &mirror::Error) -> Problem {
             Problem::undecided(format!("{subject}: {error}"))
         }
         // Display of an upstream error is made for clients: our words, no secret.
-        Error::Upstream(upstream) => {
-            Problem::undecided(format!("{subject}: {error}: {upstream}"))
-        }
+        Error::Upstream(upstream) => Problem::undecided(format!("{subject}: {error}: {upstream}")),
     }
 }
 

@@ -100,7 +100,8 @@ mod tests {
     fn memory_stays_bounded_however_many_addresses_fail() {
         let throttle = Throttle::default();
         for number in 0..5_000_u32 {
-            throttle.failed(IpAddr::V4(number.into()), START + Duration::from_millis(number.into()));
+            throttle
+                .failed(IpAddr::V4(number.into()), START + Duration::from_millis(number.into()));
         }
         assert_eq!(throttle.failures.lock().unwrap().len(), ADDRESSES_MAX);
     }

@@ -120,7 +120,9 @@ impl Desk {
             Without::Denies(reasons) => {
                 Err(Error::NotAllowed { subject: subject.clone(), wish: "reinstated", reasons })
             }
-            Without::Waits { rule } => Err(Error::ApproveInstead { subject: subject.clone(), rule }),
+            Without::Waits { rule } => {
+                Err(Error::ApproveInstead { subject: subject.clone(), rule })
+            }
         }
     }
 
@@ -278,7 +280,9 @@ fn is_refusal(standing: &Standing) -> bool {
 fn is_same(standing: &Standing, wish: &Wish) -> bool {
     match (standing, wish.verb) {
         (Standing::Approved { expires, .. }, Verb::Approve) => *expires == wish.expires,
-        (Standing::Rejected { .. }, Verb::Reject) | (Standing::Revoked { .. }, Verb::Revoke) => true,
+        (Standing::Rejected { .. }, Verb::Reject) | (Standing::Revoked { .. }, Verb::Revoke) => {
+            true
+        }
         (
             Standing::Approved { .. } | Standing::Rejected { .. } | Standing::Revoked { .. },
             Verb::Approve | Verb::Reinstate | Verb::Reject | Verb::Revoke,
@@ -293,4 +297,3 @@ fn undecided(subject: &Subject, outcome: &Outcome) -> Error {
     };
     Error::Undecided { subject: subject.clone(), reasons }
 }
-

@@ -67,7 +67,9 @@ pub enum Error {
         error: mirror::Error,
     },
     /// A request that was refused before it had a digest; there is nothing to bind a decision to.
-    #[error("{request} has no digest to decide on: {image} was refused without a look upstream ({why})")]
+    #[error(
+        "{request} has no digest to decide on: {image} was refused without a look upstream ({why})"
+    )]
     NoDigest {
         /// The request.
         request: RequestId,

@@ -10,7 +10,9 @@ use super::view::{
     ExplainView, RuleMatch, SignatureView, SignaturesView, StandingView, TagMoveView,
 };
 use super::{Desk, Error};
-use crate::gate::{Evidence, Gathered, Judgement, ManifestFacts, Outcome, SignatureSearch, Subject};
+use crate::gate::{
+    Evidence, Gathered, Judgement, ManifestFacts, Outcome, SignatureSearch, Subject,
+};
 use crate::ledger::{Decided, Record, Verb};
 use crate::oci::{ImageReference, Tag};
 use crate::policy::{Mode, Policy, RuleId};

@@ -165,7 +165,11 @@ fn would_refuse(record: &Record) -> Option<&Judgement> {
     (refuses && !judgement.enforced).then_some(judgement)
 }
 
-fn observed_view(record: &Record, judgement: &Judgement, tags: Vec<crate::oci::Tag>) -> ObservedView {
+fn observed_view(
+    record: &Record,
+    judgement: &Judgement,
+    tags: Vec<crate::oci::Tag>,
+) -> ObservedView {
     ObservedView {
         name: record.subject.name.clone(),
         digest: record.subject.digest,

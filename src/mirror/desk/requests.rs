@@ -248,7 +248,9 @@ fn next_step(state: RequestState, has_digest: bool, reasons: &[ReasonView]) -> S
                 reasons.iter().map(|r| r.remedy.as_str()).filter(|r| !r.is_empty()).collect();
             match (remedies.is_empty(), has_digest) {
                 (false, _) => format!("It would pass if: {}.", remedies.join("; ")),
-                (true, true) => "The policy denies it; an approval does not change that.".to_owned(),
+                (true, true) => {
+                    "The policy denies it; an approval does not change that.".to_owned()
+                }
                 (true, false) => "The policy does not speak of it.".to_owned(),
             }
         }

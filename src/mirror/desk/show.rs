@@ -13,11 +13,7 @@ pub(super) fn reason_views(reasons: &[Reason]) -> Vec<ReasonView> {
 
 impl From<&Reason> for ReasonView {
     fn from(reason: &Reason) -> Self {
-        Self {
-            code: word(&reason.code),
-            text: reason.text.clone(),
-            remedy: reason.remedy.clone(),
-        }
+        Self { code: word(&reason.code), text: reason.text.clone(), remedy: reason.remedy.clone() }
     }
 }
 

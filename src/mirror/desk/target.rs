@@ -27,7 +27,11 @@ impl Desk {
             let Some(digest) = row.digest else {
                 let view: RequestView = requests::view(&row);
                 let why: Vec<String> = view.reasons.into_iter().map(|reason| reason.text).collect();
-                return Err(Error::NoDigest { request: id, image: view.image, why: why.join("; ") });
+                return Err(Error::NoDigest {
+                    request: id,
+                    image: view.image,
+                    why: why.join("; "),
+                });
             };
             let subject = Subject { name: row.name.clone(), digest };
             return Ok(Target { subject, request: Some(row), by_request: true });

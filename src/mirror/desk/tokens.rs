@@ -107,12 +107,8 @@ pub async fn first_token(ledger: &Ledger, data_dir: &Path) -> Result<Option<Path
         Some(_) => keep_old(&path).map_err(failed)?,
         None => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
     sync_folder(data_dir).map_err(failed)?;
     if tokens.iter().any(|token| token.name == FIRST_TOKEN) {
         ledger.revoke_token(FIRST_TOKEN, OURSELVES).await?;
