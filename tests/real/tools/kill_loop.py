@@ -22,8 +22,9 @@ RESTART_LIMIT_S = 2.0
 CLI_LIMIT_S = 20
 LONGEST_ROUND_S = 1.2
 PULLERS = 3
-# The approvals of a round begin this long before its kill, so that most kills meet one on its way.
-APPROVALS_BEFORE_KILL_S = 0.5
+# What one approval is taken to last until some were measured. The approvals of a round begin at most as long
+# before its kill as all of them last, so that most kills meet one on its way.
+APPROVAL_S = 0.05
 APPROVALS_A_ROUND = 5
 LEAST_APPROVED, LEAST_APPROVAL_CUT, LEAST_CUT_SHORT, LEAST_WHOLE = 30, 5, 10, 50
 
@@ -44,6 +45,7 @@ class Failure(Exception):
 
 figures = {"whole": 0, "cut short": 0, "bytes": 0, "approvals cut": 0}
 problems = []
+durations = []
 lock = threading.Lock()
 
 
@@ -162,6 +164,7 @@ def approver(waiting, acknowledged, stop, delay):
     stop.wait(delay)
     while waiting and not stop.is_set():
         name = waiting[0]
+        began = time.monotonic()
         try:
             status, reason, _ = manifest_of(name, None)
         except (OSError, http.client.HTTPException):
@@ -178,6 +181,7 @@ def approver(waiting, acknowledged, stop, delay):
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=CLI_LIMIT_S, check=False)
         if done.returncode == 0:
             acknowledged.append(waiting.pop(0))
+            durations.append(time.monotonic() - began)
         elif stop.is_set():
             count("approvals cut")
         else:
@@ -198,7 +202,8 @@ def one_round(number, waiting, acknowledged):
         approved = list(acknowledged)
         threads = [threading.Thread(target=puller, args=(number * PULLERS + n, stop, approved)) for n in range(PULLERS)]
         life = chance.uniform(0.02, LONGEST_ROUND_S) if number % 3 else chance.uniform(0.0, 0.1)
-        delay = max(0.0, life - chance.uniform(0.0, APPROVALS_BEFORE_KILL_S))
+        approval = sum(durations[-20:]) / len(durations[-20:]) if durations else APPROVAL_S
+        delay = max(0.0, life - chance.uniform(0.0, APPROVALS_A_ROUND * approval))
         threads.append(threading.Thread(target=approver, args=(turn, acknowledged, stop, delay)))
         for thread in threads:
             thread.start()
