@@ -29,17 +29,17 @@ pub(super) async fn gather<S: Source>(
     subject: &Subject,
     limits: &Limits,
 ) -> Result<Option<Gathering>, Trouble> {
-    let fetched = match fetcher.manifest(&subject.digest).await {
-        Ok(Some(fetched)) => fetched,
+    let arrived = match fetcher.manifest(&subject.digest).await {
+        Ok(Some(arrived)) => arrived,
         Ok(None) => return Ok(None),
         Err(Trouble::TooLarge) => {
             return Ok(Some(malformed(None, 0, Trouble::TooLarge.to_string())));
         }
         Err(trouble) => return Err(trouble),
     };
-    let size = u64::try_from(fetched.bytes.len()).unwrap_or(u64::MAX);
-    let declared = fetched.media_type.as_ref();
-    let manifest = match Manifest::parse(&fetched.bytes, declared) {
+    let size = u64::try_from(arrived.bytes.len()).unwrap_or(u64::MAX);
+    let declared = arrived.media_type.as_ref();
+    let manifest = match Manifest::parse(&arrived.bytes, declared) {
         Ok(manifest) => manifest,
         Err(error) => return Ok(Some(malformed(declared, size, error.to_string()))),
     };
@@ -220,12 +220,12 @@ async fn fetch_child<S: Source>(
     if !descriptor.media_type.is_index() && !descriptor.media_type.is_image_manifest() {
         return Ok(None);
     }
-    let fetched = match fetcher.manifest(&descriptor.digest).await {
-        Ok(Some(fetched)) => fetched,
+    let arrived = match fetcher.manifest(&descriptor.digest).await {
+        Ok(Some(arrived)) => arrived,
         Ok(None) | Err(Trouble::TooLarge) => return Ok(None),
         Err(trouble) => return Err(trouble),
     };
-    let Some(manifest) = as_listed(&fetched, descriptor) else { return Ok(None) };
+    let Some(manifest) = as_listed(&arrived, descriptor) else { return Ok(None) };
     let config = match &manifest {
         Manifest::Image(image)
             if image.config.media_type.is_image_config()
@@ -238,12 +238,12 @@ async fn fetch_child<S: Source>(
     Ok(Some(Child { listed, manifest, config }))
 }
 
-/// The manifest in `fetched`, if it has the size and type under which it is listed.
-pub(super) fn as_listed(fetched: &Fetched, descriptor: &Descriptor) -> Option<Manifest> {
-    if u64::try_from(fetched.bytes.len()) != Ok(descriptor.size) {
+/// The manifest in `arrived`, if it has the size and type under which it is listed.
+pub(super) fn as_listed(arrived: &Fetched, descriptor: &Descriptor) -> Option<Manifest> {
+    if u64::try_from(arrived.bytes.len()) != Ok(descriptor.size) {
         return None;
     }
-    Manifest::parse(&fetched.bytes, Some(&descriptor.media_type)).ok()
+    Manifest::parse(&arrived.bytes, Some(&descriptor.media_type)).ok()
 }
 
 /// Adds `child` to the tally and gives what it lists in turn.

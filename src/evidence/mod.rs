@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::gate::{Evidence, EvidenceKind, Gathered, Grant, GrantKind, SignatureSearch, Subject};
+use crate::gate::{Evidence, EvidenceKind, Gathered, Grant, SignatureSearch, Subject};
 use crate::store::Store;
 use crate::time::Clock;
 use crate::upstream::Client;
@@ -51,7 +51,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             fetches_at_once: 8,
-            time: Duration::from_secs(60),
+            time: Duration::from_mins(1),
             bytes: 64 * 1024 * 1024,
             children: 1_000,
             referrers: 64,
@@ -85,7 +85,7 @@ impl Collector {
         kinds: &[EvidenceKind],
         evidence: Evidence,
     ) -> Collected {
-        self.gatherer.collect(subject, kinds, evidence).await
+        Box::pin(self.gatherer.collect(subject, kinds, evidence)).await
     }
 }
 
@@ -94,29 +94,11 @@ impl Collector {
 pub struct Collected {
     /// Everything known now.
     pub evidence: Evidence,
-    /// What the subject entitles its repository to serve, as far as it was gathered this time. See
-    /// [`Collected::grants_over`].
+    /// What the subject entitles its repository to serve, by the kinds gathered this time.
     pub grants: Vec<Grant>,
-    /// The kinds that were gathered this time, each completely.
-    gathered: Vec<EvidenceKind>,
-}
-
-impl Collected {
-    /// The grants of a subject that had `known` before: those of the kinds gathered this time are
-    /// replaced, the others stay.
-    pub fn grants_over(&self, known: &[Grant]) -> Vec<Grant> {
-        let replaced = |grant: &Grant| {
-            let kind = match grant.kind {
-                GrantKind::Referrer => EvidenceKind::Signatures,
-                GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => {
-                    EvidenceKind::Manifest
-                }
-            };
-            self.gathered.contains(&kind)
-        };
-        let kept = known.iter().filter(|grant| !replaced(grant)).cloned();
-        kept.chain(self.grants.iter().cloned()).collect()
-    }
+    /// The kinds that were gathered this time: their grants replace older ones, the grants of all
+    /// others stay as they were.
+    pub gathered: Vec<EvidenceKind>,
 }
 
 /// The work itself, whatever stands for the registry.

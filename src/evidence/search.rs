@@ -24,7 +24,7 @@ pub(super) struct Found {
     pub(super) grants: Vec<Grant>,
 }
 
-/// Searches every place. What cannot be fetched makes the search incomplete, and what cannot be a
+/// Searches every place. What cannot be arrived makes the search incomplete, and what cannot be a
 /// signature is skipped; neither keeps anything else from being found.
 pub(super) async fn search<S: Source>(
     fetcher: &Fetcher<'_, S>,
@@ -46,16 +46,16 @@ pub(super) async fn search<S: Source>(
     finding.looked_at(signatures.as_ref());
     finding.looked_at(fallback.as_ref());
     for (tag, outcome) in [(&signatures, signed), (&attestations, attested)] {
-        if let Some((own, fetched)) = finding.tagged(tag.as_ref(), outcome) {
+        if let Some((own, arrived)) = finding.tagged(tag.as_ref(), outcome) {
             finding.attached(
                 &own,
-                Manifest::parse(&fetched.bytes, Some(&own.media_type)).ok(),
+                Manifest::parse(&arrived.bytes, Some(&own.media_type)).ok(),
                 None,
             );
         }
     }
     let mut referrers = match finding.tagged(fallback.as_ref(), tagged) {
-        Some((own, fetched)) => finding.fallback(&own, &fetched),
+        Some((own, arrived)) => finding.fallback(&own, &arrived),
         None => Vec::new(),
     };
     referrers.extend(finding.listed(listed));
@@ -98,7 +98,7 @@ async fn referrer_of<S: Source>(
     descriptor: Descriptor,
 ) -> (Descriptor, Result<Option<Manifest>, Trouble>) {
     let outcome = match fetcher.manifest(&descriptor.digest).await {
-        Ok(fetched) => Ok(fetched.and_then(|fetched| as_listed(&fetched, &descriptor))),
+        Ok(arrived) => Ok(arrived.and_then(|arrived| as_listed(&arrived, &descriptor))),
         Err(Trouble::TooLarge) => Ok(None),
         Err(trouble) => Err(trouble),
     };
@@ -165,16 +165,16 @@ impl<'a> Finding<'a> {
         let tag = tag?;
         match outcome {
             Ok(None) => None,
-            Ok(Some(fetched)) => {
-                let declared = fetched.media_type.as_ref();
-                let Ok(manifest) = Manifest::parse(&fetched.bytes, declared) else {
+            Ok(Some(arrived)) => {
+                let declared = arrived.media_type.as_ref();
+                let Ok(manifest) = Manifest::parse(&arrived.bytes, declared) else {
                     self.skip(format!("tag {tag} is not a manifest"));
                     return None;
                 };
-                let own = own_descriptor(&fetched, manifest.media_type());
-                self.search.tags.push(AttachedTag { tag: tag.clone(), digest: fetched.digest });
+                let own = own_descriptor(&arrived, manifest.media_type());
+                self.search.tags.push(AttachedTag { tag: tag.clone(), digest: arrived.digest });
                 self.grant(vec![super::image::grant(&own, GrantKind::Referrer, None)]);
-                Some((own, fetched))
+                Some((own, arrived))
             }
             // A tag that leads to more than a manifest may have leads to none.
             Err(Trouble::TooLarge) => {
@@ -189,8 +189,8 @@ impl<'a> Finding<'a> {
     }
 
     /// The referrers that the fallback tag lists.
-    fn fallback(&mut self, own: &Descriptor, fetched: &Fetched) -> Vec<Descriptor> {
-        match Manifest::parse(&fetched.bytes, Some(&own.media_type)) {
+    fn fallback(&mut self, own: &Descriptor, arrived: &Fetched) -> Vec<Descriptor> {
+        match Manifest::parse(&arrived.bytes, Some(&own.media_type)) {
             Ok(Manifest::Index(index)) => index.manifests,
             Ok(Manifest::Image(_)) | Err(_) => {
                 self.skip(format!("{} is not a list of referrers", own.digest));
@@ -298,11 +298,11 @@ fn unlikeliness(descriptor: &Descriptor) -> u8 {
     }
 }
 
-fn own_descriptor(fetched: &Fetched, media_type: &MediaType) -> Descriptor {
+fn own_descriptor(arrived: &Fetched, media_type: &MediaType) -> Descriptor {
     Descriptor {
         media_type: media_type.clone(),
-        digest: fetched.digest,
-        size: u64::try_from(fetched.bytes.len()).unwrap_or(u64::MAX),
+        digest: arrived.digest,
+        size: u64::try_from(arrived.bytes.len()).unwrap_or(u64::MAX),
         urls: Vec::new(),
         platform: None,
         artifact_type: None,

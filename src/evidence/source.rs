@@ -89,9 +89,9 @@ impl Source for Client {
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
-        match error {
-            Error::TooLarge { .. } => Self::TooLarge,
-            other => Self::Upstream(other),
+        if matches!(error, Error::TooLarge { .. }) {
+            return Self::TooLarge;
         }
+        Self::Upstream(error)
     }
 }

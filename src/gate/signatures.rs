@@ -68,7 +68,14 @@ pub(super) fn check(
         failing(text.clone(), reason(ReasonCode::TooManySignatures, &text, remedy))
     } else {
         let signers: Vec<&Signer> = of.iter().filter_map(|name| policy.signer(name)).collect();
-        quorum(subject, search, at_least, &signers)
+        let finding = quorum(subject, search, at_least, &signers);
+        match &search.incomplete {
+            // What is missing may be among what could not be fetched.
+            Some(why) if !certain && finding.check.state == CheckState::Fail => {
+                return Checked::Failed(why.clone());
+            }
+            _ => finding,
+        }
     })
 }
 

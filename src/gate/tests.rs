@@ -298,6 +298,24 @@ fn malformed_content_is_denied_and_missing_content_may_come() {
 }
 
 #[test]
+fn a_search_that_is_not_complete_admits_on_what_it_found_and_denies_nothing() {
+    let (pen, stranger) = (Pen::new(), Pen::new());
+    let signed = signed_policy(&[("team", &pen)], 1);
+    let image = subject("up.test/a");
+    let incomplete = |pen: &Pen| {
+        let search = SignatureSearch {
+            found: vec![pen.sign("up.test/a", &image.digest)],
+            incomplete: Some("referrers API: upstream timed out".to_owned()),
+            ..SignatureSearch::default()
+        };
+        Evidence { signatures: Gathered::Found(search), ..evidence(facts()) }
+    };
+    assert!(decided(decide(&image, &incomplete(&pen), &context(&signed))).admits());
+    let outcome = decide(&image, &incomplete(&stranger), &context(&signed));
+    assert!(matches!(outcome, Outcome::Undecided(_)), "{outcome:?}");
+}
+
+#[test]
 fn evidence_that_failed_leaves_the_question_open_unless_something_else_denies() {
     let pen = Pen::new();
     let signed = signed_policy(&[("team", &pen)], 1);

@@ -100,7 +100,9 @@ impl Key {
             KeyAlgorithm::EcdsaP384 => Kind::EcdsaP384,
             KeyAlgorithm::Ed25519 => Kind::Ed25519,
             KeyAlgorithm::Rsa => Kind::Rsa,
-            _ => return Err(KeyError::Unsupported),
+            KeyAlgorithm::MlDsa44 | KeyAlgorithm::MlDsa65 | KeyAlgorithm::MlDsa87 | _ => {
+                return Err(KeyError::Unsupported);
+            }
         };
         validate_raw_public_key(parsed.scheme(), parsed.as_bytes()).map_err(|_| match kind {
             Kind::Rsa => KeyError::Unsupported,
@@ -120,7 +122,7 @@ impl Key {
         Ok(Self { spki, kind })
     }
 
-    /// The SHA-256 of the key's SubjectPublicKeyInfo, in lower-case hexadecimal.
+    /// The SHA-256 of the key's `SubjectPublicKeyInfo`, in lower-case hexadecimal.
     pub fn id(&self) -> String {
         Digest::sha256(self.spki.as_bytes()).hex()
     }

@@ -1,15 +1,21 @@
 //! Behaviour tests: one binary, a module per promise.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
 mod denial;
+#[cfg(test)]
+mod evidence;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod protocol;
+#[cfg(test)]
+mod signatures;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::time::{Clock as _, SystemClock};
 
 /// What is decided about, and why.
 #[derive(Debug, clap::Args)]
-pub(super) struct DecisionArguments {
+pub(crate) struct DecisionArguments {
     /// A request or an image (IMAGE@DIGEST, or IMAGE:TAG for what the tag means now)
     target: String,
     /// Why; kept in the audit
@@ -19,7 +19,7 @@ pub(super) struct DecisionArguments {
 
 /// What is approved, why, and until when.
 #[derive(Debug, clap::Args)]
-pub(super) struct ApproveArguments {
+pub(crate) struct ApproveArguments {
     #[command(flatten)]
     decision: DecisionArguments,
     /// Until when: a length (12h, 90d, 8w) or a date (2027-02-21); without it, until undone

@@ -28,7 +28,7 @@ use crate::tasks::Tasks;
 /// How long connecting and the TLS handshake may take, each.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the head of an answer may take: judging an image gathers evidence from upstream.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(180);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(3);
 /// How long a body may pause.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most bytes of an answer that is read whole.

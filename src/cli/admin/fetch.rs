@@ -14,7 +14,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What to ask for.
 #[derive(Debug, clap::Args)]
-pub(super) struct RequestArguments {
+pub(crate) struct RequestArguments {
     /// The images
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -31,7 +31,7 @@ pub(super) struct RequestArguments {
 
 /// What to bring into the cache.
 #[derive(Debug, clap::Args)]
-pub(super) struct PrefetchArguments {
+pub(crate) struct PrefetchArguments {
     /// The images
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -109,13 +109,13 @@ async fn wait_for_all(client: &Client, views: &mut [AskedView]) -> Result<(), Cl
             let now: ExplainView = client.get(&path).await?;
             view.digest = now.digest.or(view.digest);
             view.reasons = now.reasons;
-            view.state = match now.verdict.as_str() {
+            match now.verdict.as_str() {
                 "admit" => "admitted",
                 "deny" => "denied",
                 "pending" => "pending",
                 _ => "undecided",
             }
-            .to_owned();
+            .clone_into(&mut view.state);
         }
     }
     Ok(())

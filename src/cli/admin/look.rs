@@ -15,7 +15,7 @@ use crate::mirror::desk::view::{
 
 /// Which requests to list.
 #[derive(Debug, clap::Args)]
-pub(super) struct RequestsArguments {
+pub(crate) struct RequestsArguments {
     /// Only those in this state: pending, denied, approved, rejected, revoked, lapsed, or all
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
@@ -27,7 +27,7 @@ pub(super) struct RequestsArguments {
 /// Which stretch of the audit to list, or to check it.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub(super) struct AuditArguments {
+pub(crate) struct AuditArguments {
     /// Begin with this record; without it, the last ones are shown
     #[arg(long, value_name = "NUMBER")]
     from: Option<u64>,
@@ -39,7 +39,7 @@ pub(super) struct AuditArguments {
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum AuditCommand {
+pub(crate) enum AuditCommand {
     /// Check that no record was changed, removed, moved or cut off
     Verify,
 }

@@ -25,7 +25,7 @@ const BY: &str = "offline";
 
 /// What to restore.
 #[derive(Debug, clap::Args)]
-pub(super) struct RestoreArguments {
+pub(crate) struct RestoreArguments {
     /// The backup
     file: PathBuf,
     /// Put it in the place of a ledger that is there; the old one is kept beside it
@@ -89,14 +89,14 @@ pub(super) fn restore(
 ) -> Result<ExitCode, CliError> {
     let data_dir = connect::settings(connection)?.data_dir;
     let RestoreArguments { file, replace } = arguments;
-    let restored =
-        ledger::restore(file, &data_dir, *replace, &SystemClock).map_err(|error| match &error {
-            ledger::Error::Exists { .. } => CliError::failed(format!(
-                "{} holds a ledger; give --replace to put the backup in its place",
-                data_dir.display()
-            )),
-            _ => CliError::failed("nothing was restored").caused_by(error),
-        })?;
+    let restored = ledger::restore(file, &data_dir, *replace, &SystemClock).map_err(|error| {
+        let hint = if matches!(error, ledger::Error::Exists { .. }) {
+            "nothing was restored; --replace puts the backup in the place of what is there"
+        } else {
+            "nothing was restored"
+        };
+        CliError::failed(hint).caused_by(error)
+    })?;
     if connection.json {
         let records = restored.audit_records;
         output::print_json(&json!({"audit_records": records, "replaced": restored.replaced}))?;
@@ -134,8 +134,10 @@ pub(super) async fn new_token(
     })?;
     let made = desk::new_token(&ledger, name, role, BY).await;
     ledger.close().await;
-    made.map_err(|error| match error {
-        desk::Error::Role { .. } => CliError::misused(error.to_string()),
-        other => CliError::failed("no token was made").caused_by(other),
+    made.map_err(|error| {
+        if matches!(error, desk::Error::Role { .. }) {
+            return CliError::misused(error.to_string());
+        }
+        CliError::failed("no token was made").caused_by(error)
     })
 }

@@ -9,7 +9,7 @@ use crate::mirror::desk::view::{NewTokenView, TokenBody, TokenView};
 
 /// What to do about tokens.
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum TokenCommand {
+pub(crate) enum TokenCommand {
     /// List the tokens, without their secrets
     Ls,
     /// Make a token and print its secret, this once

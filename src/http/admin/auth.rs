@@ -63,7 +63,10 @@ pub(super) async fn authenticate(
 /// The bearer token, if exactly one is sent.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (value, None) = (values.next()?, values.next()) else { return None };
+    let value = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && token.len() <= TOKEN_LENGTH_MAX).then_some(token)

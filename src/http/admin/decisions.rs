@@ -67,7 +67,7 @@ async fn decide(
     let (desk, tasks) = (state.desk.clone(), state.desk.mirror().tasks().clone());
     let wish = Wish { verb, target, by, reason, expires, seen };
     // A task of its own: someone who hangs up after deciding has decided.
-    let deciding = tasks.spawn(async move { desk.decide(&wish).await });
+    let deciding = tasks.spawn(async move { Box::pin(desk.decide(&wish)).await });
     match deciding.await {
         Ok(decided) => Ok(json(&decided?)),
         Err(_) => Err(Problem::invalid("the decision was cut short; look whether it was taken")),

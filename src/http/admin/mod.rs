@@ -16,7 +16,7 @@ mod requests;
 mod throttle;
 mod tokens;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -33,7 +33,7 @@ use throttle::Throttle;
 #[derive(Debug, Clone)]
 pub struct AdminState {
     desk: Desk,
-    data_dir: Arc<PathBuf>,
+    data_dir: Arc<Path>,
     throttle: Arc<Throttle>,
 }
 
@@ -42,7 +42,7 @@ impl AdminState {
     pub fn new(mirror: Mirror, settings: AdminSettings) -> Self {
         Self {
             desk: Desk::new(mirror),
-            data_dir: Arc::new(settings.data_dir),
+            data_dir: settings.data_dir.into(),
             throttle: Arc::new(Throttle::default()),
         }
     }

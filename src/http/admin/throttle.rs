@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Failures that an address may have within [`WINDOW`] before it is told to wait.
 pub(super) const FAILURES_MAX: u32 = 10;
 /// How long failures count.
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_mins(1);
 /// Addresses that are remembered; beyond it, the one whose window began first is forgotten.
 const ADDRESSES_MAX: usize = 1_024;
 

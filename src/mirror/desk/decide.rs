@@ -73,8 +73,8 @@ impl Desk {
         self.check_form(wish)?;
         let target = self.target(&wish.target).await?;
         match wish.verb {
-            Verb::Approve => self.check_approvable(&target.subject).await?,
-            Verb::Reinstate => self.check_reinstatable(&target.subject).await?,
+            Verb::Approve => Box::pin(self.check_approvable(&target.subject)).await?,
+            Verb::Reinstate => Box::pin(self.check_reinstatable(&target.subject)).await?,
             // Refusing must work whatever is broken: no evidence, no upstream, no rule is asked.
             Verb::Reject | Verb::Revoke => {}
         }
@@ -99,29 +99,33 @@ impl Desk {
     }
 
     async fn check_approvable(&self, subject: &Subject) -> Result<(), Error> {
-        match self.without_people(subject).await? {
+        match Box::pin(self.without_people(subject)).await? {
             Without::Waits { .. } => Ok(()),
-            Without::Denies(reasons) => {
-                Err(Error::NotAllowed { subject: subject.clone(), wish: "approved", reasons })
-            }
+            Without::Denies(reasons) => Err(Error::NotAllowed {
+                subject: Box::new(subject.clone()),
+                wish: "approved",
+                reasons,
+            }),
             Without::Admits { rule } => {
                 let refused = self.standing(subject).await?.is_some_and(|s| is_refusal(&s));
-                Err(Error::NotAskedFor { subject: subject.clone(), rule, refused })
+                Err(Error::NotAskedFor { subject: Box::new(subject.clone()), rule, refused })
             }
         }
     }
 
     async fn check_reinstatable(&self, subject: &Subject) -> Result<(), Error> {
         if !self.standing(subject).await?.is_some_and(|standing| is_refusal(&standing)) {
-            return Err(Error::NothingToUndo { subject: subject.clone() });
+            return Err(Error::NothingToUndo { subject: Box::new(subject.clone()) });
         }
-        match self.without_people(subject).await? {
+        match Box::pin(self.without_people(subject)).await? {
             Without::Admits { .. } => Ok(()),
-            Without::Denies(reasons) => {
-                Err(Error::NotAllowed { subject: subject.clone(), wish: "reinstated", reasons })
-            }
+            Without::Denies(reasons) => Err(Error::NotAllowed {
+                subject: Box::new(subject.clone()),
+                wish: "reinstated",
+                reasons,
+            }),
             Without::Waits { rule } => {
-                Err(Error::ApproveInstead { subject: subject.clone(), rule })
+                Err(Error::ApproveInstead { subject: Box::new(subject.clone()), rule })
             }
         }
     }
@@ -143,7 +147,7 @@ impl Desk {
             // A subject that a person refused may be recorded without the evidence that its rule
             // asks for: the refusal was reason enough.
             let Outcome::Missing(kinds) = &outcome else { break };
-            let gathered = self.mirror.gather_more(&record, kinds).await;
+            let gathered = Box::pin(self.mirror.gather_more(&record, kinds)).await;
             evidence = gathered.map_err(|error| mirror_error(subject.to_string(), error))?;
             outcome = self.ask_gate(subject, &evidence).await?;
         }
@@ -211,7 +215,7 @@ impl Desk {
                 Verb::Revoke => ledger.revoke(decision).await?,
             };
         }
-        Ok(self.decided_view(wish, subject, request.as_ref(), before, already))
+        Ok(self.decided_view(wish, subject, request.as_ref(), before.as_ref(), already))
     }
 
     fn decision(&self, wish: &Wish, subject: &Subject, request: Option<&RequestRow>) -> Decision {
@@ -230,10 +234,10 @@ impl Desk {
         wish: &Wish,
         subject: &Subject,
         request: Option<&RequestRow>,
-        before: Option<Standing>,
+        before: Option<&Standing>,
         already: bool,
     ) -> DecidedView {
-        let before = before.as_ref().map(standing_view);
+        let before = before.map(standing_view);
         let standing = before.clone().filter(|_| already);
         DecidedView {
             decision: wish.verb.done().to_owned(),
@@ -295,5 +299,5 @@ fn undecided(subject: &Subject, outcome: &Outcome) -> Error {
         Outcome::Undecided(reasons) => reasons.clone(),
         Outcome::Decided(_) | Outcome::Missing(_) => Vec::new(),
     };
-    Error::Undecided { subject: subject.clone(), reasons }
+    Error::Undecided { subject: Box::new(subject.clone()), reasons }
 }

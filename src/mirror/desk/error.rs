@@ -51,7 +51,7 @@ pub enum Error {
     },
     /// The ledger failed.
     #[error("the trust ledger failed")]
-    Ledger(#[from] ledger::Error),
+    Ledger(#[source] Box<ledger::Error>),
     /// Without it, nobody could make another.
     #[error("{name} is the last admin token; make another one first")]
     LastAdminToken {
@@ -82,7 +82,7 @@ pub enum Error {
     #[error("{subject} cannot be {wish}: {}", sentence(reasons))]
     NotAllowed {
         /// The subject.
-        subject: Subject,
+        subject: Box<Subject>,
         /// What was wanted: `approved`, `reinstated`.
         wish: &'static str,
         /// What stands against it, each with what would have to change.
@@ -93,7 +93,7 @@ pub enum Error {
         if *refused { "; undo the standing refusal with reinstate" } else { "" })]
     NotAskedFor {
         /// The subject.
-        subject: Subject,
+        subject: Box<Subject>,
         /// The rule.
         rule: String,
         /// Whether a person's refusal stands against it.
@@ -103,13 +103,13 @@ pub enum Error {
     #[error("{subject} is neither rejected nor revoked, so there is nothing to undo")]
     NothingToUndo {
         /// The subject.
-        subject: Subject,
+        subject: Box<Subject>,
     },
     /// The rule asks for an approval, and that is how a refusal is undone there.
     #[error("rule {rule} asks for an approval of {subject}: approve it instead")]
     ApproveInstead {
         /// The subject.
-        subject: Subject,
+        subject: Box<Subject>,
         /// The rule.
         rule: String,
     },
@@ -161,10 +161,16 @@ pub enum Error {
     #[error("{subject} could not be judged: {}", sentence(reasons))]
     Undecided {
         /// The subject.
-        subject: Subject,
+        subject: Box<Subject>,
         /// Why not.
         reasons: Vec<Reason>,
     },
+}
+
+impl From<ledger::Error> for Error {
+    fn from(error: ledger::Error) -> Self {
+        Self::Ledger(Box::new(error))
+    }
 }
 
 impl Error {

@@ -108,10 +108,10 @@ impl Desk {
                 }
             }
             Outcome::Undecided(reasons) => {
-                asked.state = "undecided".to_owned();
+                "undecided".clone_into(&mut asked.state);
                 asked.reasons = reason_views(&reasons);
             }
-            Outcome::Missing(_) => asked.state = "undecided".to_owned(),
+            Outcome::Missing(_) => "undecided".clone_into(&mut asked.state),
         }
         Ok(asked)
     }
@@ -187,7 +187,8 @@ impl Desk {
                 return Ok(());
             }
             Outcome::Undecided(reasons) => {
-                return Err(Error::Undecided { subject, reasons: reasons.clone() });
+                let reasons = reasons.clone();
+                return Err(Error::Undecided { subject: Box::new(subject), reasons });
             }
             Outcome::Decided(_) | Outcome::Missing(_) => {}
         }
@@ -262,7 +263,7 @@ impl PublicRequestView {
     pub fn to_text(&self) -> String {
         let mut text = format!("{}  {}\n\nimage   {}\n", self.id, self.state, self.image);
         let mut line = |label: &str, value: &str| {
-            text.push_str(&format!("{label:<8}{value}\n"));
+            text.extend([label, &" ".repeat(8_usize.saturating_sub(label.len())), value, "\n"]);
         };
         if let Some(digest) = &self.digest {
             line("digest", &digest.to_string());
@@ -295,7 +296,7 @@ fn could_not(mut asked: AskedView, error: Error) -> Result<AskedView, Error> {
         return Err(error);
     }
     let absent = matches!(error, Error::Absent { .. });
-    asked.state = if absent { "absent" } else { "undecided" }.to_owned();
+    if absent { "absent" } else { "undecided" }.clone_into(&mut asked.state);
     let code = if absent { "not-found" } else { "evidence-unavailable" };
     let remedy = if absent { "" } else { "try again" };
     asked.reasons = vec![ReasonView {

@@ -1,6 +1,6 @@
 //! What the desk shows: the JSON of the admin API, shared by the server and the command line.
 //!
-//! Field names are snake_case and stable. States, verdicts and codes are text here, so that an older
+//! Field names are `snake_case` and stable. States, verdicts and codes are text here, so that an older
 //! client still reads what a newer server says. Digests are whole, times are RFC 3339.
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,158 @@
+//! Who may ask what, and how a no looks.
+
+use hyper::Method;
+use serde_json::json;
+
+use super::Desk;
+
+const API: &str = "/api/v1";
+
+/// Every route: method, path, body, and whether it changes anything.
+fn routes() -> Vec<(Method, &'static str, Option<String>, bool)> {
+    let decision = Some(json!({"target": "R-999", "reason": "x"}).to_string());
+    let images = Some(json!({"images": ["up.test/open/none:1"]}).to_string());
+    let token = Some(json!({"name": "made", "role": "viewer"}).to_string());
+    vec![
+        (Method::GET, "/status", None, false),
+        (Method::GET, "/requests", None, false),
+        (Method::GET, "/requests/R-999", None, false),
+        (Method::GET, "/explain?image=up.test/never/x:1", None, false),
+        (Method::GET, "/audit", None, false),
+        (Method::GET, "/audit/verify", None, false),
+        (Method::GET, "/observed", None, false),
+        (Method::GET, "/policy", None, false),
+        (Method::GET, "/tokens", None, false),
+        (Method::GET, "/nowhere", None, false),
+        (Method::POST, "/requests", images.clone(), true),
+        (Method::POST, "/approvals", decision.clone(), true),
+        (Method::POST, "/rejections", decision.clone(), true),
+        (Method::POST, "/revocations", decision.clone(), true),
+        (Method::POST, "/reinstatements", decision, true),
+        (Method::POST, "/prefetch", images, true),
+        (Method::POST, "/tokens", token, true),
+        (Method::DELETE, "/tokens/made", None, true),
+        (Method::POST, "/backup", None, true),
+        (Method::PUT, "/status", None, true),
+    ]
+}
+
+#[tokio::test]
+async fn every_route_takes_a_token_with_the_role_for_it() {
+    let desk = Desk::start().await;
+    let ledger = desk.mirror.mirror().ledger();
+    let viewer = ledger.create_token("eve", pratique::ledger::Role::Viewer, "test").await.unwrap();
+    let discover =
+        ledger.create_token("renovate", pratique::ledger::Role::Discover, "test").await.unwrap();
+    let wrong = "x".repeat(43);
+    for (method, path, body, writes) in routes() {
+        let path = format!("{API}{path}");
+        let ask = |token: Option<String>| {
+            let (method, path, body, desk) = (method.clone(), path.clone(), body.clone(), &desk);
+            async move { desk.send(method, &path, token.as_deref(), body, &[]).await }
+        };
+        let tokens = [None, Some(wrong.clone())];
+        for token in tokens {
+            // Both look alike. The clock moves on, so that failing so often is not throttled.
+            desk.mirror.clock.advance(std::time::Duration::from_secs(61));
+            let reply = ask(token).await;
+            assert_eq!(
+                (reply.status, reply.problem().as_str()),
+                (401, "unauthenticated"),
+                "{path}"
+            );
+            assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"pratique\"");
+        }
+        let reply = ask(Some(discover.expose().to_owned())).await;
+        assert_eq!((reply.status, reply.problem().as_str()), (403, "role"), "{method} {path}");
+        let reply = ask(Some(viewer.expose().to_owned())).await;
+        let refused = reply.status == 403 && reply.problem() == "role";
+        assert_eq!(refused, writes, "{method} {path} for a viewer: {reply:?}");
+        let reply = ask(Some(desk.token.clone())).await;
+        let refused = reply.status == 401 || (reply.status == 403 && reply.problem() == "role");
+        assert!(!refused, "{method} {path} for an admin: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn health_and_metrics_and_request_pages_take_no_token() {
+    let desk = Desk::start().await;
+    desk.push("asked/app", "1", "content");
+    desk.mirror.pull("asked/app", "1").await.assert_refused("Pending approval R-1");
+    for (path, expected) in [
+        ("/livez", "ok"),
+        ("/readyz", "ready"),
+        ("/metrics", "pratique_open_requests 1"),
+        ("/r/R-1", "up.test/asked/app:1"),
+        ("/r/1", "Someone has to approve it"),
+    ] {
+        let reply = desk.send(Method::GET, path, None, None, &[]).await;
+        assert_eq!(reply.status, 200, "{path}: {reply:?}");
+        assert!(reply.text().contains(expected), "{path}: {}", reply.text());
+        assert!(!reply.text().contains("127.0.0.1"), "{path} names a client: {}", reply.text());
+    }
+    let json = [("accept", "application/json")];
+    let page = desk.send(Method::GET, "/r/R-1", None, None, &json).await.json();
+    assert_eq!((page["state"].as_str(), page["rule"].as_str()), (Some("pending"), Some("asked")));
+    let none = desk.send(Method::GET, "/r/R-7", None, None, &[]).await;
+    assert_eq!((none.status, none.problem().as_str()), (404, "not-found"));
+}
+
+#[tokio::test]
+async fn failing_often_is_throttled_and_locks_nobody_out() {
+    let desk = Desk::start().await;
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        let reply = desk.send(Method::GET, "/api/v1/status", Some("wrong"), None, &[]).await;
+        statuses.push(reply.status);
+        if reply.status == 429 {
+            assert_eq!(reply.problem(), "throttled");
+            assert_eq!(reply.header("retry-after"), "60");
+        }
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10, "{statuses:?}");
+    assert_eq!(desk.get("/api/v1/status").await.status, 200);
+    desk.mirror.clock.advance(std::time::Duration::from_secs(61));
+    let reply = desk.send(Method::GET, "/api/v1/status", Some("wrong"), None, &[]).await;
+    assert_eq!(reply.status, 401);
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_strict_json_and_nothing_else() {
+    let desk = Desk::start().await;
+    let admin = Some(desk.token.as_str());
+    let post = |body: String, content_type: &'static str| {
+        let headers = [("content-type", content_type)];
+        let desk = &desk;
+        async move { desk.send(Method::POST, "/api/v1/approvals", admin, Some(body), &headers).await }
+    };
+    let good = json!({"target": "R-9", "reason": "x"}).to_string();
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+        let reply = post(good.clone(), content_type).await;
+        assert_eq!((reply.status, reply.problem().as_str()), (415, "media-type"), "{content_type}");
+    }
+    let large = json!({"target": "R-9", "reason": "x".repeat(65 * 1024)}).to_string();
+    let reply = post(large, "application/json").await;
+    assert_eq!((reply.status, reply.problem().as_str()), (413, "too-large"));
+    for bad in [
+        "",
+        "{",
+        "[]",
+        r#"{"target":"R-9"}"#,
+        r#"{"target":"R-9","reason":"x","more":1}"#,
+        r#"{"target":"R-9","reason":"x","reason":"y"}"#,
+        r#"{"target":"R-9","reason":"x","expires":"soon"}"#,
+        r#"{"target":"R-9","reason":"  "}"#,
+        r#"{"target":"R-9","reason":"a\u001b[2Jb"}"#,
+        r#"{"target":"R-9","reason":"x","expires":"2020-01-01T00:00:00Z"}"#,
+        r#"{"target":"UPPER/x@sha256:1","reason":"x"}"#,
+    ] {
+        let reply = post(bad.to_owned(), "application/json; charset=utf-8").await;
+        assert_eq!((reply.status, reply.problem().as_str()), (400, "invalid"), "{bad}");
+    }
+    let reply = post(good, "application/json").await;
+    assert_eq!((reply.status, reply.problem().as_str()), (404, "not-found"));
+    let reply = desk.get("/api/v1/requests?state=sad").await;
+    assert_eq!((reply.status, reply.problem().as_str()), (400, "invalid"));
+    let reply = desk.send(Method::PUT, "/api/v1/status", admin, None, &[]).await;
+    assert_eq!((reply.status, reply.problem().as_str()), (405, "method"));
+}

@@ -1,0 +1,91 @@
+//! Other projects' test vectors, where they are at hand (`PRATIQUE_TEST_DATA`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use pratique::oci::{Digest, Name};
+use pratique::signature::{FoundSignature, Key, Material, Refusal, verify};
+use serde_json::Value;
+
+/// The folder of vectors; `None`, with a line that says so, when there is none.
+fn vectors(folder: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("PRATIQUE_TEST_DATA").map(PathBuf::from);
+    let folder = data.map(|data| data.join("vectors").join(folder)).filter(|path| path.is_dir());
+    if folder.is_none() {
+        println!("skipped: PRATIQUE_TEST_DATA has no such vectors");
+    }
+    folder
+}
+
+fn key(path: &Path) -> Key {
+    Key::from_pem(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A signature as containers/image keeps it in a directory: a header, a NUL, and JSON.
+fn signature(path: &Path) -> FoundSignature {
+    let bytes = fs::read(path).unwrap();
+    let json = bytes.rsplit(|byte| *byte == b'\n').find(|line| !line.is_empty()).unwrap();
+    let json: Value = serde_json::from_slice(json).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let material = Material::SimpleSigning {
+        payload: text(&json["payload"]),
+        signature: text(&json["annotations"]["dev.cosignproject.cosign/signature"]),
+    };
+    FoundSignature { source: Digest::sha256(b""), material }
+}
+
+fn signed_name(found: &FoundSignature) -> Name {
+    let Material::SimpleSigning { payload, .. } = &found.material else { panic!("a bundle") };
+    let payload: Value = serde_json::from_slice(&BASE64_STANDARD.decode(payload).unwrap()).unwrap();
+    let reference = payload["critical"]["identity"]["docker-reference"].as_str().unwrap();
+    reference.parse::<pratique::oci::ImageReference>().unwrap().name
+}
+
+#[test]
+fn signatures_that_containers_image_accepts_count_and_the_others_do_not() {
+    let Some(folder) = vectors("containers-image/signature/fixtures") else { return };
+    let manifest = |image: &str| fs::read(folder.join(image).join("manifest.json")).unwrap();
+    let keys = [key(&folder.join("cosign.pub")), key(&folder.join("cosign2.pub"))];
+    let valid = "dir-img-cosign-valid-with-tag";
+    let found = signature(&folder.join(valid).join("signature-1"));
+    let (name, digest) = (signed_name(&found), Digest::sha256(&manifest(valid)));
+    let outcomes = keys.each_ref().map(|key| verify(&found, key, &name, &digest));
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+    assert!(outcomes.contains(&Err(Refusal::WrongKey)), "{outcomes:?}");
+    let other = "up.test/lib/web".parse().unwrap();
+    assert!(keys.iter().all(|key| verify(&found, key, &other, &digest).is_err()));
+
+    let wrong = "dir-img-cosign-manifest-digest-error";
+    let found = signature(&folder.join(wrong).join("signature-1"));
+    let digest = Digest::sha256(&manifest(wrong));
+    assert!(keys.iter().all(|key| verify(&found, key, &signed_name(&found), &digest).is_err()));
+
+    let mixed = "dir-img-cosign-mixed";
+    let digest = Digest::sha256(&manifest(mixed));
+    let good = ["signature-1", "signature-2"].map(|file| {
+        let found = signature(&folder.join(mixed).join(file));
+        keys.iter().any(|key| verify(&found, key, &signed_name(&found), &digest).is_ok())
+    });
+    assert!(good.contains(&true), "{good:?}");
+}
+
+#[test]
+fn no_bundle_of_the_conformance_suite_is_an_image_signature() {
+    let Some(folder) = vectors("sigstore-conformance/test/assets/bundle-verify") else { return };
+    let managed = key(&folder.join("managed-key-and-trusted-root/key.pub"));
+    let name: Name = "up.test/lib/web".parse().unwrap();
+    let subject = Digest::sha256(b"");
+    let mut count = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path().join("bundle.sigstore.json");
+        let Ok(json) = fs::read_to_string(&path) else { continue };
+        let found = FoundSignature { source: subject, material: Material::Bundle { json } };
+        let outcome = verify(&found, &managed, &name, &subject);
+        let refusal = outcome.expect_err(&path.display().to_string());
+        assert_ne!(refusal, Refusal::LibraryPanicked, "{}", path.display());
+        count += 1;
+    }
+    assert!(count > 20, "{count}");
+}
