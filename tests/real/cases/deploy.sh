@@ -1,0 +1,45 @@
+# The examples under deploy/ that no other case uses: what can be checked without a cluster.
+# shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
+
+# Configuration and policy in the ConfigMap are good, and the pod passes the restricted Pod Security Standard.
+deploy_kubernetes() {
+  succeeds "the manifests" "$PYTHON" "$HERE/tools/manifests.py" "$PROJECT/deploy/kubernetes" "$CASE"
+  sed -i "s|/etc/pratique/policy.yaml|$CASE/policy.yaml|; s|/var/lib/pratique|$CASE/data|; s|/etc/pratique-tls/tls.crt|$RUN/tls/server.crt|; s|/etc/pratique-tls/tls.key|$RUN/tls/server.key|" \
+    "$CASE/pratique.toml"
+  succeeds "policy check" "$PRATIQUE" policy check "$CASE/policy.yaml"
+  succeeds "config check" "$PRATIQUE" config check --config "$CASE/pratique.toml"
+  background "$CASE/pratique.log" "$PRATIQUE" serve --config "$CASE/pratique.toml"
+  wait_until 15 curl -fs -o /dev/null --max-time 2 --cacert "$RUN/tls/ca.crt" https://127.0.0.1:5000/readyz ||
+    fail "pratique is not ready over TLS: $(tail -3 "$CASE/pratique.log" | paste -sd' ')"
+}
+
+deploy_systemd() {
+  command -v systemd-analyze >/dev/null || skip "no systemd-analyze"
+  sed "s|/usr/bin/pratique|$PRATIQUE|" "$PROJECT/deploy/systemd/pratique.service" >"$CASE/pratique.service"
+  succeeds "systemd-analyze verify" systemd-analyze verify --man=no "$CASE/pratique.service"
+  ! grep -q "$CASE/pratique.service" "$CASE/said" || fail "$(last_line)"
+}
+
+# What the Dockerfile makes: nothing but the static program in an empty root, not root, one writable directory.
+deploy_empty_root() {
+  local root=$CASE/root
+  ldd "$PRATIQUE" 2>&1 | grep -Eq 'statically linked|not a dynamic executable' || skip "$PRATIQUE is not static"
+  mirror_config general
+  mkdir -p "$root/usr/bin" "$root/etc/pratique" "$root/var/lib/pratique"
+  cp "$PRATIQUE" "$root/usr/bin/pratique"
+  chown 65532:65532 "$root/var/lib/pratique"
+  sed "s|$CASE/data|/var/lib/pratique|; s|\"$CASE/|\"/etc/pratique/|; s|$RUN/tls/|/etc/pratique/|" "$CASE/pratique.toml" >"$root/etc/pratique/pratique.toml"
+  sed "s|$FIXTURES/|/etc/pratique/|" "$CASE/policy.yaml" >"$root/etc/pratique/policy.yaml"
+  cp "$CASE/username" "$CASE/password" "$RUN/tls/ca.crt" "$FIXTURES/team.pub" "$root/etc/pratique/"
+  chmod -R a+rX "$CASE" "$root/etc"
+  background "$CASE/pratique.log" chroot --userspec=65532:65532 "$root" /usr/bin/pratique serve --config /etc/pratique/pratique.toml
+  wait_until 15 mirror_is_ready || fail "pratique is not ready: $(tail -3 "$CASE/pratique.log" | paste -sd' ')"
+  crane_pull lib/alpine:3.23
+  succeeds "signed image" "${PULL[@]}"
+  crane_pull denied/alpine:3.23
+  refused "denied image" "$DENIED" "${PULL[@]}"
+}
+
+register deploy-empty-root 60 deploy_empty_root
+register deploy-kubernetes 60 deploy_kubernetes
+register deploy-systemd 60 deploy_systemd
