@@ -174,11 +174,11 @@ impl Desk {
 
     /// Asks the gate, as if no person had decided, away from the runtime's workers.
     async fn ask_gate(&self, subject: &Subject, evidence: &Evidence) -> Result<Outcome, Error> {
+        let address = self.mirror.client().address(subject.name.registry());
         let tags = self.mirror.ledger().tags_of(&subject.name, &subject.digest).await?;
         let (policy, now) = (self.mirror.policy(), self.mirror.clock().now());
         let (owned, evidence) = (subject.clone(), evidence.clone());
         let asking = self.mirror.tasks().spawn_blocking(move || {
-            let address = self.mirror.client().address(subject.name.registry());
             let address = address.as_ref();
             let context = Context { policy: &policy, tags: &tags, standing: None, address, now };
             gate::decide(&owned, &evidence, &context)
