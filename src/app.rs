@@ -174,6 +174,7 @@ impl App {
     /// Stops accepting, waits for what is under way, and gives whether all of it ended in time.
     pub async fn stop(self, grace: Duration) -> bool {
         let ended = self.mirror.tasks().shut_down(grace).await;
+        self.mirror.ledger().close().await;
         if !ended {
             warn!("stopped with work under way; what was not complete is fetched again");
         }

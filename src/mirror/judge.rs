@@ -334,7 +334,8 @@ impl Mirror {
         if let Outcome::Decided(judgement) =
             self.decide(subject, &evidence, Some(record), &policy).await?
         {
-            let grants = self.with_kept_grants(subject, collected.grants, &collected.gathered).await?;
+            let grants =
+                self.with_kept_grants(subject, collected.grants, &collected.gathered).await?;
             let kept = Kept { evidence: evidence.clone(), judgement, grants };
             self.keep(subject, kept, Some(record), &policy).await?;
         }
