@@ -107,7 +107,10 @@ impl Mirror {
         let policy = self.policy();
         let grant = match self.blob_grant(name, digest, &policy).await? {
             Some(grant) => grant,
-            None if policy.mode_for(name) == Mode::Audit => {
+            // No rule loosens the floor, and neither does observing one.
+            None if policy.mode_for(name) == Mode::Audit
+                && (policy.mode() == Mode::Audit || policy.denied_image(digest).is_none()) =>
+            {
                 return self.observed_blob(name, digest).await;
             }
             None => {
@@ -172,6 +175,11 @@ impl Mirror {
             if platform_is_served(&granted.grant, policy)
                 && self.admits(name, &granted.subject).await?
             {
+                let may_be_manifest =
+                    matches!(granted.grant.kind, GrantKind::Manifest | GrantKind::Referrer);
+                if may_be_manifest && self.is_withheld(name, digest).await? {
+                    return Ok(None);
+                }
                 return Ok(Some(granted.grant.clone()));
             }
         }

@@ -216,10 +216,20 @@ impl Mirror {
         for granted in self.ledger().granted(name, digest).await?.iter() {
             let readable = matches!(granted.grant.kind, GrantKind::Manifest | GrantKind::Referrer);
             if readable && self.admits(name, &granted.subject).await? {
-                return Ok(Some(granted.grant.clone()));
+                let withheld = self.is_withheld(name, digest).await?;
+                return Ok((!withheld).then(|| granted.grant.clone()));
             }
         }
         Ok(None)
+    }
+
+    /// Whether the floor or people refuse the manifest `digest` itself: no grant overrides that.
+    pub(super) async fn is_withheld(&self, name: &Name, digest: &Digest) -> Result<bool, Error> {
+        if self.policy().denied_image(digest).is_some() {
+            return Ok(true);
+        }
+        let record = self.ledger().record(&Self::subject(name, digest)).await?;
+        Ok(record.as_deref().is_some_and(is_refused_by_people))
     }
 
     /// Whether `digest` of `name` is admitted as a subject of its own, as far as is known.
