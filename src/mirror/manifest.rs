@@ -91,16 +91,8 @@ impl Mirror {
 
     async fn by_digest(&self, pull: &Pull, digest: &Digest) -> Result<ManifestAnswer, Error> {
         let subject = Self::subject(&pull.name, digest);
-        let own = self.judged_from_stored(&subject).await?;
-        if let Some(judged) = &own
-            && judged.is_served()
-        {
-            return self.serve(&subject, judged.record.as_deref(), None).await;
-        }
-        let refused_by_people =
-            own.as_ref().is_some_and(|own| own.record.as_deref().is_some_and(is_refused_by_people));
-        if !refused_by_people && let Some(grant) = self.inherited(&pull.name, digest).await? {
-            return self.serve_granted(&subject, &grant).await;
+        if let Some(answer) = self.served_as_known(&subject).await? {
+            return Ok(answer);
         }
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await?;
         match judged.outcome {
@@ -109,6 +101,20 @@ impl Mirror {
             }
             Outcome::Decided(judgement) => Err(refused(pull, Some(*digest), judgement)),
             outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => Err(undecided(outcome)),
+        }
+    }
+
+    /// What is served without judging: `subject` by its own verdict, or by that of a manifest which
+    /// lists it.
+    async fn served_as_known(&self, subject: &Subject) -> Result<Option<ManifestAnswer>, Error> {
+        if let Some(own) = self.judged_from_stored(subject).await?
+            && own.is_served()
+        {
+            return self.serve(subject, own.record.as_deref(), None).await.map(Some);
+        }
+        match self.inherited(&subject.name, &subject.digest).await? {
+            Some(grant) => self.serve_granted(subject, &grant).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -142,7 +148,14 @@ impl Mirror {
                 return self.serve(&subject, judged.record.as_deref(), warning).await;
             }
             Ok(judged) => match judged.outcome {
-                Outcome::Decided(judgement) => refused(pull, Some(digest), judgement),
+                Outcome::Decided(judgement) => {
+                    // By tag as by digest: an admitted manifest may list it.
+                    if let Some(grant) = self.inherited(&pull.name, &digest).await? {
+                        let answer = self.serve_granted(&subject, &grant).await?;
+                        return Ok(ManifestAnswer { warning, ..answer });
+                    }
+                    refused(pull, Some(digest), judgement)
+                }
                 outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => undecided(outcome),
             },
             Err(error @ Error::Absent(_)) => {
