@@ -111,7 +111,7 @@ impl Mirror {
             None if policy.mode_for(name) == Mode::Audit
                 && (policy.mode() == Mode::Audit || policy.denied_image(digest).is_none()) =>
             {
-                return self.observed_blob(name, digest).await;
+                return self.observed_blob(name, digest, with_body).await;
             }
             None => {
                 self.metrics().blobs_ungranted.increment();
@@ -191,12 +191,21 @@ impl Mirror {
         Ok(None)
     }
 
-    async fn observed_blob(&self, name: &Name, digest: &Digest) -> Result<BlobAnswer, Error> {
-        if let Some(blob) = self.cached(digest, None).await {
-            let size = blob.size();
+    /// Observe mode, before anything admits it: what upstream has there. It is asked even about
+    /// content that is cached, which may be that of another repository.
+    async fn observed_blob(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        with_body: bool,
+    ) -> Result<BlobAnswer, Error> {
+        let (stream, size) = board::sized_stream(self.client(), name, digest).await?;
+        if !with_body {
+            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Unread });
+        }
+        if let Some(blob) = self.cached(digest, Some(size)).await {
             return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Cached(blob) });
         }
-        let (stream, size) = board::sized_stream(self.client(), name, digest).await?;
         let boarded = self.inner.boards.board(name, digest, size, Some(stream))?;
         self.arriving(boarded, digest, size).await
     }

@@ -327,9 +327,15 @@ impl Mirror {
             return self.by_digest(pull, &digest).await;
         }
         let subject = Self::subject(&pull.name, &digest);
-        let bytes = self.manifest_bytes(&subject).await?;
-        let media_type = sniffed(&bytes)?;
         let known = self.judged_from_stored(&subject).await?;
+        let listed = known.is_some() || self.inherited(&pull.name, &digest).await?.is_some();
+        let bytes = if listed {
+            self.manifest_bytes(&subject).await?
+        } else {
+            // What is cached may be that of another repository: upstream has to have it here.
+            self.refetch_manifest(&subject).await?
+        };
+        let media_type = sniffed(&bytes)?;
         let warning = match known.as_ref().and_then(super::Judged::judgement) {
             Some(judgement) if !judgement.admits() => {
                 self.metrics().would_refuse.increment();
