@@ -190,6 +190,12 @@ impl Mirror {
         Ok(())
     }
 
+    /// Whether evidence was looked for so lately that it is not looked for again.
+    pub(super) fn was_gathered_lately(&self, evidence: &Evidence) -> bool {
+        let now = self.clock().now();
+        evidence.gathered_at.is_some_and(|at| now.since(at) < ABSENCE_RETRY)
+    }
+
     fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
         let failure = self.inner.failures.get(subject)?;
         let paused = self.clock().monotonic() < failure.until;
@@ -330,7 +336,13 @@ impl Mirror {
         let collector = &self.inner.parts.collector;
         let collected = collector.collect(subject, kinds, record.evidence.clone()).await;
         let policy = self.policy();
-        let evidence = collected.evidence;
+        let mut evidence = collected.evidence;
+        if matches!(evidence.signatures, Gathered::Failed(_))
+            && matches!(record.evidence.signatures, Gathered::Found(_))
+        {
+            // What was known goes on being served; it is looked for again in a while.
+            evidence.signatures.clone_from(&record.evidence.signatures);
+        }
         if let Outcome::Decided(judgement) =
             self.decide(subject, &evidence, Some(record), &policy).await?
         {
