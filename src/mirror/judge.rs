@@ -151,7 +151,7 @@ impl Mirror {
                 let outcome = Outcome::Decided(judgement.clone());
                 return Ok(Some(Judged { record: Some(record), outcome }));
             }
-            return Ok(None);
+            return Ok(self.paused_failure(subject, Some(record)));
         }
         match self.decide_again(&record, &policy).await? {
             Some(judged) => Ok(Some(judged)),
