@@ -144,7 +144,9 @@ impl Mirror {
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await;
         let refusal = match judged {
             Ok(judged) if judged.is_served() => {
-                self.note_admitted(pull, tag, &digest).await;
+                if judged.judgement().is_some_and(Judgement::admits) {
+                    self.note_admitted(pull, tag, &digest).await;
+                }
                 return self.serve(&subject, judged.record.as_deref(), warning).await;
             }
             Ok(judged) => match judged.outcome {
@@ -348,7 +350,7 @@ impl Mirror {
             }
         };
         if let Reference::Tag(tag) = &pull.reference
-            && known.as_ref().is_some_and(super::Judged::is_served)
+            && known.as_ref().and_then(super::Judged::judgement).is_some_and(Judgement::admits)
         {
             self.note_admitted(pull, tag, &digest).await;
         }
