@@ -86,7 +86,8 @@ impl Mirror {
         {
             return Ok(judged);
         }
-        self.join_judging(subject, freshness).landed().await?
+        let landed = self.join_judging(subject, freshness).landed().await??;
+        self.as_of_now(subject, landed).await
     }
 
     /// Judges `subject` for `client`, who waits no longer than the hold allows.
@@ -109,7 +110,7 @@ impl Mirror {
         let again = waited.is_some_and(|at| now.saturating_sub(at) < HOLD_AGAIN);
         let budget = if again { Duration::ZERO } else { self.inner.settings.hold_timeout };
         if let Ok(landed) = tokio::time::timeout(budget, seat.landed()).await {
-            return landed?;
+            return self.as_of_now(subject, landed??).await;
         }
         self.inner.held.set(key, self.clock().monotonic());
         Err(Error::Refused(Box::new(Refusal {
@@ -120,6 +121,12 @@ impl Mirror {
             judgement: None,
             request: None,
         })))
+    }
+
+    /// What landed, as it is now: a policy or a decision of people that came into force while the
+    /// flight landed counts for whoever asked after it.
+    async fn as_of_now(&self, subject: &Subject, landed: Judged) -> Result<Judged, Error> {
+        Ok(self.judged_from_stored(subject).await?.unwrap_or(landed))
     }
 
     fn join_judging(
