@@ -110,7 +110,8 @@ impl App {
     ) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::default());
         let policy = mirror::load_policy(settings.policy.as_deref())?;
-        let nodes = listen(settings.node.listen, settings.node.tls.as_ref(), settings.node.connections_max);
+        let nodes =
+            listen(settings.node.listen, settings.node.tls.as_ref(), settings.node.connections_max);
         let nodes = nodes.await?;
         let admin = &settings.admin;
         let admins = listen(admin.listen, admin.tls.as_ref(), admin.connections_max).await?;
@@ -134,9 +135,8 @@ impl App {
         .await
         .map_err(|source| Error::Ledger { path: settings.data_dir.clone(), source })?;
         mirror::record_policy(&ledger, &policy, settings.allow_rollback).await?;
-        let first_token = desk::first_token(&ledger, &settings.data_dir)
-            .await
-            .map_err(Error::FirstToken)?;
+        let first_token =
+            desk::first_token(&ledger, &settings.data_dir).await.map_err(Error::FirstToken)?;
         let collector = Collector::new(
             client.clone(),
             store.clone(),

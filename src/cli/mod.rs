@@ -5,14 +5,21 @@
 //! to standard error; exit codes are those of [`Exit`].
 
 mod admin;
+mod config;
+mod demo;
 mod exit;
+mod node;
 mod output;
+mod policy;
+mod serve;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use self::exit::{CliError, Exit};
 
@@ -60,8 +67,21 @@ struct Common {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the mirror
+    Serve(serve::ServeArguments),
+    /// Show the gate's three answers without any network
+    Demo,
     #[command(flatten)]
     Admin(admin::AdminCommand),
+    /// Check a policy file
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Check a settings file
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Make a node pull through the mirror
+    #[command(subcommand)]
+    Node(node::NodeCommand),
 }
 
 /// How an admin command finds its server, and how it prints.
@@ -102,26 +122,46 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Help and version are results; anything else that clap says is wrong use.
 fn print_help(help: &clap::Error) -> ExitCode {
-    let printed = help.print();
-    match (help.use_stderr(), printed) {
-        (true, _) => Exit::Misused.into(),
-        (false, Ok(())) => Exit::Done.into(),
-        (false, Err(_)) => Exit::Failed.into(),
-    }
+    // There is nobody left to tell when this cannot be printed; the code still says it.
+    drop(help.print());
+    exit_of(help).into()
+}
+
+/// Help and version are results; anything else that clap says is wrong use.
+fn exit_of(help: &clap::Error) -> Exit {
+    if help.use_stderr() { Exit::Misused } else { Exit::Done }
 }
 
 fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
+    let file = common.config.as_deref();
     match command {
-        Command::Admin(command) => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| CliError::failed("could not start").caused_by(error))?;
-            runtime.block_on(admin::run(command, common.into()))
+        Command::Admin(command) => client_runtime()?.block_on(admin::run(command, common.into())),
+        Command::Config(command) => config::run(command, file, common.json).map(done),
+        Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
+        Command::Node(command) => node::run(command, file).map(done),
+        Command::Policy(command) => policy::run(command, common.json).map(done),
+        Command::Serve(arguments) => {
+            server_runtime()?.block_on(serve::run(arguments, file)).map(done)
         }
     }
+}
+
+fn done((): ()) -> ExitCode {
+    Exit::Done.into()
+}
+
+/// One thread is enough to wait for an answer.
+fn client_runtime() -> Result<Runtime, CliError> {
+    built(Builder::new_current_thread().enable_all().build())
+}
+
+fn server_runtime() -> Result<Runtime, CliError> {
+    built(Builder::new_multi_thread().enable_all().build())
+}
+
+fn built(runtime: io::Result<Runtime>) -> Result<Runtime, CliError> {
+    runtime.map_err(|error| CliError::failed("the runtime cannot be started").caused_by(error))
 }
 
 #[cfg(test)]
@@ -133,5 +173,34 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself() {
+        fn look(command: &mut clap::Command) {
+            let name = command.get_name().to_owned();
+            assert!(command.get_about().is_some(), "{name} says what it does");
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Usage:"), "{name}: {help}");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{name} --{} has a text", argument.get_id());
+            }
+            command.get_subcommands_mut().for_each(look);
+        }
+        let mut root = Arguments::command();
+        root.build();
+        look(&mut root);
+    }
+
+    #[test]
+    fn wrong_use_ends_with_64_and_help_with_0() {
+        let code =
+            |words: &[&str]| Arguments::try_parse_from(words).err().map(|help| exit_of(&help));
+        assert_eq!(code(&["pratique", "no-such-command"]), Some(Exit::Misused));
+        assert_eq!(code(&["pratique"]), Some(Exit::Misused));
+        assert_eq!(code(&["pratique", "--help"]), Some(Exit::Done));
+        assert_eq!(code(&["pratique", "--version"]), Some(Exit::Done));
+        assert_eq!(code(&["pratique", "serve", "--listen", "nowhere"]), Some(Exit::Misused));
+        assert_eq!(code(&["pratique", "serve", "--listen", "127.0.0.1:0"]), None);
     }
 }

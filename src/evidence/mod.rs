@@ -1,1 +1,197 @@
 //! Gathers what the gate needs, bounded and in parallel.
+//!
+//! Promises: nothing is taken for absent because it could not be fetched; whatever is kept has the
+//! digest it is kept under; one bad entry beside an image never hides a good one; and neither an
+//! upstream nor whoever may push to it decides how much is fetched. It must not judge: what the
+//! content is worth is the gate's to say.
+//!
+//! The first look at a subject is always upstream's answer, in the subject's own repository: that
+//! this machine has the same content from another repository proves nothing about this one.
+
+mod attachment;
+mod fetch;
+mod image;
+mod manifests;
+mod search;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+
+use crate::gate::{Evidence, EvidenceKind, Gathered, Grant, GrantKind, SignatureSearch, Subject};
+use crate::store::Store;
+use crate::time::Clock;
+use crate::upstream::Client;
+
+use fetch::{Content, Fetcher, Trouble};
+use source::Source;
+
+/// How much is gathered about one subject before it is given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests for one subject that are under way at once.
+    pub fetches_at_once: usize,
+    /// Time for one kind of evidence.
+    pub time: Duration,
+    /// Bytes of manifests, configs and signatures that are read for one kind of evidence.
+    pub bytes: u64,
+    /// Manifests below an index, at all depths.
+    pub children: usize,
+    /// Signatures, attestations and other referrers that are looked at.
+    pub referrers: usize,
+    /// Largest content of a referrer that is served on, in bytes.
+    pub attachment_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fetches_at_once: 8,
+            time: Duration::from_secs(60),
+            bytes: 64 * 1024 * 1024,
+            children: 1_000,
+            referrers: 64,
+            attachment_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// Gathers evidence; clones share everything.
+#[derive(Clone)]
+pub struct Collector {
+    gatherer: Gatherer<Client>,
+}
+
+impl Collector {
+    /// A collector that asks `client` and keeps what it reads in `store`.
+    pub fn new(client: Client, store: Store, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        Self { gatherer: Gatherer { source: client, store, clock, limits } }
+    }
+
+    /// Gathers `kinds` about `subject` and gives `evidence`, which is what is known, with them.
+    ///
+    /// Of what was known nothing is lost by a failure: a manifest stays what it was, and so do
+    /// signatures that were found before.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the gathering; what was stored stays stored.
+    pub async fn collect(
+        &self,
+        subject: &Subject,
+        kinds: &[EvidenceKind],
+        evidence: Evidence,
+    ) -> Collected {
+        self.gatherer.collect(subject, kinds, evidence).await
+    }
+}
+
+/// What a gathering came to.
+#[derive(Debug, Clone)]
+pub struct Collected {
+    /// Everything known now.
+    pub evidence: Evidence,
+    /// What the subject entitles its repository to serve, as far as it was gathered this time. See
+    /// [`Collected::grants_over`].
+    pub grants: Vec<Grant>,
+    /// The kinds that were gathered this time, each completely.
+    gathered: Vec<EvidenceKind>,
+}
+
+impl Collected {
+    /// The grants of a subject that had `known` before: those of the kinds gathered this time are
+    /// replaced, the others stay.
+    pub fn grants_over(&self, known: &[Grant]) -> Vec<Grant> {
+        let replaced = |grant: &Grant| {
+            let kind = match grant.kind {
+                GrantKind::Referrer => EvidenceKind::Signatures,
+                GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => {
+                    EvidenceKind::Manifest
+                }
+            };
+            self.gathered.contains(&kind)
+        };
+        let kept = known.iter().filter(|grant| !replaced(grant)).cloned();
+        kept.chain(self.grants.iter().cloned()).collect()
+    }
+}
+
+/// The work itself, whatever stands for the registry.
+#[derive(Clone)]
+struct Gatherer<S> {
+    source: S,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+}
+
+impl<S: Source> Gatherer<S> {
+    async fn collect(
+        &self,
+        subject: &Subject,
+        kinds: &[EvidenceKind],
+        evidence: Evidence,
+    ) -> Collected {
+        let mut collected = Collected { evidence, grants: Vec::new(), gathered: Vec::new() };
+        if kinds.contains(&EvidenceKind::Manifest) {
+            self.collect_manifest(subject, &mut collected).await;
+        }
+        if kinds.contains(&EvidenceKind::Signatures) {
+            self.collect_signatures(subject, &mut collected).await;
+        }
+        collected.evidence.gathered_at = Some(self.clock.now());
+        collected
+    }
+
+    async fn collect_manifest(&self, subject: &Subject, collected: &mut Collected) {
+        let known = matches!(collected.evidence.manifest, Gathered::Found(_));
+        let content = if known { Content::Known } else { Content::New };
+        let fetcher = self.fetcher(subject, content);
+        let walk = manifests::gather(&fetcher, subject, &self.limits);
+        match tokio::time::timeout(self.limits.time, walk).await.unwrap_or(Err(Trouble::Time)) {
+            Ok(Some(image)) => {
+                collected.evidence.manifest = Gathered::Found(image.facts);
+                collected.grants.extend(image.grants);
+                collected.gathered.push(EvidenceKind::Manifest);
+            }
+            Ok(None) => collected.evidence.manifest = Gathered::Absent,
+            Err(trouble) => {
+                info!(%subject, %trouble, "manifest could not be gathered");
+                if !known {
+                    collected.evidence.manifest = Gathered::Failed(trouble.to_string());
+                }
+            }
+        }
+    }
+
+    async fn collect_signatures(&self, subject: &Subject, collected: &mut Collected) {
+        let fetcher = self.fetcher(subject, Content::New);
+        let walk = search::search(&fetcher, subject, &self.limits);
+        let before = collected.evidence.signatures.found().is_some_and(has_signatures);
+        let failed = match tokio::time::timeout(self.limits.time, walk).await {
+            Ok(found) if has_signatures(&found.search) || found.search.incomplete.is_none() => {
+                collected.evidence.signatures = Gathered::Found(found.search);
+                collected.grants.extend(found.grants);
+                collected.gathered.push(EvidenceKind::Signatures);
+                return;
+            }
+            Ok(found) => found.search.incomplete.unwrap_or_default(),
+            Err(_elapsed) => Trouble::Time.to_string(),
+        };
+        info!(%subject, failed, "signatures could not be searched for");
+        if !before {
+            collected.evidence.signatures = Gathered::Failed(failed);
+        }
+    }
+
+    fn fetcher<'a>(&'a self, subject: &'a Subject, content: Content) -> Fetcher<'a, S> {
+        Fetcher::new(&self.source, &self.store, &subject.name, content, &self.limits)
+    }
+}
+
+fn has_signatures(search: &SignatureSearch) -> bool {
+    !search.found.is_empty()
+}

@@ -90,6 +90,10 @@ pub struct SignatureSearch {
     pub looked_for: Vec<String>,
     /// Entries that could not be read, each with why.
     pub skipped: Vec<String>,
+    /// Why the search is not complete, when something could not be fetched: what was found may
+    /// count, what was not found may be there all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
     /// Everything that refers to the subject, signatures or not, to be served on with it.
     #[serde(default)]
     pub referrers: Vec<Descriptor>,

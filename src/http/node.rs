@@ -18,9 +18,7 @@ use super::respond::{self, Refused};
 use super::{NodeSettings, RefuseAt};
 use crate::metrics::Metrics;
 use crate::mirror::{BlobAnswer, Decision, Error, Mirror, Pull};
-use crate::oci::{
-    self, ByteRange, Digest, Endpoint, Name, RangeRequest, Reference, TagsPage,
-};
+use crate::oci::{self, ByteRange, Digest, Endpoint, Name, RangeRequest, Reference, TagsPage};
 use crate::store::ReadMode;
 
 /// Longest client name that is kept, in bytes.
@@ -49,8 +47,7 @@ impl Peer {
     /// Somebody who came by TLS, perhaps with a checked certificate.
     pub(crate) fn tls(address: IpAddr, certificates: Option<&[CertificateDer<'_>]>) -> Self {
         let name = certificates.and_then(<[_]>::first).and_then(common_name);
-        let client =
-            name.map_or_else(|| address.to_canonical().to_string().into(), Into::into);
+        let client = name.map_or_else(|| address.to_canonical().to_string().into(), Into::into);
         Self { client, encrypted: true }
     }
 }
@@ -136,9 +133,7 @@ impl Node {
         endpoint: Endpoint,
     ) -> Response<NodeBody> {
         let answered = match endpoint {
-            Endpoint::Manifest(reference) => {
-                self.manifest(request, peer, name, reference).await
-            }
+            Endpoint::Manifest(reference) => self.manifest(request, peer, name, reference).await,
             Endpoint::Blob(digest) => self.blob(request, peer, name, &digest).await,
             Endpoint::Referrers { digest, artifact_type } => {
                 self.referrers(name, &digest, artifact_type.as_deref()).await
@@ -302,4 +297,3 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 fn without_body(response: Response<NodeBody>) -> Response<NodeBody> {
     response.map(|_| NodeBody::empty())
 }
-

@@ -50,10 +50,7 @@ pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<Node
     let text: String = text.into();
     let mut response = sized(status, text.len());
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.map(|_| NodeBody::whole(text))
 }
@@ -89,10 +86,7 @@ pub(crate) fn blob(
     let headers = response.headers_mut();
     let length = part.map_or(size, ByteRange::length);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(
         header::CACHE_CONTROL,
@@ -247,7 +241,8 @@ impl Refused {
 
     fn of_gate(refusal: &Refusal, public_url: Option<&str>) -> Self {
         let id = refusal.request.as_ref().map(ToString::to_string);
-        let link = public_url.zip(refusal.request.as_ref()).map(|(url, id)| id.link(url));
+        let link =
+            public_url.zip(refusal.request.as_ref()).map(|(url, id)| format!("{url}/r/{}", id.0));
         let (phrase, message) = if let Some(judgement) = &refusal.judgement {
             (
                 gate::phrase(judgement, id.as_deref(), link.as_deref()),
@@ -408,7 +403,15 @@ fn insert(headers: &mut hyper::HeaderMap, name: HeaderName, value: &str) {
 
 /// ASCII without control characters and quotes, at most `length` characters.
 fn printable(text: &str, length: usize) -> String {
-    let plain = |c: char| if c == '"' || c == '\\' { '\'' } else if (' '..='~').contains(&c) { c } else { '?' };
+    let plain = |c: char| {
+        if c == '"' || c == '\\' {
+            '\''
+        } else if (' '..='~').contains(&c) {
+            c
+        } else {
+            '?'
+        }
+    };
     text.chars().map(plain).take(length).collect()
 }
 
@@ -426,7 +429,8 @@ mod tests {
 
     #[test]
     fn an_error_body_stays_within_4_kib() {
-        let error = error_value(ErrorCode::Denied, &"m".repeat(9_000), &json!({"x": "y".repeat(9_000)}));
+        let error =
+            error_value(ErrorCode::Denied, &"m".repeat(9_000), &json!({"x": "y".repeat(9_000)}));
         let response = error_response(StatusCode::FORBIDDEN, Some("no"), &error);
         let length = response.headers().get(header::CONTENT_LENGTH).unwrap();
         assert!(length.to_str().unwrap().parse::<usize>().unwrap() <= ERROR_BODY_MAX);

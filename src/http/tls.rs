@@ -112,7 +112,8 @@ impl Reloading {
                 () = &mut stopping => return,
                 () = tokio::time::sleep(RELOAD_INTERVAL) => {}
             }
-            let (settings, protocols, before) = (self.settings.clone(), self.protocols, seen.clone());
+            let (settings, protocols, before) =
+                (self.settings.clone(), self.protocols, seen.clone());
             let looked = tasks.spawn_blocking(move || {
                 let now = stamps(&settings);
                 let loaded = (now != before).then(|| load(&settings, protocols));

@@ -1,1 +1,103 @@
-//! The trust state: never loses an acknowledged record.
+//! The trust state: verdicts and their evidence, grants, tag history, requests, decisions of people,
+//! tokens, and the audit chain that ties them down.
+//!
+//! Promises:
+//! - A write is acknowledged only after its transaction is on the disk; a decision and its audit row
+//!   are one transaction, so neither exists without the other.
+//! - What was acknowledged is what the next read sees, on every clone of the [`Ledger`].
+//! - A row that is not, byte for byte, what was written is an error that names it; it is never served.
+//! - What is in memory goes on being answered while the disk fails; writes fail, and say so.
+//! - Memory is bounded: records, grants and tags by caches, open requests by their caps.
+//!
+//! It must not decide anything: what a verdict is, is the gate's to say.
+//!
+//! One thread writes ([`writer`]), a few connections read on the blocking pool ([`readers`]), and
+//! [`memory`] stands in front of both. The boundary is made of domain operations, so that another
+//! database can come to stand behind it.
+
+mod audit;
+mod backup;
+mod canonical;
+mod database;
+mod decisions;
+mod error;
+mod head;
+mod memory;
+mod open;
+mod policy;
+mod pulls;
+mod readers;
+mod records;
+mod requests;
+mod rows;
+mod schema;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod verify;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use audit::{AuditEvent, AuditKind, AuditRow};
+pub use backup::{Restored, restore};
+pub use decisions::{Decided, Decision, Verb};
+pub use error::Error;
+pub use policy::{InForce, PolicyChange};
+pub use pulls::{PullCount, PullOutcome};
+pub use records::{Granted, New, Record};
+pub use requests::{
+    ClientCount, Filing, RequestFilter, RequestId, RequestIdError, RequestRow, RequestState,
+};
+pub use tags::TagMove;
+pub use tokens::{Role, Token, TokenRow};
+pub use verify::{AuditFault, AuditProblem, AuditReport};
+
+use crate::metrics::Metrics;
+use crate::time::Clock;
+use memory::Memory;
+use readers::Readers;
+use writer::Writer;
+
+/// Bounds of a ledger that an operator may move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Most records in memory, in bytes of their stored form.
+    pub record_memory_bytes: u64,
+    /// Most grants in memory, in bytes of their stored form.
+    pub grant_memory_bytes: u64,
+    /// Most requests that wait for people, in all.
+    pub open_requests_max: u64,
+    /// Most requests that wait for people and were first asked for by one client.
+    pub open_requests_per_client_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            record_memory_bytes: 64 << 20,
+            grant_memory_bytes: 64 << 20,
+            open_requests_max: 10_000,
+            open_requests_per_client_max: 500,
+        }
+    }
+}
+
+/// The ledger of one data directory; clones share it.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    memory: Arc<Memory>,
+    writer: Writer,
+    readers: Readers,
+}

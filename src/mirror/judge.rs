@@ -7,13 +7,12 @@ use tracing::{info, warn};
 
 use super::{Decision, Error, Mirror, Refusal};
 use crate::gate::{
-    Context, Evidence, EvidenceKind, Gathered, Grant, Judgement, Outcome, Reason, ReasonCode,
+    Context, Evidence, EvidenceKind, Gathered, Grant, GrantKind, Judgement, Outcome, Reason,
     Standing, Subject, decide,
 };
 use crate::ledger::{New, Record};
 use crate::oci::Reference;
 use crate::policy::Policy;
-use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
@@ -59,6 +58,13 @@ impl Judged {
     pub fn is_served(&self) -> bool {
         self.judgement().is_some_and(may_be_served)
     }
+}
+
+/// What is to be written down about a subject.
+struct Kept {
+    evidence: Evidence,
+    judgement: Judgement,
+    grants: Option<Vec<Grant>>,
 }
 
 /// Why evidence could not be gathered, and until when nobody tries again.
@@ -123,9 +129,9 @@ impl Mirror {
     ) -> super::flight::Seat<Result<Judged, Error>> {
         let mirror = self.clone();
         let flown = subject.clone();
-        self.inner
-            .judging
-            .join(subject.clone(), || async move { mirror.gather_and_decide(flown, freshness).await })
+        self.inner.judging.join(subject.clone(), || async move {
+            mirror.gather_and_decide(flown, freshness).await
+        })
     }
 
     /// The judgement in memory or, when the policy or a person's decision has changed since, a new
@@ -139,9 +145,7 @@ impl Mirror {
         };
         let policy = self.policy();
         let now = self.clock().now();
-        if let Some(judgement) = &record.judgement
-            && is_current(&record, judgement, &policy, now)
-        {
+        if let Some(judgement) = record.judgement_in_force(policy.id(), now) {
             let looked_at = now.since(record.decided_at);
             if !judgement.verdict.rests_on_absence() || looked_at < ABSENCE_RETRY {
                 let outcome = Outcome::Decided(judgement.clone());
@@ -163,8 +167,8 @@ impl Mirror {
     ) -> Result<Option<Judged>, Error> {
         let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
         let Outcome::Decided(judgement) = outcome else { return Ok(None) };
-        let evidence = record.evidence.clone();
-        self.keep(&record.subject, evidence, judgement, None, policy).await.map(Some)
+        let kept = Kept { evidence: record.evidence.clone(), judgement, grants: None };
+        self.keep(&record.subject, kept, Some(record), policy).await.map(Some)
     }
 
     /// A tag was seen to stand for this subject for the first time: rules that speak of tags may
@@ -193,19 +197,22 @@ impl Mirror {
             _ => Evidence::default(),
         };
         let mut grants: Vec<Grant> = Vec::new();
+        let mut gathered: Vec<EvidenceKind> = Vec::new();
         for _ in 0..ROUNDS_MAX {
             let policy = self.policy();
             match self.decide(&subject, &evidence, record.as_deref(), &policy).await? {
                 Outcome::Decided(judgement) => {
                     self.inner.failures.forget(&subject);
-                    let grants = (!grants.is_empty()).then_some(grants);
-                    return self.keep(&subject, evidence, judgement, grants, &policy).await;
+                    let grants = self.with_kept_grants(&subject, grants, &gathered).await?;
+                    let kept = Kept { evidence, judgement, grants };
+                    return self.keep(&subject, kept, record.as_deref(), &policy).await;
                 }
                 Outcome::Missing(kinds) => {
                     let collector = &self.inner.parts.collector;
                     let collected = collector.collect(&subject, &kinds, evidence).await;
                     evidence = collected.evidence;
                     grants.extend(collected.grants);
+                    gathered.extend(kinds);
                     if matches!(evidence.manifest, Gathered::Absent) {
                         return Err(Error::Absent(subject.to_string().into()));
                     }
@@ -250,24 +257,55 @@ impl Mirror {
         decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))
     }
 
+    /// The grants to keep when only some `kinds` of evidence were gathered: what the other kinds
+    /// gave before stays. `None`: nothing was gathered, and all stays.
+    async fn with_kept_grants(
+        &self,
+        subject: &Subject,
+        mut grants: Vec<Grant>,
+        kinds: &[EvidenceKind],
+    ) -> Result<Option<Vec<Grant>>, Error> {
+        if kinds.is_empty() {
+            return Ok(None);
+        }
+        for kept in self.ledger().grants_of(subject).await? {
+            let kind = match kept.kind {
+                GrantKind::Referrer => EvidenceKind::Signatures,
+                GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => {
+                    EvidenceKind::Manifest
+                }
+            };
+            if !kinds.contains(&kind) {
+                grants.push(kept);
+            }
+        }
+        Ok(Some(grants))
+    }
+
+    /// Writes a judgement down; when people decided since it was made, decides once more.
     async fn keep(
         &self,
         subject: &Subject,
-        evidence: Evidence,
-        judgement: Judgement,
-        grants: Option<Vec<Grant>>,
-        policy: &Policy,
+        kept: Kept,
+        decided_on: Option<&Record>,
+        policy: &Arc<Policy>,
     ) -> Result<Judged, Error> {
+        let Kept { evidence, judgement, grants } = kept;
         info!(%subject, admitted = judgement.admits(), rule = ?judgement.rule, reasons = ?judgement.reasons(), "judged");
         let new = New {
             subject: subject.clone(),
             evidence,
-            judgement: judgement.clone(),
+            judgement,
             policy: *policy.id(),
+            standing: decided_on.and_then(|record| record.standing.clone()),
             grants,
         };
         let record = self.ledger().record_judgement(new).await?;
-        Ok(Judged { record: Some(record), outcome: Outcome::Decided(judgement) })
+        let outcome = match &record.judgement {
+            Some(judgement) => Outcome::Decided(judgement.clone()),
+            None => self.decide(subject, &record.evidence, Some(&record), policy).await?,
+        };
+        Ok(Judged { record: Some(record), outcome })
     }
 
     /// Gathers `kinds` of evidence about a subject that has a record, beyond what its rule asked
@@ -285,8 +323,9 @@ impl Mirror {
         if let Outcome::Decided(judgement) =
             self.decide(subject, &evidence, Some(record), &policy).await?
         {
-            let grants = (!collected.grants.is_empty()).then_some(collected.grants);
-            self.keep(subject, evidence.clone(), judgement, grants, &policy).await?;
+            let grants = self.with_kept_grants(subject, collected.grants, kinds).await?;
+            let kept = Kept { evidence: evidence.clone(), judgement, grants };
+            self.keep(subject, kept, Some(record), &policy).await?;
         }
         Ok(evidence)
     }
@@ -300,7 +339,7 @@ impl Mirror {
         let mut after = None;
         let mut count = 0;
         loop {
-            let page = self.ledger().subjects(after, REJUDGE_PAGE).await?;
+            let page = self.ledger().subjects(after.as_ref(), REJUDGE_PAGE).await?;
             let Some(last) = page.last() else { return Ok(count) };
             after = Some(last.subject.clone());
             for record in &page {
@@ -312,25 +351,6 @@ impl Mirror {
             }
         }
     }
-}
-
-/// Whether a judgement still says what the gate would say: the same policy, no decision by people
-/// since, and no approval that has run out.
-fn is_current(record: &Record, judgement: &Judgement, policy: &Policy, now: Timestamp) -> bool {
-    let by_people = |reason: &Reason| {
-        matches!(reason.code, ReasonCode::Rejected | ReasonCode::Revoked)
-    };
-    let since_people_spoke = match &record.standing {
-        None => !judgement.reasons().iter().any(by_people),
-        Some(Standing::Approved { at, expires, .. }) => {
-            let over = judgement.admits() && expires.is_some_and(|expires| expires <= now);
-            *at < record.decided_at && !over
-        }
-        Some(Standing::Rejected { at, .. } | Standing::Revoked { at, .. }) => {
-            *at < record.decided_at
-        }
-    };
-    record.policy.as_ref() == Some(policy.id()) && since_people_spoke
 }
 
 /// Whether a verdict lets the subject be served: it admits, or it is only written down.

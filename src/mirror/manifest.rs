@@ -14,9 +14,7 @@ use crate::gate::{
     Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict, refuse_by_name,
 };
 use crate::ledger::{PullOutcome, Record};
-use crate::oci::{
-    Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag,
-};
+use crate::oci::{Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag};
 use crate::policy::{Mode, Policy, TagMove};
 
 /// A node's wish for a manifest.
@@ -130,7 +128,10 @@ impl Mirror {
             Answer::Gone if follows => return Err(absent(pull)),
             Answer::Gone => {
                 let note = format!("{tag} is gone upstream; the last admitted digest is served");
-                return self.last_admitted(pull, tag, None, note).await?.ok_or_else(|| absent(pull));
+                return self
+                    .last_admitted(pull, tag, None, note)
+                    .await?
+                    .ok_or_else(|| absent(pull));
             }
         };
         let subject = Self::subject(&pull.name, &digest);
@@ -191,7 +192,9 @@ impl Mirror {
             Outcome::Decided(judgement) if instead_of.is_none() => {
                 Err(refused(pull, Some(digest), judgement))
             }
-            Outcome::Decided(judgement) if judged.record.as_deref().is_some_and(is_refused_by_people) => {
+            Outcome::Decided(judgement)
+                if judged.record.as_deref().is_some_and(is_refused_by_people) =>
+            {
                 Err(refused(pull, Some(digest), judgement))
             }
             Outcome::Decided(_) | Outcome::Missing(_) | Outcome::Undecided(_) => Ok(None),
@@ -347,16 +350,16 @@ impl Mirror {
         let metrics = self.metrics();
         let observed = self.policy().mode_for(&pull.name) == Mode::Audit;
         let (counter, outcome) = match answer {
-            Ok(_) if observed => (&metrics.manifests_observed, PullOutcome::Served),
-            Ok(_) => (&metrics.manifests_admitted, PullOutcome::Served),
+            Ok(_) if observed => (&metrics.manifests_observed, PullOutcome::Observed),
+            Ok(_) => (&metrics.manifests_admitted, PullOutcome::Admitted),
             Err(Error::Refused(refusal)) => match refusal.decision {
-                Decision::Checking => (&metrics.manifests_checking, PullOutcome::Refused),
-                Decision::Denied => (&metrics.manifests_denied, PullOutcome::Refused),
-                Decision::Pending => (&metrics.manifests_pending, PullOutcome::Refused),
+                Decision::Checking => (&metrics.manifests_checking, PullOutcome::Pending),
+                Decision::Denied => (&metrics.manifests_denied, PullOutcome::Denied),
+                Decision::Pending => (&metrics.manifests_pending, PullOutcome::Pending),
             },
-            Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Refused),
+            Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Denied),
             Err(Error::RegistryUnknown(_) | Error::Ungranted) => {
-                (&metrics.manifests_denied, PullOutcome::Refused)
+                (&metrics.manifests_denied, PullOutcome::Denied)
             }
             Err(
                 Error::Abandoned(_)
@@ -365,7 +368,7 @@ impl Mirror {
                 | Error::Store(_)
                 | Error::Undecided { .. }
                 | Error::Upstream(_),
-            ) => (&metrics.manifests_undecided, PullOutcome::Refused),
+            ) => (&metrics.manifests_undecided, PullOutcome::Denied),
         };
         counter.increment();
         let digest = match answer {

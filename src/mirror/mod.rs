@@ -78,7 +78,7 @@ impl Default for Settings {
 }
 
 /// What the mirror works with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Parts {
     /// Where trust is kept.
     pub ledger: Ledger,

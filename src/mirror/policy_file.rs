@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::Mirror;
 use crate::gate::check_signers;
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, PolicyChange};
 use crate::oci::Digest;
 use crate::policy::{Policy, Problem};
 
@@ -106,8 +106,13 @@ pub async fn record_policy(
 ) -> Result<(), PolicyError> {
     let (name, revision) = (policy.name().to_owned(), policy.revision());
     ledger
-        .record_policy(policy.id(), revision, &name, rollback_allowed)
+        .record_policy(*policy.id(), revision, &name, rollback_allowed)
         .await
+        .map(|change| {
+            if change == PolicyChange::SameRevision {
+                warn!(revision, "policy changed without a new revision; raise it with each change");
+            }
+        })
         .map_err(|source| PolicyError::Ledger { name, revision, source })
 }
 
@@ -156,7 +161,9 @@ impl Mirror {
                 self.put_in_force(policy);
                 match self.judge_all_again().await {
                     Ok(count) => info!(count, "verdicts decided again"),
-                    Err(error) => warn!(%error, "verdicts not all decided again; each will be when asked for"),
+                    Err(error) => {
+                        warn!(%error, "verdicts not all decided again; each will be when asked for")
+                    }
                 }
             }
             Err(error) => {

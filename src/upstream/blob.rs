@@ -1,5 +1,6 @@
 //! Blobs as they arrive, taken up again where they broke off.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +15,6 @@ use super::transport::Content;
 ///
 /// They are not verified: whoever reads them compares size and digest. A transfer that breaks off
 /// goes on where it was, over a new connection, as long as each one brings something.
-#[derive(Debug)]
 pub struct BlobStream {
     upstream: Arc<Upstream>,
     ask: Ask,
@@ -30,6 +30,16 @@ pub struct BlobStream {
     /// Where the last resumption began.
     resumed_at: Option<u64>,
     is_finished: bool,
+}
+
+impl fmt::Debug for BlobStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobStream")
+            .field("location", &self.ask.location)
+            .field("size", &self.size)
+            .field("given", &self.given)
+            .finish_non_exhaustive()
+    }
 }
 
 impl BlobStream {
@@ -77,7 +87,9 @@ impl BlobStream {
                         return Ok(Some(piece));
                     }
                 }
-                Ok(None) if self.skip > 0 => return Err(self.changed()),
+                Ok(None) if self.skip > 0 || self.size.is_some_and(|size| self.given < size) => {
+                    return Err(self.changed());
+                }
                 Ok(None) => self.is_finished = true,
                 Err(error) => {
                     self.content = None;

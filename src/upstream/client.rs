@@ -1,6 +1,7 @@
 //! The client: what the rest of the program asks upstreams for.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -48,9 +49,15 @@ pub struct RemoteManifest {
 }
 
 /// Fetches from the configured registries; clones share connections, tokens and health.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     upstreams: Arc<HashMap<Registry, Arc<Upstream>>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.registries()).finish()
+    }
 }
 
 /// What all upstreams of one client have in common.

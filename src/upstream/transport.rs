@@ -25,6 +25,8 @@ const AGENT: &str = concat!("pratique/", env!("CARGO_PKG_VERSION"));
 const DRAIN_BYTES_MAX: usize = 16 * 1024;
 /// Longest time spent on that.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for a kept connection to take a request; it is at once or not worth it.
+const READY_TIME_MAX: Duration = Duration::from_secs(1);
 /// Read buffer of a connection: room for the largest head, and big pieces of bodies.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Most header lines of an answer.
@@ -66,7 +68,7 @@ impl Transport {
         while let Some(mut sender) = self.pool.take(origin) {
             // A kept connection may have been closed by the other side at any moment; then a new
             // one gets the request, which is a GET, a HEAD or a login and safe to repeat.
-            if sender.ready().await.is_err() {
+            if !matches!(tokio::time::timeout(READY_TIME_MAX, sender.ready()).await, Ok(Ok(()))) {
                 continue;
             }
             match self.exchange(&mut sender, call).await {
@@ -214,14 +216,11 @@ impl Content {
     /// Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            let frame =
-                match tokio::time::timeout(self.limits.idle_timeout, self.incoming.frame()).await {
-                    Ok(frame) => frame,
-                    Err(_) => {
-                        let registry = self.registry.clone();
-                        return Err(Error::TimedOut { registry, stage: "body" });
-                    }
-                };
+            let waited = tokio::time::timeout(self.limits.idle_timeout, self.incoming.frame());
+            let Ok(frame) = waited.await else {
+                let registry = self.registry.clone();
+                return Err(Error::TimedOut { registry, stage: "body" });
+            };
             match frame {
                 None => {
                     if let Some(lease) = self.lease.take() {

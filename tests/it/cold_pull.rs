@@ -163,7 +163,7 @@ async fn a_manifest_that_is_not_what_its_digest_says_is_not_served() {
     let other = Image::new().layer("evil").build();
     let digest = mirror.upstream.push("open/app", "1", &image);
     let needle = format!("GET /v2/open/app/manifests/{digest}");
-    mirror.upstream.fault(&needle, Fault::Body(other.bytes.clone()));
+    mirror.upstream.fault(&needle, Fault::Body(other.manifest.clone()));
     let answer = mirror.manifest("open/app", "1").await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.error()["code"], "UNAVAILABLE");

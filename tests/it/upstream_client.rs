@@ -1,14 +1,14 @@
 //! What the registry client gives back for what an upstream sends.
 
 use bytes::Bytes;
-use pratique::oci::{Digest, MANIFEST_BYTES_MAX, MediaType, Reference};
+use pratique::oci::{Digest, MANIFEST_BYTES_MAX, MediaType, Reference, Tag};
 use pratique::upstream::Error;
 
 use crate::support::client::{REPOSITORY, TestClient, name, pull};
 use crate::support::upstream::{FakeUpstream, Fault, Image, Index};
 
 fn tag(text: &str) -> Reference {
-    Reference::Tag(text.parse().unwrap())
+    Reference::Tag(text.parse().expect("a tag"))
 }
 
 #[tokio::test]
@@ -30,6 +30,24 @@ async fn manifests_and_blobs_arrive_as_they_are() {
     for seen in upstream.requests() {
         assert_eq!(seen.header("accept-encoding"), Some("identity"), "{seen:?}");
     }
+}
+
+#[tokio::test]
+async fn a_manifest_is_handed_on_byte_for_byte_whatever_it_says() {
+    let upstream = FakeUpstream::start().await;
+    let elsewhere = FakeUpstream::start().await;
+    let image = Image::new()
+        .docker()
+        .layer("layer")
+        .describe_last(|layer| layer.urls.push(format!("{}/layer", elsewhere.url())));
+    let image = image.build();
+    let digest = upstream.push(REPOSITORY, "1", &image);
+    let client = TestClient::of(&upstream).build();
+    let manifest = client.fetch_manifest(&name(), &Reference::Digest(digest)).await.unwrap();
+    let manifest = manifest.unwrap();
+    assert_eq!(manifest.bytes, image.manifest);
+    assert_eq!(manifest.media_type, Some(MediaType::new(MediaType::DOCKER_MANIFEST)));
+    elsewhere.assert_untouched();
 }
 
 #[tokio::test]
@@ -57,7 +75,8 @@ async fn only_a_404_is_absence() {
     assert!(client.fetch_blob(&name(), &absent).await.unwrap().is_none());
     for status in [301, 400, 403, 410, 500] {
         upstream.fault("/v2/", Fault::Status(status));
-        let client = TestClient::of(&upstream).limits(|limits| limits.breaker_failures = 99).build();
+        let client =
+            TestClient::of(&upstream).limits(|limits| limits.breaker_failures = 99).build();
         let resolved = client.resolve_tag(&name(), &"1".parse().unwrap()).await;
         assert!(resolved.is_err(), "{status} {resolved:?}");
         assert!(client.fetch_manifest(&name(), &tag("1")).await.is_err(), "{status}");
@@ -96,7 +115,9 @@ async fn a_manifest_may_have_four_mebibytes_and_no_byte_more() {
         let digest = upstream.put_manifest(REPOSITORY, "a/b", vec![b' '; length]);
         for fault in [None, Some(Fault::NoLength)] {
             upstream.heal();
-            fault.into_iter().for_each(|fault| upstream.fault("/manifests/", fault));
+            if let Some(fault) = fault {
+                upstream.fault("/manifests/", fault);
+            }
             let fetched = client.fetch_manifest(&name(), &Reference::Digest(digest)).await;
             match fetched {
                 Ok(manifest) => assert!(fits && manifest.unwrap().bytes.len() == length),
@@ -204,7 +225,7 @@ async fn tags_come_from_all_pages_and_bad_ones_are_left_out() {
     upstream.set_page_length(2);
     let client = TestClient::of(&upstream).build();
     let tags = client.list_tags(&name()).await.unwrap().unwrap();
-    assert_eq!(tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
 }
 
 #[tokio::test]
@@ -218,7 +239,8 @@ async fn tls_upstreams_need_an_authority_that_is_trusted() {
     let directory = tempfile::tempdir().unwrap();
     let ca_file = directory.path().join("ca.pem");
     std::fs::write(&ca_file, upstream.ca_pem().unwrap()).unwrap();
-    let client = TestClient::of(&upstream).with(|registry| registry.ca_file = Some(ca_file)).build();
+    let client =
+        TestClient::of(&upstream).with(|registry| registry.ca_file = Some(ca_file)).build();
     assert!(client.resolve_tag(&name(), &"1".parse().unwrap()).await.unwrap().is_some());
 }
 
@@ -234,4 +256,16 @@ async fn settings_that_cannot_be_meant_are_refused() {
     assert!(built(|registry| registry.url = "https://user:pass@x".to_owned()).is_err());
     assert!(built(|registry| registry.token_hosts = vec!["https://x".to_owned()]).is_err());
     assert!(built(|registry| registry.ca_file = Some("/nowhere/ca.pem".into())).is_err());
+}
+
+#[test]
+fn the_client_may_be_used_on_any_worker() {
+    fn is_send<T: Send>(_: &T) {}
+    fn check(client: &pratique::upstream::Client, digest: &Digest) {
+        is_send(&client.fetch_manifest(&name(), &tag("1")));
+        is_send(&client.fetch_blob(&name(), digest));
+        is_send(&client.fetch_referrers(&name(), digest));
+        is_send(&client.list_tags(&name()));
+    }
+    let _: fn(&_, &_) = check;
 }

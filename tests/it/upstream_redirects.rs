@@ -22,7 +22,8 @@ async fn a_redirect_to_a_listed_host_is_followed_without_credentials() {
         let location = format!("{}/signed?signature=s3cret", cdn.url());
         upstream.heal();
         upstream.fault("/blobs/", Fault::Redirect(status, location));
-        let client = TestClient::of(&upstream).with(|it| it.redirect_hosts = vec![cdn.host()]).build();
+        let client =
+            TestClient::of(&upstream).with(|it| it.redirect_hosts = vec![cdn.host()]).build();
         assert_eq!(pull(&client, &digest).await.unwrap(), b"content", "{status}");
     }
     assert_eq!(cdn.count("GET /signed?signature=s3cret"), 5);

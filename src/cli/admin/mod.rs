@@ -1,21 +1,102 @@
-//! The admin commands: clients of the admin API.
+//! The admin commands: clients of the admin API of a running server, and the two that work on the
+//! data directory while it is down.
+//!
+//! Results go to standard output as tables or, with `--json`, as the API's own JSON.
 
+mod act;
+mod client;
+mod connect;
+mod expiry;
+mod explain;
+mod fetch;
+mod lists;
+mod look;
+mod offline;
+mod table;
+mod text;
+mod token;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{CliError, Connection};
 
 /// What an admin asks a running server.
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum AdminCommand {}
+pub(crate) enum AdminCommand {
+    /// Say yes to a digest where its rule asks for it
+    Approve(act::ApproveArguments),
+    /// List the audit chain, or check it
+    Audit(look::AuditArguments),
+    /// Write a backup of the trust ledger to a new file
+    Backup {
+        /// The file to write; it must not exist
+        file: PathBuf,
+    },
+    /// Tell which rule applies to an image, what each gate found, and what would have to change
+    Explain {
+        /// The image, by tag or digest
+        image: String,
+    },
+    /// List what audit mode served and enforcing would have refused
+    Observed {
+        /// Show at most so many
+        #[arg(long, value_name = "COUNT")]
+        limit: Option<u32>,
+    },
+    /// Bring admitted images into the cache before a node asks for them
+    Prefetch(fetch::PrefetchArguments),
+    /// Undo a rejection or revocation where the rule asks for no approval
+    Reinstate(act::DecisionArguments),
+    /// Say no to something that waits
+    Reject(act::DecisionArguments),
+    /// Ask for images before a node does, so that people can decide about them
+    Request(fetch::RequestArguments),
+    /// List the requests that wait or were denied
+    Requests(look::RequestsArguments),
+    /// Put a backup in the place of the trust ledger, while the server is down
+    Restore(offline::RestoreArguments),
+    /// Say no to something that was admitted
+    Revoke(act::DecisionArguments),
+    /// Show one request
+    Show {
+        /// The request, for example R-42
+        request: String,
+    },
+    /// Tell how the server is
+    Status,
+    /// Make, list and end tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+}
 
 /// Runs `command` against the server that `connection` leads to.
 ///
 /// # Errors
 /// When the server cannot be reached, or says no.
-#[expect(clippy::unused_async, reason = "every command talks to the server")]
 pub(crate) async fn run(
     command: AdminCommand,
-    _connection: Connection,
+    connection: Connection,
 ) -> Result<ExitCode, CliError> {
-    match command {}
+    match command {
+        AdminCommand::Approve(arguments) => act::approve(&connection, arguments).await,
+        AdminCommand::Audit(arguments) => look::audit(&connection, arguments).await,
+        AdminCommand::Backup { file } => offline::backup(&connection, &file).await,
+        AdminCommand::Explain { image } => look::explain(&connection, &image).await,
+        AdminCommand::Observed { limit } => look::observed(&connection, limit).await,
+        AdminCommand::Prefetch(arguments) => fetch::prefetch(&connection, arguments).await,
+        AdminCommand::Reinstate(arguments) => {
+            act::decide(&connection, "/reinstatements", arguments).await
+        }
+        AdminCommand::Reject(arguments) => act::decide(&connection, "/rejections", arguments).await,
+        AdminCommand::Request(arguments) => fetch::request(&connection, arguments).await,
+        AdminCommand::Requests(arguments) => look::requests(&connection, arguments).await,
+        AdminCommand::Restore(arguments) => offline::restore(&connection, &arguments),
+        AdminCommand::Revoke(arguments) => {
+            act::decide(&connection, "/revocations", arguments).await
+        }
+        AdminCommand::Show { request } => look::show(&connection, &request).await,
+        AdminCommand::Status => look::status(&connection).await,
+        AdminCommand::Token(command) => token::run(&connection, command).await,
+    }
 }

@@ -62,7 +62,9 @@ pub(crate) async fn run(json: bool) -> Result<(), CliError> {
     let steps = steps?;
     if steps.iter().all(|step| step.as_expected) {
         if !json {
-            output::print("\nDone: admitted, denied, and pending until approved; nothing else was served.")?;
+            output::print(
+                "\nDone: admitted, denied, and pending until approved; nothing else was served.",
+            )?;
         }
         return Ok(());
     }
@@ -115,7 +117,8 @@ impl Images {
 }
 
 fn policy(public_pem: &str) -> String {
-    let pem: String = public_pem.lines().fold(String::new(), |text, line| text + "      " + line + "\n");
+    let pem: String =
+        public_pem.lines().fold(String::new(), |text, line| text + "      " + line + "\n");
     format!(
         "apiVersion: pratique.dev/v1
 kind: Policy
@@ -238,8 +241,15 @@ impl Show<'_> {
         }
         let (answer, as_expected) = match refusal {
             None => (
-                format!("{} {}, {served} blobs, every hash right", head.status, short(&image.digest())),
-                head.status == 200 && manifest.status == 200 && whole && served == image.listed()?.len(),
+                format!(
+                    "{} {}, {served} blobs, every hash right",
+                    head.status,
+                    short(&image.digest())
+                ),
+                head.status == 200
+                    && manifest.status == 200
+                    && whole
+                    && served == image.listed()?.len(),
             ),
             Some(text) => (
                 format!("{} {}; {served} blobs served", head.status, head.phrase),
@@ -267,11 +277,19 @@ impl Show<'_> {
         let approved = self.admin("POST", "/api/v1/approvals", Some(body)).await?;
         let as_expected = (200..300).contains(&approved.status);
         let answer = format!("{} bound to {}", approved.status, short(digest));
-        let action = format!("approve {REGISTRY}/asked/cache@{} --reason \"seen in the demo\"", short(digest));
+        let action = format!(
+            "approve {REGISTRY}/asked/cache@{} --reason \"seen in the demo\"",
+            short(digest)
+        );
         self.tell(Step { action, answer, as_expected })
     }
 
-    async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Result<Answer, CliError> {
+    async fn admin(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer, CliError> {
         let token = std::fs::read_to_string(self.folder.join("data/admin.token"))
             .map_err(|error| CliError::failed("the demo's token").caused_by(error))?;
         let body = body.map(|body| Bytes::from(body.to_string()));

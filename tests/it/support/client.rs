@@ -53,7 +53,12 @@ impl TestClient {
     }
 
     /// With a login from files, for all repositories or those of `pattern`.
-    pub(crate) fn login(mut self, pattern: Option<&str>, username: PathBuf, password: PathBuf) -> Self {
+    pub(crate) fn login(
+        mut self,
+        pattern: Option<&str>,
+        username: PathBuf,
+        password: PathBuf,
+    ) -> Self {
         self.registry.credentials.push(CredentialSettings {
             pattern: pattern.map(str::to_owned),
             source: CredentialSource::Files { username, password },

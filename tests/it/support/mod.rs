@@ -1,6 +1,8 @@
 //! What the behaviour tests stand on.
 
-pub(crate) mod mirror;
 pub(crate) mod client;
+pub(crate) mod logs;
+pub(crate) mod mirror;
+pub(crate) mod proxy;
 pub(crate) mod signer;
 pub(crate) mod upstream;

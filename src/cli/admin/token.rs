@@ -1,0 +1,81 @@
+//! `token new`, `token ls`, `token revoke`.
+
+use std::process::ExitCode;
+
+use super::client::encoded;
+use super::{connect, lists, offline};
+use crate::cli::{CliError, Connection, Exit, output};
+use crate::mirror::desk::view::{NewTokenView, TokenBody, TokenView};
+
+/// What to do about tokens.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum TokenCommand {
+    /// List the tokens, without their secrets
+    Ls,
+    /// Make a token and print its secret, this once
+    New {
+        /// Its name, which the audit will carry
+        name: String,
+        /// What it may do: admin (everything), viewer (look), discover (list upstream tags)
+        #[arg(long, default_value = "admin")]
+        role: String,
+        /// Work on the data directory, while the server is down
+        #[arg(long)]
+        offline: bool,
+    },
+    /// End a token
+    Revoke {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Runs a token command.
+///
+/// # Errors
+/// When the server cannot be reached, or says no.
+pub(super) async fn run(
+    connection: &Connection,
+    command: TokenCommand,
+) -> Result<ExitCode, CliError> {
+    match command {
+        TokenCommand::Ls => {
+            let views: Vec<TokenView> = connect::client(connection)?.get("/tokens").await?;
+            if connection.json {
+                output::print_json(&views)?;
+            } else {
+                output::print(&lists::tokens(&views, connect::times(connection)))?;
+            }
+        }
+        TokenCommand::New { name, role, offline: true } => {
+            print_new(connection, &offline::new_token(connection, &name, &role).await?)?;
+        }
+        TokenCommand::New { name, role, offline: false } => {
+            let client = connect::client(connection)?;
+            let token: NewTokenView = client.post("/tokens", &TokenBody { name, role }).await?;
+            print_new(connection, &token)?;
+        }
+        TokenCommand::Revoke { name } => {
+            let client = connect::client(connection)?;
+            client.delete(&format!("/tokens/{}", encoded(&name))).await?;
+            if connection.json {
+                output::print_json(&serde_json::json!({"revoked": name}))?;
+            } else {
+                output::print(&format!("token {name} no longer works"))?;
+            }
+        }
+    }
+    Ok(Exit::Done.into())
+}
+
+/// The secret alone goes to standard output, so that it can be redirected into a file.
+fn print_new(connection: &Connection, token: &NewTokenView) -> Result<(), CliError> {
+    if connection.json {
+        return output::print_json(token);
+    }
+    output::message(&format!(
+        "token {} with role {}; this is the only time it is shown:",
+        token.name, token.role
+    ));
+    output::print(&token.token)
+}

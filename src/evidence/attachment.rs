@@ -1,0 +1,123 @@
+//! What a manifest beside an image carries, as far as its own bytes say: pure.
+//!
+//! Lists of referrers lie about types, so nothing here looks at how a manifest was listed.
+
+use std::collections::BTreeMap;
+
+use super::Limits;
+use super::image::grant;
+use crate::gate::{Grant, GrantKind};
+use crate::oci::{Descriptor, Digest, ImageManifest};
+use crate::signature::{
+    BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, FoundSignature, Material, PAYLOAD_BYTES_MAX,
+    PAYLOAD_MEDIA_TYPE, PREDICATE_TYPE, SIGNATURE_ANNOTATION, SIGNATURE_TEXT_LENGTH_MAX,
+    predicate_type,
+};
+
+/// Most bytes of annotations that a referrer is listed with.
+const ANNOTATION_BYTES_MAX: usize = 4 * 1024;
+
+/// What a manifest carries.
+#[derive(Debug, Default)]
+pub(super) struct Attachment {
+    /// Layers that may hold a signature.
+    pub(super) candidates: Vec<Candidate>,
+    /// What goes with the manifest, itself included.
+    pub(super) grants: Vec<Grant>,
+    /// What cannot be a signature or is not served on, with why.
+    pub(super) skipped: Vec<String>,
+}
+
+/// A layer that may hold a signature.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    /// The manifest that lists it.
+    pub(super) source: Digest,
+    /// The layer.
+    pub(super) layer: Descriptor,
+    /// The signature of simple signing; `None` for a bundle, which holds its own.
+    signature: Option<String>,
+}
+
+/// Looks through the manifest `image`, to which `own` points.
+pub(super) fn inspect(image: &ImageManifest, own: &Descriptor, limits: &Limits) -> Attachment {
+    let mut attachment =
+        Attachment { grants: vec![grant(own, GrantKind::Referrer, None)], ..Attachment::default() };
+    for part in std::iter::once(&image.config).chain(&image.layers) {
+        if part.size <= limits.attachment_bytes {
+            attachment.grants.push(grant(part, GrantKind::Referrer, None));
+        } else {
+            attachment.skipped.push(format!("{} is too large to be served on", part.digest));
+        }
+    }
+    for layer in &image.layers {
+        match candidate(own.digest, layer) {
+            Ok(Some(candidate)) => attachment.candidates.push(candidate),
+            Ok(None) => {}
+            Err(why) => attachment.skipped.push(format!("{} {why}", layer.digest)),
+        }
+    }
+    attachment
+}
+
+fn candidate(source: Digest, layer: &Descriptor) -> Result<Option<Candidate>, &'static str> {
+    let media_type = layer.media_type.as_str();
+    let (limit, signature) = if media_type == PAYLOAD_MEDIA_TYPE {
+        let signature = layer.annotations.get(SIGNATURE_ANNOTATION);
+        let signature = signature.ok_or("has no signature beside it")?;
+        if signature.len() > SIGNATURE_TEXT_LENGTH_MAX {
+            return Err("has too long a signature beside it");
+        }
+        (PAYLOAD_BYTES_MAX, Some(signature.clone()))
+    } else if is_bundle(media_type) {
+        (BUNDLE_BYTES_MAX, None)
+    } else {
+        return Ok(None);
+    };
+    if layer.size > u64::try_from(limit).unwrap_or(u64::MAX) {
+        return Err("is too large for a signature");
+    }
+    Ok(Some(Candidate { source, layer: layer.clone(), signature }))
+}
+
+fn is_bundle(media_type: &str) -> bool {
+    // Parameters are no part of our media types, so the older spelling is its own beginning.
+    BUNDLE_MEDIA_TYPES.iter().any(|known| known.split(';').next() == Some(media_type))
+}
+
+impl Candidate {
+    /// The signature in `content`, the bytes of the layer; `None` for an attestation.
+    ///
+    /// # Errors
+    /// Why this cannot be a signature.
+    pub(super) fn signature_in(&self, content: &[u8]) -> Result<Option<FoundSignature>, String> {
+        use base64::Engine as _;
+        let material = if let Some(signature) = &self.signature {
+            let payload = base64::engine::general_purpose::STANDARD.encode(content);
+            Material::SimpleSigning { payload, signature: signature.clone() }
+        } else {
+            let json = std::str::from_utf8(content).map_err(|_| "is not text".to_owned())?;
+            match predicate_type(json) {
+                Ok(kind) if kind == PREDICATE_TYPE => Material::Bundle { json: json.to_owned() },
+                Ok(_attestation) => return Ok(None),
+                Err(refusal) => return Err(refusal.to_string()),
+            }
+        };
+        Ok(Some(FoundSignature { source: self.source, material }))
+    }
+}
+
+/// How a list of referrers names the manifest `image`, to which `own` points.
+///
+/// Spec: <https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers>
+pub(super) fn describe(image: &ImageManifest, own: &Descriptor) -> Descriptor {
+    let config_type = || image.config.media_type.as_str().to_owned();
+    let length: usize = image.annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let annotations =
+        if length <= ANNOTATION_BYTES_MAX { image.annotations.clone() } else { BTreeMap::new() };
+    Descriptor {
+        artifact_type: Some(image.artifact_type.clone().unwrap_or_else(config_type)),
+        annotations,
+        ..own.clone()
+    }
+}

@@ -1,0 +1,161 @@
+//! Fetching small content: verified, counted, and kept in the store.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tracing::warn;
+
+use super::Limits;
+use super::source::Source;
+use crate::oci::{Descriptor, Digest, MANIFEST_BYTES_MAX, MediaType, Name, Reference, Tag};
+use crate::store::Store;
+use crate::upstream;
+
+/// Why something could not be gathered: nothing is decided by it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// More bytes than one subject is worth.
+    #[error("more content than is read for one subject")]
+    Bytes,
+    /// What came has another digest than what was asked for.
+    #[error("upstream sent other content than {0}")]
+    Digest(Digest),
+    /// Upstream lists the content and does not have it.
+    #[error("upstream lists {0} and does not have it so")]
+    Missing(Digest),
+    /// It took too long.
+    #[error("gathering took too long")]
+    Time,
+    /// Larger than a manifest may be.
+    #[error("manifest is larger than 4 MiB")]
+    TooLarge,
+    /// Upstream could not be asked, or its answer could not be used.
+    #[error("{0}")]
+    Upstream(#[source] upstream::Error),
+}
+
+/// Whether the subject's content was seen in its own repository before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// It was: what this machine has will do.
+    Known,
+    /// It was not: upstream has to show it.
+    New,
+}
+
+/// A manifest whose bytes have the digest.
+pub(super) struct Fetched {
+    pub(super) bytes: Bytes,
+    pub(super) digest: Digest,
+    /// The type it was sent as.
+    pub(super) media_type: Option<MediaType>,
+}
+
+/// Fetches for one gathering.
+pub(super) struct Fetcher<'a, S> {
+    source: &'a S,
+    store: &'a Store,
+    name: &'a Name,
+    content: Content,
+    bytes_left: AtomicU64,
+    at_once: usize,
+}
+
+impl<'a, S: Source> Fetcher<'a, S> {
+    pub(super) fn new(
+        source: &'a S,
+        store: &'a Store,
+        name: &'a Name,
+        content: Content,
+        limits: &Limits,
+    ) -> Self {
+        let bytes_left = AtomicU64::new(limits.bytes);
+        Self { source, store, name, content, bytes_left, at_once: limits.fetches_at_once.max(1) }
+    }
+
+    /// The manifest `digest`; `None` when upstream does not have it.
+    pub(super) async fn manifest(&self, digest: &Digest) -> Result<Option<Fetched>, Trouble> {
+        if let Some(bytes) = self.stored(digest, MANIFEST_BYTES_MAX).await {
+            return Ok(Some(Fetched { bytes, digest: *digest, media_type: None }));
+        }
+        let reference = Reference::Digest(*digest);
+        let Some(received) = self.source.manifest(self.name, &reference).await? else {
+            return Ok(None);
+        };
+        if !digest.matches(&received.bytes) {
+            return Err(Trouble::Digest(*digest));
+        }
+        self.keep(digest, &received.bytes).await?;
+        let (bytes, media_type) = (received.bytes, received.media_type);
+        Ok(Some(Fetched { bytes, digest: *digest, media_type }))
+    }
+
+    /// The manifest that `tag` points at now; `None` when there is no such tag.
+    pub(super) async fn tagged_manifest(&self, tag: &Tag) -> Result<Option<Fetched>, Trouble> {
+        // Asked for by HEAD first: registries that ration pulls count GETs.
+        if !self.source.has_tag(self.name, tag).await? {
+            return Ok(None);
+        }
+        let reference = Reference::Tag(tag.clone());
+        let Some(received) = self.source.manifest(self.name, &reference).await? else {
+            return Ok(None);
+        };
+        let digest = Digest::sha256(&received.bytes);
+        self.keep(&digest, &received.bytes).await?;
+        Ok(Some(Fetched { bytes: received.bytes, digest, media_type: received.media_type }))
+    }
+
+    /// The blob that `descriptor` points at, whole; `None` when upstream does not have it, or has
+    /// one of another size than the descriptor states.
+    pub(super) async fn blob(&self, descriptor: &Descriptor) -> Result<Option<Bytes>, Trouble> {
+        let size = usize::try_from(descriptor.size).map_err(|_| Trouble::Bytes)?;
+        let stored = self.stored(&descriptor.digest, size).await;
+        if let Some(bytes) = stored.filter(|bytes| bytes.len() == size) {
+            return Ok(Some(bytes));
+        }
+        let fetched = self.source.blob(self.name, &descriptor.digest, size).await?;
+        let Some(bytes) = fetched else { return Ok(None) };
+        if bytes.len() > size {
+            return Ok(None);
+        }
+        if !descriptor.digest.matches(&bytes) {
+            return Err(Trouble::Digest(descriptor.digest));
+        }
+        self.keep(&descriptor.digest, &bytes).await?;
+        Ok((bytes.len() == size).then_some(bytes))
+    }
+
+    /// The referrers that upstream's API lists; `None` when it has none.
+    pub(super) async fn referrers(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<Vec<Descriptor>>, Trouble> {
+        self.source.referrers(self.name, digest).await
+    }
+
+    /// Runs `work`, a few at a time; the results come in the order of `work`.
+    pub(super) async fn together<F: Future>(&self, work: Vec<F>) -> Vec<F::Output> {
+        futures_util::stream::iter(work).buffered(self.at_once).collect().await
+    }
+
+    async fn stored(&self, digest: &Digest, limit_bytes: usize) -> Option<Bytes> {
+        if self.content == Content::New {
+            return None;
+        }
+        // A store that cannot be read costs a fetch, nothing else.
+        self.store.read(digest, limit_bytes).await.ok().flatten()
+    }
+
+    async fn keep(&self, digest: &Digest, bytes: &Bytes) -> Result<(), Trouble> {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let take = |left: u64| left.checked_sub(length);
+        self.bytes_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .map_err(|_left| Trouble::Bytes)?;
+        if let Err(error) = self.store.put(digest, bytes.clone()).await {
+            warn!(%digest, %error, "evidence could not be stored; it will be fetched again");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! What one manifest says of itself: pure.
+
+use serde::Deserialize;
+
+use crate::gate::{Grant, GrantKind};
+use crate::oci::{Descriptor, Digest, ImageManifest, Platform, from_strict_slice};
+
+/// Largest config that is read, in bytes.
+pub(super) const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The parts of an image config that are read.
+#[derive(Deserialize)]
+struct Config {
+    os: Option<String>,
+    architecture: Option<String>,
+    variant: Option<String>,
+}
+
+/// The platform that an image config names; `None` when it names none.
+///
+/// # Errors
+/// When the config is not strict JSON of the right shape, with why.
+pub(super) fn platform_of(config: &[u8]) -> Result<Option<Platform>, String> {
+    let config: Config =
+        from_strict_slice(config).map_err(|error| format!("config is not well formed: {error}"))?;
+    let named = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let (Some(os), Some(architecture)) = (named(config.os), named(config.architecture)) else {
+        return Ok(None);
+    };
+    Ok(Some(Platform { os, architecture, variant: named(config.variant) }))
+}
+
+/// What kind of artifact a manifest is; `None` is a container image.
+///
+/// An image config makes it an image whatever `artifactType` says: nodes run it by its config, so a
+/// rule for artifacts must not speak of it.
+pub(super) fn artifact_type_of(image: &ImageManifest) -> Option<String> {
+    if image.config.media_type.is_image_config() {
+        return None;
+    }
+    image.effective_artifact_type().map(str::to_owned)
+}
+
+/// The first layer that is meant to be fetched from elsewhere.
+pub(super) fn foreign_layer_of(image: &ImageManifest) -> Option<Digest> {
+    image.layers.iter().find(|layer| is_foreign(layer)).map(|layer| layer.digest)
+}
+
+/// Size of config and layers together, in bytes.
+pub(super) fn bytes_of(image: &ImageManifest) -> u64 {
+    let sizes = image.layers.iter().map(|layer| layer.size);
+    sizes.fold(image.config.size, u64::saturating_add)
+}
+
+/// Grants for the layers of `image`, foreign ones left out.
+pub(super) fn layer_grants<'a>(
+    image: &'a ImageManifest,
+    platform: Option<&'a Platform>,
+) -> impl Iterator<Item = Grant> + 'a {
+    let own = image.layers.iter().filter(|layer| !is_foreign(layer));
+    own.map(move |layer| grant(layer, GrantKind::Layer, platform))
+}
+
+/// The grant for what `descriptor` points at.
+pub(super) fn grant(
+    descriptor: &Descriptor,
+    kind: GrantKind,
+    platform: Option<&Platform>,
+) -> Grant {
+    Grant {
+        digest: descriptor.digest,
+        size: descriptor.size,
+        media_type: descriptor.media_type.clone(),
+        kind,
+        platform: platform.cloned(),
+    }
+}
+
+fn is_foreign(layer: &Descriptor) -> bool {
+    !layer.urls.is_empty() || layer.media_type.is_foreign_layer()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_platform_comes_from_the_config() {
+        let read = |text: &str| platform_of(text.as_bytes());
+        let arm = read(r#"{"os":"linux","architecture":"arm","variant":"v7","x":1}"#);
+        assert_eq!(arm.unwrap().unwrap().to_string(), "linux/arm/v7");
+        assert_eq!(read(r#"{"os":"linux"}"#), Ok(None));
+        assert_eq!(read(r#"{"os":"","architecture":"amd64"}"#), Ok(None));
+        for bad in ["", "[]", r#"{"os":1,"architecture":"amd64"}"#, r#"{"os":"a","os":"b"}"#] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The manifest of a subject, and for an index everything below it.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use super::Limits;
+use super::fetch::{Fetched, Fetcher, Trouble};
+use super::image::{
+    CONFIG_BYTES_MAX, artifact_type_of, bytes_of, foreign_layer_of, grant, layer_grants,
+    platform_of,
+};
+use super::source::Source;
+use crate::gate::{Grant, GrantKind, ManifestFacts, Subject};
+use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, MediaType, Platform};
+
+/// How deep indexes may be nested: an index may list indexes, and those list images.
+const INDEX_DEPTH_MAX: usize = 2;
+
+/// A manifest with what it says, and what it entitles its repository to.
+pub(super) struct Gathering {
+    pub(super) facts: ManifestFacts,
+    pub(super) grants: Vec<Grant>,
+}
+
+/// Gathers the manifest of `subject`; `None` when upstream does not have it.
+pub(super) async fn gather<S: Source>(
+    fetcher: &Fetcher<'_, S>,
+    subject: &Subject,
+    limits: &Limits,
+) -> Result<Option<Gathering>, Trouble> {
+    let fetched = match fetcher.manifest(&subject.digest).await {
+        Ok(Some(fetched)) => fetched,
+        Ok(None) => return Ok(None),
+        Err(Trouble::TooLarge) => {
+            return Ok(Some(malformed(None, 0, Trouble::TooLarge.to_string())));
+        }
+        Err(trouble) => return Err(trouble),
+    };
+    let size = u64::try_from(fetched.bytes.len()).unwrap_or(u64::MAX);
+    let declared = fetched.media_type.as_ref();
+    let manifest = match Manifest::parse(&fetched.bytes, declared) {
+        Ok(manifest) => manifest,
+        Err(error) => return Ok(Some(malformed(declared, size, error.to_string()))),
+    };
+    let gathering = match &manifest {
+        Manifest::Image(image) => single(fetcher, image).await?,
+        Manifest::Index(index) => {
+            let top = &index.manifests;
+            tree(fetcher, subject, top, index.artifact_type.clone(), limits).await?
+        }
+    };
+    Ok(Some(match gathering {
+        Ok(tally) => tally.gathering(&manifest, size),
+        Err(why) => malformed(Some(manifest.media_type()), size, why),
+    }))
+}
+
+fn malformed(media_type: Option<&MediaType>, size: u64, why: String) -> Gathering {
+    let unknown = || MediaType::new("application/octet-stream");
+    let facts = ManifestFacts {
+        media_type: media_type.cloned().unwrap_or_else(unknown),
+        size,
+        artifact_type: None,
+        is_index: false,
+        platforms: Vec::new(),
+        children: Vec::new(),
+        layers: 0,
+        image_bytes: 0,
+        foreign_layer: None,
+        malformed: Some(why),
+    };
+    Gathering { facts, grants: Vec::new() }
+}
+
+/// What has been added up so far.
+#[derive(Default)]
+struct Tally {
+    artifact_type: Option<String>,
+    has_image: bool,
+    platforms: Vec<Platform>,
+    children: Vec<Digest>,
+    layers: u64,
+    image_bytes: u64,
+    foreign_layer: Option<Digest>,
+    grants: Vec<Grant>,
+    granted: HashSet<(Digest, GrantKind, Option<Platform>)>,
+}
+
+impl Tally {
+    fn add(&mut self, image: &ImageManifest, platform: Option<&Platform>, has_config: bool) {
+        let artifact_type = artifact_type_of(image);
+        self.has_image |= artifact_type.is_none();
+        self.artifact_type = self.artifact_type.take().or(artifact_type);
+        if let Some(platform) = platform
+            && !self.platforms.contains(platform)
+        {
+            self.platforms.push(platform.clone());
+        }
+        self.layers = self.layers.max(u64::try_from(image.layers.len()).unwrap_or(u64::MAX));
+        self.image_bytes = self.image_bytes.max(bytes_of(image));
+        self.foreign_layer = self.foreign_layer.or_else(|| foreign_layer_of(image));
+        if has_config {
+            self.grant(grant(&image.config, GrantKind::Config, platform));
+        }
+        for layer in layer_grants(image, platform) {
+            self.grant(layer);
+        }
+    }
+
+    fn grant(&mut self, grant: Grant) {
+        let key = (grant.digest, grant.kind, grant.platform.clone());
+        if self.granted.insert(key) {
+            self.grants.push(grant);
+        }
+    }
+
+    fn gathering(self, manifest: &Manifest, size: u64) -> Gathering {
+        let facts = ManifestFacts {
+            media_type: manifest.media_type().clone(),
+            size,
+            artifact_type: self.artifact_type.filter(|_| !self.has_image),
+            is_index: matches!(manifest, Manifest::Index(_)),
+            platforms: self.platforms,
+            children: self.children,
+            layers: self.layers,
+            image_bytes: self.image_bytes,
+            foreign_layer: self.foreign_layer,
+            malformed: None,
+        };
+        Gathering { facts, grants: self.grants }
+    }
+}
+
+/// A tally, or why the content is not well formed although it has the right digest.
+type Tallied = Result<Tally, String>;
+
+async fn single<S: Source>(
+    fetcher: &Fetcher<'_, S>,
+    image: &ImageManifest,
+) -> Result<Tallied, Trouble> {
+    let mut tally = Tally::default();
+    let mut platform = None;
+    if image.config.media_type.is_image_config() {
+        if image.config.size > CONFIG_BYTES_MAX {
+            return Ok(Err("config is larger than 4 MiB".to_owned()));
+        }
+        let config = fetcher.blob(&image.config).await?;
+        let config = config.ok_or(Trouble::Missing(image.config.digest))?;
+        platform = match platform_of(&config) {
+            Ok(platform) => platform,
+            Err(why) => return Ok(Err(why)),
+        };
+    }
+    tally.add(image, platform.as_ref(), true);
+    Ok(Ok(tally))
+}
+
+/// A child that is yet to be looked at.
+struct Listed {
+    descriptor: Descriptor,
+    /// What the index says it runs on.
+    platform: Option<Platform>,
+}
+
+/// A child whose bytes are those that the index lists.
+struct Child {
+    listed: Listed,
+    manifest: Manifest,
+    /// Of an image, when upstream has it.
+    config: Option<Bytes>,
+}
+
+async fn tree<S: Source>(
+    fetcher: &Fetcher<'_, S>,
+    subject: &Subject,
+    top: &[Descriptor],
+    artifact_type: Option<String>,
+    limits: &Limits,
+) -> Result<Tallied, Trouble> {
+    let mut tally = Tally { artifact_type, ..Tally::default() };
+    let mut seen = HashSet::from([subject.digest]);
+    let mut level: Vec<Listed> = top.iter().map(|descriptor| listed(descriptor, None)).collect();
+    for depth in 1.. {
+        level.retain(|child| seen.insert(child.descriptor.digest));
+        if level.is_empty() {
+            break;
+        }
+        if seen.len() > limits.children {
+            return Ok(Err(format!("index lists more than {} manifests", limits.children)));
+        }
+        if depth >= INDEX_DEPTH_MAX
+            && level.iter().any(|child| child.descriptor.media_type.is_index())
+        {
+            return Ok(Err(format!("indexes are nested deeper than {INDEX_DEPTH_MAX}")));
+        }
+        tally.children.extend(level.iter().map(|child| child.descriptor.digest));
+        let work = level.drain(..).map(|child| fetch_child(fetcher, child)).collect();
+        for child in fetcher.together(work).await {
+            if let Some(child) = child? {
+                level.extend(add_child(&mut tally, &child));
+            }
+        }
+    }
+    Ok(Ok(tally))
+}
+
+fn listed(descriptor: &Descriptor, outer: Option<&Platform>) -> Listed {
+    let platform = descriptor.platform.clone().or_else(|| outer.cloned());
+    Listed { descriptor: descriptor.clone(), platform }
+}
+
+/// Fetches a child and the config of an image. A child that upstream does not have, or that is not
+/// what the index says, gets no grant; that is a decided thing and harms nobody else.
+async fn fetch_child<S: Source>(
+    fetcher: &Fetcher<'_, S>,
+    listed: Listed,
+) -> Result<Option<Child>, Trouble> {
+    let descriptor = &listed.descriptor;
+    if !descriptor.media_type.is_index() && !descriptor.media_type.is_image_manifest() {
+        return Ok(None);
+    }
+    let fetched = match fetcher.manifest(&descriptor.digest).await {
+        Ok(Some(fetched)) => fetched,
+        Ok(None) | Err(Trouble::TooLarge) => return Ok(None),
+        Err(trouble) => return Err(trouble),
+    };
+    let Some(manifest) = as_listed(&fetched, descriptor) else { return Ok(None) };
+    let config = match &manifest {
+        Manifest::Image(image)
+            if image.config.media_type.is_image_config()
+                && image.config.size <= CONFIG_BYTES_MAX =>
+        {
+            fetcher.blob(&image.config).await?
+        }
+        Manifest::Image(_) | Manifest::Index(_) => None,
+    };
+    Ok(Some(Child { listed, manifest, config }))
+}
+
+/// The manifest in `fetched`, if it has the size and type under which it is listed.
+pub(super) fn as_listed(fetched: &Fetched, descriptor: &Descriptor) -> Option<Manifest> {
+    if u64::try_from(fetched.bytes.len()) != Ok(descriptor.size) {
+        return None;
+    }
+    Manifest::parse(&fetched.bytes, Some(&descriptor.media_type)).ok()
+}
+
+/// Adds `child` to the tally and gives what it lists in turn.
+fn add_child(tally: &mut Tally, child: &Child) -> Vec<Listed> {
+    let listed_as = child.listed.platform.as_ref();
+    match &child.manifest {
+        Manifest::Image(image) => {
+            let of_config = || platform_of(child.config.as_deref()?).ok().flatten();
+            let platform = listed_as.cloned().or_else(of_config);
+            let descriptor = &child.listed.descriptor;
+            tally.grant(grant(descriptor, GrantKind::Manifest, platform.as_ref()));
+            let has_config = child.config.is_some() || !image.config.media_type.is_image_config();
+            tally.add(image, platform.as_ref(), has_config);
+            Vec::new()
+        }
+        Manifest::Index(index) => {
+            tally.grant(grant(&child.listed.descriptor, GrantKind::Manifest, listed_as));
+            index.manifests.iter().map(|descriptor| listed(descriptor, listed_as)).collect()
+        }
+    }
+}

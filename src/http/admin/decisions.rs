@@ -1,0 +1,83 @@
+//! Approve, reject, revoke, reinstate.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::IF_MATCH;
+use axum::response::Response;
+
+use super::AdminState;
+use super::auth::Caller;
+use super::body::{JsonBody, json};
+use super::problem::Problem;
+use crate::mirror::desk::view::DecisionBody;
+use crate::mirror::desk::{Verb, Wish};
+
+type Body = JsonBody<DecisionBody>;
+
+/// `POST /approvals`
+pub(super) async fn approve(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    decide(&state, Verb::Approve, caller, &headers, body).await
+}
+
+/// `POST /reinstatements`
+pub(super) async fn reinstate(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    decide(&state, Verb::Reinstate, caller, &headers, body).await
+}
+
+/// `POST /rejections`
+pub(super) async fn reject(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    decide(&state, Verb::Reject, caller, &headers, body).await
+}
+
+/// `POST /revocations`
+pub(super) async fn revoke(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    decide(&state, Verb::Revoke, caller, &headers, body).await
+}
+
+async fn decide(
+    state: &AdminState,
+    verb: Verb,
+    Caller(by): Caller,
+    headers: &HeaderMap,
+    JsonBody(body): Body,
+) -> Result<Response, Problem> {
+    let DecisionBody { target, reason, expires } = body;
+    let seen = seen(headers)?;
+    let (desk, tasks) = (state.desk.clone(), state.desk.mirror().tasks().clone());
+    let wish = Wish { verb, target, by, reason, expires, seen };
+    // A task of its own: someone who hangs up after deciding has decided.
+    let deciding = tasks.spawn(async move { desk.decide(&wish).await });
+    match deciding.await {
+        Ok(decided) => Ok(json(&decided?)),
+        Err(_) => Err(Problem::invalid("the decision was cut short; look whether it was taken")),
+    }
+}
+
+/// The version in `If-Match`, which `GET /requests/{id}` gave as `ETag`.
+fn seen(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let quoted = value.to_str().ok().and_then(|v| v.strip_prefix('"')?.strip_suffix('"'));
+    let version = quoted.ok_or_else(|| Problem::invalid("If-Match is not one quoted version"))?;
+    Ok(Some(version.to_owned()))
+}

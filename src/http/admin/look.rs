@@ -1,0 +1,116 @@
+//! Looking: explain, observed, audit, policy, status, backup.
+
+use std::io::Read as _;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::AdminState;
+use super::auth::Caller;
+use super::body::{Parameters, json};
+use super::problem::Problem;
+use crate::tasks::Tasks;
+
+/// Bytes of a backup that are read at a time.
+const BACKUP_CHUNK_BYTES: usize = 256 * 1024;
+
+/// The image to explain.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Image {
+    image: String,
+}
+
+/// A stretch of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stretch {
+    from: Option<u64>,
+    limit: Option<u32>,
+}
+
+/// How many entries.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    limit: Option<u32>,
+}
+
+/// `GET /explain?image=`
+pub(super) async fn explain(
+    State(state): State<AdminState>,
+    Parameters(Image { image }): Parameters<Image>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.explain(&image).await?))
+}
+
+/// `GET /observed?limit=`
+pub(super) async fn observed(
+    State(state): State<AdminState>,
+    Parameters(Limit { limit }): Parameters<Limit>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.observed(limit).await?))
+}
+
+/// `GET /audit?from=&limit=`
+pub(super) async fn audit(
+    State(state): State<AdminState>,
+    Parameters(Stretch { from, limit }): Parameters<Stretch>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.audit(from, limit).await?))
+}
+
+/// `GET /audit/verify`
+pub(super) async fn verify_audit(State(state): State<AdminState>) -> Result<Response, Problem> {
+    Ok(json(&state.desk.verify_audit().await?))
+}
+
+/// `GET /policy`
+pub(super) async fn policy(State(state): State<AdminState>) -> Response {
+    json(&state.desk.policy())
+}
+
+/// `GET /status`
+pub(super) async fn status(State(state): State<AdminState>) -> Result<Response, Problem> {
+    Ok(json(&state.desk.status().await?))
+}
+
+/// `POST /backup`: the backup itself, as bytes.
+pub(super) async fn backup(
+    State(state): State<AdminState>,
+    Extension(Caller(by)): Extension<Caller>,
+) -> Result<Response, Problem> {
+    let (file, size) = state.desk.backup(&state.data_dir, &by).await?;
+    let tasks = state.desk.mirror().tasks().clone();
+    let stream = futures_util::stream::try_unfold((Some(file), tasks), next_chunk);
+    let mut response = Body::from_stream(stream).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_LENGTH, size.into());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+type Reading = (Option<std::fs::File>, Tasks);
+
+/// Reads on, on the pool for blocking work.
+async fn next_chunk((file, tasks): Reading) -> std::io::Result<Option<(Bytes, Reading)>> {
+    let Some(mut file) = file else { return Ok(None) };
+    let reading = tasks.spawn_blocking(move || {
+        let mut chunk = vec![0; BACKUP_CHUNK_BYTES];
+        let length = file.read(&mut chunk)?;
+        chunk.truncate(length);
+        Ok::<_, std::io::Error>((chunk, file))
+    });
+    let (chunk, file) = reading.await.map_err(std::io::Error::other)??;
+    if chunk.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some((Bytes::from(chunk), (Some(file), tasks))))
+}

@@ -1,0 +1,90 @@
+//! The admin API under `/api/v1`, and what stands beside it without a token: health, metrics, and the
+//! short page of a request.
+//!
+//! Promises: nothing under `/api/v1` answers without a valid token, and a role that may not write
+//! cannot; every body is bounded and JSON; every error is a problem document. There are no cookies,
+//! so that no page in a browser can act for its user. Decisions are the desk's: here they only get
+//! their HTTP form.
+
+mod auth;
+mod body;
+mod decisions;
+mod look;
+mod open;
+mod problem;
+mod requests;
+mod throttle;
+mod tokens;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+
+use super::AdminSettings;
+use crate::mirror::Mirror;
+use crate::mirror::desk::Desk;
+use problem::Problem;
+use throttle::Throttle;
+
+/// What the admin listener answers from; clones share it.
+#[derive(Debug, Clone)]
+pub struct AdminState {
+    desk: Desk,
+    data_dir: Arc<PathBuf>,
+    throttle: Arc<Throttle>,
+}
+
+impl AdminState {
+    /// The state for `mirror`.
+    pub fn new(mirror: Mirror, settings: AdminSettings) -> Self {
+        Self {
+            desk: Desk::new(mirror),
+            data_dir: Arc::new(settings.data_dir),
+            throttle: Arc::new(Throttle::default()),
+        }
+    }
+}
+
+/// Everything that the admin listener serves.
+pub fn router(state: AdminState) -> Router {
+    let api = Router::new()
+        .route("/approvals", post(decisions::approve))
+        .route("/audit", get(look::audit))
+        .route("/audit/verify", get(look::verify_audit))
+        .route("/backup", post(look::backup))
+        .route("/explain", get(look::explain))
+        .route("/observed", get(look::observed))
+        .route("/policy", get(look::policy))
+        .route("/prefetch", post(requests::prefetch))
+        .route("/reinstatements", post(decisions::reinstate))
+        .route("/rejections", post(decisions::reject))
+        .route("/requests", get(requests::list).post(requests::ask))
+        .route("/requests/{id}", get(requests::show))
+        .route("/revocations", post(decisions::revoke))
+        .route("/status", get(look::status))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{name}", delete(tokens::revoke))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(state.clone(), auth::authenticate));
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/livez", get(open::livez))
+        .route("/metrics", get(open::metrics))
+        .route("/r/{id}", get(open::request_page))
+        .route("/readyz", get(open::readyz))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(state)
+}
+
+async fn no_such_path() -> Problem {
+    Problem::not_found("there is nothing at this path")
+}
+
+async fn no_such_method() -> Problem {
+    Problem::method()
+}

@@ -1,0 +1,211 @@
+//! Error answers of the admin API: problem documents.
+//!
+//! The one place where a [`desk::Error`] becomes a status code. Its Display is written for admins;
+//! causes go to the log only.
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tracing::warn;
+
+use crate::gate::Reason;
+use crate::ledger;
+use crate::mirror;
+use crate::mirror::desk;
+use crate::mirror::desk::view::{ProblemView, ReasonView, problem};
+
+/// When it is worth asking again after something could not be decided, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// A problem document.
+///
+/// Spec: <https://www.rfc-editor.org/rfc/rfc9457>
+#[derive(Debug)]
+pub(super) struct Problem {
+    view: Box<ProblemView>,
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        let view = ProblemView {
+            kind: kind.to_owned(),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            reasons: Vec::new(),
+        };
+        Self { view: Box::new(view), retry_after: None }
+    }
+
+    /// 401: no token, or none that is known. Both look alike.
+    pub(super) fn unauthenticated() -> Self {
+        let detail = "send a valid token as `Authorization: Bearer TOKEN`";
+        Self::new(StatusCode::UNAUTHORIZED, problem::UNAUTHENTICATED, "No valid token", detail)
+    }
+
+    /// 403: the role of the token does not allow it.
+    pub(super) fn role(name: &str, needed: &str) -> Self {
+        let detail = format!("token {name} may not do this; it takes a token with role {needed}");
+        Self::new(StatusCode::FORBIDDEN, problem::ROLE, "Role does not allow this", detail)
+    }
+
+    /// 404.
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, problem::NOT_FOUND, "Not found", detail)
+    }
+
+    /// 405.
+    pub(super) fn method() -> Self {
+        let detail = "this path does not answer that method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, problem::METHOD, "Method not allowed", detail)
+    }
+
+    /// 400.
+    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, problem::INVALID, "Not well-formed", detail)
+    }
+
+    /// 415.
+    pub(super) fn media_type() -> Self {
+        let detail = "send the body as `Content-Type: application/json`";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(status, problem::MEDIA_TYPE, "Body is not JSON", detail)
+    }
+
+    /// 413.
+    pub(super) fn too_large(limit_bytes: usize) -> Self {
+        let detail = format!("a body has at most {limit_bytes} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, problem::TOO_LARGE, "Body too large", detail)
+    }
+
+    /// 408.
+    pub(super) fn timeout() -> Self {
+        let detail = "the body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, problem::TIMEOUT, "Too slow", detail)
+    }
+
+    /// 429, to be tried again in `seconds`.
+    pub(super) fn throttled(seconds: u64) -> Self {
+        let detail = format!("too many failed logins; try again in {seconds} s");
+        let title = "Too many failed logins";
+        let throttled = Self::new(StatusCode::TOO_MANY_REQUESTS, problem::THROTTLED, title, detail);
+        Self { retry_after: Some(seconds), ..throttled }
+    }
+
+    fn internal(detail: impl Into<String>) -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self::new(status, problem::INTERNAL, "Failed", detail)
+    }
+
+    fn undecided(detail: impl Into<String>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let undecided = Self::new(status, problem::UNDECIDED, "Could not decide", detail);
+        Self { retry_after: Some(RETRY_AFTER_SECONDS), ..undecided }
+    }
+
+    fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, problem::CONFLICT, "Nothing was changed", detail)
+    }
+
+    fn refused(detail: impl Into<String>) -> Self {
+        let title = "The policy does not allow this decision";
+        Self::new(StatusCode::FORBIDDEN, problem::DECISION_REFUSED, title, detail)
+    }
+
+    fn because(mut self, reasons: &[Reason]) -> Self {
+        self.view.reasons = reasons.iter().map(ReasonView::from).collect();
+        self
+    }
+}
+
+impl From<desk::Error> for Problem {
+    fn from(error: desk::Error) -> Self {
+        use desk::Error;
+        let detail = error.to_string();
+        match &error {
+            Error::Absent { .. } | Error::RequestUnknown { .. } | Error::TokenUnknown { .. } => {
+                Self::not_found(detail)
+            }
+            Error::Changed { .. } | Error::LastAdminToken { .. } | Error::NothingToUndo { .. } => {
+                Self::conflict(detail)
+            }
+            Error::ExpiryPast
+            | Error::ExpiryUnwanted
+            | Error::ReasonForm
+            | Error::Role { .. }
+            | Error::State { .. }
+            | Error::TooManyImages { .. } => Self::invalid(detail),
+            Error::Image { source, .. } => Self::invalid(format!("{detail}: {source}")),
+            Error::ApproveInstead { .. } | Error::NoDigest { .. } | Error::NotAskedFor { .. } => {
+                Self::refused(detail)
+            }
+            Error::NotAllowed { reasons, .. } => Self::refused(detail).because(reasons),
+            Error::Undecided { reasons, .. } => Self::undecided(detail).because(reasons),
+            Error::Backup { source, .. } | Error::TokenFile { source, .. } => {
+                Self::internal(format!("{detail}: {source}"))
+            }
+            Error::Ledger(source) => from_ledger(source),
+            Error::Mirror { subject, error } => from_mirror(subject, error),
+        }
+    }
+}
+
+fn from_ledger(error: &ledger::Error) -> Problem {
+    use ledger::Error;
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other failure is the ledger's own")]
+    match error {
+        Error::AlreadyDecided { .. }
+        | Error::NothingToReinstate(_)
+        | Error::OtherSubject { .. }
+        | Error::TokenExists(_)
+        | Error::TooManyTokens(_) => Problem::conflict(error.to_string()),
+        Error::NoSuchRequest(_) | Error::NoSuchToken(_) => Problem::not_found(error.to_string()),
+        Error::TokenName(_) => Problem::invalid(error.to_string()),
+        Error::TooManyRequests { .. } => Problem::undecided(error.to_string()),
+        _ => {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            warn!(%error, cause, "ledger failed under an admin");
+            Problem::internal(format!("the trust ledger failed, nothing was changed: {error}"))
+        }
+    }
+}
+
+fn from_mirror(subject: &str, error: &mirror::Error) -> Problem {
+    use mirror::Error;
+    match error {
+        Error::Absent(_) => Problem::not_found(format!("{subject} does not exist upstream")),
+        Error::Ledger(error) => from_ledger(error),
+        Error::Refused(_) | Error::RegistryUnknown(_) | Error::Ungranted => {
+            Problem::refused(format!("{subject}: {error}"))
+        }
+        Error::Undecided { reasons, .. } => {
+            Problem::undecided(format!("{subject}: {error}")).because(reasons)
+        }
+        Error::Abandoned(_) | Error::Overloaded | Error::Store(_) => {
+            Problem::undecided(format!("{subject}: {error}"))
+        }
+        // Display of an upstream error is made for clients: our words, no secret.
+        Error::Upstream(upstream) => Problem::undecided(format!("{subject}: {error}: {upstream}")),
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.view.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.view).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"pratique\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,37 @@
+//! Tokens: list, make, end.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::AdminState;
+use super::auth::Caller;
+use super::body::{JsonBody, json};
+use super::problem::Problem;
+use crate::mirror::desk::view::TokenBody;
+
+/// `GET /tokens`
+pub(super) async fn list(State(state): State<AdminState>) -> Response {
+    json(&state.desk.tokens())
+}
+
+/// `POST /tokens`: the one answer that carries a secret.
+pub(super) async fn create(
+    State(state): State<AdminState>,
+    Extension(Caller(by)): Extension<Caller>,
+    JsonBody(body): JsonBody<TokenBody>,
+) -> Result<Response, Problem> {
+    let token = state.desk.create_token(&body.name, &body.role, &by).await?;
+    Ok((StatusCode::CREATED, json(&token)).into_response())
+}
+
+/// `DELETE /tokens/{name}`
+pub(super) async fn revoke(
+    State(state): State<AdminState>,
+    Extension(Caller(by)): Extension<Caller>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    state.desk.revoke_token(&name, &by).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

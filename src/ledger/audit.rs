@@ -1,0 +1,256 @@
+//! The audit chain: rows that each carry the hash of the one before.
+//!
+//! A row is canonical JSON; its hash covers those bytes and the hash before it, so that no row can be
+//! changed, removed or moved without every later hash being wrong. Rows are appended inside the
+//! transaction of what they record. Someone who rewrites the whole chain and its head is not caught.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::{Deserialize, Serialize};
+
+use super::requests::RequestId;
+use super::rows::{hash_of, integer, unsigned};
+use super::writer::Writing;
+use super::{Error, Ledger, canonical};
+use crate::gate::Subject;
+use crate::oci::{Algorithm, Digest};
+use crate::time::Timestamp;
+
+/// What the first row has in the place of the hash before it.
+const GENESIS: &[u8] = b"pratique audit chain 1";
+/// Most audit rows that one read gives.
+pub(super) const AUDIT_PAGE_MAX: u32 = 10_000;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditKind {
+    /// A subject was approved by a person.
+    Approved,
+    /// A backup was made.
+    BackupMade,
+    /// At start, the chain did not reach as far as its head said.
+    ChainCut,
+    /// A verdict was reached that differs from the one before.
+    Judged,
+    /// A policy came into force.
+    PolicyLoaded,
+    /// A policy came into force that is older than the one before.
+    PolicyRolledBack,
+    /// A rejection or revocation was taken back.
+    Reinstated,
+    /// A subject was rejected by a person.
+    Rejected,
+    /// A blocked pull, or a person, asked for a decision.
+    RequestFiled,
+    /// The ledger was restored from a backup.
+    Restored,
+    /// A subject was revoked by a person.
+    Revoked,
+    /// The program started.
+    Started,
+    /// A tag's last admitted digest changed.
+    TagAdmitted,
+    /// A token was made.
+    TokenCreated,
+    /// A token was revoked.
+    TokenRevoked,
+}
+
+/// Something to be put on record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    /// What happened.
+    pub kind: AuditKind,
+    /// Who did it: a token's name, or the part of the program.
+    pub by: String,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
+    /// The request it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+    /// Why, in the words of who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Whatever else belongs to it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
+}
+
+impl AuditEvent {
+    /// The event `kind`, done by `by`, about nothing in particular.
+    pub fn new(kind: AuditKind, by: impl Into<String>) -> Self {
+        Self {
+            kind,
+            by: by.into(),
+            subject: None,
+            request: None,
+            reason: None,
+            details: BTreeMap::new(),
+        }
+    }
+
+    /// The same event, about `subject`.
+    #[must_use]
+    pub fn about(mut self, subject: &Subject) -> Self {
+        self.subject = Some(subject.clone());
+        self
+    }
+
+    /// The same event, with `value` as the detail `key`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
+        self.details.insert(key.to_owned(), value.to_string());
+        self
+    }
+}
+
+/// A row of the audit chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditRow {
+    /// Its place in the chain, from 1 on.
+    pub sequence: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: AuditEvent,
+    /// The hash of the row before.
+    pub previous: Digest,
+    /// The hash of this row.
+    pub hash: Digest,
+}
+
+/// The hashed part of a row.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Body {
+    pub(super) sequence: u64,
+    pub(super) at: Timestamp,
+    #[serde(flatten)]
+    pub(super) event: AuditEvent,
+}
+
+/// A chain up to some row: how many rows, and the hash of the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Chain {
+    pub(super) count: u64,
+    pub(super) hash: Digest,
+}
+
+impl Chain {
+    /// The chain without rows.
+    pub(super) fn empty() -> Self {
+        Self { count: 0, hash: Digest::sha256(GENESIS) }
+    }
+
+    /// The chain as it stands in the database.
+    pub(super) fn load(connection: &Connection) -> Result<Self, Error> {
+        let last = connection
+            .query_row(
+                "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1",
+                [],
+                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)),
+            )
+            .optional()?;
+        let Some((sequence, hash)) = last else { return Ok(Self::empty()) };
+        let hash = hash_of(&hash).ok_or_else(|| Error::corrupt("audit", sequence))?;
+        Ok(Self { count: unsigned(sequence), hash })
+    }
+
+    /// Adds a row for `event` and moves on to it.
+    pub(super) fn append(
+        &mut self,
+        connection: &Connection,
+        at: Timestamp,
+        event: &AuditEvent,
+    ) -> Result<(), Error> {
+        let sequence = self.count + 1;
+        let body = canonical::to_canonical(&Body { sequence, at, event: event.clone() })?;
+        let hash = link(self.hash.as_bytes(), &body);
+        connection
+            .prepare_cached(
+                "INSERT INTO audit (sequence, body, previous, hash) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![integer(sequence), body, self.hash.as_bytes(), hash.as_bytes()])?;
+        *self = Self { count: sequence, hash };
+        Ok(())
+    }
+}
+
+/// The hash of a row with `body` that follows a row with hash `previous`.
+pub(super) fn link(previous: &[u8], body: &str) -> Digest {
+    let mut hasher = Algorithm::Sha256.hasher();
+    hasher.update(previous);
+    hasher.update(body.as_bytes());
+    hasher.finish()
+}
+
+/// A row as it is stored.
+pub(super) struct Stored {
+    pub(super) sequence: u64,
+    pub(super) body: String,
+    pub(super) previous: Vec<u8>,
+    pub(super) hash: Vec<u8>,
+}
+
+impl Stored {
+    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            sequence: unsigned(row.get(0)?),
+            body: row.get(1)?,
+            previous: row.get(2)?,
+            hash: row.get(3)?,
+        })
+    }
+
+    fn open(&self) -> Result<AuditRow, Error> {
+        let corrupt = || Error::corrupt("audit", self.sequence);
+        let previous = hash_of(&self.previous).ok_or_else(corrupt)?;
+        let hash = link(&self.previous, &self.body);
+        let body: Body = serde_json::from_str(&self.body).map_err(|_| corrupt())?;
+        if hash.as_bytes() != self.hash || body.sequence != self.sequence {
+            return Err(corrupt());
+        }
+        Ok(AuditRow { sequence: self.sequence, at: body.at, event: body.event, previous, hash })
+    }
+}
+
+impl Writing<'_> {
+    /// Puts `event` on record, in this transaction.
+    pub(super) fn audit(&mut self, event: &AuditEvent) -> Result<(), Error> {
+        self.chain.append(self.connection, self.now, event)
+    }
+}
+
+impl Ledger {
+    /// Puts `event` on record.
+    ///
+    /// # Errors
+    /// When it did not reach the disk.
+    ///
+    /// # Cancel safety
+    /// Once polled, the event may be written even if the future is dropped.
+    pub async fn append_audit(&self, event: AuditEvent) -> Result<(), Error> {
+        self.write(move |writing| writing.audit(&event)).await
+    }
+
+    /// Up to `limit` rows of the chain (at most 10,000), from row `from` on.
+    ///
+    /// # Errors
+    /// When the database fails, or a row is not what was written.
+    pub async fn audit(&self, from: u64, limit: u32) -> Result<Vec<AuditRow>, Error> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT sequence, body, previous, hash FROM audit
+                 WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2",
+            )?;
+            let limit = limit.min(AUDIT_PAGE_MAX);
+            let rows = statement.query_map(params![integer(from), limit], Stored::from_row)?;
+            rows.map(|row| row?.open()).collect()
+        })
+        .await
+    }
+}

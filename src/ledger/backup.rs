@@ -1,0 +1,232 @@
+//! Backup while running, and restoring while not.
+//!
+//! A backup is one SQLite file: a consistent copy of the database, which the head of its audit chain
+//! rides in. Restoring reads the whole of it first and refuses what is not whole; what was there
+//! before is moved aside, never overwritten.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::audit::{AuditEvent, AuditKind, Chain};
+use super::head::{self, Head};
+use super::rows::{self, Sealed};
+use super::{Error, Ledger, database, open, schema, verify};
+use crate::oci::from_strict_slice;
+use crate::time::Clock;
+
+/// What was restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// Records of the audit chain in the backup.
+    pub audit_records: u64,
+    /// Where the database is that was there before.
+    pub replaced: Option<PathBuf>,
+}
+
+impl Ledger {
+    /// Writes a consistent copy of the ledger to the new file `path`, which then restores to exactly
+    /// what was acknowledged before this began. It holds hashes of tokens, and is readable by us alone.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when there is such a file; else when the database or the file system fails,
+    /// and then nothing is left at `path`.
+    pub async fn backup_to(&self, path: &Path) -> Result<(), Error> {
+        let path = path.to_owned();
+        self.read(move |connection| {
+            if path.exists() {
+                return Err(Error::Exists { path });
+            }
+            let mut temporary = path.clone().into_os_string();
+            temporary.push(".partial");
+            let temporary = PathBuf::from(temporary);
+            let copied = database::copy_into(connection, &temporary)
+                .and_then(|()| add_head(&temporary))
+                .and_then(|()| {
+                    let linked = fs::hard_link(&temporary, &path);
+                    linked.map_err(database::not_there("create", &path))
+                });
+            let mine = !matches!(&copied, Err(Error::Exists { path }) if *path == temporary);
+            if mine && let Err(error) = fs::remove_file(&temporary) {
+                tracing::warn!(%error, path = %temporary.display(), "partial backup stays behind");
+            }
+            copied?;
+            match path.parent() {
+                Some(parent) if parent != Path::new("") => database::sync_directory(parent),
+                Some(_) | None => database::sync_directory(Path::new(".")),
+            }
+        })
+        .await
+    }
+}
+
+fn add_head(path: &Path) -> Result<(), Error> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    let head = serde_json::to_string(&Head(Chain::load(&connection)?))?;
+    connection.execute_batch("CREATE TABLE backup (head TEXT NOT NULL) STRICT")?;
+    connection.execute("INSERT INTO backup (head) VALUES (?1)", [head])?;
+    connection.close().map_err(|(_, error)| error)?;
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(Error::file("sync", path))
+}
+
+/// Puts the backup `from` in the place of the ledger in `dir`, which no process may have open.
+///
+/// # Errors
+/// [`Error::AlreadyOpen`]; [`Error::Exists`] when there is a ledger and `replace` is not set;
+/// [`Error::Damaged`], [`Error::CorruptRow`], [`Error::NewerSchema`] when the backup is not whole.
+/// In all of them, nothing was changed.
+pub fn restore(
+    from: &Path,
+    dir: &Path,
+    replace: bool,
+    clock: &dyn Clock,
+) -> Result<Restored, Error> {
+    fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
+    let _lock = open::lock(dir)?;
+    let path = open::database_path(dir);
+    if path.exists() && !replace {
+        return Err(Error::Exists { path });
+    }
+    let coming = dir.join("ledger.db.restoring");
+    match fs::remove_file(&coming) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::file("remove", &coming)(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let prepared = prepare(from, &coming, clock);
+    let (audit_records, chain) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            drop(fs::remove_file(&coming));
+            return Err(error);
+        }
+    };
+    head::prepare(dir)?;
+    let replaced = if path.exists() { Some(set_aside(&path, clock)?) } else { None };
+    fs::rename(&coming, &path).map_err(Error::file("rename", &coming))?;
+    database::sync_directory(dir)?;
+    head::write(dir, chain)?;
+    Ok(Restored { audit_records, replaced })
+}
+
+/// Copies the backup to `coming`, checks every part of the copy, and puts the restoring on record.
+fn prepare(from: &Path, coming: &Path, clock: &dyn Clock) -> Result<(u64, Chain), Error> {
+    let mut source = fs::File::open(from).map_err(Error::file("open", from))?;
+    let mut target =
+        database::private().create_new(true).open(coming).map_err(Error::file("create", coming))?;
+    std::io::copy(&mut source, &mut target).map_err(Error::file("copy", from))?;
+    drop(target);
+    let damaged = |problem: String| Error::Damaged { path: from.to_owned(), problem };
+    database::check(coming).map_err(|error| error.in_file(from))?;
+    let mut connection = Connection::open(coming)?;
+    let answer: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if answer != "ok" {
+        return Err(damaged(answer));
+    }
+    let head = backup_head(&connection)?
+        .ok_or_else(|| damaged("it is not a backup of a ledger".to_owned()))?;
+    let report = verify::verify(&connection, Some(head))?;
+    // A cut that the chain itself reports was found before the backup was made; it stays on record.
+    if let Some(problem) = report.problem.filter(|_| report.records != head.count) {
+        return Err(damaged(problem.to_string()));
+    }
+    let mut chain = Chain::load(&connection)?;
+    if chain != head {
+        return Err(damaged("its audit chain is not the one that it was made with".to_owned()));
+    }
+    check_rows(&connection)?;
+    connection.execute_batch("DROP TABLE backup")?;
+    schema::migrate(&mut connection, coming, schema::MIGRATIONS)?;
+    let event = AuditEvent::new(AuditKind::Restored, "restore").with("records", report.records);
+    chain.append(&connection, clock.now(), &event)?;
+    connection.close().map_err(|(_, error)| error)?;
+    let synced = fs::File::open(coming).and_then(|file| file.sync_all());
+    synced.map_err(Error::file("sync", coming))?;
+    Ok((report.records, chain))
+}
+
+fn backup_head(connection: &Connection) -> Result<Option<Chain>, Error> {
+    let table: Option<String> = connection
+        .query_row("SELECT name FROM sqlite_schema WHERE name = 'backup'", [], |row| row.get(0))
+        .optional()?;
+    if table.is_none() {
+        return Ok(None);
+    }
+    let head: Option<String> =
+        connection.query_row("SELECT head FROM backup", [], |row| row.get(0)).optional()?;
+    let head = head.and_then(|head| from_strict_slice::<Head>(head.as_bytes()).ok());
+    Ok(head.map(|Head(chain)| chain))
+}
+
+/// How the seals of a table are checked: its name, and a query for each row's key, body and seal.
+const SEALED: &[(&str, &str)] = &[
+    (
+        "records",
+        "SELECT json_array(n.name, r.digest), r.body, r.seal
+         FROM records r JOIN repositories n ON n.id = r.repository",
+    ),
+    (
+        "grants",
+        "SELECT json_array(n.name, g.digest, r.digest), g.body, g.seal
+         FROM grants g JOIN repositories n ON n.id = g.repository
+         JOIN records r ON r.id = g.record",
+    ),
+    (
+        "tags",
+        "SELECT json_array(n.name, t.tag), t.body, t.seal
+         FROM tags t JOIN repositories n ON n.id = t.repository",
+    ),
+    ("requests", "SELECT json_array('R-' || id, key), body, seal FROM requests"),
+    (
+        "decisions",
+        "SELECT json_array(n.name || '@' || r.digest), d.body, d.seal
+         FROM decisions d JOIN records r ON r.id = d.record
+         JOIN repositories n ON n.id = r.repository",
+    ),
+    ("tokens", "SELECT json_array(name), body, seal FROM tokens"),
+    ("policies", "SELECT json_array(), body, seal FROM policies"),
+];
+
+fn check_rows(connection: &Connection) -> Result<(), Error> {
+    for (table, sql) in SEALED {
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?)))?;
+        for row in rows {
+            let (key, sealed) = row?;
+            let key: Vec<String> =
+                serde_json::from_str(&key).map_err(|_| Error::corrupt(table, &key))?;
+            let key: Vec<&str> = key.iter().map(String::as_str).collect();
+            sealed.open::<serde::de::IgnoredAny>(table, &key)?;
+        }
+    }
+    let orphans: i64 = connection.query_row(
+        "SELECT (SELECT count(*) FROM pragma_foreign_key_check)",
+        [],
+        |row| row.get(0),
+    )?;
+    if rows::unsigned(orphans) > 0 {
+        return Err(Error::corrupt("records", "foreign keys"));
+    }
+    Ok(())
+}
+
+/// Moves the database in `path` and its log aside; gives where it is now.
+fn set_aside(path: &Path, clock: &dyn Clock) -> Result<PathBuf, Error> {
+    let aside = path.with_extension(format!("db.replaced-{}", clock.now().milliseconds()));
+    for suffix in ["-wal", "-shm", ""] {
+        let with_suffix = |path: &Path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let (from, to) = (with_suffix(path), with_suffix(&aside));
+        if from.exists() {
+            fs::rename(&from, &to).map_err(Error::file("rename", &from))?;
+        }
+    }
+    Ok(aside)
+}

@@ -1,0 +1,148 @@
+//! Connections to the database file: how they are opened, checked and copied.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{Error, schema};
+
+/// First bytes of every database file.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+/// Longest check of a whole database at start; one that takes longer is left to the seals of rows.
+const QUICK_CHECK_TIME_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for a lock that another connection of this process holds.
+const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
+/// Size to which the write-ahead log is cut back after a checkpoint, in bytes.
+const JOURNAL_SIZE_MAX: i64 = 64 << 20;
+/// Prepared statements kept per connection.
+const STATEMENTS_MAX: usize = 64;
+
+/// Opens the one connection that writes: durable at every commit.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
+    if !path.exists() {
+        private().create_new(true).open(path).map_err(Error::file("create", path))?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIME_MAX)?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_SIZE_MAX, |_| Ok(()))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(connection)
+}
+
+/// Opens a connection that can only read.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.busy_timeout(BUSY_TIME_MAX)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(connection)
+}
+
+/// Options for a file that only we may read: hashes of tokens are in it.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+/// Checks the database in `path` without changing a byte of it or of its log.
+///
+/// # Errors
+/// [`Error::Damaged`] when it is not a whole database of ours, [`Error::NewerSchema`] when a later
+/// program wrote it.
+pub(super) fn check(path: &Path) -> Result<(), Error> {
+    let damaged = |problem: String| Error::Damaged { path: path.to_owned(), problem };
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::file("open", path))?;
+    let length = u64::try_from(MAGIC.len()).unwrap_or(u64::MAX);
+    file.take(length).read_to_end(&mut start).map_err(Error::file("read", path))?;
+    if start != MAGIC {
+        return Err(damaged("it is not a SQLite database".to_owned()));
+    }
+    let unreadable = |error: &rusqlite::Error| {
+        matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
+    };
+    let outcome = open_reader(path).and_then(|connection| {
+        let (found, known) = (schema::version(&connection)?, schema::latest(schema::MIGRATIONS));
+        if found > known {
+            return Err(Error::NewerSchema { path: path.to_owned(), found, known });
+        }
+        let ours: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        if found > 0 && ours != schema::APPLICATION_ID {
+            return Err(damaged("it is not a ledger".to_owned()));
+        }
+        quick_check(&connection, QUICK_CHECK_TIME_MAX)
+    });
+    match outcome {
+        Ok(None) => Ok(()),
+        Ok(Some(problem)) => Err(damaged(problem)),
+        Err(Error::Database(error)) if unreadable(&error) => Err(damaged(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first problem of the database's structure; `None` also when looking took longer than `limit`.
+pub(super) fn quick_check(
+    connection: &Connection,
+    limit: Duration,
+) -> Result<Option<String>, Error> {
+    let interrupt = connection.get_interrupt_handle();
+    let (finished, watched) = sync_channel::<()>(1);
+    let outcome: rusqlite::Result<String> = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                interrupt.interrupt();
+            }
+        });
+        let outcome = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        drop(finished);
+        outcome
+    });
+    match outcome {
+        Ok(answer) if answer == "ok" => Ok(None),
+        Ok(problem) => Ok(Some(problem)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            tracing::warn!("ledger is too large to be checked whole at start");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes a consistent copy of the database to the new file `to`, readable by us alone.
+pub(super) fn copy_into(connection: &Connection, to: &Path) -> Result<(), Error> {
+    let file = private().create_new(true).open(to).map_err(not_there("create", to))?;
+    connection.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
+    file.sync_all().map_err(Error::file("sync", to))
+}
+
+/// Makes renames in the directory of `path` durable.
+pub(super) fn sync_directory(dir: &Path) -> Result<(), Error> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::file("sync", dir))
+}
+
+/// What a failure to make the new file `path` means.
+pub(super) fn not_there(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| {
+        if source.kind() == std::io::ErrorKind::AlreadyExists {
+            return Error::Exists { path: path.to_owned() };
+        }
+        Error::file(action, path)(source)
+    }
+}

@@ -1,0 +1,207 @@
+//! What can go wrong with the ledger.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::requests::{RequestId, RequestState};
+use crate::gate::Subject;
+
+/// Why an operation of the ledger failed; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody decided about the request before.
+    #[error("{request} is already {state}; decide about the digest itself to change that")]
+    AlreadyDecided {
+        /// The request.
+        request: RequestId,
+        /// What it is now.
+        state: RequestState,
+    },
+    /// Another process, or another ledger of this one, has the directory.
+    #[error("ledger in {} is in use by another process", dir.display())]
+    AlreadyOpen {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// The ledger was closed.
+    #[error("ledger is closed")]
+    Closed,
+    /// The transaction that this write was part of did not reach the disk.
+    #[error("ledger could not commit to disk")]
+    Commit(#[source] Arc<rusqlite::Error>),
+    /// A row is not what was written.
+    #[error("row {key} of {table} in the ledger is damaged; restore a backup")]
+    CorruptRow {
+        /// The table.
+        table: &'static str,
+        /// What the row is about.
+        key: String,
+    },
+    /// The database failed.
+    #[error("ledger's database failed")]
+    Database(#[source] rusqlite::Error),
+    /// A database file is not whole; it was not changed.
+    #[error("{} is damaged: {problem}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first thing found.
+        problem: String,
+    },
+    /// Something could not be written as JSON.
+    #[error("ledger could not encode a row")]
+    Encode(#[source] serde_json::Error),
+    /// A file operation failed.
+    #[error("could not {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// There is a ledger already, or a file of the backup's name.
+    #[error("{} exists; it is not overwritten", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The database is gone although the head of its audit chain is there.
+    #[error(
+        "{} is missing, but audit/head says that it held {records} audit records; restore a backup, or remove the audit directory to begin anew",
+        path.display()
+    )]
+    Missing {
+        /// The database file.
+        path: PathBuf,
+        /// The count in the head.
+        records: u64,
+    },
+    /// The file was written by a later version of the program.
+    #[error(
+        "{} has schema version {found}, this program knows up to {known}; use a later version of it",
+        path.display()
+    )]
+    NewerSchema {
+        /// The database file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The latest version known here.
+        known: u32,
+    },
+    /// There is no such request.
+    #[error("there is no request {0}")]
+    NoSuchRequest(RequestId),
+    /// There is no such token.
+    #[error("there is no token {0:?}")]
+    NoSuchToken(String),
+    /// Neither rejected nor revoked.
+    #[error("{0} is neither rejected nor revoked")]
+    NothingToReinstate(Subject),
+    /// The request is about something else.
+    #[error("{request} is not about {subject}")]
+    OtherSubject {
+        /// The request.
+        request: RequestId,
+        /// The subject of the decision.
+        subject: Subject,
+    },
+    /// A write or read ended in a panic; its transaction was rolled back.
+    #[error("an operation of the ledger panicked")]
+    Panicked,
+    /// The policy offered is older than the one in force.
+    #[error("policy revision {offered} is lower than {in_force}, which is in force")]
+    PolicyRollback {
+        /// The revision in force.
+        in_force: u64,
+        /// The revision offered.
+        offered: u64,
+    },
+    /// The machine gave no random bytes.
+    #[error("no random bytes to be had")]
+    Random,
+    /// There is a token of that name.
+    #[error("there is a token {0:?} already")]
+    TokenExists(String),
+    /// A token's name is empty, too long or not plain.
+    #[error("token name {0:?} is not 1 to 64 letters, digits, . _ - @")]
+    TokenName(String),
+    /// Too many requests wait for people.
+    #[error("too many open requests ({limit}) {}", client.as_deref().unwrap_or("in all"))]
+    TooManyRequests {
+        /// The client that reached its own cap; `None` is the cap for all.
+        client: Option<String>,
+        /// The cap.
+        limit: u64,
+    },
+    /// There are as many tokens as there may be.
+    #[error("there are {0} tokens already")]
+    TooManyTokens(usize),
+}
+
+impl Error {
+    /// Whether the cause is that no space is left.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "three variants carry a cause that tells")]
+    pub fn is_disk_full(&self) -> bool {
+        let full = |source: &rusqlite::Error| {
+            source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+        };
+        let source = match self {
+            Self::File { source, .. } => return source.kind() == io::ErrorKind::StorageFull,
+            Self::Commit(source) => Some(&**source),
+            Self::Database(source) => Some(source),
+            _ => None,
+        };
+        source.is_some_and(full)
+    }
+
+    /// The same finding, made in a copy of `path`.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "two variants name the file they are about")]
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        let path = path.to_owned();
+        match self {
+            Self::Damaged { problem, .. } => Self::Damaged { path, problem },
+            Self::NewerSchema { found, known, .. } => Self::NewerSchema { path, found, known },
+            other => other,
+        }
+    }
+
+    /// Whether the ledger itself failed, rather than refusing what was asked of it.
+    pub fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::Commit(_)
+                | Self::CorruptRow { .. }
+                | Self::Database(_)
+                | Self::Damaged { .. }
+                | Self::Encode(_)
+                | Self::File { .. }
+                | Self::Panicked
+                | Self::Random
+        )
+    }
+
+    pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { action, path: path.to_owned(), source }
+    }
+
+    pub(super) fn corrupt(table: &'static str, key: impl std::fmt::Display) -> Self {
+        Self::CorruptRow { table, key: key.to_string() }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(source: rusqlite::Error) -> Self {
+        Self::Database(source)
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(source: serde_json::Error) -> Self {
+        Self::Encode(source)
+    }
+}

@@ -1,0 +1,230 @@
+//! How often what was pulled: counted in memory, written every minute, given up first.
+//!
+//! Nothing here is evidence: it may be lost in a crash, it is dropped while the disk fails, and the
+//! audit chain knows nothing of it.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, Weak};
+use std::time::Duration;
+
+use rusqlite::params;
+use serde::{Deserialize, Serialize};
+
+use super::requests::RequestRow;
+use super::rows::{integer, parsed, unsigned};
+use super::writer::Writing;
+use super::{Error, Inner, Ledger};
+use crate::gate::Subject;
+use crate::tasks::Tasks;
+use crate::time::Timestamp;
+
+/// How often counts are written.
+const FLUSH_INTERVAL: Duration = Duration::from_mins(1);
+/// Milliseconds in a minute.
+const MINUTE: i64 = 60_000;
+/// Most counts in memory between two writes; beyond it, pulls are not counted.
+const COUNTS_MAX: usize = 10_000;
+/// Most counts on disk; beyond it, the oldest go.
+const COUNT_ROWS_MAX: i64 = 1_000_000;
+/// Most counts that one read gives.
+const COUNTS_PAGE_MAX: u32 = 1000;
+/// Longest name of a client that is kept, in bytes.
+const CLIENT_LENGTH_MAX: usize = 256;
+
+/// What a pull came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PullOutcome {
+    /// Served.
+    Admitted,
+    /// Refused.
+    Denied,
+    /// Served although enforcement would have refused it.
+    Observed,
+    /// Not served yet.
+    Pending,
+}
+
+impl PullOutcome {
+    const ALL: [Self; 4] = [Self::Admitted, Self::Denied, Self::Observed, Self::Pending];
+
+    /// The outcome in one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::Denied => "denied",
+            Self::Observed => "observed",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+impl std::str::FromStr for PullOutcome {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|outcome| outcome.as_str() == text);
+        found.ok_or("not an outcome of a pull")
+    }
+}
+
+/// How often a client pulled a subject within a minute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PullCount {
+    /// The beginning of the minute.
+    pub minute: Timestamp,
+    /// Who.
+    pub client: String,
+    /// What came of it.
+    pub outcome: PullOutcome,
+    /// How often.
+    pub count: u64,
+}
+
+/// The counts that are not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Pulls {
+    counts: HashMap<Counted, u64>,
+    dropped: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Counted {
+    minute: i64,
+    subject: Subject,
+    client: String,
+    outcome: PullOutcome,
+}
+
+impl Pulls {
+    fn count(&mut self, counted: Counted) {
+        let full = self.counts.len() >= COUNTS_MAX;
+        match self.counts.entry(counted) {
+            std::collections::hash_map::Entry::Occupied(mut entry) => {
+                *entry.get_mut() = entry.get().saturating_add(1);
+            }
+            std::collections::hash_map::Entry::Vacant(entry) if !full => {
+                entry.insert(1);
+            }
+            std::collections::hash_map::Entry::Vacant(_) => {
+                self.dropped = self.dropped.saturating_add(1);
+            }
+        }
+    }
+}
+
+impl Writing<'_> {
+    fn save_pulls(&mut self, counts: &[(Counted, u64)]) -> Result<(), Error> {
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO pulls (minute, name, digest, client, outcome, count)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        for (counted, count) in counts {
+            insert.execute(params![
+                counted.minute,
+                counted.subject.name.to_string(),
+                counted.subject.digest.to_string(),
+                counted.client,
+                counted.outcome.as_str(),
+                integer(*count)
+            ])?;
+        }
+        self.connection.execute(
+            "DELETE FROM pulls WHERE id <= (SELECT max(id) FROM pulls) - ?1",
+            [COUNT_ROWS_MAX],
+        )?;
+        Ok(())
+    }
+}
+
+/// What one flush writes.
+struct Batch {
+    counts: Vec<(Counted, u64)>,
+    requests: Vec<RequestRow>,
+}
+
+impl Batch {
+    fn take(inner: &Inner) -> Option<Self> {
+        let pulls =
+            std::mem::take(&mut *inner.memory.pulls.lock().unwrap_or_else(PoisonError::into_inner));
+        if pulls.dropped > 0 {
+            tracing::warn!(pulls = pulls.dropped, "too many pulls to be counted");
+        }
+        let requests = {
+            let mut desk = inner.memory.desk.lock().unwrap_or_else(PoisonError::into_inner);
+            desk.take_unwritten()
+        };
+        let counts: Vec<_> = pulls.counts.into_iter().collect();
+        (!counts.is_empty() || !requests.is_empty()).then_some(Self { counts, requests })
+    }
+}
+
+impl Ledger {
+    /// Counts a pull of `subject` by `client`; never waits, and may be lost.
+    pub fn count_pull(&self, subject: &Subject, client: &str, outcome: PullOutcome) {
+        let minute =
+            self.inner.clock.now().milliseconds().div_euclid(MINUTE).saturating_mul(MINUTE);
+        let client = client.chars().take(CLIENT_LENGTH_MAX).collect();
+        let counted = Counted { minute, subject: subject.clone(), client, outcome };
+        self.inner.memory.pulls.lock().unwrap_or_else(PoisonError::into_inner).count(counted);
+    }
+
+    /// The latest counts of pulls of `subject`, newest first, up to `limit` (at most 1,000).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pulls(&self, subject: &Subject, limit: u32) -> Result<Vec<PullCount>, Error> {
+        let (name, digest) = (subject.name.to_string(), subject.digest.to_string());
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT minute, client, outcome, count FROM pulls
+                 WHERE name = ?1 AND digest = ?2 ORDER BY id DESC LIMIT ?3",
+            )?;
+            let rows = statement
+                .query_map(params![name, digest, limit.min(COUNTS_PAGE_MAX)], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get(3)?))
+                })?;
+            rows.map(|row| {
+                let (minute, client, outcome, count) = row?;
+                let minute = Timestamp::from_milliseconds(minute);
+                let outcome = parsed("pulls", &outcome)?;
+                Ok(PullCount { minute, client, outcome, count: unsigned(count) })
+            })
+            .collect()
+        })
+        .await
+    }
+
+    /// Writes what was counted; what cannot be written is given up.
+    pub async fn flush(&self) {
+        let Some(batch) = Batch::take(&self.inner) else { return };
+        let written = self
+            .write(move |writing| {
+                writing.save_pulls(&batch.counts)?;
+                writing.save_counts(&batch.requests)
+            })
+            .await;
+        if let Err(error) = written {
+            tracing::warn!(%error, "counts of pulls are given up");
+        }
+    }
+}
+
+/// Writes the counts every minute, and once more when the program stops.
+pub(super) fn start_flushing(tasks: &Tasks, inner: Weak<Inner>) {
+    let stopping = tasks.stopping();
+    tasks.spawn(async move {
+        tokio::pin!(stopping);
+        loop {
+            let stop = tokio::select! {
+                () = &mut stopping => true,
+                () = tokio::time::sleep(FLUSH_INTERVAL) => false,
+            };
+            let Some(inner) = inner.upgrade() else { break };
+            Ledger { inner }.flush().await;
+            if stop {
+                break;
+            }
+        }
+    });
+}

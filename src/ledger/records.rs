@@ -1,0 +1,441 @@
+//! Records: what is known and decided about each subject, and what it entitles its repository to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
+
+use super::audit::{AuditEvent, AuditKind};
+use super::memory::Key;
+use super::requests::{self, RequestId, RequestState};
+use super::rows::{self, Sealed};
+use super::writer::Writing;
+use super::{Error, Ledger};
+use crate::gate::{Evidence, Grant, Judgement, Standing, Subject, Verdict};
+use crate::oci::{Digest, MediaType, Name};
+use crate::policy::PolicyId;
+use crate::time::Timestamp;
+
+/// Most records that one read gives.
+const RECORDS_PAGE_MAX: u32 = 1000;
+
+/// Everything on record about a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// What it is about.
+    pub subject: Subject,
+    /// What was gathered.
+    pub evidence: Evidence,
+    /// The last verdict; `None` when there is none yet, or people decided since.
+    pub judgement: Option<Judgement>,
+    /// The policy of that verdict.
+    pub policy: Option<PolicyId>,
+    /// When that verdict was reached; without one, when the record last changed.
+    pub decided_at: Timestamp,
+    /// When the subject was first heard of.
+    pub first_seen: Timestamp,
+    /// What people decided.
+    pub standing: Option<Standing>,
+    /// The latest request about it.
+    pub request: Option<RequestId>,
+    /// The type under which it is served, once its manifest was read.
+    pub media_type: Option<MediaType>,
+    /// The size of its manifest in bytes, once it was read.
+    pub size: Option<u64>,
+    /// The verdict that the audit chain knows of.
+    pub(super) announced: Option<Announced>,
+}
+
+/// A verdict as far as a change of it is worth an audit row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Announced {
+    verdict: String,
+    rule: Option<String>,
+    enforced: bool,
+}
+
+impl Record {
+    pub(super) fn blank(subject: &Subject, now: Timestamp) -> Self {
+        Self {
+            subject: subject.clone(),
+            evidence: Evidence::default(),
+            judgement: None,
+            policy: None,
+            decided_at: now,
+            first_seen: now,
+            standing: None,
+            request: None,
+            media_type: None,
+            size: None,
+            announced: None,
+        }
+    }
+
+    /// The verdict, if it still holds: it was reached under `policy`, people have not decided since,
+    /// and no approval it may rest on ran out before `now`.
+    pub fn judgement_in_force(&self, policy: &PolicyId, now: Timestamp) -> Option<&Judgement> {
+        let expired = match &self.standing {
+            Some(Standing::Approved { expires: Some(expires), .. }) => {
+                *expires <= now && self.decided_at < *expires
+            }
+            Some(_) | None => false,
+        };
+        let same = self.policy.as_ref() == Some(policy);
+        self.judgement.as_ref().filter(|_| same && !expired)
+    }
+}
+
+/// A verdict to be put on record.
+#[derive(Debug, Clone)]
+pub struct New {
+    /// What it is about.
+    pub subject: Subject,
+    /// What it rests on.
+    pub evidence: Evidence,
+    /// The verdict.
+    pub judgement: Judgement,
+    /// The policy it was reached under.
+    pub policy: PolicyId,
+    /// The decision of people it was reached under, as the record had it then. If there is another
+    /// by now, the verdict is not taken: the record comes back without one.
+    pub standing: Option<Standing>,
+    /// What the subject entitles its repository to; `None` leaves that as it is.
+    pub grants: Option<Vec<Grant>>,
+}
+
+/// A grant and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The manifest that lists the content; it counts only while that one is admitted.
+    pub subject: Digest,
+    /// What it lists.
+    pub grant: Grant,
+}
+
+/// A record as it came from the database.
+pub(super) struct Loaded {
+    pub(super) id: i64,
+    pub(super) record: Record,
+    pub(super) bytes: u64,
+}
+
+/// The key of `digest` in `name`, for records and grants.
+pub(super) fn key(name: &Name, digest: &Digest) -> Key {
+    Key::new(name, digest.as_bytes())
+}
+
+/// Reads the record of `subject`.
+pub(super) fn load(connection: &Connection, subject: &Subject) -> Result<Option<Loaded>, Error> {
+    let (name, digest) = (subject.name.to_string(), subject.digest.to_string());
+    let row = connection
+        .prepare_cached(
+            "SELECT r.id, r.body, r.seal FROM records r JOIN repositories n ON n.id = r.repository
+             WHERE n.name = ?1 AND r.digest = ?2",
+        )?
+        .query_row([&name, &digest], |row| Ok((row.get(0)?, Sealed::from_row(row, 1)?)))
+        .optional()?;
+    let Some((id, sealed)) = row else { return Ok(None) };
+    let record = sealed.open("records", &[&name, &digest])?;
+    Ok(Some(Loaded { id, record, bytes: sealed.weight() }))
+}
+
+impl Writing<'_> {
+    /// The record of `subject`, or the one it has before anything is known.
+    pub(super) fn record_or_blank(&self, subject: &Subject) -> Result<Record, Error> {
+        let loaded = load(self.connection, subject)?;
+        Ok(loaded.map_or_else(|| Record::blank(subject, self.now), |loaded| loaded.record))
+    }
+
+    /// Writes `record` and has it shown in memory; gives the number of its row.
+    pub(super) fn save_record(&mut self, record: &Arc<Record>) -> Result<i64, Error> {
+        let subject = &record.subject;
+        let (name, digest) = (subject.name.to_string(), subject.digest.to_string());
+        let sealed = Sealed::new("records", &[&name, &digest], record)?;
+        let repository = rows::repository_for(self.connection, &subject.name)?;
+        let id = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO records (repository, digest, body, seal) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (repository, digest)
+                 DO UPDATE SET body = excluded.body, seal = excluded.seal
+                 RETURNING id",
+            )?
+            .query_row(params![repository, digest, sealed.body, sealed.seal], |row| row.get(0))?;
+        let (key, bytes) = (key(&subject.name, &subject.digest), sealed.weight());
+        let record = Arc::clone(record);
+        self.after_commit(move |memory| memory.records.set(key, record, bytes));
+        Ok(id)
+    }
+
+    /// Replaces what the record `id` of `subject` grants.
+    fn replace_grants(
+        &mut self,
+        id: i64,
+        subject: &Subject,
+        grants: Vec<Grant>,
+    ) -> Result<(), Error> {
+        let repository = rows::repository_for(self.connection, &subject.name)?;
+        let mut affected: BTreeSet<Digest> = BTreeSet::new();
+        let mut statement =
+            self.connection.prepare_cached("SELECT digest FROM grants WHERE record = ?1")?;
+        for digest in statement.query_map([id], |row| row.get::<_, String>(0))? {
+            affected.insert(rows::parsed("grants", &digest?)?);
+        }
+        self.connection.prepare_cached("DELETE FROM grants WHERE record = ?1")?.execute([id])?;
+        let mut by_digest: BTreeMap<Digest, Vec<Grant>> = BTreeMap::new();
+        for grant in grants {
+            let same = by_digest.entry(grant.digest).or_default();
+            if !same.contains(&grant) {
+                same.push(grant);
+            }
+        }
+        let (name, of) = (subject.name.to_string(), subject.digest.to_string());
+        for (digest, grants) in &by_digest {
+            let text = digest.to_string();
+            let sealed = Sealed::new("grants", &[&name, &text, &of], grants)?;
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO grants (repository, digest, record, body, seal)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![repository, text, id, sealed.body, sealed.seal])?;
+        }
+        affected.extend(by_digest.into_keys());
+        for digest in affected {
+            self.show_grants(&subject.name, &digest)?;
+        }
+        Ok(())
+    }
+
+    fn show_grants(&mut self, name: &Name, digest: &Digest) -> Result<(), Error> {
+        let key = key(name, digest);
+        match load_grants(self.connection, name, digest) {
+            Ok((granted, bytes)) if !granted.is_empty() => {
+                self.after_commit(move |memory| memory.grants.set(key, granted, bytes));
+            }
+            // Another subject's damaged row is that one's failure, at its own next read.
+            Ok(_) | Err(Error::CorruptRow { .. }) => {
+                self.after_commit(move |memory| memory.grants.forget(&key));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn announce(&mut self, record: &mut Record, judgement: &Judgement) -> Result<(), Error> {
+        let verdict = match judgement.verdict {
+            Verdict::Admit => "admit",
+            Verdict::Deny(_) => "deny",
+            Verdict::Pending(_) => "pending",
+        };
+        let announced = Announced {
+            verdict: verdict.to_owned(),
+            rule: judgement.rule.as_ref().map(ToString::to_string),
+            enforced: judgement.enforced,
+        };
+        if record.announced.as_ref() == Some(&announced) {
+            return Ok(());
+        }
+        let mut event = AuditEvent::new(AuditKind::Judged, "gate")
+            .about(&record.subject)
+            .with("verdict", verdict)
+            .with("enforced", judgement.enforced);
+        if let Some(policy) = &record.policy {
+            event = event.with("policy", policy);
+        }
+        if let Some(rule) = &announced.rule {
+            event = event.with("rule", rule);
+        }
+        let reasons: Vec<&str> =
+            judgement.reasons().iter().map(|reason| reason.text.as_str()).collect();
+        if !reasons.is_empty() {
+            event = event.with("reasons", reasons.join("; "));
+        }
+        self.audit(&event)?;
+        record.announced = Some(announced);
+        Ok(())
+    }
+
+    fn record_judgement(&mut self, new: New) -> Result<Arc<Record>, Error> {
+        let mut record = self.record_or_blank(&new.subject)?;
+        if let Some(facts) = new.evidence.manifest.found() {
+            record.media_type = Some(facts.media_type.clone());
+            record.size = Some(facts.size);
+        }
+        record.evidence = new.evidence;
+        record.decided_at = self.now;
+        if record.standing == new.standing {
+            record.policy = Some(new.policy);
+            self.announce(&mut record, &new.judgement)?;
+            if new.judgement.admits() && new.judgement.enforced {
+                let key = requests::subject_key(&new.subject);
+                self.close_requests(&key, RequestState::Lapsed, None)?;
+            }
+            record.judgement = Some(new.judgement);
+        } else {
+            (record.judgement, record.policy) = (None, None);
+        }
+        let record = Arc::new(record);
+        let id = self.save_record(&record)?;
+        if let Some(grants) = new.grants {
+            self.replace_grants(id, &new.subject, grants)?;
+        }
+        Ok(record)
+    }
+}
+
+/// Reads who grants `digest` in `name`, and the size of it all as stored.
+pub(super) fn load_grants(
+    connection: &Connection,
+    name: &Name,
+    digest: &Digest,
+) -> Result<(Arc<[Granted]>, u64), Error> {
+    let (text, wanted) = (name.to_string(), digest.to_string());
+    let mut statement = connection.prepare_cached(
+        "SELECT r.digest, g.body, g.seal
+         FROM grants g JOIN records r ON r.id = g.record
+         WHERE g.repository = (SELECT id FROM repositories WHERE name = ?1) AND g.digest = ?2",
+    )?;
+    let rows = statement.query_map([&text, &wanted], |row| {
+        Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?))
+    })?;
+    let (mut granted, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        let (of, sealed) = row?;
+        granted.extend(open_grants(&text, &wanted, &of, &sealed)?);
+        bytes += sealed.weight();
+    }
+    Ok((Arc::from(granted), bytes))
+}
+
+/// Opens the row that says what the record of digest `of` grants of `digest` in `name`.
+pub(super) fn open_grants(
+    name: &str,
+    digest: &str,
+    of: &str,
+    sealed: &Sealed,
+) -> Result<Vec<Granted>, Error> {
+    let grants: Vec<Grant> = sealed.open("grants", &[name, digest, of])?;
+    let subject = rows::parsed("grants", of)?;
+    Ok(grants.into_iter().map(|grant| Granted { subject, grant }).collect())
+}
+
+impl Ledger {
+    /// The record of `subject`: from memory, else from the database.
+    ///
+    /// # Errors
+    /// When it is not in memory and cannot be read, or is not what was written.
+    pub async fn record(&self, subject: &Subject) -> Result<Option<Arc<Record>>, Error> {
+        let key = key(&subject.name, &subject.digest);
+        let records = &self.inner.memory.records;
+        if let Some(record) = records.get(&key) {
+            return Ok(Some(record));
+        }
+        let moment = records.moment();
+        let wanted = subject.clone();
+        let Some(loaded) = self.read(move |connection| load(connection, &wanted)).await? else {
+            return Ok(None);
+        };
+        let record = Arc::new(loaded.record);
+        records.offer(key, Arc::clone(&record), loaded.bytes, moment);
+        Ok(Some(record))
+    }
+
+    /// Puts a verdict on record, with its evidence and grants, and an audit row if verdict or rule
+    /// differ from before. What comes back is the record as it is now: without a verdict when people
+    /// decided since the one offered was reached, and then the caller decides again.
+    ///
+    /// # Errors
+    /// When it did not reach the disk.
+    ///
+    /// # Cancel safety
+    /// Once polled, the verdict may be written even if the future is dropped.
+    pub async fn record_judgement(&self, new: New) -> Result<Arc<Record>, Error> {
+        self.write(move |writing| writing.record_judgement(new)).await
+    }
+
+    /// Which subjects of the repository `name` list `digest`, whether they are admitted or not: from
+    /// memory, else from the database.
+    ///
+    /// # Errors
+    /// When it is not in memory and cannot be read, or is not what was written.
+    pub async fn granted(&self, name: &Name, digest: &Digest) -> Result<Arc<[Granted]>, Error> {
+        let key = key(name, digest);
+        let grants = &self.inner.memory.grants;
+        if let Some(granted) = grants.get(&key) {
+            return Ok(granted);
+        }
+        let moment = grants.moment();
+        let (wanted, digest) = (name.clone(), *digest);
+        let (granted, bytes) =
+            self.read(move |connection| load_grants(connection, &wanted, &digest)).await?;
+        if !granted.is_empty() {
+            grants.offer(key, Arc::clone(&granted), bytes, moment);
+        }
+        Ok(granted)
+    }
+
+    /// Everything that `subject` lists, from the database.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was written.
+    pub async fn grants_of(&self, subject: &Subject) -> Result<Vec<Grant>, Error> {
+        let subject = subject.clone();
+        self.read(move |connection| {
+            let Some(loaded) = load(connection, &subject)? else { return Ok(Vec::new()) };
+            let (name, of) = (subject.name.to_string(), subject.digest.to_string());
+            let mut statement = connection
+                .prepare_cached("SELECT digest, body, seal FROM grants WHERE record = ?1")?;
+            let rows = statement.query_map([loaded.id], |row| {
+                Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?))
+            })?;
+            let mut grants = Vec::new();
+            for row in rows {
+                let (digest, sealed) = row?;
+                let granted = open_grants(&name, &digest, &of, &sealed)?;
+                grants.extend(granted.into_iter().map(|granted| granted.grant));
+            }
+            Ok(grants)
+        })
+        .await
+    }
+
+    /// Up to `limit` records (at most 1,000) in the order in which their subjects were first heard
+    /// of, from the one after `after` on. A damaged one is left out, and logged.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn subjects(
+        &self,
+        after: Option<&Subject>,
+        limit: u32,
+    ) -> Result<Vec<Arc<Record>>, Error> {
+        let after = after.cloned();
+        self.read(move |connection| {
+            let after = match after {
+                Some(subject) => load(connection, &subject)?.map_or(0, |loaded| loaded.id),
+                None => 0,
+            };
+            let mut statement = connection.prepare_cached(
+                "SELECT n.name, r.digest, r.body, r.seal
+                 FROM records r JOIN repositories n ON n.id = r.repository
+                 WHERE r.id > ?1 ORDER BY r.id LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![after, limit.min(RECORDS_PAGE_MAX)], |row| {
+                let key: (String, String) = (row.get(0)?, row.get(1)?);
+                Ok((key, Sealed::from_row(row, 2)?))
+            })?;
+            let mut records = Vec::new();
+            for row in rows {
+                let ((name, digest), sealed) = row?;
+                match sealed.open("records", &[&name, &digest]) {
+                    Ok(record) => records.push(Arc::new(record)),
+                    Err(error) => tracing::error!(%error, "left out"),
+                }
+            }
+            Ok(records)
+        })
+        .await
+    }
+}

@@ -1,0 +1,148 @@
+//! The tables, and how an older database becomes a current one.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::Error;
+use super::database;
+
+/// Marks the file as ours (`application_id`): "PRTQ".
+pub(super) const APPLICATION_ID: i32 = 0x5052_5451;
+
+/// The steps from an empty database to the current schema; step `n` leads to version `n + 1`.
+/// A step that was released is never changed.
+pub(super) const MIGRATIONS: &[&str] = &["
+    CREATE TABLE repositories (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE
+    ) STRICT;
+    CREATE TABLE records (
+        id INTEGER PRIMARY KEY,
+        repository INTEGER NOT NULL REFERENCES repositories (id),
+        digest TEXT NOT NULL,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL,
+        UNIQUE (repository, digest)
+    ) STRICT;
+    CREATE TABLE grants (
+        repository INTEGER NOT NULL REFERENCES repositories (id),
+        digest TEXT NOT NULL,
+        record INTEGER NOT NULL REFERENCES records (id),
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL,
+        PRIMARY KEY (repository, digest, record)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX grants_by_record ON grants (record);
+    CREATE TABLE tags (
+        repository INTEGER NOT NULL REFERENCES repositories (id),
+        tag TEXT NOT NULL,
+        admitted INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL,
+        PRIMARY KEY (repository, tag)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE tag_digests (
+        repository INTEGER NOT NULL REFERENCES repositories (id),
+        digest TEXT NOT NULL,
+        tag TEXT NOT NULL,
+        PRIMARY KEY (repository, digest, tag)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE requests (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL,
+        name TEXT NOT NULL,
+        state TEXT NOT NULL,
+        filed_by TEXT NOT NULL,
+        last_asked INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX requests_by_key ON requests (key, id);
+    CREATE INDEX requests_by_state ON requests (state, filed_by);
+    CREATE TABLE decisions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        record INTEGER NOT NULL REFERENCES records (id),
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX decisions_by_record ON decisions (record, id);
+    CREATE TABLE tokens (
+        name TEXT PRIMARY KEY,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE policies (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE pulls (
+        id INTEGER PRIMARY KEY,
+        minute INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        client TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        count INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX pulls_by_subject ON pulls (name, digest, id);
+    CREATE TABLE audit (
+        sequence INTEGER PRIMARY KEY,
+        body TEXT NOT NULL,
+        previous BLOB NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+"];
+
+/// The version that `connection`'s database has; 0 is an empty one.
+pub(super) fn version(connection: &Connection) -> Result<u32, Error> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// The version that `migrations` lead to.
+pub(super) fn latest(migrations: &[&str]) -> u32 {
+    u32::try_from(migrations.len()).unwrap_or(u32::MAX)
+}
+
+/// Where the database is copied to before it is migrated away from `version`.
+pub(super) fn snapshot_path(path: &Path, version: u32) -> PathBuf {
+    path.with_extension(format!("db.v{version}"))
+}
+
+/// Takes the database in `path` to the latest schema, all steps in one transaction; an older
+/// database that has content is copied beside itself first.
+///
+/// # Errors
+/// [`Error::NewerSchema`] when it was written by a later program; it is left alone then.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    migrations: &[&str],
+) -> Result<(), Error> {
+    let (found, known) = (version(connection)?, latest(migrations));
+    if found > known {
+        return Err(Error::NewerSchema { path: path.to_owned(), found, known });
+    }
+    if found == known {
+        return Ok(());
+    }
+    if found > 0 {
+        let snapshot = snapshot_path(path, found);
+        if !snapshot.exists() {
+            let partial = snapshot.with_extension("partial");
+            drop(std::fs::remove_file(&partial));
+            database::copy_into(connection, &partial)?;
+            std::fs::rename(&partial, &snapshot).map_err(Error::file("rename", &partial))?;
+        }
+        tracing::info!(from = found, to = known, snapshot = %snapshot.display(), "ledger migrates");
+    }
+    let transaction = connection.transaction()?;
+    for step in migrations.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()?;
+    Ok(())
+}

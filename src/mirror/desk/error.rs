@@ -1,0 +1,190 @@
+//! Why the desk does not do what was asked of it.
+
+use std::path::PathBuf;
+
+use super::REASON_LENGTH_MAX;
+use crate::gate::{Reason, Subject};
+use crate::ledger::{self, RequestId};
+use crate::mirror;
+use crate::oci::NameError;
+
+/// Why the desk does not do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Upstream has no such image.
+    #[error("{image} does not exist upstream")]
+    Absent {
+        /// The image as it was written.
+        image: String,
+    },
+    /// The backup cannot be written.
+    #[error("the backup cannot be written to {path}")]
+    Backup {
+        /// Where it was to be.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Someone else decided since the request was looked at.
+    #[error("{request} has changed since you looked at it: it is {state} now")]
+    Changed {
+        /// The request.
+        request: RequestId,
+        /// Its state now.
+        state: String,
+    },
+    /// An approval that would have run out already.
+    #[error("the expiry is in the past")]
+    ExpiryPast,
+    /// Only approvals run out.
+    #[error("only approvals have an expiry")]
+    ExpiryUnwanted,
+    /// A text is not an image.
+    #[error("{text:?} is not an image")]
+    Image {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        source: NameError,
+    },
+    /// The ledger failed.
+    #[error("the trust ledger failed")]
+    Ledger(#[from] ledger::Error),
+    /// Without it, nobody could make another.
+    #[error("{name} is the last admin token; make another one first")]
+    LastAdminToken {
+        /// The token.
+        name: String,
+    },
+    /// The mirror failed.
+    #[error("{subject}: {error}")]
+    Mirror {
+        /// What it was asked about.
+        subject: String,
+        /// How.
+        error: mirror::Error,
+    },
+    /// A request that was refused before it had a digest; there is nothing to bind a decision to.
+    #[error(
+        "{request} has no digest to decide on: {image} was refused without a look upstream ({why})"
+    )]
+    NoDigest {
+        /// The request.
+        request: RequestId,
+        /// The image.
+        image: String,
+        /// The reasons why it was refused.
+        why: String,
+    },
+    /// The policy does not let people decide this so.
+    #[error("{subject} cannot be {wish}: {}", sentence(reasons))]
+    NotAllowed {
+        /// The subject.
+        subject: Subject,
+        /// What was wanted: `approved`, `reinstated`.
+        wish: &'static str,
+        /// What stands against it, each with what would have to change.
+        reasons: Vec<Reason>,
+    },
+    /// The rule admits it without anybody's approval.
+    #[error("rule {rule} admits {subject} without an approval, so there is nothing to approve{}",
+        if *refused { "; undo the standing refusal with reinstate" } else { "" })]
+    NotAskedFor {
+        /// The subject.
+        subject: Subject,
+        /// The rule.
+        rule: String,
+        /// Whether a person's refusal stands against it.
+        refused: bool,
+    },
+    /// There is no refusal to undo.
+    #[error("{subject} is neither rejected nor revoked, so there is nothing to undo")]
+    NothingToUndo {
+        /// The subject.
+        subject: Subject,
+    },
+    /// The rule asks for an approval, and that is how a refusal is undone there.
+    #[error("rule {rule} asks for an approval of {subject}: approve it instead")]
+    ApproveInstead {
+        /// The subject.
+        subject: Subject,
+        /// The rule.
+        rule: String,
+    },
+    /// A decision has a reason.
+    #[error("a decision needs a reason of 1 to {REASON_LENGTH_MAX} characters on one line")]
+    ReasonForm,
+    /// There is no such request.
+    #[error("there is no request {text}")]
+    RequestUnknown {
+        /// What was asked for.
+        text: String,
+    },
+    /// The word is not a role.
+    #[error("{text:?} is not a role; there are admin, discover and viewer")]
+    Role {
+        /// The word.
+        text: String,
+    },
+    /// The word is not a state.
+    #[error("{text:?} is not a state of requests; there are {known}")]
+    State {
+        /// The word.
+        text: String,
+        /// The states.
+        known: String,
+    },
+    /// The first token's file cannot be written.
+    #[error("the token file {path} cannot be written")]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no such token.
+    #[error("there is no token {name}")]
+    TokenUnknown {
+        /// The name.
+        name: String,
+    },
+    /// More images than are looked at in one go.
+    #[error("name 1 to {limit} images at a time")]
+    TooManyImages {
+        /// The bound.
+        limit: usize,
+    },
+    /// The gate could not decide, so nobody can know what an approval would mean.
+    #[error("{subject} could not be judged: {}", sentence(reasons))]
+    Undecided {
+        /// The subject.
+        subject: Subject,
+        /// Why not.
+        reasons: Vec<Reason>,
+    },
+}
+
+impl Error {
+    /// The reasons of the gate, when they are why.
+    pub fn reasons(&self) -> &[Reason] {
+        if let Self::NotAllowed { reasons, .. } | Self::Undecided { reasons, .. } = self {
+            return reasons;
+        }
+        &[]
+    }
+}
+
+/// All reasons with what would have to change, in one sentence.
+fn sentence(reasons: &[Reason]) -> String {
+    if reasons.is_empty() {
+        return "the gate gives no reason".to_owned();
+    }
+    let one = |reason: &Reason| match reason.remedy.as_str() {
+        "" => reason.text.clone(),
+        remedy => format!("{} ({remedy})", reason.text),
+    };
+    reasons.iter().map(one).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,196 @@
+//! Explaining: which rule applies to an image, what every gate found, and what would have to change.
+
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::show::{check_view, policy_name, reason_views, standing_view, verdict_word};
+use super::target::{image, tag_of};
+use super::view::{
+    ExplainView, RuleMatch, SignatureView, SignaturesView, StandingView, TagMoveView,
+};
+use super::{Desk, Error};
+use crate::gate::{
+    Evidence, Gathered, Judgement, ManifestFacts, Outcome, SignatureSearch, Subject,
+};
+use crate::ledger::{Decided, Record, Verb};
+use crate::oci::{ImageReference, Tag};
+use crate::policy::{Mode, Policy, RuleId};
+
+/// Most moves of a tag that are shown.
+const TAG_MOVES_SHOWN: usize = 10;
+/// Most decisions that are shown.
+const HISTORY_SHOWN: usize = 5;
+
+impl Desk {
+    /// Everything known about the image in `text`, judged now as a pull would be.
+    ///
+    /// # Errors
+    /// When it is not an image, does not exist upstream, or neither memory nor upstream could tell.
+    pub async fn explain(&self, text: &str) -> Result<ExplainView, Error> {
+        let image = image(text)?;
+        let policy = self.mirror.policy();
+        let mut view = blank(&image, &policy);
+        if let Some(judgement) = self.outright(&image) {
+            put_judgement(&mut view, &judgement, &image, &policy);
+            return Ok(view);
+        }
+        let subject = self.subject_of(&image).await?;
+        let judged = self.judge(&subject).await?;
+        view.digest = Some(subject.digest);
+        verdict_word(&judged.outcome).clone_into(&mut view.verdict);
+        match &judged.outcome {
+            Outcome::Decided(judgement) => put_judgement(&mut view, judgement, &image, &policy),
+            Outcome::Undecided(reasons) => view.reasons = reason_views(reasons),
+            Outcome::Missing(_) => {}
+        }
+        if let Some(record) = &judged.record {
+            put_record(&mut view, record);
+        }
+        if let Some(tag) = tag_of(&image) {
+            self.put_tag(&mut view, &image, &tag, &subject).await?;
+        }
+        view.history = self.history(&subject).await;
+        Ok(view)
+    }
+
+    async fn put_tag(
+        &self,
+        view: &mut ExplainView,
+        image: &ImageReference,
+        tag: &Tag,
+        subject: &Subject,
+    ) -> Result<(), Error> {
+        let ledger = self.mirror.ledger();
+        let moves = ledger.tag_history(&image.name, tag).await?;
+        view.tag_history = moves
+            .iter()
+            .rev()
+            .take(TAG_MOVES_SHOWN)
+            .map(|moved| TagMoveView { digest: moved.digest, seen_at: moved.seen_at })
+            .collect();
+        if view.verdict == "admit" {
+            return Ok(());
+        }
+        let admitted = ledger.admitted_tag(&image.name, tag).await?;
+        let holds = self.mirror.policy().tag_move(&image.name) == crate::policy::TagMove::HoldNew;
+        view.served_instead = admitted.filter(|digest| holds && *digest != subject.digest);
+        Ok(())
+    }
+
+    /// The last decisions about `subject`; what cannot be read is left out, the verdict stands alone.
+    async fn history(&self, subject: &Subject) -> Vec<StandingView> {
+        match self.mirror.ledger().decisions(subject).await {
+            Ok(decided) => decided.iter().rev().take(HISTORY_SHOWN).map(decision_view).collect(),
+            Err(error) => {
+                warn!(%subject, %error, "history not read");
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn decision_view(decided: &Decided) -> StandingView {
+    let decision = match decided.verb {
+        Verb::Approve => "approved",
+        Verb::Reinstate => "reinstated",
+        Verb::Reject => "rejected",
+        Verb::Revoke => "revoked",
+    };
+    StandingView {
+        decision: decision.to_owned(),
+        by: decided.by.clone(),
+        at: decided.at,
+        expires: decided.expires,
+        reason: decided.reason.clone(),
+    }
+}
+
+fn blank(image: &ImageReference, policy: &Arc<Policy>) -> ExplainView {
+    ExplainView {
+        image: canonical(image),
+        name: image.name.clone(),
+        digest: image.digest,
+        kind: None,
+        platforms: Vec::new(),
+        policy: policy_name(policy),
+        rule: None,
+        checks: Vec::new(),
+        signatures: None,
+        verdict: "undecided".to_owned(),
+        enforced: policy.mode_for(&image.name) == Mode::Enforce,
+        reasons: Vec::new(),
+        standing: None,
+        request: None,
+        decided_at: None,
+        first_seen: None,
+        tag_history: Vec::new(),
+        served_instead: None,
+        history: Vec::new(),
+    }
+}
+
+/// The image with the tag or digest by which it is asked for, never both.
+fn canonical(image: &ImageReference) -> String {
+    let tag = tag_of(image);
+    let digest = image.digest.filter(|_| tag.is_none());
+    ImageReference { name: image.name.clone(), tag, digest }.to_string()
+}
+
+fn put_judgement(
+    view: &mut ExplainView,
+    judgement: &Judgement,
+    image: &ImageReference,
+    policy: &Policy,
+) {
+    super::show::judgement_word(judgement).clone_into(&mut view.verdict);
+    view.enforced = judgement.enforced;
+    view.reasons = reason_views(judgement.reasons());
+    view.checks = judgement.checks.iter().map(check_view).collect();
+    view.rule = judgement.rule.as_ref().map(|rule| rule_match(rule, image, policy));
+}
+
+fn rule_match(id: &RuleId, image: &ImageReference, policy: &Policy) -> RuleMatch {
+    let name = image.name.to_string();
+    let matching = policy.rules().iter().filter(|rule| rule.patterns().any(|p| p.matches(&name)));
+    let rule = policy.rules().iter().find(|rule| rule.id() == id);
+    let patterns = rule.map(|rule| rule.patterns().filter(|p| p.matches(&name)));
+    RuleMatch {
+        id: id.to_string(),
+        pattern: patterns.and_then(|mut patterns| patterns.next()).map(ToString::to_string),
+        matching: u64::try_from(matching.count()).unwrap_or(u64::MAX),
+    }
+}
+
+fn put_record(view: &mut ExplainView, record: &Record) {
+    let Evidence { manifest, signatures, .. } = &record.evidence;
+    if let Gathered::Found(facts) = manifest {
+        view.kind = Some(kind_of(facts));
+        view.platforms.clone_from(&facts.platforms);
+    }
+    view.signatures = signatures.found().map(signatures_view);
+    view.standing = record.standing.as_ref().map(standing_view);
+    view.request = record.request.map(|id| id.to_string());
+    view.decided_at = Some(record.decided_at);
+    view.first_seen = Some(record.first_seen);
+}
+
+fn kind_of(facts: &ManifestFacts) -> String {
+    match &facts.artifact_type {
+        _ if facts.is_index => "index".to_owned(),
+        Some(artifact_type) => artifact_type.clone(),
+        None => "image".to_owned(),
+    }
+}
+
+fn signatures_view(search: &SignatureSearch) -> SignaturesView {
+    let view = |found: &crate::signature::FoundSignature| SignatureView {
+        form: found.form().to_string(),
+        source: found.source,
+    };
+    SignaturesView {
+        found: search.found.iter().map(view).collect(),
+        looked_for: search.looked_for.clone(),
+        skipped: search.skipped.clone(),
+    }
+}

@@ -1,0 +1,64 @@
+//! The desk: where people see what waits, decide, and look things up.
+//!
+//! It is what the admin API and the command line stand on. Promises:
+//! - a decision is bound to a digest, never to a tag, and names who took it and why;
+//! - it is in the ledger before it is acknowledged, and in force for the next pull;
+//! - people cannot approve what the policy denies; they can always refuse;
+//! - nothing is decided here that the gate decides: the desk asks it what it would say.
+//!
+//! It must not know HTTP, and it shows no secret but a token that was just made.
+
+mod decide;
+mod error;
+mod explain;
+mod observe;
+mod requests;
+mod show;
+mod target;
+mod tokens;
+pub mod view;
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+pub use decide::{Verb, Wish};
+pub use error::Error;
+pub use tokens::{FIRST_TOKEN_FILE, first_token, new_token};
+
+use super::Mirror;
+use crate::time::Timestamp;
+
+/// Longest reason for a decision, in characters.
+pub const REASON_LENGTH_MAX: usize = 1_000;
+/// Most images in one request or prefetch.
+pub const IMAGES_MAX: usize = 100;
+/// Most entries on one page of anything.
+pub const PAGE_MAX: u32 = 1_000;
+
+/// The desk of one mirror; clones are the same desk.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    mirror: Mirror,
+    started_at: Timestamp,
+    backing_up: Arc<Mutex<()>>,
+    deciding: Arc<Mutex<()>>,
+}
+
+impl Desk {
+    /// The desk of `mirror`.
+    pub fn new(mirror: Mirror) -> Self {
+        let started_at = mirror.clock().now();
+        Self {
+            mirror,
+            started_at,
+            backing_up: Arc::new(Mutex::new(())),
+            deciding: Arc::new(Mutex::new(())),
+        }
+    }
+
+    /// The mirror it decides for.
+    pub fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+}

@@ -1,0 +1,225 @@
+//! Looking: what audit mode would have refused, the audit chain, the policy, how everything is.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::show::{judgement_word, policy_name, reason_views};
+use super::view::{
+    AuditPage, AuditReportView, AuditView, ObservedPage, ObservedView, PolicyView, RuleView,
+    StatusView, StoreView, UpstreamView,
+};
+use super::{Desk, Error, PAGE_MAX};
+use crate::gate::{Judgement, Verdict};
+use crate::ledger::{AuditEvent, AuditKind, AuditRow, Record, RequestFilter, RequestState};
+use crate::policy::{Rule, Trust};
+use crate::upstream::{Breaker, UpstreamStatus};
+
+/// Records that are read from the ledger in one go.
+const RECORDS_PAGE: u32 = 256;
+/// Name of a backup while it is sent.
+const BACKUP_FILE: &str = "backup.partial";
+
+impl Desk {
+    /// What would have been refused if every rule were enforced, at most `limit` entries.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn observed(&self, limit: Option<u32>) -> Result<ObservedPage, Error> {
+        let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut page = ObservedPage { examined: 0, refused: Vec::new(), truncated: false };
+        let mut after = None;
+        loop {
+            let records = self.mirror.ledger().subjects(after.as_ref(), RECORDS_PAGE).await?;
+            let Some(last) = records.last() else { return Ok(page) };
+            after = Some(last.subject.clone());
+            for record in &records {
+                page.examined += 1;
+                let Some(judgement) = would_refuse(record) else { continue };
+                if page.refused.len() == limit {
+                    page.truncated = true;
+                    return Ok(page);
+                }
+                let subject = &record.subject;
+                let tags = self.mirror.ledger().tags_of(&subject.name, &subject.digest).await?;
+                page.refused.push(observed_view(record, judgement, tags));
+            }
+        }
+    }
+
+    /// Records of the audit chain: `limit` of them from number `from` on, or the last ones.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn audit(&self, from: Option<u64>, limit: Option<u32>) -> Result<AuditPage, Error> {
+        let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let from = match from {
+            Some(from) => from,
+            None => (self.last_audit_record().await? + 1).saturating_sub(u64::from(limit)),
+        };
+        let rows = self.mirror.ledger().audit(from.max(1), limit).await?;
+        let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let next = rows.last().filter(|_| full).map(|row| row.sequence + 1);
+        Ok(AuditPage { records: rows.iter().map(audit_view).collect(), next })
+    }
+
+    /// The number of the last record: the chain has no gaps, so it is found by halving.
+    async fn last_audit_record(&self) -> Result<u64, Error> {
+        let ledger = self.mirror.ledger();
+        let mut beyond: u64 = 1;
+        while !ledger.audit(beyond, 1).await?.is_empty() {
+            beyond = beyond.saturating_mul(2);
+        }
+        let mut last = beyond / 2;
+        while beyond - last > 1 {
+            let middle = last + (beyond - last) / 2;
+            if ledger.audit(middle, 1).await?.is_empty() {
+                beyond = middle;
+            } else {
+                last = middle;
+            }
+        }
+        Ok(last)
+    }
+
+    /// Checks the whole audit chain.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn verify_audit(&self) -> Result<AuditReportView, Error> {
+        let report = self.mirror.ledger().verify_audit().await?;
+        let last = self.mirror.ledger().audit(report.records, 1).await?;
+        Ok(AuditReportView {
+            intact: report.is_whole(),
+            records: report.records,
+            head: last.first().map(|row| row.hash.to_string()),
+            problems: report.problem.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> PolicyView {
+        let policy = self.mirror.policy();
+        PolicyView {
+            policy: policy_name(&policy),
+            rules: policy.rules().iter().map(rule_view).collect(),
+        }
+    }
+
+    /// How everything is.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn status(&self) -> Result<StatusView, Error> {
+        let store = self.mirror.store().status().await;
+        let pending = RequestFilter {
+            states: vec![RequestState::Pending],
+            name: None,
+            limit: PAGE_MAX,
+            after: None,
+        };
+        let pending = self.mirror.ledger().requests(pending).await?.len();
+        Ok(StatusView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_at,
+            policy: policy_name(&self.mirror.policy()),
+            pending_requests: u64::try_from(pending).unwrap_or(u64::MAX),
+            store: StoreView {
+                blobs: store.blobs,
+                bytes: store.bytes,
+                index_available: store.index_available,
+            },
+            upstreams: self.mirror.client().status().iter().map(upstream_view).collect(),
+        })
+    }
+
+    /// A backup of the ledger for `by`, as a file that vanishes when it is closed, and its size
+    /// in bytes. One at a time.
+    ///
+    /// # Errors
+    /// When it cannot be written under `data_dir`.
+    pub async fn backup(&self, data_dir: &Path, by: &str) -> Result<(File, u64), Error> {
+        let _one_at_a_time = self.backing_up.lock().await;
+        let path = data_dir.join(BACKUP_FILE);
+        let failed = |source| Error::Backup { path: path.clone(), source };
+        remove_if_there(&path).map_err(failed)?;
+        self.mirror.ledger().backup_to(&path).await?;
+        let file = File::open(&path).map_err(failed)?;
+        remove_if_there(&path).map_err(failed)?;
+        self.mirror.ledger().append_audit(AuditEvent::new(AuditKind::BackupMade, by)).await?;
+        let size = file.metadata().map_err(failed)?.len();
+        Ok((file, size))
+    }
+}
+
+fn remove_if_there(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn would_refuse(record: &Record) -> Option<&Judgement> {
+    let judgement = record.judgement.as_ref()?;
+    let refuses = !matches!(judgement.verdict, Verdict::Admit);
+    (refuses && !judgement.enforced).then_some(judgement)
+}
+
+fn observed_view(
+    record: &Record,
+    judgement: &Judgement,
+    tags: Vec<crate::oci::Tag>,
+) -> ObservedView {
+    ObservedView {
+        name: record.subject.name.clone(),
+        digest: record.subject.digest,
+        tags,
+        verdict: judgement_word(judgement).to_owned(),
+        rule: judgement.rule.as_ref().map(ToString::to_string),
+        reasons: reason_views(judgement.reasons()),
+        first_seen: record.first_seen,
+    }
+}
+
+fn audit_view(row: &AuditRow) -> AuditView {
+    let AuditEvent { kind, by, subject, request, reason, details } = &row.event;
+    let details = details.iter().map(|(key, value)| format!("{key} {value}"));
+    let said: Vec<String> = reason.iter().cloned().chain(details).collect();
+    AuditView {
+        sequence: row.sequence,
+        at: row.at,
+        by: by.clone(),
+        action: super::show::word(kind),
+        subject: subject.as_ref().map(ToString::to_string),
+        request: request.map(|id| id.to_string()),
+        reason: (!said.is_empty()).then(|| said.join(", ")),
+        hash: row.hash.to_string(),
+    }
+}
+
+fn rule_view(rule: &Rule) -> RuleView {
+    let trust = match rule.trust() {
+        Trust::Allow => "allow",
+        Trust::Approve => "approve",
+        Trust::Deny => "deny",
+    };
+    RuleView {
+        id: rule.id().to_string(),
+        patterns: rule.patterns().map(ToString::to_string).collect(),
+        trust: trust.to_owned(),
+    }
+}
+
+fn upstream_view(status: &UpstreamStatus) -> UpstreamView {
+    UpstreamView {
+        registry: status.registry.to_string(),
+        state: match status.breaker {
+            Breaker::Closed => "asked".to_owned(),
+            Breaker::Open => "resting after failures".to_owned(),
+        },
+        rate_remaining: status.rate_limit.map(|limit| limit.remaining),
+        rate_limit: status.rate_limit.map(|limit| limit.limit),
+        last_success: status.last_success,
+        last_failure: status.last_failure,
+    }
+}
