@@ -120,10 +120,11 @@ class Comparison:
 
         def ask(path):
             def measure(server, _):
-                cpu = server.cpu_seconds()
+                cpu, before = server.cpu_seconds(), self.rig.upstream_requests()
                 figures = wrk(server, path, MANIFEST_CONNECTIONS, self.wrk_seconds)
                 cpu = server.cpu_seconds() - cpu
                 figures["cpu_us"] = cpu / figures["requests"] * 1e6
+                figures["asked"] = (self.rig.upstream_requests() - before) / figures["requests"]
                 return figures
             return measure
 

@@ -30,12 +30,11 @@ def write(comparison, binary, load_before, load_after, seconds):
                   + ciphers(comparison)),
         manifests(comparison, "warm manifest by tag", "Warm manifest by tag, "
                   f"{measure.MANIFEST_CONNECTIONS} kept connections",
-                  "pratique: with the verdict of the gate, `tag_ttl = \"60s\"`. docker-registry asks"
-                  " its upstream for every tag. nginx: a file of the same"
-                  f" {comparison.images['small'].manifest_bytes} bytes."),
+                  "pratique: with the verdict of the gate, `tag_ttl = \"60s\"`. nginx: a file of the"
+                  f" same {comparison.images['small'].manifest_bytes} bytes."),
         manifests(comparison, "warm manifest by digest", "Warm manifest by digest, "
                   f"{measure.MANIFEST_CONNECTIONS} kept connections",
-                  "Nobody has to ask an upstream."),
+                  "The same manifest, by its digest."),
         cold(comparison), herd(comparison), memory(comparison), not_measured(comparison),
     ]
     return "\n".join(part for part in parts if part)
@@ -47,8 +46,7 @@ def environment(binary, comparison, before, after, seconds):
         ("Kernel", platform.release()),
         ("Memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"),
         ("Date", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())),
-        ("Load average before and after", f"{before[0]:.1f}, {after[0]:.1f}"
-         " (before: what else this machine was doing)"),
+        ("Load average before and after", f"{before[0]:.1f}, {after[0]:.1f}"),
         ("Run", f"{'quick, ' if comparison.quick else ''}{comparison.repetitions} repetitions,"
          f" {seconds:.0f} s"),
         ("pratique", said([binary, "--version"]) if binary else "absent"),
@@ -59,7 +57,7 @@ def environment(binary, comparison, before, after, seconds):
     table = ["| | |", "|---|---|"] + [f"| {name} | {value} |" for name, value in rows]
     return "\n".join(table) + f"""
 
-Medians, lowest and highest in brackets.
+Medians, lowest and highest in brackets.{busy(before)}
 Everything on loopback; contents are in the page cache; the upstream is an nginx with static files.
 CPU is user and system time of the server's processes as the kernel counts it; on loopback that
 includes a part of the receiver's work, for everyone alike.
@@ -71,6 +69,14 @@ docker-registry is in proxy mode, descriptors cached in memory.
 """
 
 
+def busy(load):
+    """A warning when the machine had other work as the run began."""
+    if load[0] < 0.5:
+        return ""
+    return (f"\n**The machine was not quiet** (load {load[0]:.1f} as the run began): wall times are"
+            " those of a shared machine; CPU figures and ratios suffer less.")
+
+
 def warm_blob(comparison, title, heading, note):
     rows = rows_of(comparison, title, [
         ("GB/s", "gb_per_second", 2), ("CPU s per GB", "cpu_per_gb", 3)])
@@ -80,7 +86,7 @@ def warm_blob(comparison, title, heading, note):
 def manifests(comparison, title, heading, note):
     rows = rows_of(comparison, title, [
         ("requests/s", "per_second", 0), ("CPU µs each", "cpu_us", 1), ("p50 ms", "p50", 2),
-        ("p99 ms", "p99", 2)])
+        ("p99 ms", "p99", 2), ("upstream requests each", "asked", 2)])
     return section(heading, note, rows)
 
 

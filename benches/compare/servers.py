@@ -245,6 +245,11 @@ rules:
         with open(self.access_log) as file:
             return sum(line.startswith(f"GET {path} 20") for line in file)
 
+    def upstream_requests(self):
+        """How many requests the upstream had so far."""
+        with open(self.access_log) as file:
+            return sum(1 for _ in file)
+
     def make_certificate(self):
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
