@@ -19,7 +19,7 @@ class Comparison:
     def __init__(self, rig, *, quick):
         self.rig, self.quick = rig, quick
         self.repetitions = 3 if quick else 5
-        self.wrk_seconds = 2 if quick else 3
+        self.wrk_seconds = 1 if quick else 3
         self.samples, self.skipped, self.memory, self.ciphers = {}, [], {}, {}
 
     def skip(self, text):
