@@ -137,12 +137,8 @@ impl App {
         mirror::record_policy(&ledger, &policy, settings.allow_rollback).await?;
         let first_token =
             desk::first_token(&ledger, &settings.data_dir).await.map_err(Error::FirstToken)?;
-        let collector = Collector::new(
-            client.clone(),
-            store.clone(),
-            Arc::clone(&clock),
-            settings.evidence,
-        );
+        let collector =
+            Collector::new(client.clone(), store.clone(), Arc::clone(&clock), settings.evidence);
         let parts = mirror::Parts {
             ledger,
             store,

@@ -54,8 +54,8 @@ impl Mirror {
         self.known(&pull.name)?;
         let policy = self.policy();
         let answer = match policy.mode_for(&pull.name) {
-            Mode::Audit => self.observed_manifest(pull).await,
-            Mode::Enforce => self.enforced_manifest(pull, &policy).await,
+            Mode::Audit => Box::pin(self.observed_manifest(pull)).await,
+            Mode::Enforce => Box::pin(self.enforced_manifest(pull, &policy)).await,
         };
         let answer = match answer {
             Err(Error::Refused(refusal)) => {

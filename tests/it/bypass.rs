@@ -120,7 +120,11 @@ async fn an_observed_repository_gives_nothing_that_upstream_does_not_have_there(
 
 #[tokio::test]
 async fn head_of_a_blob_in_observe_mode_fetches_nothing() {
-    let mirror = TestMirror::start_with("mode: audit\nrules:\n- {id: any, match: [\"up.test/**\"], trust: approve}\n", |_| {}).await;
+    let mirror = TestMirror::start_with(
+        "mode: audit\nrules:\n- {id: any, match: [\"up.test/**\"], trust: approve}\n",
+        |_| {},
+    )
+    .await;
     let image = Image::new().layer(vec![7; 1_000_000]).build();
     mirror.upstream.push("any/app", "1", &image);
     let layer = image.layer(0);

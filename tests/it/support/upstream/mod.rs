@@ -209,12 +209,6 @@ impl FakeUpstream {
     }
 
     /// Deletes the manifest or blob `digest`.
-    pub(crate) fn remove(&self, repository: &str, digest: &Digest) {
-        self.repository(repository, |repository| {
-            repository.manifests.remove(digest);
-            repository.blobs.remove(digest);
-        });
-    }
 
     /// Serves `bytes` at `path`, outside the registry API and without any authentication, as a
     /// content delivery network does.
