@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::config::Settings;
-use crate::evidence::{self, Collector};
+use crate::evidence::Collector;
 use crate::http::admin::AdminState;
 use crate::http::{self, Listener, Node, TlsError};
 use crate::ledger::{self, Ledger};
@@ -141,7 +141,7 @@ impl App {
             client.clone(),
             store.clone(),
             Arc::clone(&clock),
-            evidence::Limits::default(),
+            settings.evidence,
         );
         let parts = mirror::Parts {
             ledger,
@@ -174,6 +174,7 @@ impl App {
     /// Stops accepting, waits for what is under way, and gives whether all of it ended in time.
     pub async fn stop(self, grace: Duration) -> bool {
         let ended = self.mirror.tasks().shut_down(grace).await;
+        self.mirror.ledger().close().await;
         if !ended {
             warn!("stopped with work under way; what was not complete is fetched again");
         }

@@ -1,15 +1,18 @@
-//! `[limits]`: the bounds of every exchange with an upstream.
+//! `[limits]` and `[evidence]`: the bounds of every exchange with an upstream, and of what is
+//! gathered about one subject.
 
 use std::time::Duration;
 
 use super::section::Section;
-use crate::oci::MANIFEST_BYTES_MAX;
+use crate::evidence;
+use crate::oci::{INDEX_CHILDREN_MAX, MANIFEST_BYTES_MAX};
 use crate::upstream::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
 
 pub(super) fn read(block: Section<'_>) -> Limits {
     let default = Limits::default();
@@ -50,6 +53,27 @@ pub(super) fn read(block: Section<'_>) -> Limits {
         login_rest: time("login_rest", SECOND, default.login_rest),
         helper_timeout: time("helper_timeout", SECOND, default.helper_timeout),
         helper_lifetime: time("helper_lifetime", Duration::ZERO, default.helper_lifetime),
+    };
+    block.finish();
+    limits
+}
+
+pub(super) fn evidence(block: Section<'_>) -> evidence::Limits {
+    let default = evidence::Limits::default();
+    let count = |key, most: u64, otherwise: usize| {
+        let number = block.number(key, 1..=most).and_then(|number| usize::try_from(number).ok());
+        number.unwrap_or(otherwise)
+    };
+    let children_max = u64::try_from(INDEX_CHILDREN_MAX).unwrap_or(u64::MAX);
+    let limits = evidence::Limits {
+        fetches_at_once: count("max_fetches", 64, default.fetches_at_once),
+        time: block.duration("timeout", SECOND..=HOUR).unwrap_or(default.time),
+        bytes: block.size("size", MIB..=GIB).unwrap_or(default.bytes),
+        children: count("max_children", children_max, default.children),
+        referrers: count("max_referrers", 1_000, default.referrers),
+        attachment_bytes: block
+            .size("attachment_size", KIB..=GIB)
+            .unwrap_or(default.attachment_bytes),
     };
     block.finish();
     limits

@@ -151,6 +151,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let upstreams = upstreams::read(root.sections("upstream"), given);
     let proxy = proxy(root.section("proxy"), &given.environment.proxy);
     let limits = limits::read(root.section("limits"));
+    let evidence = limits::evidence(root.section("evidence"));
     let store = store(root.section("store"), data_dir.clone());
     let log = log(root.section("log"));
     root.finish();
@@ -179,6 +180,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         },
         store,
         upstream: upstream::Settings { registries: upstreams.registries, proxy, limits },
+        evidence,
         log,
         dangers,
         data_dir,

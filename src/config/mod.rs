@@ -27,7 +27,7 @@ pub use problem::{Problem, Problems};
 
 use crate::http::{AdminSettings, NodeSettings};
 use crate::upstream::RegistrySettings;
-use crate::{mirror, store, upstream};
+use crate::{evidence, mirror, store, upstream};
 
 /// The name of the file with the first token, in the data directory.
 const TOKEN_FILE: &str = "admin.token";
@@ -51,6 +51,8 @@ pub struct Settings {
     pub store: store::Settings,
     /// The registries and the way to them.
     pub upstream: upstream::Settings,
+    /// How much is gathered about one subject.
+    pub evidence: evidence::Limits,
     /// The log.
     pub log: LogSettings,
     /// Every `danger_…` setting that is on, by its key; to be logged at start.
@@ -98,6 +100,7 @@ impl Default for Settings {
                 registries: RegistrySettings::built_in(),
                 ..upstream::Settings::default()
             },
+            evidence: evidence::Limits::default(),
             log: LogSettings::default(),
             dangers: Vec::new(),
         }

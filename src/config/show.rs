@@ -30,6 +30,7 @@ struct Effective {
     log: Log,
     proxy: Proxy,
     limits: Limits,
+    evidence: Evidence,
     upstream: Vec<Upstream>,
 }
 
@@ -111,6 +112,16 @@ struct Limits {
     login_rest: String,
     helper_timeout: String,
     helper_lifetime: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Evidence {
+    max_fetches: usize,
+    timeout: String,
+    size: String,
+    max_children: usize,
+    max_referrers: usize,
+    attachment_size: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -203,6 +214,19 @@ impl From<&crate::upstream::Limits> for Limits {
     }
 }
 
+impl From<&crate::evidence::Limits> for Evidence {
+    fn from(limits: &crate::evidence::Limits) -> Self {
+        Self {
+            max_fetches: limits.fetches_at_once,
+            timeout: show_duration(limits.time),
+            size: show_size(limits.bytes),
+            max_children: limits.children,
+            max_referrers: limits.referrers,
+            attachment_size: show_size(limits.attachment_bytes),
+        }
+    }
+}
+
 impl From<&Settings> for Effective {
     fn from(settings: &Settings) -> Self {
         let node = &settings.node;
@@ -251,6 +275,7 @@ impl From<&Settings> for Effective {
                 direct: settings.upstream.proxy.no_proxy.clone(),
             },
             limits: Limits::from(&settings.upstream.limits),
+            evidence: Evidence::from(&settings.evidence),
             upstream: settings
                 .upstream
                 .registries

@@ -326,7 +326,7 @@ fn settings_reach_the_module_that_they_are_for() {
          [admin]\npublic_url = \"https://mirror.example/\"\n\
          [store]\nverify_reads = \"always\"\nindex_cache = \"1MiB\"\n\
          [log]\nformat = \"json\"\nlevel = \"info,pratique::upstream=debug\"\n\
-         [limits]\nmax_redirects = 3\nidle_timeout = \"20s\"\n",
+         [limits]\nmax_redirects = 3\nidle_timeout = \"20s\"\n[evidence]\nmax_referrers = 7\n",
     )
     .unwrap();
     assert_eq!(settings.mirror.hold_timeout, Duration::from_secs(5));
@@ -336,6 +336,7 @@ fn settings_reach_the_module_that_they_are_for() {
     assert_eq!(settings.store.verify_reads, VerifyReads::Always);
     assert_eq!(settings.store.index_cache_bytes, 1 << 20);
     assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.evidence.referrers, 7);
     assert_eq!(settings.upstream.limits.redirects, 3);
     assert_eq!(settings.upstream.limits.idle_timeout, Duration::from_secs(20));
 }

@@ -41,6 +41,27 @@ pub(super) fn artifact_type_of(image: &ImageManifest) -> Option<String> {
     image.effective_artifact_type().map(str::to_owned)
 }
 
+/// Layers that cosign attaches under an image config, for registries that know no other.
+const ATTACHED_LAYERS: [&str; 9] = [
+    "application/vnd.cyclonedx",
+    "application/vnd.cyclonedx+json",
+    "application/vnd.cyclonedx+xml",
+    "application/vnd.dev.cosign.simplesigning.v1+json",
+    "application/vnd.dsse.envelope.v1+json",
+    "application/vnd.syft+json",
+    "text/spdx",
+    "text/spdx+json",
+    "text/spdx+xml",
+];
+
+/// Whether `image` is something attached to an image, and not an image that says so of itself:
+/// nodes run whatever has an image config, so such a manifest needs a verdict of its own.
+pub(super) fn is_attachment(image: &ImageManifest) -> bool {
+    let attached = |layer: &Descriptor| ATTACHED_LAYERS.contains(&layer.media_type.as_str());
+    !image.config.media_type.is_image_config()
+        || (!image.layers.is_empty() && image.layers.iter().all(attached))
+}
+
 /// The first layer that is meant to be fetched from elsewhere.
 pub(super) fn foreign_layer_of(image: &ImageManifest) -> Option<Digest> {
     image.layers.iter().find(|layer| is_foreign(layer)).map(|layer| layer.digest)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::Limits;
 use super::attachment::{Candidate, describe, inspect};
 use super::fetch::{Fetched, Fetcher, Trouble};
+use super::image::is_attachment;
 use super::manifests::as_listed;
 use super::source::Source;
 use crate::gate::{AttachedTag, Grant, GrantKind, SignatureSearch, Subject};
@@ -171,6 +172,10 @@ impl<'a> Finding<'a> {
                     self.skip(format!("tag {tag} is not a manifest"));
                     return None;
                 };
+                if matches!(&manifest, Manifest::Image(image) if !is_attachment(image)) {
+                    self.skip(format!("tag {tag} is an image of its own"));
+                    return None;
+                }
                 let own = own_descriptor(&arrived, manifest.media_type());
                 self.search.tags.push(AttachedTag { tag: tag.clone(), digest: arrived.digest });
                 self.grant(vec![super::image::grant(&own, GrantKind::Referrer, None)]);
@@ -250,6 +255,9 @@ impl<'a> Finding<'a> {
             let about = image.subject.as_ref().map(|about| about.digest);
             if about != Some(subject.digest) {
                 return self.skip(format!("{} is not about this image", own.digest));
+            }
+            if !is_attachment(&image) {
+                return self.skip(format!("{} is an image of its own", own.digest));
             }
             self.search.referrers.push(describe(&image, own));
         }

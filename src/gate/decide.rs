@@ -40,7 +40,8 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     let allowlist = checks::allowlist(subject, applicable, outright.as_ref());
     let manifest = checks::manifest(&evidence.manifest, policy);
     let certain = certain || allowlist.denies() || manifest.denies();
-    let signature = match signatures::check(subject, evidence, policy, applicable.rule(), certain) {
+    let signature = match signatures::check(subject, evidence, context, applicable.rule(), certain)
+    {
         Checked::Finding(finding) => finding,
         Checked::Missing => return Outcome::Missing(vec![EvidenceKind::Signatures]),
         Checked::Failed(why) => return undecided("signatures", &why),

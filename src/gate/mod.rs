@@ -28,7 +28,7 @@ pub use standing::Standing;
 pub use subject::Subject;
 pub use verdict::{Check, CheckState, Judgement, Outcome, Reason, ReasonCode, Verdict};
 
-use crate::oci::Tag;
+use crate::oci::{Registry, Tag};
 use crate::policy::Policy;
 pub use crate::policy::RuleId;
 use crate::time::Timestamp;
@@ -42,6 +42,8 @@ pub struct Context<'a> {
     pub tags: &'a [Tag],
     /// What people decided about the subject.
     pub standing: Option<&'a Standing>,
+    /// The address of the subject's registry, by which its signers may call it too.
+    pub address: Option<&'a Registry>,
     /// The time, for approvals that run out.
     pub now: Timestamp,
 }

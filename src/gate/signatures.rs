@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use super::checks::{Finding, reason};
 use super::text::few;
-use super::{CheckState, Evidence, Gathered, Reason, ReasonCode, SignatureSearch, Subject};
+use super::{
+    CheckState, Context, Evidence, Gathered, Reason, ReasonCode, SignatureSearch, Subject,
+};
+use crate::oci::Name;
 use crate::policy::{Policy, Problem, Rule, SignatureRule, Signer, Trust};
 use crate::signature::{Key, Refusal, verify};
 
@@ -34,10 +37,11 @@ pub fn check_signers(policy: &Policy) -> Vec<Problem> {
 pub(super) fn check(
     subject: &Subject,
     evidence: &Evidence,
-    policy: &Policy,
+    context: &Context<'_>,
     rule: Option<&Rule>,
     certain: bool,
 ) -> Checked {
+    let policy = context.policy;
     let not_looked = |why: &str| Checked::Finding(Finding::new(NAME, CheckState::NotLooked, why));
     let Some(rule) = rule.filter(|rule| rule.trust() != Trust::Deny) else {
         return not_looked("not looked at");
@@ -68,7 +72,7 @@ pub(super) fn check(
         failing(text.clone(), reason(ReasonCode::TooManySignatures, &text, remedy))
     } else {
         let signers: Vec<&Signer> = of.iter().filter_map(|name| policy.signer(name)).collect();
-        let finding = quorum(subject, search, at_least, &signers);
+        let finding = quorum(&names_of(subject, context), search, at_least, &signers);
         match &search.incomplete {
             // What is missing may be among what could not be fetched.
             Some(why) if !certain && finding.check.state == CheckState::Fail => {
@@ -79,8 +83,18 @@ pub(super) fn check(
     })
 }
 
+/// The subject as its signers may call it: by its canonical name, and by the address at which the
+/// configuration says that its registry is.
+fn names_of(subject: &Subject, context: &Context<'_>) -> Vec<Subject> {
+    let by_address = context.address.map(|address| Subject {
+        name: Name::new(address.clone(), subject.name.repository().clone()),
+        digest: subject.digest,
+    });
+    std::iter::once(subject.clone()).chain(by_address).collect()
+}
+
 fn quorum(
-    subject: &Subject,
+    subject: &[Subject],
     search: &SignatureSearch,
     at_least: usize,
     signers: &[&Signer],
@@ -161,7 +175,7 @@ fn failing(text: String, reason: Reason) -> Finding {
 /// The id of the signer's key if one of the signatures is by it, else what is telling about those
 /// that are not.
 fn signed_by(
-    subject: &Subject,
+    names: &[Subject],
     search: &SignatureSearch,
     signer: &Signer,
 ) -> Result<String, BTreeSet<String>> {
@@ -171,12 +185,14 @@ fn signed_by(
     };
     let mut refusals = BTreeSet::new();
     for found in &search.found {
-        match verify(found, &key, &subject.name, &subject.digest) {
-            Ok(()) => return Ok(key.id()),
-            // That somebody else signed too is no news.
-            Err(Refusal::WrongKey) => {}
-            Err(refusal) => {
-                refusals.insert(refusal.to_string());
+        for subject in names {
+            match verify(found, &key, &subject.name, &subject.digest) {
+                Ok(()) => return Ok(key.id()),
+                // That somebody else signed too is no news.
+                Err(Refusal::WrongKey) => {}
+                Err(refusal) => {
+                    refusals.insert(refusal.to_string());
+                }
             }
         }
     }

@@ -46,7 +46,7 @@ fn evidence(facts: ManifestFacts) -> Evidence {
 }
 
 fn context(policy: &Policy) -> Context<'_> {
-    Context { policy, tags: &[], standing: None, now: NOW.parse().unwrap() }
+    Context { policy, tags: &[], standing: None, address: None, now: NOW.parse().unwrap() }
 }
 
 fn approved(expires: Option<&str>) -> Standing {

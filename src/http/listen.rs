@@ -230,7 +230,7 @@ pub fn serve_admins(
 
 /// The address of an admin, as a request extension.
 #[derive(Debug, Clone, Copy)]
-pub struct AdminAddress(pub IpAddr);
+pub(super) struct AdminAddress(pub(super) IpAddr);
 
 async fn serve_admin<S>(stream: S, router: axum::Router, address: IpAddr, tasks: Tasks)
 where

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Settings;
+use super::grants::Granted;
 use super::policy::InForce;
 use super::pulls::Pulls;
-use super::records::{Granted, Record};
+use super::records::Record;
 use super::requests::Desk;
 use super::tags::TagRecord;
 use super::tokens::Known;

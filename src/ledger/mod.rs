@@ -21,6 +21,7 @@ mod canonical;
 mod database;
 mod decisions;
 mod error;
+mod grants;
 mod head;
 mod memory;
 mod open;
@@ -45,9 +46,10 @@ pub use audit::{AuditEvent, AuditKind, AuditRow};
 pub use backup::{Restored, restore};
 pub use decisions::{Decided, Decision, Verb};
 pub use error::Error;
+pub use grants::Granted;
 pub use policy::{InForce, PolicyChange};
 pub use pulls::{PullCount, PullOutcome};
-pub use records::{Granted, New, Record};
+pub use records::{New, Record};
 pub use requests::{
     ClientCount, Filing, RequestFilter, RequestId, RequestIdError, RequestRow, RequestState,
 };

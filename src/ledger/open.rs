@@ -12,8 +12,8 @@ use super::readers::Readers;
 use super::rows::{self, Sealed};
 use super::writer::{Owned, Writer};
 use super::{
-    Error, Inner, Ledger, Settings, database, head, policy, pulls, records, requests, schema,
-    tokens, verify,
+    Error, Inner, Ledger, Settings, database, grants, head, policy, pulls, records, requests,
+    schema, tokens, verify,
 };
 use crate::gate::Subject;
 use crate::metrics::Metrics;
@@ -252,7 +252,7 @@ fn warm_grants(
         let (place, name) = row?;
         let name: Name = rows::parsed("repositories", &name)?;
         let digest: Digest = rows::parsed("grants", &place.1)?;
-        match records::load_grants(connection, &name, &digest) {
+        match grants::load_grants(connection, &name, &digest) {
             Ok((granted, bytes)) => {
                 memory.grants.offer(records::key(&name, &digest), granted, bytes, moment);
             }

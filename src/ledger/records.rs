@@ -1,6 +1,5 @@
-//! Records: what is known and decided about each subject, and what it entitles its repository to.
+//! Records: what is known and decided about each subject.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -104,15 +103,6 @@ pub struct New {
     pub grants: Option<Vec<Grant>>,
 }
 
-/// A grant and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Granted {
-    /// The manifest that lists the content; it counts only while that one is admitted.
-    pub subject: Digest,
-    /// What it lists.
-    pub grant: Grant,
-}
-
 /// A record as it came from the database.
 pub(super) struct Loaded {
     pub(super) id: i64,
@@ -166,61 +156,6 @@ impl Writing<'_> {
         let record = Arc::clone(record);
         self.after_commit(move |memory| memory.records.set(key, record, bytes));
         Ok(id)
-    }
-
-    /// Replaces what the record `id` of `subject` grants.
-    fn replace_grants(
-        &mut self,
-        id: i64,
-        subject: &Subject,
-        grants: Vec<Grant>,
-    ) -> Result<(), Error> {
-        let repository = rows::repository_for(self.connection, &subject.name)?;
-        let mut affected: BTreeSet<Digest> = BTreeSet::new();
-        let mut statement =
-            self.connection.prepare_cached("SELECT digest FROM grants WHERE record = ?1")?;
-        for digest in statement.query_map([id], |row| row.get::<_, String>(0))? {
-            affected.insert(rows::parsed("grants", &digest?)?);
-        }
-        self.connection.prepare_cached("DELETE FROM grants WHERE record = ?1")?.execute([id])?;
-        let mut by_digest: BTreeMap<Digest, Vec<Grant>> = BTreeMap::new();
-        for grant in grants {
-            let same = by_digest.entry(grant.digest).or_default();
-            if !same.contains(&grant) {
-                same.push(grant);
-            }
-        }
-        let (name, of) = (subject.name.to_string(), subject.digest.to_string());
-        for (digest, grants) in &by_digest {
-            let text = digest.to_string();
-            let sealed = Sealed::new("grants", &[&name, &text, &of], grants)?;
-            self.connection
-                .prepare_cached(
-                    "INSERT INTO grants (repository, digest, record, body, seal)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![repository, text, id, sealed.body, sealed.seal])?;
-        }
-        affected.extend(by_digest.into_keys());
-        for digest in affected {
-            self.show_grants(&subject.name, &digest)?;
-        }
-        Ok(())
-    }
-
-    fn show_grants(&mut self, name: &Name, digest: &Digest) -> Result<(), Error> {
-        let key = key(name, digest);
-        match load_grants(self.connection, name, digest) {
-            Ok((granted, bytes)) if !granted.is_empty() => {
-                self.after_commit(move |memory| memory.grants.set(key, granted, bytes));
-            }
-            // Another subject's damaged row is that one's failure, at its own next read.
-            Ok(_) | Err(Error::CorruptRow { .. }) => {
-                self.after_commit(move |memory| memory.grants.forget(&key));
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 
     fn announce(&mut self, record: &mut Record, judgement: &Judgement) -> Result<(), Error> {
@@ -285,42 +220,6 @@ impl Writing<'_> {
     }
 }
 
-/// Reads who grants `digest` in `name`, and the size of it all as stored.
-pub(super) fn load_grants(
-    connection: &Connection,
-    name: &Name,
-    digest: &Digest,
-) -> Result<(Arc<[Granted]>, u64), Error> {
-    let (text, wanted) = (name.to_string(), digest.to_string());
-    let mut statement = connection.prepare_cached(
-        "SELECT r.digest, g.body, g.seal
-         FROM grants g JOIN records r ON r.id = g.record
-         WHERE g.repository = (SELECT id FROM repositories WHERE name = ?1) AND g.digest = ?2",
-    )?;
-    let rows = statement.query_map([&text, &wanted], |row| {
-        Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?))
-    })?;
-    let (mut granted, mut bytes) = (Vec::new(), 0);
-    for row in rows {
-        let (of, sealed) = row?;
-        granted.extend(open_grants(&text, &wanted, &of, &sealed)?);
-        bytes += sealed.weight();
-    }
-    Ok((Arc::from(granted), bytes))
-}
-
-/// Opens the row that says what the record of digest `of` grants of `digest` in `name`.
-pub(super) fn open_grants(
-    name: &str,
-    digest: &str,
-    of: &str,
-    sealed: &Sealed,
-) -> Result<Vec<Granted>, Error> {
-    let grants: Vec<Grant> = sealed.open("grants", &[name, digest, of])?;
-    let subject = rows::parsed("grants", of)?;
-    Ok(grants.into_iter().map(|grant| Granted { subject, grant }).collect())
-}
-
 impl Ledger {
     /// The record of `subject`: from memory, else from the database.
     ///
@@ -353,52 +252,6 @@ impl Ledger {
     /// Once polled, the verdict may be written even if the future is dropped.
     pub async fn record_judgement(&self, new: New) -> Result<Arc<Record>, Error> {
         self.write(move |writing| writing.record_judgement(new)).await
-    }
-
-    /// Which subjects of the repository `name` list `digest`, whether they are admitted or not: from
-    /// memory, else from the database.
-    ///
-    /// # Errors
-    /// When it is not in memory and cannot be read, or is not what was written.
-    pub async fn granted(&self, name: &Name, digest: &Digest) -> Result<Arc<[Granted]>, Error> {
-        let key = key(name, digest);
-        let grants = &self.inner.memory.grants;
-        if let Some(granted) = grants.get(&key) {
-            return Ok(granted);
-        }
-        let moment = grants.moment();
-        let (wanted, digest) = (name.clone(), *digest);
-        let (granted, bytes) =
-            self.read(move |connection| load_grants(connection, &wanted, &digest)).await?;
-        if !granted.is_empty() {
-            grants.offer(key, Arc::clone(&granted), bytes, moment);
-        }
-        Ok(granted)
-    }
-
-    /// Everything that `subject` lists, from the database.
-    ///
-    /// # Errors
-    /// When it cannot be read, or is not what was written.
-    pub async fn grants_of(&self, subject: &Subject) -> Result<Vec<Grant>, Error> {
-        let subject = subject.clone();
-        self.read(move |connection| {
-            let Some(loaded) = load(connection, &subject)? else { return Ok(Vec::new()) };
-            let (name, of) = (subject.name.to_string(), subject.digest.to_string());
-            let mut statement = connection
-                .prepare_cached("SELECT digest, body, seal FROM grants WHERE record = ?1")?;
-            let rows = statement.query_map([loaded.id], |row| {
-                Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?))
-            })?;
-            let mut grants = Vec::new();
-            for row in rows {
-                let (digest, sealed) = row?;
-                let granted = open_grants(&name, &digest, &of, &sealed)?;
-                grants.extend(granted.into_iter().map(|granted| granted.grant));
-            }
-            Ok(grants)
-        })
-        .await
     }
 
     /// Up to `limit` records (at most 1,000) in the order in which their subjects were first heard

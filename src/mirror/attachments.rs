@@ -62,10 +62,10 @@ impl Mirror {
     async fn attachments(&self, name: &Name, digest: &Digest) -> Result<SignatureSearch, Error> {
         let subject = Self::subject(name, digest);
         let record = self.readable(&subject).await?;
-        if let Gathered::Found(search) = record.evidence.signatures.clone()
-            && !search.found.is_empty()
+        if let Gathered::Found(search) = &record.evidence.signatures
+            && (!search.found.is_empty() || self.was_gathered_lately(&record.evidence))
         {
-            return Ok(search);
+            return Ok(search.clone());
         }
         let evidence = self.gather_more(&record, &[EvidenceKind::Signatures]).await?;
         match evidence.signatures {

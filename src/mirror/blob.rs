@@ -107,8 +107,11 @@ impl Mirror {
         let policy = self.policy();
         let grant = match self.blob_grant(name, digest, &policy).await? {
             Some(grant) => grant,
-            None if policy.mode_for(name) == Mode::Audit => {
-                return self.observed_blob(name, digest).await;
+            // No rule loosens the floor, and neither does observing one.
+            None if policy.mode_for(name) == Mode::Audit
+                && (policy.mode() == Mode::Audit || policy.denied_image(digest).is_none()) =>
+            {
+                return self.observed_blob(name, digest, with_body).await;
             }
             None => {
                 self.metrics().blobs_ungranted.increment();
@@ -172,6 +175,11 @@ impl Mirror {
             if platform_is_served(&granted.grant, policy)
                 && self.admits(name, &granted.subject).await?
             {
+                let may_be_manifest =
+                    matches!(granted.grant.kind, GrantKind::Manifest | GrantKind::Referrer);
+                if may_be_manifest && self.is_withheld(name, digest).await? {
+                    return Ok(None);
+                }
                 return Ok(Some(granted.grant.clone()));
             }
         }
@@ -183,12 +191,21 @@ impl Mirror {
         Ok(None)
     }
 
-    async fn observed_blob(&self, name: &Name, digest: &Digest) -> Result<BlobAnswer, Error> {
-        if let Some(blob) = self.cached(digest, None).await {
-            let size = blob.size();
+    /// Observe mode, before anything admits it: what upstream has there. It is asked even about
+    /// content that is cached, which may be that of another repository.
+    async fn observed_blob(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        with_body: bool,
+    ) -> Result<BlobAnswer, Error> {
+        let (stream, size) = board::sized_stream(self.client(), name, digest).await?;
+        if !with_body {
+            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Unread });
+        }
+        if let Some(blob) = self.cached(digest, Some(size)).await {
             return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Cached(blob) });
         }
-        let (stream, size) = board::sized_stream(self.client(), name, digest).await?;
         let boarded = self.inner.boards.board(name, digest, size, Some(stream))?;
         self.arriving(boarded, digest, size).await
     }

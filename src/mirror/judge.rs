@@ -86,7 +86,8 @@ impl Mirror {
         {
             return Ok(judged);
         }
-        self.join_judging(subject, freshness).landed().await?
+        let landed = self.join_judging(subject, freshness).landed().await??;
+        self.as_of_now(subject, landed).await
     }
 
     /// Judges `subject` for `client`, who waits no longer than the hold allows.
@@ -109,7 +110,7 @@ impl Mirror {
         let again = waited.is_some_and(|at| now.saturating_sub(at) < HOLD_AGAIN);
         let budget = if again { Duration::ZERO } else { self.inner.settings.hold_timeout };
         if let Ok(landed) = tokio::time::timeout(budget, seat.landed()).await {
-            return landed?;
+            return self.as_of_now(subject, landed??).await;
         }
         self.inner.held.set(key, self.clock().monotonic());
         Err(Error::Refused(Box::new(Refusal {
@@ -120,6 +121,12 @@ impl Mirror {
             judgement: None,
             request: None,
         })))
+    }
+
+    /// What landed, as it is now: a policy or a decision of people that came into force while the
+    /// flight landed counts for whoever asked after it.
+    async fn as_of_now(&self, subject: &Subject, landed: Judged) -> Result<Judged, Error> {
+        Ok(self.judged_from_stored(subject).await?.unwrap_or(landed))
     }
 
     fn join_judging(
@@ -151,7 +158,7 @@ impl Mirror {
                 let outcome = Outcome::Decided(judgement.clone());
                 return Ok(Some(Judged { record: Some(record), outcome }));
             }
-            return Ok(None);
+            return Ok(self.paused_failure(subject, Some(record)));
         }
         match self.decide_again(&record, &policy).await? {
             Some(judged) => Ok(Some(judged)),
@@ -167,8 +174,18 @@ impl Mirror {
     ) -> Result<Option<Judged>, Error> {
         let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
         let Outcome::Decided(judgement) = outcome else { return Ok(None) };
-        let kept = Kept { evidence: record.evidence.clone(), judgement, grants: None };
-        self.keep(&record.subject, kept, Some(record), policy).await.map(Some)
+        let evidence = record.evidence.clone();
+        let kept = Kept { evidence, judgement: judgement.clone(), grants: None };
+        match self.keep(&record.subject, kept, Some(record), policy).await {
+            // What was known goes on being served when the disk does not take the new verdict: it
+            // is the same decision, made again at the next pull.
+            Err(Error::Ledger(error)) if error.is_failure() => {
+                warn!(subject = %record.subject, %error, "verdict not written; it holds all the same");
+                let record = Some(Arc::new(record.clone()));
+                Ok(Some(Judged { record, outcome: Outcome::Decided(judgement) }))
+            }
+            kept => kept.map(Some),
+        }
     }
 
     /// A tag was seen to stand for this subject for the first time: rules that speak of tags may
@@ -178,6 +195,12 @@ impl Mirror {
             self.decide_again(&record, &self.policy()).await?;
         }
         Ok(())
+    }
+
+    /// Whether evidence was looked for so lately that it is not looked for again.
+    pub(super) fn was_gathered_lately(&self, evidence: &Evidence) -> bool {
+        let now = self.clock().now();
+        evidence.gathered_at.is_some_and(|at| now.since(at) < ABSENCE_RETRY)
     }
 
     fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
@@ -212,7 +235,7 @@ impl Mirror {
                     let collected = collector.collect(&subject, &kinds, evidence).await;
                     evidence = collected.evidence;
                     grants.extend(collected.grants);
-                    gathered.extend(kinds);
+                    gathered.extend(collected.gathered);
                     if matches!(evidence.manifest, Gathered::Absent) {
                         return Err(Error::Absent(subject.to_string().into()));
                     }
@@ -248,10 +271,11 @@ impl Mirror {
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let (policy, now) = (Arc::clone(policy), self.clock().now());
+        let address = self.client().address(subject.name.registry());
         self.metrics().judgements.increment();
         let decided = self.tasks().spawn_blocking(move || {
-            let context =
-                Context { policy: &policy, tags: &tags, standing: standing.as_ref(), now };
+            let (standing, address) = (standing.as_ref(), address.as_ref());
+            let context = Context { policy: &policy, tags: &tags, standing, address, now };
             decide(&subject, &evidence, &context)
         });
         decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))
@@ -319,11 +343,18 @@ impl Mirror {
         let collector = &self.inner.parts.collector;
         let collected = collector.collect(subject, kinds, record.evidence.clone()).await;
         let policy = self.policy();
-        let evidence = collected.evidence;
+        let mut evidence = collected.evidence;
+        if matches!(evidence.signatures, Gathered::Failed(_))
+            && matches!(record.evidence.signatures, Gathered::Found(_))
+        {
+            // What was known goes on being served; it is looked for again in a while.
+            evidence.signatures.clone_from(&record.evidence.signatures);
+        }
         if let Outcome::Decided(judgement) =
             self.decide(subject, &evidence, Some(record), &policy).await?
         {
-            let grants = self.with_kept_grants(subject, collected.grants, kinds).await?;
+            let grants =
+                self.with_kept_grants(subject, collected.grants, &collected.gathered).await?;
             let kept = Kept { evidence: evidence.clone(), judgement, grants };
             self.keep(subject, kept, Some(record), &policy).await?;
         }

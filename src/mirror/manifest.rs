@@ -91,16 +91,8 @@ impl Mirror {
 
     async fn by_digest(&self, pull: &Pull, digest: &Digest) -> Result<ManifestAnswer, Error> {
         let subject = Self::subject(&pull.name, digest);
-        let own = self.judged_from_stored(&subject).await?;
-        if let Some(judged) = &own
-            && judged.is_served()
-        {
-            return self.serve(&subject, judged.record.as_deref(), None).await;
-        }
-        let refused_by_people =
-            own.as_ref().is_some_and(|own| own.record.as_deref().is_some_and(is_refused_by_people));
-        if !refused_by_people && let Some(grant) = self.inherited(&pull.name, digest).await? {
-            return self.serve_granted(&subject, &grant).await;
+        if let Some(answer) = self.served_as_known(&subject).await? {
+            return Ok(answer);
         }
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await?;
         match judged.outcome {
@@ -109,6 +101,20 @@ impl Mirror {
             }
             Outcome::Decided(judgement) => Err(refused(pull, Some(*digest), judgement)),
             outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => Err(undecided(outcome)),
+        }
+    }
+
+    /// What is served without judging: `subject` by its own verdict, or by that of a manifest which
+    /// lists it.
+    async fn served_as_known(&self, subject: &Subject) -> Result<Option<ManifestAnswer>, Error> {
+        if let Some(own) = self.judged_from_stored(subject).await?
+            && own.is_served()
+        {
+            return self.serve(subject, own.record.as_deref(), None).await.map(Some);
+        }
+        match self.inherited(&subject.name, &subject.digest).await? {
+            Some(grant) => self.serve_granted(subject, &grant).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -138,11 +144,20 @@ impl Mirror {
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await;
         let refusal = match judged {
             Ok(judged) if judged.is_served() => {
-                self.note_admitted(pull, tag, &digest).await;
+                if judged.judgement().is_some_and(Judgement::admits) {
+                    self.note_admitted(pull, tag, &digest).await;
+                }
                 return self.serve(&subject, judged.record.as_deref(), warning).await;
             }
             Ok(judged) => match judged.outcome {
-                Outcome::Decided(judgement) => refused(pull, Some(digest), judgement),
+                Outcome::Decided(judgement) => {
+                    // By tag as by digest: an admitted manifest may list it.
+                    if let Some(grant) = self.inherited(&pull.name, &digest).await? {
+                        let answer = self.serve_granted(&subject, &grant).await?;
+                        return Ok(ManifestAnswer { warning, ..answer });
+                    }
+                    refused(pull, Some(digest), judgement)
+                }
                 outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => undecided(outcome),
             },
             Err(error @ Error::Absent(_)) => {
@@ -216,10 +231,20 @@ impl Mirror {
         for granted in self.ledger().granted(name, digest).await?.iter() {
             let readable = matches!(granted.grant.kind, GrantKind::Manifest | GrantKind::Referrer);
             if readable && self.admits(name, &granted.subject).await? {
-                return Ok(Some(granted.grant.clone()));
+                let withheld = self.is_withheld(name, digest).await?;
+                return Ok((!withheld).then(|| granted.grant.clone()));
             }
         }
         Ok(None)
+    }
+
+    /// Whether the floor or people refuse the manifest `digest` itself: no grant overrides that.
+    pub(super) async fn is_withheld(&self, name: &Name, digest: &Digest) -> Result<bool, Error> {
+        if self.policy().denied_image(digest).is_some() {
+            return Ok(true);
+        }
+        let record = self.ledger().record(&Self::subject(name, digest)).await?;
+        Ok(record.as_deref().is_some_and(is_refused_by_people))
     }
 
     /// Whether `digest` of `name` is admitted as a subject of its own, as far as is known.
@@ -304,9 +329,15 @@ impl Mirror {
             return self.by_digest(pull, &digest).await;
         }
         let subject = Self::subject(&pull.name, &digest);
-        let bytes = self.manifest_bytes(&subject).await?;
-        let media_type = sniffed(&bytes)?;
         let known = self.judged_from_stored(&subject).await?;
+        let listed = known.is_some() || self.inherited(&pull.name, &digest).await?.is_some();
+        let bytes = if listed {
+            self.manifest_bytes(&subject).await?
+        } else {
+            // What is cached may be that of another repository: upstream has to have it here.
+            self.refetch_manifest(&subject).await?
+        };
+        let media_type = sniffed(&bytes)?;
         let warning = match known.as_ref().and_then(super::Judged::judgement) {
             Some(judgement) if !judgement.admits() => {
                 self.metrics().would_refuse.increment();
@@ -319,7 +350,7 @@ impl Mirror {
             }
         };
         if let Reference::Tag(tag) = &pull.reference
-            && known.as_ref().is_some_and(super::Judged::is_served)
+            && known.as_ref().and_then(super::Judged::judgement).is_some_and(Judgement::admits)
         {
             self.note_admitted(pull, tag, &digest).await;
         }

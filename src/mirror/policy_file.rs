@@ -122,7 +122,8 @@ impl Mirror {
     pub fn follow_policy(&self, path: PathBuf, now: Arc<Notify>) {
         let (mirror, tasks) = (self.clone(), self.tasks().clone());
         drop(self.tasks().spawn(async move {
-            let mut seen = mirror.policy_stamp(&path).await;
+            // The file may have changed since the start read it, so the first look reads it again.
+            let mut seen = None;
             loop {
                 let asked = tokio::select! {
                     () = tasks.stopping() => return,

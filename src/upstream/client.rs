@@ -98,6 +98,16 @@ impl Client {
         self.upstreams.contains_key(registry)
     }
 
+    /// The address at which `registry` is, where that is all of its place: what publishers who push
+    /// there call it.
+    pub fn address(&self, registry: &Registry) -> Option<Registry> {
+        let base = &self.upstreams.get(registry)?.base;
+        if base.target.path() != "/" {
+            return None;
+        }
+        base.origin.authority().parse().ok()
+    }
+
     /// All configured registries, in order of their names.
     pub fn registries(&self) -> Vec<Registry> {
         let mut registries: Vec<_> = self.upstreams.keys().cloned().collect();

@@ -151,3 +151,30 @@ async fn a_pull_secret_of_a_client_goes_nowhere() {
     assert_eq!(answer.status, 200);
     mirror.upstream.assert_no_credentials_seen();
 }
+
+#[tokio::test]
+async fn a_new_policy_judges_again_what_is_stored_and_a_bad_one_changes_nothing() {
+    let mirror =
+        TestMirror::start(r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#).await;
+    let image = Image::new().layer("x").build();
+    mirror.upstream.push("open/app", "1", &image);
+    mirror.pull("open/app", "1").await.assert_complete();
+    mirror.upstream.go_away();
+    let asked = "rules:\n- {id: asked, match: [\"up.test/open/**\"], trust: approve}\n";
+    mirror.set_policy(asked, 2).await;
+    mirror.pull("open/app", image.digest()).await.assert_refused("Pending approval");
+    assert_eq!(mirror.blob("open/app", &image.layer(0)).await.status, 403);
+    let open = "rules:\n- {id: open, match: [\"up.test/open/**\"], trust: allow}\n";
+    mirror.set_policy(open, 3).await;
+    mirror.pull("open/app", image.digest()).await.assert_complete();
+    mirror.write_policy("rules: nonsense\n", 4);
+    let failures = &mirror.mirror().metrics().policy_rejected;
+    for _ in 0..500 {
+        if failures.value() > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!((failures.value(), mirror.mirror().policy().revision()), (1, 3));
+    mirror.pull("open/app", image.digest()).await.assert_complete();
+}

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod bypass;
+#[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
 mod denial;

@@ -230,7 +230,7 @@ impl Client {
     ) -> Result<Request<Full<Bytes>>, CliError> {
         let Address { host, port, prefix, .. } = &self.address;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let wrong = |error: hyper::http::Error| CliError::misused("not a request").caused_by(error);
+        let wrong = |error: http::Error| CliError::misused("not a request").caused_by(error);
         let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.token.expose()))
             .map_err(|_| CliError::unreachable("the token file holds no token"))?;
         bearer.set_sensitive(true);
@@ -326,6 +326,7 @@ pub(super) fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Exit;
 
     fn new(url: &str) -> Result<Client, CliError> {
         Client::new(url, Secret::new("t"), b"")
@@ -343,7 +344,7 @@ mod tests {
             assert_eq!((client.address.host.as_str(), client.address.port), (host, port), "{url}");
         }
         for url in ["127.0.0.1:5001", "ftp://x", "http://", "http://u:p@x", "http://x/?a", ""] {
-            assert_eq!(new(url).unwrap_err().exit(), crate::cli::Exit::Misused, "{url}");
+            assert_eq!(new(url).unwrap_err().exit(), Exit::Misused, "{url}");
         }
     }
 
@@ -359,7 +360,6 @@ mod tests {
             };
             no(StatusCode::from_u16(status).unwrap(), &view).exit()
         };
-        use crate::cli::Exit;
         assert_eq!(exit(403, problem::DECISION_REFUSED), Exit::Refused);
         assert_eq!(exit(403, problem::ROLE), Exit::Failed);
         assert_eq!(exit(401, problem::UNAUTHENTICATED), Exit::Unreachable);

@@ -86,23 +86,23 @@ fn verdict_text(view: &ExplainView) -> String {
         parts.push("served all the same: mode audit only watches".to_owned());
     }
     match view.verdict.as_str() {
-        "deny" | "pending" => parts.extend(would_pass(&view.reasons)),
+        "deny" | "pending" => parts.extend(to_pass(&view.reasons)),
         "admit" => {}
         _ => parts.extend(view.reasons.iter().map(|reason| reason.text.clone())),
     }
     parts.join("\n")
 }
 
-/// What would have to change, each thing once.
-fn would_pass(reasons: &[ReasonView]) -> Option<String> {
+/// What would have to change, each thing once; remedies are sentences.
+fn to_pass(reasons: &[ReasonView]) -> Option<String> {
     let mut remedies: Vec<&str> = Vec::new();
     for reason in reasons {
-        let remedy = reason.remedy.trim_end_matches('.');
+        let remedy = reason.remedy.as_str();
         if !remedy.is_empty() && !remedies.contains(&remedy) {
             remedies.push(remedy);
         }
     }
-    (!remedies.is_empty()).then(|| format!("would pass if: {}", remedies.join("; and ")))
+    (!remedies.is_empty()).then(|| format!("to pass: {}", remedies.join(" ")))
 }
 
 fn signatures(out: &mut String, view: &ExplainView) {
@@ -156,6 +156,7 @@ fn tag(out: &mut String, view: &ExplainView, times: Times) {
 pub(super) fn line(out: &mut String, label: &str, state: &str, text: &str) {
     let indent = LABEL_WIDTH + STATE_WIDTH;
     let state = printable(state);
+    let label = printable(label);
     let mut first = format!("{label:<LABEL_WIDTH$}{state:<STATE_WIDTH$}");
     let mut texts = Vec::new();
     for paragraph in text.lines() {

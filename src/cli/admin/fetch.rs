@@ -157,10 +157,10 @@ pub(super) async fn prefetch(
                 return Ok(());
             }
             if json {
-                print_line(&view)?
+                print_line(&view)?;
             } else {
-                output::print(&lists::prefetched(&view))?
-            };
+                output::print(&lists::prefetched(&view))?;
+            }
             ended.push(view.state);
             Ok(())
         })

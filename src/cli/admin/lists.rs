@@ -222,8 +222,7 @@ pub(super) fn prefetched(view: &PrefetchView) -> String {
 
 /// `status`
 pub(super) fn status(view: &StatusView, times: Times) -> String {
-    let mut out =
-        format!("pratique {}  running since {}\n", view.version, times.past(view.started_at));
+    let mut out = format!("pratique {}  started {}\n", view.version, times.past(view.started_at));
     let policy = &view.policy;
     let id = policy.id.split_once(':').map_or(policy.id.as_str(), |(_, hex)| hex);
     let id: String = id.chars().take(12).collect();

@@ -13,6 +13,8 @@ mod lists;
 mod look;
 mod offline;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod token;
 

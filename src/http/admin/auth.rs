@@ -39,13 +39,11 @@ pub(super) async fn authenticate(
     let token = bearer(request.headers()).and_then(|text| mirror.ledger().authenticate(text));
     let Some(token) = token else {
         let now = mirror.clock().monotonic();
-        return Err(match state.throttle.failed(address, now) {
-            Some(wait) => Problem::throttled(wait.as_secs().max(1)),
-            None => {
-                info!(%address, "admin request without a valid token");
-                Problem::unauthenticated()
-            }
-        });
+        if let Some(wait) = state.throttle.failed(address, now) {
+            return Err(Problem::throttled(wait.as_secs().max(1)));
+        }
+        info!(%address, "admin request without a valid token");
+        return Err(Problem::unauthenticated());
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match token.role {

@@ -3,7 +3,7 @@
 use tracing::{info, warn};
 
 use super::show::{standing_view, verdict_word};
-use super::target::{Target, mirror_error};
+use super::target::{Target, image, mirror_error, request_id};
 use super::view::DecidedView;
 use super::{Desk, Error, REASON_LENGTH_MAX};
 use crate::gate::{self, Context, Evidence, Outcome, Reason, Standing, Subject, Verdict};
@@ -71,6 +71,7 @@ impl Desk {
     /// See [`Error`]; nothing was changed then.
     pub async fn decide(&self, wish: &Wish) -> Result<DecidedView, Error> {
         self.check_form(wish)?;
+        self.check_name(wish)?;
         let target = self.target(&wish.target).await?;
         match wish.verb {
             Verb::Approve => Box::pin(self.check_approvable(&target.subject)).await?,
@@ -98,14 +99,27 @@ impl Desk {
         }
     }
 
+    /// Refuses, without a request upstream, a yes to what the policy denies by its name alone.
+    fn check_name(&self, wish: &Wish) -> Result<(), Error> {
+        if matches!(wish.verb, Verb::Reject | Verb::Revoke) || request_id(&wish.target).is_some() {
+            return Ok(());
+        }
+        let image = image(&wish.target)?;
+        match gate::refuse_by_name(&self.mirror.policy(), &image.name, None) {
+            Some(judgement) => {
+                let reasons = judgement.reasons().to_vec();
+                Err(Error::NotAllowed { image: image.to_string(), wish: wish.verb.done(), reasons })
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn check_approvable(&self, subject: &Subject) -> Result<(), Error> {
         match Box::pin(self.without_people(subject)).await? {
             Without::Waits { .. } => Ok(()),
-            Without::Denies(reasons) => Err(Error::NotAllowed {
-                subject: Box::new(subject.clone()),
-                wish: "approved",
-                reasons,
-            }),
+            Without::Denies(reasons) => {
+                Err(Error::NotAllowed { image: subject.to_string(), wish: "approved", reasons })
+            }
             Without::Admits { rule } => {
                 let refused = self.standing(subject).await?.is_some_and(|s| is_refusal(&s));
                 Err(Error::NotAskedFor { subject: Box::new(subject.clone()), rule, refused })
@@ -119,11 +133,9 @@ impl Desk {
         }
         match Box::pin(self.without_people(subject)).await? {
             Without::Admits { .. } => Ok(()),
-            Without::Denies(reasons) => Err(Error::NotAllowed {
-                subject: Box::new(subject.clone()),
-                wish: "reinstated",
-                reasons,
-            }),
+            Without::Denies(reasons) => {
+                Err(Error::NotAllowed { image: subject.to_string(), wish: "reinstated", reasons })
+            }
             Without::Waits { rule } => {
                 Err(Error::ApproveInstead { subject: Box::new(subject.clone()), rule })
             }
@@ -162,11 +174,13 @@ impl Desk {
 
     /// Asks the gate, as if no person had decided, away from the runtime's workers.
     async fn ask_gate(&self, subject: &Subject, evidence: &Evidence) -> Result<Outcome, Error> {
+        let address = self.mirror.client().address(subject.name.registry());
         let tags = self.mirror.ledger().tags_of(&subject.name, &subject.digest).await?;
         let (policy, now) = (self.mirror.policy(), self.mirror.clock().now());
         let (owned, evidence) = (subject.clone(), evidence.clone());
         let asking = self.mirror.tasks().spawn_blocking(move || {
-            let context = Context { policy: &policy, tags: &tags, standing: None, now };
+            let address = address.as_ref();
+            let context = Context { policy: &policy, tags: &tags, standing: None, address, now };
             gate::decide(&owned, &evidence, &context)
         });
         let missing = Outcome::Undecided(Vec::new());
@@ -255,11 +269,9 @@ impl Desk {
         }
     }
 
-    /// The verdict with the decision in it. Only for show: pulls ask for themselves, and a subject
-    /// that was never judged is not fetched for this.
+    /// The verdict with the decision in it. Only for show: pulls ask for themselves. It takes no
+    /// network: an approval has just been judged, and a refusal of people needs no evidence.
     async fn verdict_now(&self, subject: &Subject) -> Option<String> {
-        let record = self.mirror.ledger().record(subject).await.ok().flatten()?;
-        record.judgement.as_ref()?;
         match self.judge(subject).await {
             Ok(judged) => Some(verdict_word(&judged.outcome).to_owned()),
             Err(error) => {

@@ -79,10 +79,10 @@ pub enum Error {
         why: String,
     },
     /// The policy does not let people decide this so.
-    #[error("{subject} cannot be {wish}: {}", sentence(reasons))]
+    #[error("{image} cannot be {wish}: {}", sentence(reasons))]
     NotAllowed {
-        /// The subject.
-        subject: Box<Subject>,
+        /// The image.
+        image: String,
         /// What was wanted: `approved`, `reinstated`.
         wish: &'static str,
         /// What stands against it, each with what would have to change.

@@ -213,9 +213,10 @@ fn rule_view(rule: &Rule) -> RuleView {
 fn upstream_view(status: &UpstreamStatus) -> UpstreamView {
     UpstreamView {
         registry: status.registry.to_string(),
-        state: match status.breaker {
-            Breaker::Closed => "asked".to_owned(),
-            Breaker::Open => "resting after failures".to_owned(),
+        state: match (status.breaker, status.last_success, status.last_failure) {
+            (Breaker::Open, _, _) => "resting".to_owned(),
+            (Breaker::Closed, None, None) => "unused".to_owned(),
+            (Breaker::Closed, _, _) => "ok".to_owned(),
         },
         rate_remaining: status.rate_limit.map(|limit| limit.remaining),
         rate_limit: status.rate_limit.map(|limit| limit.limit),

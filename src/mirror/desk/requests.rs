@@ -248,7 +248,7 @@ fn next_step(state: RequestState, has_digest: bool, reasons: &[ReasonView]) -> S
             let remedies: Vec<&str> =
                 reasons.iter().map(|r| r.remedy.as_str()).filter(|r| !r.is_empty()).collect();
             match (remedies.is_empty(), has_digest) {
-                (false, _) => format!("It would pass if: {}.", remedies.join("; ")),
+                (false, _) => format!("To pass: {}", remedies.join(" ")),
                 (true, true) => {
                     "The policy denies it; an approval does not change that.".to_owned()
                 }

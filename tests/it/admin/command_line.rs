@@ -137,9 +137,8 @@ async fn waiting_ends_when_people_have_decided() {
     assert_eq!((filed.code, filed.json()[0]["state"].as_str()), (0, Some("pending")), "{filed:?}");
     let late = desk.run(&["request", image, "--wait", "--timeout", "0"]).await;
     assert_eq!(late.code, 1, "{late:?}");
-    let (waited, _) = tokio::join!(desk.run(&["request", image, "--wait", "--json"]), async {
-        desk.decide("/api/v1/approvals", "R-1").await
-    });
+    let waiting = ["request", image, "--wait", "--json"];
+    let (waited, _) = tokio::join!(desk.run(&waiting), desk.decide("/api/v1/approvals", "R-1"));
     assert_eq!(
         (waited.code, waited.json()[0]["state"].as_str()),
         (0, Some("admitted")),

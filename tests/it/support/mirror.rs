@@ -108,8 +108,7 @@ impl TestMirror {
 
     /// Puts another policy in force and waits until it is.
     pub(crate) async fn set_policy(&self, policy: &str, revision: u64) {
-        write_policy(&self.folder, policy, revision);
-        self.app.reload_policy();
+        self.write_policy(policy, revision);
         for _ in 0..500 {
             if self.app.mirror.policy().revision() == revision {
                 return;
@@ -117,6 +116,12 @@ impl TestMirror {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("policy revision {revision} did not come into force");
+    }
+
+    /// Writes another policy and has it read.
+    pub(crate) fn write_policy(&self, policy: &str, revision: u64) {
+        write_policy(&self.folder, policy, revision);
+        self.app.reload_policy();
     }
 
     pub(crate) fn mirror(&self) -> &pratique::mirror::Mirror {

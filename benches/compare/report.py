@@ -1,0 +1,193 @@
+"""The report of a run, as Markdown."""
+
+import os
+import platform
+import re
+import subprocess
+import time
+from statistics import median
+
+import measure
+
+# Contestants in the order of the tables.
+ORDER = ["direct", "direct, to disk", "upstream", "nginx", "docker-registry", "pratique"]
+SHOWN = {"upstream": "no mirror: all at the upstream",
+         "direct": "no mirror: at the upstream",
+         "direct, to disk": "no mirror, written to disk and synced"}
+
+
+def write(comparison, binary, load_before, load_after, seconds):
+    """The whole text."""
+    parts = [
+        "# Figures\n\nWritten by `benches/compare.sh`; every figure can be had again with that one"
+        " command.\nFigures of different runs or machines do not compare; figures within this run"
+        " do: contestants took turns, repetition by repetition.\n",
+        environment(binary, comparison, load_before, load_after, seconds),
+        warm_blob(comparison, "warm blob", f"Warm blob of 1 GB, plain HTTP, {measure.PLAIN_CONNECTIONS}"
+                  " connections at once", "Both connections fetch the whole blob."),
+        warm_blob(comparison, "warm blob, TLS", "Warm blob of 1 GB, TLS 1.3, one connection",
+                  "One connection, because the client's decryption needs the other core."
+                  + ciphers(comparison)),
+        manifests(comparison, "warm manifest by tag", "Warm manifest by tag, "
+                  f"{measure.MANIFEST_CONNECTIONS} kept connections",
+                  "pratique: with the verdict of the gate, `tag_ttl = \"60s\"`. nginx: a file of the"
+                  f" same {comparison.images['small'].manifest_bytes} bytes."),
+        manifests(comparison, "warm manifest by digest", "Warm manifest by digest, "
+                  f"{measure.MANIFEST_CONNECTIONS} kept connections",
+                  "The same manifest, by its digest."),
+        cold(comparison), herd(comparison), memory(comparison), not_measured(comparison),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def environment(binary, comparison, before, after, seconds):
+    rows = [
+        ("Processor", f"{processor()}, {os.cpu_count()} cores"),
+        ("Kernel", platform.release()),
+        ("Memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"),
+        ("Date", time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())),
+        ("Load average before and after", f"{before[0]:.1f}, {after[0]:.1f}"),
+        ("Run", f"{'quick, ' if comparison.quick else ''}{comparison.repetitions} repetitions,"
+         f" {seconds:.0f} s"),
+        ("pratique", said([binary, "--version"]) if binary else "absent"),
+        ("docker-registry", said(["docker-registry", "--version"])),
+        ("nginx", said(["nginx", "-v"])),
+        ("wrk", said(["wrk", "-v"])),
+    ]
+    table = ["| | |", "|---|---|"] + [f"| {name} | {value} |" for name, value in rows]
+    return "\n".join(table) + f"""
+
+Medians, lowest and highest in brackets.{busy(before)}
+Everything on loopback; contents are in the page cache; the upstream is an nginx with static files.
+CPU is user and system time of the server's processes as the kernel counts it; on loopback that
+includes a part of the receiver's work, for everyone alike.
+Clients on plain connections let the kernel discard what comes. What each contestant serves was
+compared with its digest before the measurement.
+nginx checks nothing and decides nothing: it is the floor. It and docker-registry write no access
+log; pratique runs as it comes, gates on, `trust: allow`.
+docker-registry is in proxy mode, descriptors cached in memory.
+"""
+
+
+def busy(load):
+    """A warning when the machine had other work as the run began."""
+    if load[0] < 0.5:
+        return ""
+    return (f"\n**The machine was not quiet** (load {load[0]:.1f} as the run began): wall times are"
+            " those of a shared machine; CPU figures and ratios suffer less.")
+
+
+def warm_blob(comparison, title, heading, note):
+    rows = rows_of(comparison, title, [
+        ("GB/s", "gb_per_second", 2), ("CPU s per GB", "cpu_per_gb", 3)])
+    return section(heading, note, rows)
+
+
+def manifests(comparison, title, heading, note):
+    rows = rows_of(comparison, title, [
+        ("requests/s", "per_second", 0), ("CPU µs each", "cpu_us", 1), ("p50 ms", "p50", 2),
+        ("p99 ms", "p99", 2), ("upstream requests each", "asked", 2)])
+    return section(heading, note, rows)
+
+
+def cold(comparison):
+    rows = rows_of(comparison, "cold pull", [
+        ("seconds", "seconds", 2), ("CPU s per GB", "cpu_per_gb", 2), ("upstream GETs", "gets", 0)])
+    return section("Cold pull of an image with one layer of 1 GB",
+                   "Manifest by tag, configuration, layer, one after the other; each time a server"
+                   " that was started for it, with an empty cache. CPU includes what is still done"
+                   " after the client has everything.", rows)
+
+
+def herd(comparison):
+    rows = rows_of(comparison, "herd", [
+        ("seconds until the last has it", "seconds", 2), ("CPU s per GB served", "cpu_per_gb", 2),
+        ("upstream GETs", "gets", 0)])
+    return section(f"{measure.HERD_CLIENTS} clients at once on one cold blob of 64 MiB",
+                   "Every repetition a blob that was not asked for before.", rows)
+
+
+def rows_of(comparison, title, columns):
+    """A table with the ratio of the first two figures to pratique's."""
+    samples = comparison.samples.get(title)
+    if not samples:
+        return None
+    first, second = columns[0], columns[1]
+    own = samples.get("pratique")
+    head = [""] + [column[0] for column in columns]
+    if own:
+        head += [f"{first[0].split(' until')[0]} ÷ pratique's", "CPU ÷ pratique's"]
+    lines = [row(head), row(["---"] * len(head))]
+    for name in sorted(samples, key=ORDER.index):
+        cells = [SHOWN.get(name, name)]
+        cells += [figure([s[key] for s in samples[name]], digits) for _, key, digits in columns]
+        if own:
+            cells += [ratio(samples[name], own, key) for _, key, _ in (first, second)]
+        lines.append(row(cells))
+    return "\n".join(lines)
+
+
+def ratio(theirs, own, key):
+    base = median(sample[key] for sample in own)
+    return f"{median(sample[key] for sample in theirs) / base:.2f}" if base else "-"
+
+
+def memory(comparison):
+    if not comparison.memory:
+        return None
+    head = ["", "idle: anonymous, with mapped files", "after the warm measurements"]
+    lines = [row(head), row(["---"] * len(head))]
+    for name in sorted(comparison.memory, key=ORDER.index):
+        pairs = [f"{anonymous:.1f}, {total:.1f} MiB" for anonymous, total in comparison.memory[name]]
+        lines.append(row([name] + pairs))
+    return section("Memory", "Proportional set size of all processes. Mapped files are the page"
+                   " cache's: the kernel takes them back when it needs them.", "\n".join(lines))
+
+
+def not_measured(comparison):
+    lines = [f"- {text}" for text in comparison.skipped]
+    lines += [
+        "- A network: loopback has no delay and no loss; it shows what the servers cost, not what"
+        " a link gives.",
+        "- Content that is not in the page cache: the disk would be measured, the same for all.",
+        "- docker-registry over TLS: the question there is the cipher, and nginx is the stronger"
+        " opponent.",
+        "- Clients as containerd: they unpack, and that hides the server.",
+        "- Signatures in the cold pull: no other contestant looks at any.",
+    ]
+    return section("Not measured, and why", "\n".join(lines), "")
+
+
+def ciphers(comparison):
+    found = ", ".join(f"{name} {cipher}" for name, cipher in comparison.ciphers.items())
+    return f" Negotiated: {found}." if found else ""
+
+
+def section(heading, note, table):
+    return f"## {heading}\n\n{note}\n\n{table}".rstrip() + "\n" if table is not None else None
+
+
+def row(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def figure(values, digits):
+    low, middle, high = min(values), median(values), max(values)
+    if digits == 0 and low == high:
+        return f"{middle:,.0f}"
+    return f"**{middle:,.{digits}f}** ({low:,.{digits}f}-{high:,.{digits}f})"
+
+
+def processor():
+    with open("/proc/cpuinfo") as file:
+        found = re.search(r"(?m)^model name\s*: (.*)", file.read())
+    return found.group(1) if found else platform.machine()
+
+
+def said(command):
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return "absent"
+    lines = (run.stdout or run.stderr).splitlines()
+    return lines[0].strip() if lines else "?"

@@ -1,0 +1,86 @@
+//! Ends without warning.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use super::*;
+
+/// Where the child writes; set only by the test below.
+const DIR_VARIABLE: &str = "PRATIQUE_LEDGER_CRASH_DIR";
+/// How often the child is killed.
+const KILLS: usize = 4;
+/// After how many acknowledged approvals.
+const APPROVALS: usize = 25;
+
+#[tokio::test]
+#[ignore = "the child process of the test below, which runs it"]
+async fn child_that_approves_until_it_is_killed() {
+    let dir = std::env::var_os(DIR_VARIABLE).expect("run by its parent");
+    let clock = ManualClock::at(Timestamp::from_milliseconds(0));
+    let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::default()));
+    let ledger =
+        open(Path::new(&dir), Settings::default(), &clock, &tasks, &metrics).await.unwrap();
+    let first = ledger.verify_audit().await.unwrap().records;
+    let approve = async |lane: u64| {
+        for step in 0.. {
+            let number = first + step * 8 + lane;
+            ledger.approve(decision(number, "alice")).await.unwrap();
+            println!("\nacknowledged {number}");
+        }
+    };
+    futures_util::future::join_all((0..8).map(approve)).await;
+}
+
+#[tokio::test]
+async fn killed_at_any_time_no_acknowledged_approval_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut acknowledged = Vec::new();
+    for _ in 0..KILLS {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "ledger::tests::crashing::child_that_approves_until_it_is_killed"])
+            .args(["--ignored", "--nocapture"])
+            .env(DIR_VARIABLE, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let numbers = lines.filter_map(|line| {
+            line.unwrap().strip_prefix("acknowledged ").map(|number| number.parse::<u64>().unwrap())
+        });
+        let seen: Vec<u64> = numbers.take(APPROVALS).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(seen.len(), APPROVALS, "the child ended by itself");
+        acknowledged.extend(seen);
+    }
+    let clock = ManualClock::at(Timestamp::from_milliseconds(0));
+    let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::default()));
+    let ledger = open(dir.path(), Settings::default(), &clock, &tasks, &metrics).await.unwrap();
+    for number in acknowledged {
+        let record = ledger.record(&subject(number)).await.unwrap().unwrap();
+        assert_eq!(approved_by(record.standing.as_ref()), Some("alice"), "{number}");
+    }
+    let report = ledger.verify_audit().await.unwrap();
+    assert_eq!(report.problem, None);
+}
+
+#[tokio::test]
+async fn files_copied_while_running_open_as_after_a_power_cut() {
+    let bench = Bench::new().await;
+    for number in 0..20 {
+        bench.ledger.approve(decision(number, "alice")).await.unwrap();
+    }
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::create_dir(copy.path().join("audit")).unwrap();
+    for file in ["ledger.db", "ledger.db-wal", "audit/head"] {
+        std::fs::copy(bench.dir.path().join(file), copy.path().join(file)).unwrap();
+    }
+    let settings = Settings::default();
+    let copied =
+        open(copy.path(), settings, &bench.clock, &bench.tasks, &bench.metrics).await.unwrap();
+    for number in 0..20 {
+        let record = copied.record(&subject(number)).await.unwrap().unwrap();
+        assert_eq!(approved_by(record.standing.as_ref()), Some("alice"), "{number}");
+    }
+    assert!(copied.verify_audit().await.unwrap().is_whole());
+}
