@@ -80,7 +80,7 @@ PENDING='(Pending|waits for) approval.*R-[0-9]+'
 row() {
   local text
   # digests short, as for people
-  text=$(tr '\n\t' '  ' <"$CASE/said" | sed -E 's/([0-9a-f]{12})[0-9a-f]{52}/\1/g' | grep -oE '(Pending approval|Denied|[^ "]+ (is denied|waits for approval)).{0,200}' | head -1 | sed 's/[^[:print:]]//g; s/[" ]*$//' || true)
+  text=$(tr '\n\t' '  ' <"$CASE/said" | sed -E 's/([0-9a-f]{12})[0-9a-f]{52}/\1/g' | grep -oE '(Pending approval|Denied|[^ "]+ (is denied|waits for approval)).{0,200}' | head -1 | sed 's/[^[:print:]]//g; s/[;:] map\[.*//; s/[" ]*$//' || true)
   printf '%s\t%s\t%s\n' "$1" "$2" "$text" >>"$RUN/table.tsv"
 }
 

@@ -38,7 +38,7 @@ lines = ["| Client | Version | Allowed | Denied | Pending |", "|---|---|---|---|
 for client, title, tool in CLIENTS:
     shown = [WORDS[column] if (client, column) in cells else "" for column in COLUMNS]
     lines.append("| " + " | ".join([title, versions.get(tool, ""), *shown]) + " |")
-lines += ["", "What the client prints, word for word:", "", "| Client | Denied | Pending |", "|---|---|---|"]
+lines += ["", "What the client prints, with digests shortened:", "", "| Client | Denied | Pending |", "|---|---|---|"]
 for client, title, _ in CLIENTS:
     said = [cells.get((client, column), "").replace("|", "\\|") for column in ("denied", "pending")]
     lines.append(f"| {title} | {said[0]} | {said[1]} |")
