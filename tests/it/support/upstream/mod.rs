@@ -208,8 +208,6 @@ impl FakeUpstream {
         });
     }
 
-    /// Deletes the manifest or blob `digest`.
-
     /// Serves `bytes` at `path`, outside the registry API and without any authentication, as a
     /// content delivery network does.
     pub(crate) fn put_file(&self, path: &str, bytes: impl Into<Bytes>) {
