@@ -133,7 +133,10 @@ impl Node {
         endpoint: Endpoint,
     ) -> Response<NodeBody> {
         let answered = match endpoint {
-            Endpoint::Manifest(reference) => self.manifest(request, peer, name, reference).await,
+            // Boxed: judging is a deep future, and every connection would carry room for it.
+            Endpoint::Manifest(reference) => {
+                Box::pin(self.manifest(request, peer, name, reference)).await
+            }
             Endpoint::Blob(digest) => self.blob(request, peer, name, &digest).await,
             Endpoint::Referrers { digest, artifact_type } => {
                 self.referrers(name, &digest, artifact_type.as_deref()).await

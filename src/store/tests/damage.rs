@@ -68,6 +68,17 @@ async fn small_content_is_hashed_at_every_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_claim_about_the_size_does_not_cost_the_right_blob() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(dir.path()).await;
+    let content = content(100_000);
+    let digest = running.store(&content).await;
+    assert!(running.store.open_blob(&digest, Some(100_001)).await.unwrap().is_none());
+    assert!(running.store.open_blob(&digest, Some(100_000)).await.unwrap().is_some());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_truncated_or_emptied_blob_is_never_served() {
     for length in [0, 1, 1_999_999] {
         let dir = tempfile::tempdir().unwrap();
