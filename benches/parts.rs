@@ -58,8 +58,13 @@ fn policy_parts(criterion: &mut Criterion) {
             });
         });
         let evidence = evidence();
-        let context =
-            Context { policy: &policy, tags: &[], standing: None, now: SystemClock.now() };
+        let context = Context {
+            policy: &policy,
+            tags: &[],
+            standing: None,
+            address: None,
+            now: SystemClock.now(),
+        };
         group.bench_function(format!("decide among {rules}"), |bencher| {
             bencher.iter(|| decide(black_box(&subject), black_box(&evidence), &context));
         });
@@ -72,7 +77,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory for the ledger");
     let (policy, subject, evidence) = (policy(1), subject(), evidence());
     let now = SystemClock.now();
-    let context = Context { policy: &policy, tags: &[], standing: None, now };
+    let context = Context { policy: &policy, tags: &[], standing: None, address: None, now };
     let Outcome::Decided(judgement) = decide(&subject, &evidence, &context) else {
         unreachable!("everything was gathered")
     };

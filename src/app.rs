@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// The first-run token cannot be made.
     #[error("the first token cannot be made")]
-    FirstToken(#[source] desk::Error),
+    FirstToken(#[source] Box<desk::Error>),
     /// The trust ledger cannot be opened.
     #[error("the trust ledger in {path} cannot be opened")]
     Ledger {
@@ -48,7 +48,7 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         #[source]
-        source: ledger::Error,
+        source: Box<ledger::Error>,
     },
     /// The policy cannot be put in force.
     #[error(transparent)]
@@ -58,13 +58,13 @@ pub enum Error {
     Signals(#[source] std::io::Error),
     /// The blob store cannot be opened.
     #[error("the blob store cannot be opened")]
-    Store(#[source] store::Error),
+    Store(#[source] Box<store::Error>),
     /// A listener's certificates cannot be used.
     #[error("certificates cannot be used")]
-    Tls(#[source] TlsError),
+    Tls(#[source] Box<TlsError>),
     /// The upstream settings cannot be used.
     #[error("upstreams cannot be set up")]
-    Upstream(#[source] upstream::Error),
+    Upstream(#[source] Box<upstream::Error>),
 }
 
 /// The running program.
@@ -121,11 +121,11 @@ impl App {
             tasks.clone(),
             Arc::clone(&metrics),
         )
-        .map_err(Error::Upstream)?;
+        .map_err(|error| Error::Upstream(Box::new(error)))?;
         let store =
             Store::open(settings.store, Arc::clone(&clock), tasks.clone(), Arc::clone(&metrics))
                 .await
-                .map_err(Error::Store)?;
+                .map_err(|error| Error::Store(Box::new(error)))?;
         let ledger = Ledger::open(
             &settings.data_dir,
             Arc::clone(&clock),
@@ -133,10 +133,14 @@ impl App {
             Arc::clone(&metrics),
         )
         .await
-        .map_err(|source| Error::Ledger { path: settings.data_dir.clone(), source })?;
+        .map_err(|source| Error::Ledger {
+            path: settings.data_dir.clone(),
+            source: Box::new(source),
+        })?;
         mirror::record_policy(&ledger, &policy, settings.allow_rollback).await?;
-        let first_token =
-            desk::first_token(&ledger, &settings.data_dir).await.map_err(Error::FirstToken)?;
+        let first_token = desk::first_token(&ledger, &settings.data_dir)
+            .await
+            .map_err(|error| Error::FirstToken(Box::new(error)))?;
         let collector =
             Collector::new(client.clone(), store.clone(), Arc::clone(&clock), settings.evidence);
         let parts = mirror::Parts {
@@ -157,8 +161,9 @@ impl App {
         let admin_address = address_of(&admins, settings.admin.listen)?;
         let node = Node::new(mirror.clone(), settings.node);
         let router = http::admin::router(AdminState::new(mirror.clone(), settings.admin));
-        http::serve_nodes(nodes, node, tasks).map_err(Error::Tls)?;
-        http::serve_admins(admins, router, metrics, tasks).map_err(Error::Tls)?;
+        http::serve_nodes(nodes, node, tasks).map_err(|error| Error::Tls(Box::new(error)))?;
+        http::serve_admins(admins, router, metrics, tasks)
+            .map_err(|error| Error::Tls(Box::new(error)))?;
         Ok(Self { node_address, admin_address, mirror, first_token, reload })
     }
 

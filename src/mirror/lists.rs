@@ -64,9 +64,9 @@ mod tests {
     fn list(limit: Option<u64>, last: Option<&str>) -> (Vec<String>, Option<String>) {
         let tags = ["1", "2", "3"].map(|tag| tag.parse().unwrap()).to_vec();
         let page = TagsPage { limit, last: last.map(str::to_owned) };
-        let list = paged(tags, &page);
-        let texts = list.tags.iter().map(ToString::to_string).collect();
-        (texts, list.next_after.map(|tag| tag.to_string()))
+        let found = paged(tags, &page);
+        let texts = found.tags.iter().map(ToString::to_string).collect();
+        (texts, found.next_after.map(|tag| tag.to_string()))
     }
 
     #[test]

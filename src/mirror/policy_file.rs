@@ -36,7 +36,7 @@ pub enum PolicyError {
         revision: u64,
         /// Why.
         #[source]
-        source: ledger::Error,
+        source: Box<ledger::Error>,
     },
     /// The file has mistakes.
     #[error("{}", Problems { path, problems })]
@@ -113,7 +113,7 @@ pub async fn record_policy(
                 warn!(revision, "policy changed without a new revision; raise it with each change");
             }
         })
-        .map_err(|source| PolicyError::Ledger { name, revision, source })
+        .map_err(|source| PolicyError::Ledger { name, revision, source: Box::new(source) })
 }
 
 impl Mirror {
@@ -163,7 +163,7 @@ impl Mirror {
                 match self.judge_all_again().await {
                     Ok(count) => info!(count, "verdicts decided again"),
                     Err(error) => {
-                        warn!(%error, "verdicts not all decided again; each will be when asked for")
+                        warn!(%error, "verdicts not all decided again; each will be when asked for");
                     }
                 }
             }

@@ -123,9 +123,9 @@ impl Room {
 
     /// Whether `content` has been hashed and is right, by the state in which it was opened.
     pub(super) fn trusts(&self, content: &Content) -> bool {
-        content.identity().is_some_and(|identity| {
-            self.trust().verified.get(&content.digest) == Some(&identity)
-        })
+        content
+            .identity()
+            .is_some_and(|identity| self.trust().verified.get(&content.digest) == Some(&identity))
     }
 
     /// Forgets what is known about a blob that has been, or is about to be, removed.

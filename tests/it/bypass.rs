@@ -14,7 +14,7 @@ use crate::support::upstream::{Fault, Gate, Image, Index};
 const OPEN: &str = r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#;
 
 fn signed(signer: &Signer, mode: &str) -> String {
-    let pem: String = signer.public_pem().lines().map(|line| format!("      {line}\n")).collect();
+    let pem = signer.policy_pem();
     format!(
         "mode: {mode}\nsigners:\n  team:\n    transparencyLog: none\n    key:\n     pem: |\n{pem}\
          rules:\n- {{id: signed, match: [\"up.test/lib/**\"], trust: allow, \

@@ -7,7 +7,7 @@ use crate::support::signer::Signer;
 use crate::support::upstream::{Image, Index};
 
 fn signed_only(signer: &Signer) -> String {
-    let pem: String = signer.public_pem().lines().map(|line| format!("      {line}\n")).collect();
+    let pem = signer.policy_pem();
     format!(
         "signers:\n  team:\n    transparencyLog: none\n    key:\n     pem: |\n{pem}\
          rules:\n- {{id: signed, match: [\"up.test/lib/alpine\"], trust: allow, \

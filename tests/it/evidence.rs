@@ -46,10 +46,8 @@ impl Rig {
     }
 
     async fn search(&self, subject: &Subject) -> SignatureSearch {
-        match self.collect(subject).await.evidence.signatures {
-            Gathered::Found(search) => search,
-            other => panic!("{other:?}"),
-        }
+        let signatures = self.collect(subject).await.evidence.signatures;
+        signatures.found().unwrap_or_else(|| panic!("{signatures:?}")).clone()
     }
 }
 

@@ -53,7 +53,7 @@ fn imports(text: &str) -> Vec<String> {
         match rest.strip_prefix('{') {
             None => names.push(word(rest)),
             Some(group) => {
-                names.extend(heads(group).into_iter().map(|head| word(head.trim_start())))
+                names.extend(heads(group).into_iter().map(|head| word(head.trim_start())));
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::support::signer::Signer;
 use crate::support::upstream::{Fault, Image};
 
 fn policy(signer: &Signer, tag_move: &str) -> String {
-    let pem: String = signer.public_pem().lines().map(|line| format!("      {line}\n")).collect();
+    let pem = signer.policy_pem();
     format!(
         "signers:\n  team:\n    transparencyLog: none\n    key:\n     pem: |\n{pem}\
          rules:\n- {{id: signed, match: [\"up.test/lib/**\"], trust: allow, tagMove: {tag_move}, \

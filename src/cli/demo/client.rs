@@ -77,7 +77,8 @@ impl Client {
         let asking = async {
             let response = sender.send_request(request).await?;
             let (parts, body) = response.into_parts();
-            let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let body =
+                body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
             let phrase = parts.extensions.get::<ReasonPhrase>();
             let phrase = phrase.map_or_else(
                 || parts.status.canonical_reason().unwrap_or_default().to_owned(),

@@ -34,10 +34,10 @@ impl Image {
         });
         let config = Bytes::from(config.to_string());
         let listed = descriptor("application/vnd.oci.image.layer.v1.tar", &layer);
-        Self::assemble(&config, vec![listed], vec![layer])
+        Self::assemble(&config, &[listed], vec![layer])
     }
 
-    fn assemble(config: &Bytes, layers: Vec<Value>, mut blobs: Vec<Bytes>) -> Self {
+    fn assemble(config: &Bytes, layers: &[Value], mut blobs: Vec<Bytes>) -> Self {
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MediaType::OCI_MANIFEST,
@@ -102,6 +102,6 @@ impl Signer {
             layer.insert("annotations".to_owned(), annotations);
         }
         let config = Bytes::from_static(b"{}");
-        Ok(Image::assemble(&config, vec![layer], vec![payload]))
+        Ok(Image::assemble(&config, &[layer], vec![payload]))
     }
 }

@@ -103,16 +103,16 @@ struct Images {
 
 impl Images {
     fn publish(registry: &DemoRegistry, signer: &Signer) -> Result<Self, CliError> {
-        let signed = Image::new("greets in every language");
+        let trusted = Image::new("greets in every language");
         let unsigned = Image::new("greets, says somebody");
         let asked = Image::new("keeps things in memory");
-        registry.publish("signed/hello", "1", &signed);
+        registry.publish("signed/hello", "1", &trusted);
         registry.publish("signed/rogue", "1", &unsigned);
         registry.publish("asked/cache", "7", &asked);
-        let signature = signer.sign(&format!("{REGISTRY}/signed/hello"), &signed.digest())?;
-        let tag = format!("sha256-{}.sig", signed.digest().hex());
+        let signature = signer.sign(&format!("{REGISTRY}/signed/hello"), &trusted.digest())?;
+        let tag = format!("sha256-{}.sig", trusted.digest().hex());
         registry.publish("signed/hello", &tag, &signature);
-        Ok(Self { signed, unsigned, asked })
+        Ok(Self { signed: trusted, unsigned, asked })
     }
 }
 

@@ -73,8 +73,8 @@ impl TestMirror {
         let upstream = FakeUpstream::start().await;
         let folder = tempfile::tempdir().expect("a folder");
         let registry: Registry = REGISTRY.parse().expect("a registry");
-        let mut settings = Settings::default();
-        settings.data_dir = folder.path().join("data");
+        let data_dir = folder.path().join("data");
+        let mut settings = Settings { data_dir, ..Settings::default() };
         settings.store.dir = folder.path().join("data");
         settings.admin.data_dir = folder.path().join("data");
         settings.policy = Some(folder.path().join("policy.yaml"));

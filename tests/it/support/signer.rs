@@ -31,6 +31,12 @@ impl Signer {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 
+    /// The public key as it stands in a policy's YAML block, indented by six.
+    pub(crate) fn policy_pem(&self) -> String {
+        let indent = |text: String, line: &str| text + "      " + line + "\n";
+        self.public_pem().lines().fold(String::new(), indent)
+    }
+
     /// A simple-signing signature of `subject`, called `name` by the signer; it belongs under the
     /// `.sig` tag.
     pub(crate) fn simple_signing(&self, name: &str, subject: &Digest) -> Artifact {
