@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -18,10 +19,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tower::util::MapRequestLayer;
 use tracing::{debug, warn};
 
 use super::body::NodeBody;
 use super::node::{Node, Peer};
+use super::stall::Stall;
 use super::tls::{Error, Reloading, TlsSettings};
 use crate::metrics::Metrics;
 use crate::tasks::Tasks;
@@ -30,6 +33,10 @@ use crate::tasks::Tasks;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long accepting rests after the machine has run out of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client may leave what it was sent unread.
+const WRITE_PATIENCE: Duration = Duration::from_mins(5);
+/// How long an admin's connection may take to carry its first request.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Most header fields of a request.
@@ -183,7 +190,7 @@ where
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stall::new(stream, WRITE_PATIENCE)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -236,7 +243,13 @@ async fn serve_admin<S>(stream: S, router: axum::Router, address: IpAddr, tasks:
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let router = router.layer(axum::Extension(AdminAddress(address)));
+    let asked = Arc::new(AtomicBool::new(false));
+    let first = Arc::clone(&asked);
+    let note = MapRequestLayer::new(move |request: axum::extract::Request| {
+        first.store(true, Ordering::Relaxed);
+        request
+    });
+    let router = router.layer(axum::Extension(AdminAddress(address))).layer(note);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -245,10 +258,21 @@ where
         .max_buf_size(HEAD_BYTES_MAX);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64);
     let service = TowerToHyperService::new(router);
+    let stream = Stall::new(stream, WRITE_PATIENCE);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
+    let silent = async {
+        tokio::time::sleep(FIRST_REQUEST_TIMEOUT).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = silent => {
+            debug!(%address, "connection of an admin asked nothing");
+            return;
+        }
         () = tasks.stopping() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -271,5 +295,35 @@ impl fmt::Display for Chain<'_> {
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_admin_connection_that_asks_nothing_is_closed() {
+        let (client, server) = tokio::io::duplex(64);
+        let started = tokio::time::Instant::now();
+        serve_admin(server, axum::Router::new(), ADDRESS, Tasks::new()).await;
+        assert_eq!(started.elapsed(), FIRST_REQUEST_TIMEOUT);
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn an_admin_connection_that_asks_is_answered() {
+        let (mut client, server) = tokio::io::duplex(4096);
+        let tasks = Tasks::new();
+        let serving = tasks.spawn(serve_admin(server, axum::Router::new(), ADDRESS, tasks.clone()));
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        serving.await.unwrap();
     }
 }

@@ -9,6 +9,7 @@ mod body;
 mod listen;
 mod node;
 mod respond;
+mod stall;
 mod tls;
 
 use std::net::SocketAddr;

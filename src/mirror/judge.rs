@@ -180,6 +180,10 @@ impl Mirror {
             // What was known goes on being served when the disk does not take the new verdict: it
             // is the same decision, made again at the next pull.
             Err(Error::Ledger(error)) if error.is_failure() => {
+                let now = self.ledger().record(&record.subject).await?;
+                if now.is_none_or(|now| now.standing != record.standing) {
+                    return Ok(None);
+                }
                 warn!(subject = %record.subject, %error, "verdict not written; it holds all the same");
                 let record = Some(Arc::new(record.clone()));
                 Ok(Some(Judged { record, outcome: Outcome::Decided(judgement) }))
