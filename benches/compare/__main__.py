@@ -35,7 +35,8 @@ def main():
         finally:
             rig.stop_all()
     seconds = time.monotonic() - begin
-    text = report.write(comparison, binary, load, os.getloadavg(), seconds)
+    text = report.write(comparison, binary, load, os.getloadavg(), seconds,
+                        os.path.join(options.target, "criterion"))
     with open(options.output, "w") as file:
         file.write(text)
     print(text)
@@ -50,6 +51,7 @@ def arguments():
     parser.add_argument("--binary", default=os.path.join(target, "release", "pratique"))
     parser.add_argument("--output", default=os.path.join(benches, "RESULTS.md"))
     parser.add_argument("--scratch", default=tempfile.gettempdir(), help="where 6 GB are free")
+    parser.set_defaults(target=target)
     return parser.parse_args()
 
 

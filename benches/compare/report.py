@@ -1,5 +1,7 @@
 """The report of a run, as Markdown."""
 
+import glob
+import json
 import os
 import platform
 import re
@@ -16,7 +18,7 @@ SHOWN = {"upstream": "no mirror: all at the upstream",
          "direct, to disk": "no mirror, written to disk and synced"}
 
 
-def write(comparison, binary, load_before, load_after, seconds):
+def write(comparison, binary, load_before, load_after, seconds, criterion):
     """The whole text."""
     parts = [
         "# Figures\n\nWritten by `benches/compare.sh`; every figure can be had again with that one"
@@ -35,7 +37,8 @@ def write(comparison, binary, load_before, load_after, seconds):
         manifests(comparison, "warm manifest by digest", "Warm manifest by digest, "
                   f"{measure.MANIFEST_CONNECTIONS} kept connections",
                   "The same manifest, by its digest."),
-        cold(comparison), herd(comparison), memory(comparison), not_measured(comparison),
+        cold(comparison), herd(comparison), memory(comparison), parts_of(criterion),
+        not_measured(comparison),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -64,7 +67,7 @@ includes a part of the receiver's work, for everyone alike.
 Clients on plain connections let the kernel discard what comes. What each contestant serves was
 compared with its digest before the measurement.
 nginx checks nothing and decides nothing: it is the floor. It and docker-registry write no access
-log; pratique runs as it comes, gates on, `trust: allow`.
+log; pratique runs as it comes: gates on, `trust: allow`, a log line for each manifest it serves.
 docker-registry is in proxy mode, descriptors cached in memory.
 """
 
@@ -142,6 +145,24 @@ def memory(comparison):
         lines.append(row([name] + pairs))
     return section("Memory", "Proportional set size of all processes. Mapped files are the page"
                    " cache's: the kernel takes them back when it needs them.", "\n".join(lines))
+
+
+def parts_of(folder):
+    """What `cargo bench` left in criterion's folder, if it was run."""
+    lines = []
+    for path in sorted(glob.glob(os.path.join(folder, "**", "new", "benchmark.json"), recursive=True)):
+        with open(path) as file:
+            benchmark = json.load(file)
+        with open(os.path.join(os.path.dirname(path), "estimates.json")) as file:
+            nanoseconds = json.load(file)["median"]["point_estimate"]
+        throughput = benchmark["throughput"] or {}
+        speed = f"{throughput['Bytes'] / nanoseconds:.2f} GB/s" if "Bytes" in throughput else ""
+        lines.append(row([benchmark["full_id"], f"{nanoseconds / 1000:,.2f}", speed]))
+    if not lines:
+        return None
+    table = [row(["", "median, µs", "speed"]), row(["---"] * 3)] + lines
+    return section("Parts", "From the last `cargo bench` (benches/parts.rs), on the same machine.",
+                   "\n".join(table))
 
 
 def not_measured(comparison):
