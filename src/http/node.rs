@@ -167,9 +167,10 @@ impl Node {
         let unchanged = by_digest && is_known_to(request.headers(), &answer.digest);
         // Pulls are counted in the ledger and the metrics; a line each would be the largest cost of
         // a warm one.
-        match &answer.warning {
-            Some(warning) => info!(digest = %answer.digest, warning, "manifest served"),
-            None => debug!(digest = %answer.digest, "manifest served"),
+        if let Some(warning) = &answer.warning {
+            info!(digest = %answer.digest, warning, "manifest served");
+        } else {
+            debug!(digest = %answer.digest, "manifest served");
         }
         Ok(respond::manifest(&answer, unchanged))
     }
