@@ -178,3 +178,26 @@ async fn a_new_policy_judges_again_what_is_stored_and_a_bad_one_changes_nothing(
     assert_eq!((failures.value(), mirror.mirror().policy().revision()), (1, 3));
     mirror.pull("open/app", image.digest()).await.assert_complete();
 }
+
+#[tokio::test]
+async fn a_signature_may_name_the_registry_by_its_configured_address_and_by_no_other() {
+    let team = Signer::generate();
+    let mirror = TestMirror::start_with(&signed_only(&team), |_| {}).await;
+    let host = mirror.upstream.host();
+    for (tag, signed_as, admitted) in [
+        ("address", format!("{host}/lib/alpine"), true),
+        ("elsewhere", "registry.test/lib/alpine".to_owned(), false),
+        ("other", format!("{host}/lib/other"), false),
+    ] {
+        let image = Image::new().layer(tag).build();
+        let digest = mirror.upstream.push("lib/alpine", tag, &image);
+        let signature = team.simple_signing(&signed_as, &digest);
+        mirror.upstream.attach_by_sig_tag("lib/alpine", &digest, &signature);
+        let pulled = mirror.pull("lib/alpine", tag).await;
+        if admitted {
+            pulled.assert_complete();
+        } else {
+            pulled.assert_refused("Denied by rule signed: not signed by team");
+        }
+    }
+}
