@@ -184,14 +184,14 @@ impl Show<'_> {
     async fn play(&self) -> Result<Vec<Step>, CliError> {
         let nodes = Client::new(self.app.node_address);
         let mut steps = Vec::new();
-        self.title("1. Signed by the team: admitted", &mut steps)?;
+        self.title("1. Signed by the team: admitted")?;
         steps.push(self.pull(&nodes, "signed/hello", "1", &self.images.signed, None).await?);
         steps.push(self.explain(&format!("{REGISTRY}/signed/hello:1")).await?);
-        self.title("2. Not signed: denied, not one byte", &mut steps)?;
+        self.title("2. Not signed: denied, not one byte")?;
         let refusal = Some("Denied by rule signed");
         steps.push(self.pull(&nodes, "signed/rogue", "1", &self.images.unsigned, refusal).await?);
         steps.push(self.explain(&format!("{REGISTRY}/signed/rogue:1")).await?);
-        self.title("3. A rule that asks people: pending, then approved and pulled", &mut steps)?;
+        self.title("3. A rule that asks people: pending, then approved and pulled")?;
         let refusal = Some("Pending approval");
         steps.push(self.pull(&nodes, "asked/cache", "7", &self.images.asked, refusal).await?);
         steps.push(self.approve(&self.images.asked.digest()).await?);
@@ -200,8 +200,7 @@ impl Show<'_> {
         Ok(steps)
     }
 
-    fn title(&self, title: &str, steps: &mut Vec<Step>) -> Result<(), CliError> {
-        let _ = &steps;
+    fn title(&self, title: &str) -> Result<(), CliError> {
         if self.json { Ok(()) } else { output::print(&format!("\n{title}")) }
     }
 
