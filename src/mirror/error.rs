@@ -23,8 +23,8 @@ pub enum Error {
     /// The trust ledger could not be read or written.
     #[error("the trust ledger failed")]
     Ledger(#[source] Arc<ledger::Error>),
-    /// Too much is being fetched already.
-    #[error("too many fetches are under way")]
+    /// Too much is being fetched or judged already.
+    #[error("too much is under way already")]
     Overloaded,
     /// The gate said no, or not yet.
     #[error("refused")]
