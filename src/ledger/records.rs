@@ -110,6 +110,9 @@ pub(super) struct Loaded {
     pub(super) bytes: u64,
 }
 
+/// Records of a repository, newest first, in which a listed manifest is looked for.
+const LISTING_RECORDS_MAX: u32 = 256;
+
 /// The key of `digest` in `name`, for records and grants.
 pub(super) fn key(name: &Name, digest: &Digest) -> Key {
     Key::new(name, digest.as_bytes())
@@ -267,6 +270,39 @@ impl Ledger {
         let found = loaded.map(|loaded| (Arc::new(loaded.record), loaded.bytes));
         records.offer(key, found.clone(), moments);
         Ok(found.map(|(record, _)| record))
+    }
+
+    /// The subjects of `name` whose manifest lists `digest` as a child, whether it was there or not
+    /// when they were gathered; of the latest 256 that were heard of.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn listing(&self, name: &Name, digest: &Digest) -> Result<Vec<Digest>, Error> {
+        let (name, digest) = (name.to_string(), *digest);
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT digest, body, seal FROM (
+                     SELECT digest, body, seal FROM records
+                     WHERE repository = (SELECT id FROM repositories WHERE name = ?1)
+                     ORDER BY id DESC LIMIT ?2
+                 ) WHERE instr(body, ?3) > 0",
+            )?;
+            let rows = statement
+                .query_map(params![name, LISTING_RECORDS_MAX, digest.to_string()], |row| {
+                    Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?))
+                })?;
+            let mut listing = Vec::new();
+            for row in rows {
+                let (of, sealed) = row?;
+                let record: Record = sealed.open("records", &[&name, &of])?;
+                let facts = record.evidence.manifest.found();
+                if facts.is_some_and(|facts| facts.children.contains(&digest)) {
+                    listing.push(record.subject.digest);
+                }
+            }
+            Ok(listing)
+        })
+        .await
     }
 
     /// Puts a verdict on record, with its evidence and grants, and an audit row if verdict or rule

@@ -19,12 +19,14 @@ use crate::policy::Policy;
 /// evidence, and one to decide on all of it.
 const ROUNDS_MAX: usize = 4;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
-const ABSENCE_RETRY: Duration = Duration::from_mins(1);
+pub(super) const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
 const FAILURE_RETRY_MIN: Duration = Duration::from_secs(5);
 const FAILURE_RETRY_MAX: Duration = Duration::from_mins(5);
 /// Within this time of a hold that ran out, the same client is answered at once.
 const HOLD_AGAIN: Duration = Duration::from_secs(30);
+/// Grants for older referrers that stay with a subject when it is searched for new ones.
+const REFERRER_GRANTS_MAX: usize = 512;
 /// Records that are decided again in one go after a policy change.
 const REJUDGE_PAGE: u32 = 256;
 
@@ -62,10 +64,10 @@ impl Judged {
 }
 
 /// What is to be written down about a subject.
-struct Kept {
-    evidence: Evidence,
-    judgement: Judgement,
-    grants: Option<Vec<Grant>>,
+pub(super) struct Kept {
+    pub(super) evidence: Evidence,
+    pub(super) judgement: Judgement,
+    pub(super) grants: Option<Vec<Grant>>,
 }
 
 /// Why evidence could not be gathered, and until when nobody tries again.
@@ -118,14 +120,7 @@ impl Mirror {
             return self.as_of_now(subject, landed??).await;
         }
         self.inner.held.set(key, self.clock().monotonic());
-        Err(Error::Refused(Box::new(Refusal {
-            decision: Decision::Checking,
-            name: subject.name.clone(),
-            reference: asked.clone(),
-            digest: Some(subject.digest),
-            judgement: None,
-            request: None,
-        })))
+        Err(still_checking(subject, asked))
     }
 
     /// What landed, as it is now: a policy or a decision of people that came into force while the
@@ -259,7 +254,7 @@ impl Mirror {
     }
 
     /// Gathers evidence when there is room for it among what is gathered already.
-    async fn collect(
+    pub(super) async fn collect(
         &self,
         subject: &Subject,
         kinds: &[EvidenceKind],
@@ -312,14 +307,19 @@ impl Mirror {
         if kinds.is_empty() {
             return Ok(None);
         }
+        let mut referrers = 0;
         for kept in self.ledger().grants_of(subject).await? {
-            let kind = match kept.kind {
-                GrantKind::Referrer => EvidenceKind::Signatures,
+            let stays = match kept.kind {
+                // Those of children are among them, and whoever was told of one may still ask for it.
+                GrantKind::Referrer => {
+                    referrers += 1;
+                    referrers <= REFERRER_GRANTS_MAX || !kinds.contains(&EvidenceKind::Signatures)
+                }
                 GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => {
-                    EvidenceKind::Manifest
+                    !kinds.contains(&EvidenceKind::Manifest)
                 }
             };
-            if !kinds.contains(&kind) {
+            if stays && !grants.contains(&kept) {
                 grants.push(kept);
             }
         }
@@ -327,7 +327,7 @@ impl Mirror {
     }
 
     /// Writes a judgement down; when people decided since it was made, decides once more.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         subject: &Subject,
         kept: Kept,
@@ -353,8 +353,22 @@ impl Mirror {
     }
 
     /// Gathers `kinds` of evidence about a subject that has a record, beyond what its rule asked
-    /// for, and keeps it with the judgement it has.
+    /// for, and keeps it with the judgement it has; once for everybody who asks for it meanwhile.
     pub(super) async fn gather_more(
+        &self,
+        record: &Record,
+        kinds: &[EvidenceKind],
+    ) -> Result<Evidence, Error> {
+        let key = (record.subject.clone(), kinds.to_vec());
+        let (mirror, record, kinds) = (self.clone(), record.clone(), kinds.to_vec());
+        let gathering = self
+            .inner
+            .gathering
+            .join(key, || async move { Box::pin(mirror.gather_into(&record, &kinds)).await })?;
+        gathering.landed().await?
+    }
+
+    async fn gather_into(
         &self,
         record: &Record,
         kinds: &[EvidenceKind],
@@ -401,6 +415,18 @@ impl Mirror {
             }
         }
     }
+}
+
+/// The answer to whoever waited as long as the hold allows.
+pub(super) fn still_checking(subject: &Subject, asked: &Reference) -> Error {
+    Error::Refused(Box::new(Refusal {
+        decision: Decision::Checking,
+        name: subject.name.clone(),
+        reference: asked.clone(),
+        digest: Some(subject.digest),
+        judgement: None,
+        request: None,
+    }))
 }
 
 /// Whether a verdict lets the subject be served: it admits, or it is only written down.

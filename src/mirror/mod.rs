@@ -10,6 +10,7 @@ mod absence;
 mod attachments;
 mod blob;
 mod board;
+mod children;
 pub mod desk;
 mod error;
 mod file;
@@ -44,7 +45,7 @@ pub use prefetch::Prefetched;
 use bytes::Bytes;
 
 use crate::evidence::Collector;
-use crate::gate::Subject;
+use crate::gate::{Evidence, EvidenceKind, SignatureSearch, Subject};
 use crate::ledger::{Ledger, RequestId};
 use crate::metrics::Metrics;
 use crate::oci::{Digest, Name, Registry, Tag};
@@ -65,6 +66,8 @@ const FLIGHTS_MAX: usize = 1_024;
 const GATHERINGS: Budget = Budget { own: 4, common: 32, wait_max: Duration::from_secs(60) };
 /// Tags, subjects and refusals that are remembered in memory, each.
 const REMEMBERED_MAX: usize = 65_536;
+/// Children of indexes of which it is remembered what is attached to them.
+const ATTACHED_MAX: usize = 256;
 
 /// What the mirror needs to be told.
 #[derive(Debug, Clone)]
@@ -120,12 +123,16 @@ struct Inner {
     resolving: Flights<(Name, Tag), Result<resolve::Answer, Error>>,
     reading: Flights<Subject, Result<Bytes, Error>>,
     sizing: Flights<(Subject, bool), Result<blob::Sized, Error>>,
+    gathering: Flights<(Subject, Vec<EvidenceKind>), Result<Evidence, Error>>,
+    late: Flights<Subject, Result<bool, Error>>,
+    attaching: Flights<Subject, Result<SignatureSearch, Error>>,
     gatherings: Shares,
     boards: board::Boards,
     manifests: ManifestCache,
     tags: Recent<(Name, Tag), resolve::Remembered>,
     absent: Recent<Subject, Duration>,
     sized: Recent<Subject, (u64, Duration)>,
+    attached: Recent<Subject, (SignatureSearch, Duration)>,
     failures: Recent<Subject, judge::Failure>,
     held: Recent<(Subject, Arc<str>), Duration>,
     filed: Recent<file::FiledKey, (RequestId, Duration)>,
@@ -143,13 +150,17 @@ impl Mirror {
             judging: Flights::new(tasks.clone(), FLIGHTS_MAX),
             resolving: Flights::new(tasks.clone(), FLIGHTS_MAX),
             reading: Flights::new(tasks.clone(), FLIGHTS_MAX),
-            sizing: Flights::new(tasks, FLIGHTS_MAX),
+            sizing: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            gathering: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            late: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            attaching: Flights::new(tasks, FLIGHTS_MAX),
             gatherings: Shares::new(GATHERINGS),
             boards: board::Boards::new(parts.clone()),
             manifests: ManifestCache::default(),
             tags: Recent::new(REMEMBERED_MAX),
             absent: Recent::new(REMEMBERED_MAX),
             sized: Recent::new(REMEMBERED_MAX),
+            attached: Recent::new(ATTACHED_MAX),
             failures: Recent::new(REMEMBERED_MAX),
             held: Recent::new(REMEMBERED_MAX),
             filed: Recent::new(REMEMBERED_MAX),
