@@ -23,6 +23,7 @@ mod decisions;
 mod error;
 mod grants;
 mod head;
+mod logic;
 mod memory;
 mod open;
 mod policy;
@@ -30,8 +31,10 @@ mod pulls;
 mod readers;
 mod records;
 mod requests;
+mod rollback;
 mod rows;
 mod schema;
+mod snapshots;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -53,6 +56,8 @@ pub use records::{New, Record};
 pub use requests::{
     ClientCount, Filing, RequestFilter, RequestId, RequestIdError, RequestRow, RequestState,
 };
+pub use rollback::{Loss, LostDecision, LostRows, loss, roll_back};
+pub use snapshots::{Snapshot, snapshot, snapshots};
 pub use tags::TagMove;
 pub use tokens::{Role, Token, TokenRow};
 pub use verify::{AuditFault, AuditProblem, AuditReport};
