@@ -6,6 +6,8 @@
 
 pub mod admin;
 mod body;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod listen;
 mod node;
 mod respond;

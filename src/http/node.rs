@@ -53,7 +53,7 @@ impl Peer {
 }
 
 /// The common name in a certificate's subject, printable and bounded.
-fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+pub(super) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     use x509_cert::der::Decode as _;
     use x509_cert::der::oid::db::rfc4519::CN;
     let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
@@ -275,7 +275,7 @@ fn refused_by_form(request: &Request<Incoming>) -> Option<Response<NodeBody>> {
 }
 
 /// The range that is asked for, unless `If-Range` names other content.
-fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
+pub(super) fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
     if headers.get_all(header::RANGE).iter().count() != 1 {
         return None;
     }
@@ -288,7 +288,7 @@ fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
 }
 
 /// Whether `If-None-Match` names this digest.
-fn is_known_to(headers: &HeaderMap, digest: &Digest) -> bool {
+pub(super) fn is_known_to(headers: &HeaderMap, digest: &Digest) -> bool {
     let etag = respond::etag(digest);
     headers
         .get_all(header::IF_NONE_MATCH)

@@ -21,6 +21,8 @@ mod canonical;
 mod database;
 mod decisions;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod grants;
 mod head;
 mod logic;
