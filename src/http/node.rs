@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap};
@@ -14,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use tracing::{Instrument as _, debug, info, info_span};
 
 use super::body::NodeBody;
+use super::punctual::Patience;
 use super::respond::{self, Refused};
 use super::{NodeSettings, RefuseAt};
 use crate::metrics::Metrics;
@@ -74,8 +74,9 @@ impl Node {
         self.mirror.metrics()
     }
 
-    pub(crate) fn header_timeout(&self) -> Duration {
-        self.settings.header_timeout
+    /// How long clients are waited for.
+    pub(super) fn patience(&self) -> Patience {
+        Patience { head: self.settings.header_timeout, idle: self.settings.idle_timeout }
     }
 
     /// Answers one request.
