@@ -200,7 +200,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = Arc::new(peer);
-    let heads = Heads::default();
+    let heads = Heads::new();
     let stream = Stall::new(stream, WRITE_PATIENCE);
     let stream = Punctual::new(stream, heads.clone(), node.patience());
     let service = service_fn(move |request: Request<Incoming>| {

@@ -5,13 +5,14 @@
 //! begun has to end soon, because only an attacker sends one byte at a time.
 //!
 //! The one timer of a connection is moved only when it is found to stand wrong, so that a request on
-//! a busy connection costs no timer at all.
+//! a busy connection costs a look at the clock and no timer at all. It has to run while an answer is
+//! sent, too: hyper does not read again by itself after one.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,17 +30,30 @@ pub(super) struct Patience {
 }
 
 /// What the two ends of a connection tell each other: the reader of bytes and the answering service.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Heads(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    begun: Instant,
     /// Heads that were read to their end.
     read: AtomicU32,
     answering: AtomicBool,
+    /// When the last answer ended, in milliseconds after `begun`.
+    answered: AtomicU64,
 }
 
 impl Heads {
+    /// Those of a connection that begins now.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Shared {
+            begun: Instant::now(),
+            read: AtomicU32::new(0),
+            answering: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+        }))
+    }
+
     /// A head was read; the client is answered until the guard is dropped.
     pub(super) fn read(&self) -> Answering {
         self.0.read.fetch_add(1, Ordering::Relaxed);
@@ -54,6 +68,11 @@ impl Heads {
     fn is_answering(&self) -> bool {
         self.0.answering.load(Ordering::Relaxed)
     }
+
+    /// Since when the connection rests: the end of the last answer, or its own beginning.
+    fn resting_since(&self) -> Instant {
+        self.0.begun + Duration::from_millis(self.0.answered.load(Ordering::Relaxed))
+    }
 }
 
 /// While it lives, the client waits for us and not we for the client.
@@ -62,6 +81,8 @@ pub(super) struct Answering(Arc<Shared>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
+        let now = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.answered.store(now, Ordering::Relaxed);
         self.0.answering.store(false, Ordering::Relaxed);
     }
 }
@@ -108,7 +129,7 @@ pub(super) struct Punctual<S> {
     patience: Patience,
     /// Bytes of a head have come; how many heads had been read before them.
     begun: Option<u32>,
-    /// Since when this silence lasts.
+    /// Since when the rest of that head is waited for.
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -129,16 +150,16 @@ impl<S> Punctual<S> {
 
     /// Nothing can be read now: whether that has lasted too long.
     fn waits(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let in_head = self.begun == Some(self.heads.count());
         if self.heads.is_answering() {
             self.since = None;
-            return Poll::Pending;
+            return self.look_again(context);
         }
-        if self.begun.is_some_and(|before| before != self.heads.count()) {
-            self.begun = None;
-            self.since = None;
-        }
-        let patience = if self.begun.is_some() { self.patience.head } else { self.patience.idle };
-        let deadline = *self.since.get_or_insert_with(Instant::now) + patience;
+        let deadline = if in_head {
+            *self.since.get_or_insert_with(Instant::now) + self.patience.head
+        } else {
+            self.heads.resting_since() + self.patience.idle
+        };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
@@ -148,6 +169,16 @@ impl<S> Punctual<S> {
                 return Poll::Ready(Err(ErrorKind::TimedOut.into()));
             }
             timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+
+    /// Has the reader woken in a while: the answer may have ended by then.
+    fn look_again(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let idle = self.patience.idle;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        while timer.as_mut().poll(context).is_ready() {
+            timer.as_mut().reset(Instant::now() + idle);
         }
         Poll::Pending
     }
@@ -218,7 +249,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_rests_is_closed_after_the_idle_time() {
         let (mut client, server) = tokio::io::duplex(64);
-        let heads = Heads::default();
+        let heads = Heads::new();
         let mut server = Punctual::new(server, heads.clone(), PATIENCE);
         for round in 0..3 {
             let started = Instant::now();
@@ -236,7 +267,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_is_given_up_ten_seconds_after_it_began() {
         let (mut client, server) = tokio::io::duplex(64);
-        let heads = Heads::default();
+        let heads = Heads::new();
         let mut server = Punctual::new(server, heads.clone(), PATIENCE);
         let resting = tokio::time::timeout(Duration::from_secs(60), read(&mut server)).await;
         assert!(resting.is_err());
@@ -258,7 +289,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_may_last_and_what_is_sent_meanwhile_counts_from_its_end() {
         let (mut client, server) = tokio::io::duplex(64);
-        let heads = Heads::default();
+        let heads = Heads::new();
         let mut server = Punctual::new(server, heads.clone(), PATIENCE);
         client.write_all(b"GET 1").await.unwrap();
         assert_eq!(read(&mut server).await.unwrap(), 5);

@@ -30,3 +30,5 @@ mod upstream_credentials;
 mod upstream_health;
 #[cfg(test)]
 mod upstream_redirects;
+#[cfg(test)]
+mod wire;
