@@ -47,7 +47,8 @@ fn asked(policy: &Policy) {
     let names = ["docker.io/library/redis", "ghcr.io/acme/web", "up.test:5000/a/b/c"];
     for name in names.iter().filter_map(|name| name.parse::<Name>().ok()) {
         let outright = policy.refuses_outright(&name);
-        let tags: Vec<Tag> = ["latest", "1.2.3"].iter().filter_map(|tag| tag.parse().ok()).collect();
+        let tags: Vec<Tag> =
+            ["latest", "1.2.3"].iter().filter_map(|tag| tag.parse().ok()).collect();
         let rule = policy.rule_for(&name, Artifact::Image, &tags);
         let candidates = policy.candidates(&name);
         assert!(rule.is_none_or(|rule| candidates.iter().any(|it| it.id() == rule.id())));
