@@ -1,6 +1,7 @@
 //! What the behaviour tests stand on.
 
 pub(crate) mod client;
+pub(crate) mod hostile;
 pub(crate) mod logs;
 pub(crate) mod mirror;
 pub(crate) mod proxy;
