@@ -11,7 +11,7 @@ mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
-mod fuzz;
+mod hostile;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
