@@ -22,7 +22,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_millis(50);
 /// What a pipe to the listener holds, in bytes.
 const PIPE_BYTES: usize = 64 * 1024;
 /// The last request of every connection, behind whatever the input left open.
-const LAST: &[u8] = b"\r\n\r\nGET /livez HTTP/1.1\r\nHost: mirror.test\r\nConnection: close\r\n\r\n";
+const LAST: &[u8] =
+    b"\r\n\r\nGET /livez HTTP/1.1\r\nHost: mirror.test\r\nConnection: close\r\n\r\n";
 
 struct World {
     runtime: Runtime,

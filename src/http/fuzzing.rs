@@ -60,7 +60,8 @@ pub(crate) async fn serve(stream: DuplexStream, node: Node, tasks: Tasks) {
 pub(crate) async fn admin(router: Router, token: &str, bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (line, body) = bytes.split_at(end);
-    let Some((method, path)) = std::str::from_utf8(line).ok().and_then(|l| l.split_once(' ')) else {
+    let Some((method, path)) = std::str::from_utf8(line).ok().and_then(|l| l.split_once(' '))
+    else {
         return;
     };
     // Neither is about parsing: one would take our own token away, the other fills the disk.

@@ -28,7 +28,8 @@ fn document(text: &str) {
     match Policy::parse(text, &read_file) {
         Err(problems) => {
             assert!(!problems.is_empty() && problems.len() <= 101, "{} problems", problems.len());
-            assert!(problems.is_sorted(), "{problems:?}");
+            let places = problems.iter().map(|problem| (problem.line, problem.column));
+            assert!(places.is_sorted(), "{problems:?}");
             for problem in &problems {
                 let place = problem.line >= 1 && problem.line <= text.split('\n').count() + 1;
                 assert!(place && problem.column >= 1, "{problem} is nowhere");
@@ -47,7 +48,8 @@ fn asked(policy: &Policy) {
     let names = ["docker.io/library/redis", "ghcr.io/acme/web", "up.test:5000/a/b/c"];
     for name in names.iter().filter_map(|name| name.parse::<Name>().ok()) {
         let outright = policy.refuses_outright(&name);
-        let tags: Vec<Tag> = ["latest", "1.2.3"].iter().filter_map(|tag| tag.parse().ok()).collect();
+        let tags: Vec<Tag> =
+            ["latest", "1.2.3"].iter().filter_map(|tag| tag.parse().ok()).collect();
         let rule = policy.rule_for(&name, Artifact::Image, &tags);
         let candidates = policy.candidates(&name);
         assert!(rule.is_none_or(|rule| candidates.iter().any(|it| it.id() == rule.id())));

@@ -5,7 +5,9 @@
 
 use serde_json::Value;
 
-use super::{FoundSignature, Key, Material, bundle, crypto, predicate_type, simple_signing, verify};
+use super::{
+    FoundSignature, Key, Material, bundle, crypto, predicate_type, simple_signing, verify,
+};
 use crate::oci::{Digest, Name};
 
 /// The keys of the seeds.
