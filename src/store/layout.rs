@@ -11,7 +11,7 @@
 //!
 //! Everything here blocks.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -78,8 +78,10 @@ pub(super) fn directories() -> impl Iterator<Item = (Algorithm, u8)> {
 /// What is known about the names under `blobs/`; whoever adds or removes one holds it.
 #[derive(Debug, Default)]
 struct Names {
-    /// Directories that have been counted; others are about to be, with what is in them then.
-    counted: HashSet<PathBuf>,
+    /// Blobs and bytes of the directories that have been counted; others are about to be, with what
+    /// is in them then.
+    counted: HashMap<PathBuf, (u64, u64)>,
+    /// Sums over all of them.
     blobs: u64,
     bytes: u64,
     /// Whether all of them have been.
@@ -219,20 +221,29 @@ impl Layout {
             if !keep_on() {
                 return Ok(());
             }
-            // Held, so that what comes and goes meanwhile is counted once.
-            let mut names = self.names();
-            let listed = self.list(algorithm, prefix)?;
-            foreign += listed.foreign.len();
-            names.blobs += u64::try_from(listed.blobs.len()).unwrap_or(u64::MAX);
-            names.bytes += listed.blobs.iter().map(|stored| stored.size).sum::<u64>();
-            names.counted.insert(self.directory(algorithm, prefix));
-            self.publish(&names);
+            foreign += self.count_directory(algorithm, prefix)?;
         }
         self.names().is_counted = true;
         if foreign > 0 {
             tracing::warn!(foreign, dir = %self.dir.display(), "files in the store that are no blobs");
         }
         Ok(())
+    }
+
+    /// Counts one directory, in the place of what was counted there before; gives how many things in
+    /// it are no blobs.
+    pub(super) fn count_directory(&self, algorithm: Algorithm, prefix: u8) -> io::Result<usize> {
+        // Held, so that what comes and goes meanwhile is counted once.
+        let mut names = self.names();
+        let listed = self.list(algorithm, prefix)?;
+        let blobs = u64::try_from(listed.blobs.len()).unwrap_or(u64::MAX);
+        let bytes = listed.blobs.iter().map(|stored| stored.size).sum();
+        let before = names.counted.insert(self.directory(algorithm, prefix), (blobs, bytes));
+        let before = before.unwrap_or_default();
+        names.blobs = (names.blobs + blobs).saturating_sub(before.0);
+        names.bytes = (names.bytes + bytes).saturating_sub(before.1);
+        self.publish(&names);
+        Ok(listed.foreign.len())
     }
 
     /// Whether everything has been counted since the start.
@@ -370,14 +381,16 @@ impl Layout {
 impl Names {
     /// Notes that a name in `dir` led to a file of `before` bytes and leads to one of `after` now.
     fn count(&mut self, dir: &Path, before: Option<u64>, after: Option<u64>) {
-        if !self.counted.contains(dir) {
-            return;
-        }
+        let Some((blobs, bytes)) = self.counted.get_mut(dir) else { return };
         if let Some(size) = before {
+            *blobs = blobs.saturating_sub(1);
+            *bytes = bytes.saturating_sub(size);
             self.blobs = self.blobs.saturating_sub(1);
             self.bytes = self.bytes.saturating_sub(size);
         }
         if let Some(size) = after {
+            *blobs += 1;
+            *bytes += size;
             self.blobs += 1;
             self.bytes += size;
         }

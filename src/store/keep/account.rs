@@ -1,6 +1,6 @@
 //! Room for what is to be written: reserved before the first byte, given back at the end.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,12 @@ use crate::store::room::Room;
 
 /// What is reserved now.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Account(Mutex<Held>);
+pub(in crate::store) struct Account {
+    held: Mutex<Held>,
+    /// Until when, on the monotonic clock in milliseconds, searching for room is known to be in
+    /// vain; over as soon as a blob has landed.
+    fruitless_until: AtomicU64,
+}
 
 /// Sums over all reservations.
 #[derive(Debug, Default, Clone, Copy)]
@@ -39,7 +44,12 @@ impl Account {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something may give way now that did not before.
+    pub(super) fn search_again(&self) {
+        self.fruitless_until.store(0, Ordering::Relaxed);
     }
 }
 
@@ -59,6 +69,7 @@ impl Drop for Reservation {
         held.reserved = held.reserved.saturating_sub(self.bytes);
         held.landed = held.landed.saturating_sub(self.landed);
         self.metrics.store_reserved_bytes.set(i64::try_from(held.reserved).unwrap_or(i64::MAX));
+        self.account.search_again();
     }
 }
 
@@ -150,12 +161,20 @@ impl Room {
 
     /// Whether the last search found too little, and not long ago.
     fn is_fruitless(&self) -> bool {
-        milliseconds(self.clock.monotonic()) < self.keep.fruitless_until.load(Ordering::Relaxed)
+        self.is_before(self.keep.account.fruitless_until.load(Ordering::Relaxed))
     }
 
-    pub(super) fn rest_from_searching(&self) {
-        let until = milliseconds(self.clock.monotonic() + FRUITLESS_REST);
-        self.keep.fruitless_until.store(until, Ordering::Relaxed);
+    fn rest_from_searching(&self) {
+        self.keep.account.fruitless_until.store(self.rest_ends(), Ordering::Relaxed);
+    }
+
+    /// When a rest that begins now ends.
+    pub(super) fn rest_ends(&self) -> u64 {
+        milliseconds(self.clock.monotonic() + FRUITLESS_REST)
+    }
+
+    pub(super) fn is_before(&self, moment: u64) -> bool {
+        milliseconds(self.clock.monotonic()) < moment
     }
 
     /// Whether the file system really gives `bytes`; what it says about itself leaves quotas of

@@ -6,6 +6,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
+use std::sync::atomic;
 
 use crate::oci::Digest;
 use crate::store::Error;
@@ -88,7 +89,8 @@ impl Room {
     /// Evicts down to the low watermark if there is more than the high one allows. Blocks.
     pub(super) fn evict_to_low(&self) -> Result<Evicted, Error> {
         let _one_at_a_time = self.keep.evicting();
-        if !self.is_above_high() {
+        let is_held = self.is_before(self.keep.held_until.load(atomic::Ordering::Relaxed));
+        if is_held || !self.is_above_high() {
             return Ok(Evicted::default());
         }
         let low = self.keep.settings.low_bytes().unwrap_or(u64::MAX);
@@ -96,7 +98,7 @@ impl Room {
         let over = used.saturating_add(self.keep.account.reserved()).saturating_sub(low);
         let evicted = self.evict_bytes(0, over)?;
         if evicted.bytes < over && self.is_above_high() {
-            self.rest_from_searching();
+            self.keep.held_until.store(self.rest_ends(), atomic::Ordering::Relaxed);
             tracing::warn!(
                 over,
                 evicted = evicted.bytes,

@@ -120,8 +120,9 @@ pub(super) struct Keep {
     pinned: RwLock<Option<Arc<HashSet<Digest>>>>,
     /// One search for what can give way at a time.
     evicting: Mutex<()>,
-    /// Until when, on the monotonic clock in milliseconds, searching is known to be in vain.
-    fruitless_until: AtomicU64,
+    /// Until when, on the monotonic clock in milliseconds, the watermark is left alone because what
+    /// is above it is held.
+    held_until: AtomicU64,
     /// A write found the disk full: the next reservation tries the disk before it is given.
     suspect: AtomicBool,
     scrubs: Scrubs,
@@ -141,7 +142,7 @@ impl Keep {
             recency: Recency::default(),
             pinned: RwLock::default(),
             evicting: Mutex::default(),
-            fruitless_until: AtomicU64::new(0),
+            held_until: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
             scrubs: Scrubs::default(),
             wake: Arc::default(),
@@ -157,8 +158,14 @@ impl Keep {
 
     pub(super) fn set_pinned(&self, pinned: HashSet<Digest>) {
         *self.pinned.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(pinned));
-        self.fruitless_until.store(0, Ordering::Relaxed);
+        self.forget_rests();
         self.wake.notify_one();
+    }
+
+    /// Something may give way now that did not before.
+    fn forget_rests(&self) {
+        self.held_until.store(0, Ordering::Relaxed);
+        self.account.search_again();
     }
 
     /// Who wants to hear of damaged blobs; given once.
@@ -213,7 +220,7 @@ impl Room {
 
     /// Sweeps, lets go what the retention says, and evicts down to the low watermark. Blocks.
     pub(super) fn tidy(&self) -> Result<Tidied, Error> {
-        self.keep.fruitless_until.store(0, Ordering::Relaxed);
+        self.keep.forget_rests();
         let stale = self.layout.sweep_stale().map_err(Error::directory(self.layout.ingest()))?;
         let retired = self.retire()?;
         let evicted = self.evict_to_low()?;

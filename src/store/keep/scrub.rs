@@ -58,7 +58,9 @@ pub type Scrubbing = watch::Receiver<ScrubReport>;
 #[derive(Default)]
 pub(super) struct Scrubs {
     now: Mutex<Option<Scrubbing>>,
-    /// Read at a go; 0 is as the settings say.
+    /// How many directories the scrub has gone through; `None` is as the index says.
+    came_to: Mutex<Option<usize>>,
+    /// Bytes a second; 0 is as the settings say.
     rate_bytes: AtomicU64,
 }
 
@@ -91,8 +93,7 @@ impl Room {
     }
 
     async fn scrub_all(self: &Arc<Self>, tell: &watch::Sender<ScrubReport>) {
-        let came_to = self.index.note(CAME_TO).await.and_then(|text| text.parse().ok());
-        let first: usize = came_to.unwrap_or(0);
+        let first = self.came_to().await;
         let mut report = ScrubReport {
             directories: u64::try_from(first).unwrap_or(0),
             ..ScrubReport::default()
@@ -119,15 +120,29 @@ impl Room {
                 }
             }
             report.directories += 1;
-            self.index.record_note(CAME_TO, (number + 1).to_string());
+            self.record_came_to(number + 1);
             tell.send_replace(report);
         }
-        self.index.record_note(CAME_TO, "0".to_owned());
+        self.record_came_to(0);
         self.index.record_note(ENDED, self.clock.now().milliseconds().to_string());
         report.is_done = true;
         tell.send_replace(report);
         let ScrubReport { blobs, bytes, damaged, foreign, failed, .. } = report;
         tracing::info!(blobs, bytes, damaged, foreign, failed, "scrub done");
+    }
+
+    /// How many directories the scrub that goes on now has gone through before.
+    async fn came_to(&self) -> usize {
+        let known = *self.keep.scrubs.came_to.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some(known) => known,
+            None => self.index.note(CAME_TO).await.and_then(|text| text.parse().ok()).unwrap_or(0),
+        }
+    }
+
+    fn record_came_to(&self, number: usize) {
+        *self.keep.scrubs.came_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+        self.index.record_note(CAME_TO, number.to_string());
     }
 
     async fn scrub_one(
@@ -249,6 +264,10 @@ impl Room {
                 }
             }
         }
+        // What was changed from outside is counted as it is now.
+        self.layout
+            .count_directory(algorithm, prefix)
+            .map_err(Error::directory(self.layout.directory(algorithm, prefix)))?;
         Ok((listed.blobs, foreign))
     }
 
