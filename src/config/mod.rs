@@ -9,6 +9,8 @@
 mod address;
 mod cache;
 mod environment;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod limits;
 mod listeners;
 mod load;
