@@ -20,6 +20,7 @@ mod index;
 mod ingest;
 mod layout;
 mod map;
+mod maps;
 mod progress;
 mod reader;
 mod room;

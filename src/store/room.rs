@@ -10,6 +10,7 @@ use super::buffers::Buffers;
 use super::content::{Content, Found, Identity};
 use super::error::Error;
 use super::layout::Layout;
+use super::maps::Maps;
 use super::progress::{self, Reporter, Watch};
 use crate::metrics::Metrics;
 use crate::oci::Digest;
@@ -30,6 +31,7 @@ pub(super) struct Room {
     pub(super) tasks: Tasks,
     pub(super) metrics: Arc<Metrics>,
     pub(super) buffers: Buffers,
+    pub(super) maps: Maps,
     verify_reads: VerifyReads,
     pub(super) hashings: Semaphore,
     trust: Mutex<Trust>,
@@ -50,11 +52,13 @@ impl Room {
         metrics: Arc<Metrics>,
         verify_reads: VerifyReads,
     ) -> Self {
+        let maps = Maps::new(tasks.clone());
         Self {
             layout,
             tasks,
             metrics,
             buffers: Buffers::default(),
+            maps,
             verify_reads,
             hashings: Semaphore::new(HASHINGS_MAX),
             trust: Mutex::default(),
@@ -136,6 +140,7 @@ impl Room {
             trust.open.remove(digest)
         };
         drop(closed);
+        self.maps.forget(digest);
     }
 
     /// Removes a stored file whose content is not what its name says, and nothing that has taken
