@@ -21,6 +21,7 @@ mod policy_file;
 mod prefetch;
 mod recent;
 mod resolve;
+mod warm;
 
 use std::collections::HashMap;
 use std::fmt;
