@@ -43,6 +43,7 @@ struct Node {
     refuse_at: &'static str,
     max_connections: usize,
     header_timeout: String,
+    idle_timeout: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls>,
 }
@@ -245,6 +246,7 @@ impl From<&Settings> for Effective {
                 },
                 max_connections: node.connections_max,
                 header_timeout: show_duration(node.header_timeout),
+                idle_timeout: show_duration(node.idle_timeout),
                 tls: node.tls.as_ref().map(Tls::from),
             },
             admin: Admin {

@@ -19,7 +19,8 @@ use super::body::NodeBody;
 use crate::gate;
 use crate::mirror::{Decision, Error, ManifestAnswer, Refusal, TagList};
 use crate::oci::{
-    ByteRange, Descriptor, Digest, EndpointError, ErrorCode, MediaType, Name, Reference, Registry,
+    ByteRange, Descriptor, Digest, Endpoint, EndpointError, ErrorCode, MediaType, Name, Reference,
+    Registry,
 };
 
 /// Longest error body in bytes.
@@ -63,6 +64,7 @@ pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<Node
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response.map(|_| NodeBody::whole(text))
 }
 
@@ -175,10 +177,28 @@ pub(crate) fn bad_request(message: &str) -> Response<NodeBody> {
     response
 }
 
+/// 431, and the connection is closed.
+pub(crate) fn head_too_large() -> Response<NodeBody> {
+    let message = "the head of the request is too large";
+    let error = error_value(ErrorCode::Unsupported, message, &json!({}));
+    let mut response = error_response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, &error);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// 404 for what the API does not have.
 pub(crate) fn unsupported(message: &str) -> Response<NodeBody> {
     let error = error_value(ErrorCode::Unsupported, message, &json!({}));
     error_response(StatusCode::NOT_FOUND, None, &error)
+}
+
+/// The code for what `endpoint` asks for, when upstream does not have it.
+pub(crate) const fn unknown(endpoint: &Endpoint) -> ErrorCode {
+    match endpoint {
+        Endpoint::Blob(_) => ErrorCode::BlobUnknown,
+        Endpoint::Manifest(_) | Endpoint::Referrers { .. } => ErrorCode::ManifestUnknown,
+        Endpoint::Tags(_) => ErrorCode::NameUnknown,
+    }
 }
 
 /// A path or query that is no request.
@@ -207,11 +227,20 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// What `error` is to a node that asked for something of `name`; requests are found below
-    /// `public_url`.
-    pub(crate) fn new(error: &Error, name: &Name, public_url: Option<&str>) -> Self {
+    /// What `error` is to a node that asked for something of `name`, which is called `unknown` when
+    /// upstream does not have it; requests are found below `public_url`.
+    pub(crate) fn new(
+        error: &Error,
+        name: &Name,
+        unknown: ErrorCode,
+        public_url: Option<&str>,
+    ) -> Self {
         match error {
-            Error::Absent(what) => Self::absent(what),
+            Error::Absent(what) => Self::absent(what, unknown),
+            Error::Malformed(error) => Self::denied(
+                format!("Denied: {error}"),
+                format!("upstream has no well-formed manifest there: {error}"),
+            ),
             Error::Refused(refusal) => Self::of_gate(refusal, public_url),
             Error::RegistryUnknown(registry) => Self::denied(
                 format!("Denied: registry {registry} is not configured"),
@@ -297,10 +326,10 @@ impl Refused {
         }
     }
 
-    fn absent(what: &str) -> Self {
+    fn absent(what: &str, unknown: ErrorCode) -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
-            code: ErrorCode::ManifestUnknown,
+            code: unknown,
             phrase: None,
             message: format!("{what} does not exist upstream"),
             detail: json!({}),
@@ -461,7 +490,7 @@ mod tests {
     #[test]
     fn content_that_may_not_be_read_and_content_that_is_not_there_look_alike() {
         let name: Name = "up.test/a".parse().unwrap();
-        let one = Refused::new(&Error::Ungranted, &name, None).response();
+        let one = Refused::new(&Error::Ungranted, &name, ErrorCode::BlobUnknown, None).response();
         assert_eq!(one.status(), StatusCode::FORBIDDEN);
         assert_eq!(one.headers().get(DECISION).unwrap(), "denied");
     }

@@ -389,7 +389,7 @@ impl Mirror {
                 Decision::Pending => (&metrics.manifests_pending, PullOutcome::Pending),
             },
             Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Denied),
-            Err(Error::RegistryUnknown(_) | Error::Ungranted) => {
+            Err(Error::Malformed(_) | Error::RegistryUnknown(_) | Error::Ungranted) => {
                 (&metrics.manifests_denied, PullOutcome::Denied)
             }
             Err(
@@ -449,6 +449,6 @@ fn absent(pull: &Pull) -> Error {
 fn sniffed(bytes: &Bytes) -> Result<MediaType, Error> {
     match Manifest::parse(bytes, None) {
         Ok(manifest) => Ok(manifest.media_type().clone()),
-        Err(error) => Err(Error::Absent(format!("a well-formed manifest ({error})").into())),
+        Err(error) => Err(Error::Malformed(Arc::new(error))),
     }
 }

@@ -11,6 +11,8 @@ mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod observe;
@@ -30,3 +32,5 @@ mod upstream_credentials;
 mod upstream_health;
 #[cfg(test)]
 mod upstream_redirects;
+#[cfg(test)]
+mod wire;

@@ -93,7 +93,8 @@ impl Problem {
         Self { retry_after: Some(seconds), ..throttled }
     }
 
-    fn internal(detail: impl Into<String>) -> Self {
+    /// 500: it is not known what came of it.
+    pub(super) fn internal(detail: impl Into<String>) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self::new(status, problem::INTERNAL, "Failed", detail)
     }
@@ -179,6 +180,7 @@ fn from_mirror(subject: &str, error: &mirror::Error) -> Problem {
         Error::Refused(_) | Error::RegistryUnknown(_) | Error::Ungranted => {
             Problem::refused(format!("{subject}: {error}"))
         }
+        Error::Malformed(source) => Problem::refused(format!("{subject}: {error}: {source}")),
         Error::Undecided { reasons, .. } => {
             Problem::undecided(format!("{subject}: {error}")).because(reasons)
         }
