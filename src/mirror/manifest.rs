@@ -423,7 +423,7 @@ impl Mirror {
         };
         if let Some(digest) = digest {
             let subject = Self::subject(&pull.name, &digest);
-            self.ledger().count_pull(&subject, &pull.client, outcome);
+            self.ledger().count_pull(&subject, Arc::clone(&pull.client), outcome);
         }
     }
 }
