@@ -369,7 +369,9 @@ impl State {
                 let good = format!("Bearer token.{}.", hex::encode(name));
                 let shown = shown.is_some_and(|shown| shown.starts_with(&good));
                 (!shown).then(|| {
-                    format!("Bearer realm=\"{realm}\",service=\"s\",scope=\"repository:{name}:pull\"")
+                    format!(
+                        "Bearer realm=\"{realm}\",service=\"s\",scope=\"repository:{name}:pull\""
+                    )
                 })
             }
         }
