@@ -12,39 +12,41 @@ use crate::support::hostile::rig::{PATIENCE, Rig};
 use crate::support::hostile::{Fault, HostileUpstream, Tls};
 use crate::support::upstream::Image;
 
-/// Has every request for an image answered with `fault`, one kind of request after the other.
-async fn everywhere(rig: &Rig, fault: &Fault) {
+/// Has every request for an image answered with `fault`, one kind of request after the other; the
+/// image is another one for each `number`.
+async fn everywhere(rig: &Rig, number: usize, fault: &Fault) {
+    let repository = format!("open/app-{number}");
     let image = Image::new().layer(format!("{fault:.40?}")).build();
-    rig.upstream.push("open/app", "1", &image);
+    rig.upstream.push(&repository, "1", &image);
     let needles = [
-        "HEAD /v2/open/app/manifests/".to_owned(),
-        "GET /v2/open/app/manifests/".to_owned(),
-        format!("GET /v2/open/app/blobs/{}", image.config()),
-        format!("GET /v2/open/app/blobs/{}", image.layer(0)),
+        format!("HEAD /v2/{repository}/manifests/"),
+        format!("GET /v2/{repository}/manifests/"),
+        format!("GET /v2/{repository}/blobs/{}", image.config()),
+        format!("GET /v2/{repository}/blobs/{}", image.layer(0)),
     ];
     for needle in needles {
         rig.upstream.plan(&needle, fault.clone());
-        assert!(!rig.pull("open/app", "1").await, "{needle}");
+        assert!(!rig.pull(&repository, "1").await, "{needle}");
         rig.check().await;
         rig.upstream.heal();
         rig.later();
     }
-    assert!(rig.pull("open/app", "1").await, "{fault:.40?} spoils later pulls");
+    assert!(rig.pull(&repository, "1").await, "{fault:.40?} spoils later pulls");
     rig.check().await;
 }
 
 #[tokio::test]
 async fn a_head_of_a_mebibyte_or_of_a_hundred_thousand_lines_is_a_failure() {
     let rig = Rig::start().await;
-    everywhere(&rig, &Fault::HugeHead(1 << 20)).await;
-    everywhere(&rig, &Fault::HugeHead(100 << 10)).await;
-    everywhere(&rig, &Fault::ManyHeaders(100_000)).await;
+    everywhere(&rig, 0, &Fault::HugeHead(1 << 20)).await;
+    everywhere(&rig, 1, &Fault::HugeHead(100 << 10)).await;
+    everywhere(&rig, 2, &Fault::ManyHeaders(100_000)).await;
 }
 
 #[tokio::test]
 async fn a_head_that_drips_is_given_up() {
     let rig = Rig::start().await;
-    everywhere(&rig, &Fault::SlowHead(Duration::from_millis(100))).await;
+    everywhere(&rig, 0, &Fault::SlowHead(Duration::from_millis(100))).await;
 }
 
 #[tokio::test]
@@ -52,8 +54,8 @@ async fn redirects_without_end_or_to_where_nobody_may_go_are_refused() {
     let rig = Rig::start().await;
     let elsewhere = rig.elsewhere.host();
     let port = elsewhere.rsplit_once(':').expect("a port").1;
-    for location in [
-        "/v2/open/app/manifests/1".to_owned(),
+    let locations = [
+        "/v2/open/app-0/manifests/1".to_owned(),
         format!("http://{elsewhere}/x"),
         format!("https://{elsewhere}/x"),
         format!("https://localhost:{port}/x"),
@@ -62,9 +64,10 @@ async fn redirects_without_end_or_to_where_nobody_may_go_are_refused() {
         "http://169.254.169.254/latest/meta-data".to_owned(),
         "file:///etc/passwd".to_owned(),
         format!("https://user:pass@{elsewhere}/x"),
-    ] {
+    ];
+    for (number, location) in locations.into_iter().enumerate() {
         // Where it leads within the upstream, it is a loop: the plan answers there too.
-        everywhere(&rig, &Fault::Redirect(location)).await;
+        everywhere(&rig, number, &Fault::Redirect(location)).await;
     }
 }
 

@@ -150,6 +150,8 @@ async fn what_is_too_large_or_too_much_is_denied() {
         put(&rig, &image, MediaType::OCI_MANIFEST, sized(bytes));
         assert!(rig.pull("open/odd", "1").await, "{bytes} bytes are allowed");
     }
+    // Another mirror: this one would go on with what the tag was admitted as.
+    let rig = Rig::start().await;
     let (other, _) = self::image("too much of another");
     let digest = put(&rig, &other, MediaType::OCI_MANIFEST, sized(limit + 1));
     assert_denied(&rig, &other, digest, "a byte too many").await;
@@ -163,11 +165,8 @@ async fn what_is_too_large_or_too_much_is_denied() {
     }
     let digest = put(&rig, &other, MediaType::OCI_INDEX, index.build().manifest);
     assert_denied(&rig, &other, digest, "1,001 children").await;
-    assert_eq!(
-        rig.upstream.count("/v2/open/odd/manifests/sha256"),
-        6,
-        "children were not asked for"
-    );
+    let asked = rig.upstream.count("GET /v2/open/odd/manifests/sha256");
+    assert_eq!(asked, 3, "children were not asked for");
 }
 
 #[tokio::test]
