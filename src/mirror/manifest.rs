@@ -129,6 +129,7 @@ impl Mirror {
         let (digest, warning) = match answer {
             Answer::Upstream(digest) => (digest, None),
             Answer::Stale(digest) => {
+                self.metrics().stale_tags.increment();
                 (digest, Some(format!("upstream cannot be asked; {tag} is served as last known")))
             }
             Answer::Gone if follows => return Err(absent(pull)),
