@@ -8,6 +8,8 @@
 
 mod address;
 mod environment;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod limits;
 mod listeners;
 mod load;

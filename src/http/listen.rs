@@ -195,7 +195,7 @@ async fn handshake(
     }
 }
 
-async fn serve_node<S>(stream: S, node: Node, peer: Peer, tasks: Tasks)
+pub(super) async fn serve_node<S>(stream: S, node: Node, peer: Peer, tasks: Tasks)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -8,6 +8,8 @@ pub mod admin;
 mod attended;
 mod body;
 mod descriptors;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod listen;
 mod node;
 mod punctual;

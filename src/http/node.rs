@@ -18,7 +18,9 @@ use super::respond::{self, Refused};
 use super::{NodeSettings, RefuseAt};
 use crate::metrics::Metrics;
 use crate::mirror::{BlobAnswer, Decision, Error, Mirror, Pull};
-use crate::oci::{self, ByteRange, Digest, Endpoint, ErrorCode, Name, RangeRequest, Reference, TagsPage};
+use crate::oci::{
+    self, ByteRange, Digest, Endpoint, ErrorCode, Name, RangeRequest, Reference, TagsPage,
+};
 use crate::store::ReadMode;
 
 /// Most bytes of a request's head, without what stands between the fields.
@@ -55,7 +57,7 @@ impl Peer {
 }
 
 /// The common name in a certificate's subject, printable and bounded.
-fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+pub(super) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     use x509_cert::der::Decode as _;
     use x509_cert::der::oid::db::rfc4519::CN;
     let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
@@ -305,7 +307,7 @@ fn names_one_host(request: &Request<Incoming>) -> Result<(), &'static str> {
 }
 
 /// The range that is asked for, unless `If-Range` names other content.
-fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
+pub(super) fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
     if headers.get_all(header::RANGE).iter().count() != 1 {
         return None;
     }
@@ -318,7 +320,7 @@ fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
 }
 
 /// Whether `If-None-Match` names this digest.
-fn is_known_to(headers: &HeaderMap, digest: &Digest) -> bool {
+pub(super) fn is_known_to(headers: &HeaderMap, digest: &Digest) -> bool {
     let etag = respond::etag(digest);
     headers
         .get_all(header::IF_NONE_MATCH)

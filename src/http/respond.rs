@@ -17,7 +17,8 @@ use super::body::NodeBody;
 use crate::gate;
 use crate::mirror::{Decision, Error, ManifestAnswer, Refusal, TagList};
 use crate::oci::{
-    ByteRange, Descriptor, Digest, Endpoint, EndpointError, ErrorCode, MediaType, Name, Reference, Registry,
+    ByteRange, Descriptor, Digest, Endpoint, EndpointError, ErrorCode, MediaType, Name, Reference,
+    Registry,
 };
 
 /// Longest error body in bytes.
@@ -170,8 +171,7 @@ pub(crate) fn bad_request(message: &str) -> Response<NodeBody> {
 pub(crate) fn head_too_large() -> Response<NodeBody> {
     let message = "the head of the request is too large";
     let error = error_value(ErrorCode::Unsupported, message, &json!({}));
-    let mut response =
-        error_response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, &error);
+    let mut response = error_response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, &error);
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -468,8 +468,7 @@ mod tests {
     #[test]
     fn content_that_may_not_be_read_and_content_that_is_not_there_look_alike() {
         let name: Name = "up.test/a".parse().unwrap();
-        let one =
-            Refused::new(&Error::Ungranted, &name, ErrorCode::BlobUnknown, None).response();
+        let one = Refused::new(&Error::Ungranted, &name, ErrorCode::BlobUnknown, None).response();
         assert_eq!(one.status(), StatusCode::FORBIDDEN);
         assert_eq!(one.headers().get(DECISION).unwrap(), "denied");
     }

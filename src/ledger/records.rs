@@ -11,7 +11,7 @@ use super::requests::{self, RequestId, RequestState};
 use super::rows::{self, Sealed};
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::gate::{Evidence, Grant, Judgement, Standing, Subject, Verdict};
+use crate::gate::{Evidence, Grant, Judgement, Logic, Standing, Subject, Verdict};
 use crate::oci::{Digest, MediaType, Name};
 use crate::policy::PolicyId;
 use crate::time::Timestamp;
@@ -30,6 +30,9 @@ pub struct Record {
     pub judgement: Option<Judgement>,
     /// The policy of that verdict.
     pub policy: Option<PolicyId>,
+    /// By which logic that verdict was reached; verdicts that do not say are of the first.
+    #[serde(default)]
+    pub logic: Logic,
     /// When that verdict was reached; without one, when the record last changed.
     pub decided_at: Timestamp,
     /// When the subject was first heard of.
@@ -61,6 +64,7 @@ impl Record {
             evidence: Evidence::default(),
             judgement: None,
             policy: None,
+            logic: Logic::CURRENT,
             decided_at: now,
             first_seen: now,
             standing: None,
@@ -202,6 +206,7 @@ impl Writing<'_> {
         record.decided_at = self.now;
         if record.standing == new.standing {
             record.policy = Some(new.policy);
+            record.logic = Logic::CURRENT;
             self.announce(&mut record, &new.judgement)?;
             if new.judgement.admits() && new.judgement.enforced {
                 let key = requests::subject_key(&new.subject);

@@ -180,11 +180,11 @@ impl Files {
 
 impl SeenTag {
     /// As the index keeps it: the digest, a space, milliseconds.
-    fn print(&self) -> String {
+    pub(super) fn print(&self) -> String {
         format!("{} {}", self.digest, self.at.milliseconds())
     }
 
-    fn parse(value: &[u8]) -> Option<Self> {
+    pub(super) fn parse(value: &[u8]) -> Option<Self> {
         let (digest, at) = std::str::from_utf8(value).ok()?.split_once(' ')?;
         let at = Timestamp::from_milliseconds(at.parse().ok()?);
         Some(Self { digest: digest.parse().ok()?, at })

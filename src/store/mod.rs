@@ -16,6 +16,8 @@ mod blob;
 mod buffers;
 mod content;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod index;
 mod ingest;
 mod layout;

@@ -8,6 +8,7 @@ mod keeping;
 mod recording;
 mod requesting;
 mod restoring;
+mod upgrading;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -36,11 +36,7 @@ async fn start(needed: ClientCertificates) -> Secured {
 }
 
 /// The answer to `bytes` by TLS; `None` when there was no handshake, or it ended without an answer.
-async fn ask(
-    address: SocketAddr,
-    config: Arc<rustls::ClientConfig>,
-    bytes: &[u8],
-) -> Option<Said> {
+async fn ask(address: SocketAddr, config: Arc<rustls::ClientConfig>, bytes: &[u8]) -> Option<Said> {
     let stream = TcpStream::connect(address).await.unwrap();
     let connecting = TlsConnector::from(config).connect("localhost".try_into().unwrap(), stream);
     let mut stream = in_time(connecting).await.ok()?;
@@ -69,7 +65,10 @@ async fn a_node_without_a_valid_certificate_of_the_right_authority_gets_no_answe
     let bytes = get("/v2/", &[]);
     for versions in [BOTH, &[&TLS12]] {
         let with = |pair: Option<&Pair>| certs::client(&secured.server_ca, pair, &[], versions);
-        assert_eq!(ask(address, with(Some(&good)), &bytes).await.map(|said| said.status), Some(200));
+        assert_eq!(
+            ask(address, with(Some(&good)), &bytes).await.map(|said| said.status),
+            Some(200)
+        );
         for (why, pair) in [
             ("no certificate", None),
             ("expired", Some(&expired)),
