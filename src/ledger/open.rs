@@ -12,8 +12,8 @@ use super::readers::Readers;
 use super::rows::{self, Sealed};
 use super::writer::{Owned, Writer};
 use super::{
-    Error, Inner, Ledger, Settings, database, grants, head, policy, pulls, records, requests,
-    schema, tokens, verify,
+    Error, Inner, Ledger, Settings, database, grants, head, logic, policy, pulls, records,
+    requests, schema, snapshots, tokens, verify,
 };
 use crate::gate::Subject;
 use crate::metrics::Metrics;
@@ -155,7 +155,12 @@ fn open_database(
     head::prepare(&dir)?;
     let mut connection = database::open_writer(&path)?;
     let is_new = schema::version(&connection)? == 0;
-    schema::migrate(&mut connection, &path, schema::MIGRATIONS)?;
+    schema::migrate(&mut connection, &path, schema::MIGRATIONS, |connection, version| {
+        snapshots::take(connection, &dir, version, clock.now())
+    })?;
+    if is_new {
+        logic::begin(&connection, clock.now())?;
+    }
     let mut chain = Chain::load(&connection)?;
     if !is_new {
         note_cut(&connection, &mut chain, &anchored, clock.as_ref())?;

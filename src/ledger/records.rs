@@ -11,7 +11,7 @@ use super::requests::{self, RequestId, RequestState};
 use super::rows::{self, Sealed};
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::gate::{Evidence, Grant, Judgement, Standing, Subject, Verdict};
+use crate::gate::{Evidence, Grant, Judgement, Logic, Standing, Subject, Verdict};
 use crate::oci::{Digest, MediaType, Name};
 use crate::policy::PolicyId;
 use crate::time::Timestamp;
@@ -30,6 +30,9 @@ pub struct Record {
     pub judgement: Option<Judgement>,
     /// The policy of that verdict.
     pub policy: Option<PolicyId>,
+    /// By which logic that verdict was reached; verdicts that do not say are of the first.
+    #[serde(default)]
+    pub logic: Logic,
     /// When that verdict was reached; without one, when the record last changed.
     pub decided_at: Timestamp,
     /// When the subject was first heard of.
@@ -42,6 +45,10 @@ pub struct Record {
     pub media_type: Option<MediaType>,
     /// The size of its manifest in bytes, once it was read.
     pub size: Option<u64>,
+    /// Whether the approval in `standing` was found to have run out. That stays so whatever a clock
+    /// says later: only people can approve again.
+    #[serde(default)]
+    pub(super) ran_out: bool,
     /// The verdict that the audit chain knows of.
     pub(super) announced: Option<Announced>,
 }
@@ -61,12 +68,14 @@ impl Record {
             evidence: Evidence::default(),
             judgement: None,
             policy: None,
+            logic: Logic::CURRENT,
             decided_at: now,
             first_seen: now,
             standing: None,
             request: None,
             media_type: None,
             size: None,
+            ran_out: false,
             announced: None,
         }
     }
@@ -74,14 +83,24 @@ impl Record {
     /// The verdict, if it still holds: it was reached under `policy`, people have not decided since,
     /// and no approval it may rest on ran out before `now`.
     pub fn judgement_in_force(&self, policy: &PolicyId, now: Timestamp) -> Option<&Judgement> {
-        let expired = match &self.standing {
-            Some(Standing::Approved { expires: Some(expires), .. }) => {
-                *expires <= now && self.decided_at < *expires
-            }
-            Some(_) | None => false,
-        };
+        // A verdict that was reached after that knows of it.
+        let expired = !self.ran_out && self.expires().is_some_and(|expires| expires <= now);
         let same = self.policy.as_ref() == Some(policy);
         self.judgement.as_ref().filter(|_| same && !expired)
+    }
+
+    /// The time by which to decide about the subject at `now`: not before the end of an approval that
+    /// was found to have run out.
+    pub fn time_to_decide_by(&self, now: Timestamp) -> Timestamp {
+        let ended = self.expires().filter(|_| self.ran_out);
+        ended.map_or(now, |ended| ended.max(now))
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        match &self.standing {
+            Some(Standing::Approved { expires, .. }) => *expires,
+            Some(_) | None => None,
+        }
     }
 }
 
@@ -99,6 +118,9 @@ pub struct New {
     /// The decision of people it was reached under, as the record had it then. If there is another
     /// by now, the verdict is not taken: the record comes back without one.
     pub standing: Option<Standing>,
+    /// The time by which it was reached, or an earlier one: an approval that ends after it is not
+    /// noted as run out.
+    pub now: Timestamp,
     /// What the subject entitles its repository to; `None` leaves that as it is.
     pub grants: Option<Vec<Grant>>,
 }
@@ -235,12 +257,14 @@ impl Writing<'_> {
         record.decided_at = self.now;
         if record.standing == new.standing {
             record.policy = Some(new.policy);
+            record.logic = Logic::CURRENT;
             self.announce(&mut record, &new.judgement)?;
             if new.judgement.admits() && new.judgement.enforced {
                 let key = requests::subject_key(&new.subject);
                 self.close_requests(&key, RequestState::Lapsed, None)?;
             }
             record.judgement = Some(new.judgement);
+            record.ran_out |= record.expires().is_some_and(|expires| expires <= new.now);
         } else {
             (record.judgement, record.policy) = (None, None);
         }
@@ -303,6 +327,11 @@ impl Ledger {
             Ok(listing)
         })
         .await
+    }
+
+    /// The record of `subject`, if it is in memory.
+    pub fn record_in_memory(&self, subject: &Subject) -> Option<Arc<Record>> {
+        self.inner.memory.records.get(&key(&subject.name, &subject.digest)).flatten()
     }
 
     /// Puts a verdict on record, with its evidence and grants, and an audit row if verdict or rule

@@ -137,6 +137,7 @@ impl Mirror {
         let kinds = [EvidenceKind::Signatures];
         let collected = self.collect(child, &kinds, Evidence::default()).await?;
         let search = found(collected.evidence.signatures)?;
+        let now = self.now();
         let mut grants = self.ledger().grants_of(parent).await?;
         let before = grants.len();
         for grant in collected.grants {
@@ -148,7 +149,8 @@ impl Mirror {
             && let Some(Judged { record: Some(record), outcome: Outcome::Decided(judgement) }) =
                 self.judged_from_stored(parent).await?
         {
-            let kept = Kept { evidence: record.evidence.clone(), judgement, grants: Some(grants) };
+            let (evidence, grants) = (record.evidence.clone(), Some(grants));
+            let kept = Kept { evidence, judgement, now, grants };
             self.keep(parent, kept, Some(&record), &self.policy()).await?;
         }
         let remembered = (search.clone(), self.clock().monotonic());

@@ -14,6 +14,7 @@ use crate::gate::{
 use crate::ledger::{New, Record};
 use crate::oci::Reference;
 use crate::policy::Policy;
+use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
@@ -67,6 +68,8 @@ impl Judged {
 pub(super) struct Kept {
     pub(super) evidence: Evidence,
     pub(super) judgement: Judgement,
+    /// A moment before the judgement was made, but after what it rests on was read.
+    pub(super) now: Timestamp,
     pub(super) grants: Option<Vec<Grant>>,
 }
 
@@ -152,10 +155,10 @@ impl Mirror {
             return Ok(self.paused_failure(subject, None));
         };
         let policy = self.policy();
-        let now = self.clock().now();
+        let now = self.now();
         if let Some(judgement) = record.judgement_in_force(policy.id(), now) {
-            let looked_at = now.since(record.decided_at);
-            if !judgement.verdict.rests_on_absence() || looked_at < ABSENCE_RETRY {
+            let lately = is_lately(record.decided_at, now);
+            if !judgement.verdict.rests_on_absence() || lately {
                 let outcome = Outcome::Decided(judgement.clone());
                 return Ok(Some(Judged { record: Some(record), outcome }));
             }
@@ -168,15 +171,16 @@ impl Mirror {
     }
 
     /// Decides about stored evidence, and keeps the judgement; `None`: it is not enough.
-    async fn decide_again(
+    pub(super) async fn decide_again(
         &self,
         record: &Record,
         policy: &Arc<Policy>,
     ) -> Result<Option<Judged>, Error> {
+        let now = self.now();
         let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
         let Outcome::Decided(judgement) = outcome else { return Ok(None) };
         let evidence = record.evidence.clone();
-        let kept = Kept { evidence, judgement: judgement.clone(), grants: None };
+        let kept = Kept { evidence, judgement: judgement.clone(), now, grants: None };
         match self.keep(&record.subject, kept, Some(record), policy).await {
             // What was known goes on being served when the disk does not take the new verdict: it
             // is the same decision, made again at the next pull.
@@ -193,6 +197,11 @@ impl Mirror {
         }
     }
 
+    /// What the gate says now about stored evidence; nothing is kept.
+    pub(super) async fn ask_gate(&self, record: &Record) -> Result<Outcome, Error> {
+        self.decide(&record.subject, &record.evidence, Some(record), &self.policy()).await
+    }
+
     /// A tag was seen to stand for this subject for the first time: rules that speak of tags may
     /// now say something else.
     pub(super) async fn judge_by_new_tag(&self, subject: &Subject) -> Result<(), Error> {
@@ -204,8 +213,7 @@ impl Mirror {
 
     /// Whether evidence was looked for so lately that it is not looked for again.
     pub(super) fn was_gathered_lately(&self, evidence: &Evidence) -> bool {
-        let now = self.clock().now();
-        evidence.gathered_at.is_some_and(|at| now.since(at) < ABSENCE_RETRY)
+        evidence.gathered_at.is_some_and(|at| is_lately(at, self.now()))
     }
 
     fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
@@ -227,12 +235,12 @@ impl Mirror {
         let mut grants: Vec<Grant> = Vec::new();
         let mut gathered: Vec<EvidenceKind> = Vec::new();
         for _ in 0..ROUNDS_MAX {
-            let policy = self.policy();
+            let (policy, now) = (self.policy(), self.now());
             match self.decide(subject, &evidence, record.as_deref(), &policy).await? {
                 Outcome::Decided(judgement) => {
                     self.inner.failures.forget(subject);
                     let grants = self.with_kept_grants(subject, grants, &gathered).await?;
-                    let kept = Kept { evidence, judgement, grants };
+                    let kept = Kept { evidence, judgement, now, grants };
                     return self.keep(subject, kept, record.as_deref(), &policy).await;
                 }
                 Outcome::Missing(kinds) => {
@@ -285,7 +293,8 @@ impl Mirror {
         let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
-        let (policy, now) = (Arc::clone(policy), self.clock().now());
+        let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
+        let policy = Arc::clone(policy);
         let address = self.client().address(subject.name.registry());
         self.metrics().judgements.increment();
         let decided = self.tasks().spawn_blocking(move || {
@@ -334,7 +343,7 @@ impl Mirror {
         decided_on: Option<&Record>,
         policy: &Arc<Policy>,
     ) -> Result<Judged, Error> {
-        let Kept { evidence, judgement, grants } = kept;
+        let Kept { evidence, judgement, now, grants } = kept;
         info!(%subject, admitted = judgement.admits(), rule = ?judgement.rule, reasons = ?judgement.reasons(), "judged");
         let new = New {
             subject: subject.clone(),
@@ -342,6 +351,7 @@ impl Mirror {
             judgement,
             policy: *policy.id(),
             standing: decided_on.and_then(|record| record.standing.clone()),
+            now,
             grants,
         };
         let record = self.ledger().record_judgement(new).await?;
@@ -383,12 +393,13 @@ impl Mirror {
             // What was known goes on being served; it is looked for again in a while.
             evidence.signatures.clone_from(&record.evidence.signatures);
         }
+        let now = self.now();
         if let Outcome::Decided(judgement) =
             self.decide(subject, &evidence, Some(record), &policy).await?
         {
             let grants =
                 self.with_kept_grants(subject, collected.grants, &collected.gathered).await?;
-            let kept = Kept { evidence: evidence.clone(), judgement, grants };
+            let kept = Kept { evidence: evidence.clone(), judgement, now, grants };
             self.keep(subject, kept, Some(record), &policy).await?;
         }
         Ok(evidence)
@@ -415,6 +426,12 @@ impl Mirror {
             }
         }
     }
+}
+
+/// Whether absence that was found at `at` need not be looked at again. What lies in the future was
+/// written by another clock, and says nothing.
+fn is_lately(at: Timestamp, now: Timestamp) -> bool {
+    at <= now && now.since(at) < ABSENCE_RETRY
 }
 
 /// The answer to whoever waited as long as the hold allows.

@@ -134,6 +134,7 @@ impl Mirror {
         let (digest, warning) = match answer {
             Answer::Upstream(digest) => (digest, None),
             Answer::Stale(digest) => {
+                self.metrics().stale_tags.increment();
                 (digest, Some(format!("upstream cannot be asked; {tag} is served as last known")))
             }
             Answer::Gone if follows => return Err(absent(pull)),
@@ -417,7 +418,7 @@ impl Mirror {
                 Decision::Pending => (&metrics.manifests_pending, PullOutcome::Pending),
             },
             Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Denied),
-            Err(Error::RegistryUnknown(_) | Error::Ungranted) => {
+            Err(Error::Malformed(_) | Error::RegistryUnknown(_) | Error::Ungranted) => {
                 (&metrics.manifests_denied, PullOutcome::Denied)
             }
             Err(
@@ -437,7 +438,7 @@ impl Mirror {
         };
         if let Some(digest) = digest {
             let subject = Self::subject(&pull.name, &digest);
-            self.ledger().count_pull(&subject, &pull.client, outcome);
+            self.ledger().count_pull(&subject, Arc::clone(&pull.client), outcome);
         }
     }
 }
@@ -477,6 +478,6 @@ fn absent(pull: &Pull) -> Error {
 fn sniffed(bytes: &Bytes) -> Result<MediaType, Error> {
     match Manifest::parse(bytes, None) {
         Ok(manifest) => Ok(manifest.media_type().clone()),
-        Err(error) => Err(Error::Absent(format!("a well-formed manifest ({error})").into())),
+        Err(error) => Err(Error::Malformed(Arc::new(error))),
     }
 }

@@ -26,6 +26,7 @@ mod resolve;
 mod seats;
 mod shares;
 mod sync;
+mod warm;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -52,7 +53,7 @@ use crate::oci::{Digest, Name, Registry, Tag};
 use crate::policy::Policy;
 use crate::store::Store;
 use crate::tasks::Tasks;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::upstream;
 
 use flight::Flights;
@@ -119,6 +120,8 @@ struct Inner {
     settings: Settings,
     parts: Parts,
     policy: RwLock<Arc<Policy>>,
+    /// What both clocks showed at the start.
+    started: (Timestamp, Duration),
     judging: Flights<Subject, Result<Judged, Error>>,
     resolving: Flights<(Name, Tag), Result<resolve::Answer, Error>>,
     reading: Flights<Subject, Result<Bytes, Error>>,
@@ -147,6 +150,7 @@ impl Mirror {
         let inner = Inner {
             settings,
             policy: RwLock::new(Arc::new(policy)),
+            started: (parts.clock.now(), parts.clock.monotonic()),
             judging: Flights::new(tasks.clone(), FLIGHTS_MAX),
             resolving: Flights::new(tasks.clone(), FLIGHTS_MAX),
             reading: Flights::new(tasks.clone(), FLIGHTS_MAX),
@@ -206,6 +210,15 @@ impl Mirror {
     /// The clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.parts.clock
+    }
+
+    /// What time it is for verdicts: never earlier than the start and the time that passed since, so
+    /// that a wall clock that is set back brings no approval back. A clock that was wrongly ahead for
+    /// a while leaves no trace here.
+    pub(crate) fn now(&self) -> Timestamp {
+        let (wall, monotonic) = self.inner.started;
+        let passed = self.clock().monotonic().saturating_sub(monotonic);
+        self.clock().now().max(wall.after(passed))
     }
 
     /// The spawner.

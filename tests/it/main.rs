@@ -7,6 +7,8 @@ mod bypass;
 #[cfg(test)]
 mod children;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
 mod crowds;
@@ -14,6 +16,8 @@ mod crowds;
 mod denial;
 #[cfg(test)]
 mod evidence;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
@@ -34,3 +38,5 @@ mod upstream_credentials;
 mod upstream_health;
 #[cfg(test)]
 mod upstream_redirects;
+#[cfg(test)]
+mod wire;
