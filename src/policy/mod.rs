@@ -10,9 +10,9 @@
 
 mod document;
 mod fields;
-mod lately;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod lately;
 mod parse;
 mod pattern;
 mod problem;

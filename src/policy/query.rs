@@ -122,8 +122,7 @@ impl Policy {
         let ranked = self.ranked(name);
         let unconditional = ranked.iter().position(|(_, _, rule)| rule.is_unconditional());
         let count = unconditional.map_or(ranked.len(), |place| place + 1);
-        let candidates: Vec<&Rule> =
-            ranked.iter().take(count).map(|(_, _, rule)| *rule).collect();
+        let candidates: Vec<&Rule> = ranked.iter().take(count).map(|(_, _, rule)| *rule).collect();
         let mode = self.mode_by(name, &candidates);
         Applied {
             mode,

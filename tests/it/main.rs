@@ -21,9 +21,13 @@ mod hostile;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod protocol;
+#[cfg(test)]
+mod ranges;
 #[cfg(test)]
 mod signatures;
 #[cfg(test)]
