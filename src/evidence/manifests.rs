@@ -134,7 +134,7 @@ impl Tally {
     }
 }
 
-/// What stands for a platform that neither an index nor a config tells; BuildKit writes it, too.
+/// What stands for a platform that neither an index nor a config tells; `BuildKit` writes it, too.
 fn unknown() -> Platform {
     let unknown = || "unknown".to_owned();
     Platform { os: unknown(), architecture: unknown(), variant: None }

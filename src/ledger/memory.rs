@@ -96,6 +96,7 @@ impl<V: Clone> Answers<V> {
     }
 
     /// What is known under `key`; the inner `None` is known, too.
+    #[expect(clippy::option_option, reason = "not known, and known to be nothing")]
     pub(super) fn get(&self, key: &Key) -> Option<Option<V>> {
         match self.there.get(key) {
             Some(value) => Some(Some(value)),
@@ -119,15 +120,12 @@ impl<V: Clone> Answers<V> {
     /// Takes what was just committed: a value with its weight, or that there is nothing.
     pub(super) fn set(&self, key: Key, found: Option<(V, u64)>) {
         // Both count a change, so that neither takes what was read before it.
-        match found {
-            Some((value, bytes)) => {
-                self.there.set(key, value, bytes);
-                self.nothing.forget(&key);
-            }
-            None => {
-                self.nothing.set(key, (), 0);
-                self.there.forget(&key);
-            }
+        if let Some((value, bytes)) = found {
+            self.there.set(key, value, bytes);
+            self.nothing.forget(&key);
+        } else {
+            self.nothing.set(key, (), 0);
+            self.there.forget(&key);
         }
     }
 

@@ -123,8 +123,7 @@ impl Mirror {
             Box::pin(mirror.attach_to_parent(&searched, &parent)).await
         })?;
         match (attaching.landed().await?, known) {
-            (Ok(search), _) => Ok(search),
-            (Err(_), Some((search, _))) => Ok(search),
+            (Ok(search), _) | (Err(_), Some((search, _))) => Ok(search),
             (Err(error), None) => Err(error),
         }
     }

@@ -64,7 +64,7 @@ use shares::{Budget, Shares};
 /// Subjects that are judged, and tags that are resolved, at one time; more are refused for now.
 const FLIGHTS_MAX: usize = 1_024;
 /// Gatherings of evidence that run at one time.
-const GATHERINGS: Budget = Budget { own: 4, common: 32, wait_max: Duration::from_secs(60) };
+const GATHERINGS: Budget = Budget { own: 4, common: 32, wait_max: Duration::from_mins(1) };
 /// Tags, subjects and refusals that are remembered in memory, each.
 const REMEMBERED_MAX: usize = 65_536;
 /// Children of indexes of which it is remembered what is attached to them.
