@@ -24,7 +24,7 @@ const SHARDS: usize = 16;
 const ENTRY_BYTES: u64 = 160;
 /// What a value takes in memory for each byte of its stored form, as measured: text in boxes of its
 /// own, and what the allocator rounds up.
-const HELD_PER_STORED: u64 = 2;
+const HELD_PER_STORED: u64 = 4;
 
 /// Everything the ledger holds in memory.
 #[derive(Debug)]
