@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod flight;
 mod judge;
+mod keeping;
 mod lists;
 mod manifest;
 mod manifest_cache;
@@ -36,6 +37,7 @@ pub use board::PinCheck;
 pub use error::{Decision, Error, Refusal};
 pub use flight::Abandoned;
 pub use judge::{Freshness, Judged};
+pub use keeping::{Through, ThroughReader};
 pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
 pub use policy_file::{PolicyError, load_policy, record_policy};
@@ -122,6 +124,8 @@ struct Inner {
     sizing: Flights<(Subject, bool), Result<blob::Sized, Error>>,
     gatherings: Shares,
     boards: board::Boards,
+    throughs: keeping::Throughs,
+    pins_changed: Arc<tokio::sync::Notify>,
     manifests: ManifestCache,
     tags: Recent<(Name, Tag), resolve::Remembered>,
     absent: Recent<Subject, Duration>,
@@ -146,6 +150,8 @@ impl Mirror {
             sizing: Flights::new(tasks, FLIGHTS_MAX),
             gatherings: Shares::new(GATHERINGS),
             boards: board::Boards::new(parts.clone()),
+            throughs: keeping::Throughs::default(),
+            pins_changed: Arc::default(),
             manifests: ManifestCache::default(),
             tags: Recent::new(REMEMBERED_MAX),
             absent: Recent::new(REMEMBERED_MAX),

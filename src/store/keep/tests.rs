@@ -225,13 +225,12 @@ async fn concurrent_fills_never_overrun_the_quota() {
     let bench = Arc::new(Bench::of(5 * BLOB_BYTES).await);
     let over = Arc::new(AtomicU64::new(0));
     let done = Arc::new(AtomicBool::new(false));
-    let (watch, dir) = (Arc::clone(&over), bench.dir.path().to_owned());
+    let (watch, look) = (Arc::clone(&over), Arc::clone(&bench));
     let stop = Arc::clone(&done);
     let watcher = bench.tasks.spawn_blocking(move || {
         while !stop.load(Ordering::Relaxed) {
-            // A look takes a while, in which one blob goes and another comes: the least of a few.
-            let least = (0..5).map(|_| on_disk(&dir.join("blobs"))).min().unwrap();
-            watch.fetch_max(least, Ordering::Relaxed);
+            let room = &look.store.room;
+            watch.fetch_max(room.used_and_reserved(), Ordering::Relaxed);
         }
     });
     let mut fills = JoinSet::new();
@@ -251,6 +250,7 @@ async fn concurrent_fills_never_overrun_the_quota() {
     watcher.await.unwrap();
     assert!(stored >= 5 && stored + refused == 60, "{stored} stored, {refused} refused");
     assert!(over.load(Ordering::Relaxed) <= 5 * BLOB_BYTES, "quota overrun");
+    assert_eq!(on_disk(&bench.dir.path().join("blobs")), bench.used().await, "counted wrong");
     assert_eq!(bench.store.status().await.reserved_bytes, 0);
     assert_eq!(bench.metrics.store_reserved_bytes.value(), 0);
     Arc::into_inner(bench).unwrap().stop().await;
