@@ -301,11 +301,14 @@ impl Mirror {
         let stream = self.client().fetch_blob(name, digest).await?.ok_or_else(absent)?;
         drop(permit);
         let size = stream.size().ok_or_else(absent)?;
-        self.inner.sized.set(subject.clone(), (size, self.clock().monotonic()));
+        let told = || self.inner.sized.set(subject.clone(), (size, self.clock().monotonic()));
         if !with_body || self.cached(digest, Some(size)).await.is_some() {
+            told();
             return Ok(Sized { size, boarded: None });
         }
         let boarded = self.inner.boards.board(name, digest, size, Some(stream)).await;
+        // Not before: whoever knows the size begins a fetch of its own if there is none.
+        told();
         if disk_trouble(&boarded).is_some() {
             // Whoever wants it tries again, and finds a way past the store.
             return Ok(Sized { size, boarded: None });

@@ -210,7 +210,7 @@ impl Mirror {
 
     /// Has `pinned` asked whether a fetch that every client left is to be finished all the same; asked
     /// once for each such fetch, the first `pinned` stays.
-    pub fn keep_whole_if(&self, pinned: PinCheck) {
+    fn keep_whole_if(&self, pinned: PinCheck) {
         self.inner.boards.keep_whole_if(pinned);
     }
 
