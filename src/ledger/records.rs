@@ -274,6 +274,11 @@ impl Ledger {
         Ok(found.map(|(record, _)| record))
     }
 
+    /// The record of `subject`, if it is in memory.
+    pub fn record_in_memory(&self, subject: &Subject) -> Option<Arc<Record>> {
+        self.inner.memory.records.get(&key(&subject.name, &subject.digest)).flatten()
+    }
+
     /// Puts a verdict on record, with its evidence and grants, and an audit row if verdict or rule
     /// differ from before. What comes back is the record as it is now: without a verdict when people
     /// decided since the one offered was reached, and then the caller decides again.

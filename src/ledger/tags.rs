@@ -212,6 +212,12 @@ impl Ledger {
         Ok(tags)
     }
 
+    /// Whether memory has it that `tag` was last admitted as `digest`.
+    pub fn is_admitted_tag(&self, name: &Name, tag: &Tag, digest: &Digest) -> bool {
+        let known = self.inner.memory.tags.get(&key(name, tag)).flatten();
+        known.is_some_and(|record| record.admitted == Some(*digest))
+    }
+
     /// Notes that `tag` was served as `digest`, which is admitted: what is served on when the tag
     /// moves to something that is not.
     ///
@@ -223,8 +229,7 @@ impl Ledger {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<(), Error> {
-        let known = self.inner.memory.tags.get(&key(name, tag)).flatten();
-        if known.is_some_and(|record| record.admitted == Some(*digest)) {
+        if self.is_admitted_tag(name, tag, digest) {
             return Ok(());
         }
         let (name, tag, digest) = (name.clone(), tag.clone(), *digest);

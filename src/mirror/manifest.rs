@@ -129,6 +129,7 @@ impl Mirror {
         let (digest, warning) = match answer {
             Answer::Upstream(digest) => (digest, None),
             Answer::Stale(digest) => {
+                self.metrics().stale_tags.increment();
                 (digest, Some(format!("upstream cannot be asked; {tag} is served as last known")))
             }
             Answer::Gone if follows => return Err(absent(pull)),
@@ -424,7 +425,7 @@ impl Mirror {
         };
         if let Some(digest) = digest {
             let subject = Self::subject(&pull.name, &digest);
-            self.ledger().count_pull(&subject, &pull.client, outcome);
+            self.ledger().count_pull(&subject, Arc::clone(&pull.client), outcome);
         }
     }
 }

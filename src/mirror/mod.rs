@@ -26,6 +26,7 @@ mod resolve;
 mod seats;
 mod shares;
 mod sync;
+mod warm;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -24,6 +24,7 @@ mod ingest;
 mod keep;
 mod layout;
 mod map;
+mod maps;
 mod progress;
 mod reader;
 mod room;

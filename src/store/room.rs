@@ -12,6 +12,7 @@ use super::error::Error;
 use super::index::Index;
 use super::keep::{Keep, Keeping};
 use super::layout::Layout;
+use super::maps::Maps;
 use super::progress::{self, Reporter, Watch};
 use crate::metrics::Metrics;
 use crate::oci::Digest;
@@ -36,6 +37,7 @@ pub(super) struct Room {
     pub(super) tasks: Tasks,
     pub(super) metrics: Arc<Metrics>,
     pub(super) buffers: Buffers,
+    pub(super) maps: Maps,
     verify_reads: VerifyReads,
     pub(super) hashings: Semaphore,
     trust: Mutex<Trust>,
@@ -58,6 +60,7 @@ impl Room {
         verify_reads: VerifyReads,
         keeping: Keeping,
     ) -> Self {
+        let maps = Maps::new(tasks.clone());
         Self {
             layout,
             index,
@@ -66,6 +69,7 @@ impl Room {
             tasks,
             metrics,
             buffers: Buffers::default(),
+            maps,
             verify_reads,
             hashings: Semaphore::new(HASHINGS_MAX),
             trust: Mutex::default(),
@@ -147,6 +151,7 @@ impl Room {
             trust.open.remove(digest)
         };
         drop(closed);
+        self.maps.forget(digest);
     }
 
     /// Removes a stored file whose content is not what its name says, and nothing that has taken

@@ -5,6 +5,7 @@ mod cache;
 mod command_line;
 mod decisions;
 mod tokens;
+mod upgrading;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
