@@ -562,6 +562,22 @@ async fn a_scrub_that_was_interrupted_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_index_forgets_what_is_not_stored() {
+    let bench = Bench::of(100 * BLOB_BYTES).await;
+    let (gone, kept) = (bench.blob(0).await, bench.blob(1).await);
+    while bench.store.last_used(&kept).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    std::fs::remove_file(bench.path(&gone)).unwrap();
+    bench.scrub().await;
+    while bench.store.last_used(&gone).await.is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert!(bench.store.last_used(&kept).await.is_some());
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_scrubs_at_once_are_one() {
     let bench = Bench::of(100 * BLOB_BYTES).await;
     for number in 0..5 {
