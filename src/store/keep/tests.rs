@@ -371,9 +371,9 @@ async fn a_lost_index_leaves_eviction_to_the_times_of_the_files() {
     for number in 0..9 {
         digests.push(bench.blob(number).await);
     }
-    for (number, digest) in digests.iter().enumerate() {
+    for (number, digest) in (0_u64..).zip(&digests) {
         let file = std::fs::File::open(bench.path(digest)).unwrap();
-        let at = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000 - number as u64 * 1_000);
+        let at = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000 - number * 1_000);
         file.set_times(std::fs::FileTimes::new().set_modified(at).set_accessed(at)).unwrap();
     }
     let dir = bench.stop().await;
