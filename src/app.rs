@@ -160,6 +160,7 @@ impl App {
             metrics: Arc::clone(&metrics),
         };
         let mirror = Mirror::new(settings.mirror, parts, policy);
+        mirror.begin_keeping();
         let reload = Arc::new(Notify::new());
         if let Some(path) = settings.policy {
             mirror.follow_policy(path, Arc::clone(&reload));

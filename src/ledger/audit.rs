@@ -36,6 +36,8 @@ pub enum AuditKind {
     Judged,
     /// All stored verdicts were brought to the logic of this program.
     LogicConfirmed,
+    /// An image was pinned in the cache.
+    Pinned,
     /// A policy came into force.
     PolicyLoaded,
     /// A policy came into force that is older than the one before.
@@ -60,6 +62,8 @@ pub enum AuditKind {
     TokenCreated,
     /// A token was revoked.
     TokenRevoked,
+    /// A pin was taken back.
+    Unpinned,
 }
 
 /// Something to be put on record.

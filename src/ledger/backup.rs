@@ -218,6 +218,12 @@ const SEALED: &[(&str, u32, &str)] = &[
     ("tokens", 1, "SELECT json_array(name), body, seal FROM tokens"),
     ("policies", 1, "SELECT json_array(), body, seal FROM policies"),
     ("logics", 2, "SELECT json_array(), body, seal FROM logics"),
+    (
+        "pins",
+        2,
+        "SELECT json_array(n.name, p.digest), p.body, p.seal
+         FROM pins p JOIN repositories n ON n.id = p.repository",
+    ),
 ];
 
 fn check_rows(connection: &Connection) -> Result<(), Error> {

@@ -155,6 +155,12 @@ pub enum Error {
         /// The cap.
         limit: u64,
     },
+    /// There are as many pins as there may be.
+    #[error("{limit} images are pinned already")]
+    TooManyPins {
+        /// How many there may be.
+        limit: usize,
+    },
     /// There are as many tokens as there may be.
     #[error("there are {0} tokens already")]
     TooManyTokens(usize),

@@ -100,13 +100,21 @@ const VERSION_1: &str = "
     ) STRICT;
 ";
 
-/// By which logic verdicts are reached, and who confirmed that; no row means the first.
+/// By which logic verdicts are reached, and who confirmed that (no row means the first); what is
+/// pinned in the cache.
 const VERSION_2: &str = "
     CREATE TABLE logics (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         body TEXT NOT NULL,
         seal BLOB NOT NULL
     ) STRICT;
+    CREATE TABLE pins (
+        repository INTEGER NOT NULL REFERENCES repositories (id),
+        digest TEXT NOT NULL,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL,
+        PRIMARY KEY (repository, digest)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The version that `connection`'s database has; 0 is an empty one.

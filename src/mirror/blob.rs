@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::board::{Boarded, Place};
+use super::keeping::{Through, ThroughReader};
 use super::{Error, Mirror};
 use crate::gate::{Grant, GrantKind, Subject};
 use crate::oci::{ByteRange, Digest, MediaType, Name};
@@ -38,6 +39,8 @@ pub enum BlobBody {
     Cached(Blob),
     /// From memory (a manifest that was asked for as a blob).
     Memory(Bytes),
+    /// From upstream, past the store.
+    Through(Through),
     /// From nowhere yet: the size is known, and nobody asked for the bytes.
     Unread,
 }
@@ -72,6 +75,8 @@ pub enum BlobReader {
     Memory(Option<Bytes>),
     /// From the store.
     Stored(store::BlobReader),
+    /// From upstream, past the store.
+    Through(ThroughReader),
 }
 
 impl BlobBody {
@@ -88,6 +93,7 @@ impl BlobBody {
                 let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
                 BlobReader::Memory(Some(bytes.slice(index(range.start)..index(range.end))))
             }
+            Self::Through(through) => BlobReader::Through(through.reader(range)),
             Self::Unread => BlobReader::Memory(None),
         }
     }
@@ -119,6 +125,7 @@ impl BlobReader {
             Self::Arriving(ArrivingReader { reader, .. }) | Self::Stored(reader) => {
                 reader.poll_next(context)
             }
+            Self::Through(reader) => reader.poll_next(context),
         }
     }
 }
@@ -158,6 +165,7 @@ impl Mirror {
         }
         let size = grant.size;
         if !with_body {
+            self.store().promise(digest);
             return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Unread });
         }
         if let Some(blob) = self.cached(digest, Some(size)).await {
@@ -166,7 +174,22 @@ impl Mirror {
         let subject = Self::subject(name, digest);
         self.not_absent(&subject)?;
         let boarded = self.inner.boards.board(name, digest, size, None).await;
+        if let Some(why) = disk_trouble(&boarded) {
+            let through = self.pass_through(name, digest, size, why).await;
+            let body = BlobBody::Through(self.note_absence(&subject, through)?);
+            return Ok(BlobAnswer { digest: *digest, size, body });
+        }
         Ok(self.boarded(self.note_absence(&subject, boarded)?, digest, size))
+    }
+
+    /// The grant by which the blob may be read now, if there is one.
+    pub(super) async fn grant_now(
+        &self,
+        name: &Name,
+        digest: &Digest,
+    ) -> Result<Option<Grant>, Error> {
+        let policy = self.policy();
+        self.blob_grant(name, digest, &policy).await
     }
 
     fn boarded(&self, boarded: Boarded, digest: &Digest, size: u64) -> BlobAnswer {
@@ -246,8 +269,12 @@ impl Mirror {
         if let Some(blob) = self.cached(digest, Some(size)).await {
             return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Cached(blob) });
         }
-        let boarded = self.inner.boards.board(name, digest, size, None).await?;
-        Ok(self.boarded(boarded, digest, size))
+        let boarded = self.inner.boards.board(name, digest, size, None).await;
+        if let Some(why) = disk_trouble(&boarded) {
+            let body = BlobBody::Through(self.pass_through(name, digest, size, why).await?);
+            return Ok(BlobAnswer { digest: *digest, size, body });
+        }
+        Ok(self.boarded(boarded?, digest, size))
     }
 
     /// What upstream says of a blob whose size nobody else has told; asked once for a crowd.
@@ -274,12 +301,27 @@ impl Mirror {
         let stream = self.client().fetch_blob(name, digest).await?.ok_or_else(absent)?;
         drop(permit);
         let size = stream.size().ok_or_else(absent)?;
-        self.inner.sized.set(subject.clone(), (size, self.clock().monotonic()));
+        let told = || self.inner.sized.set(subject.clone(), (size, self.clock().monotonic()));
         if !with_body || self.cached(digest, Some(size)).await.is_some() {
+            told();
             return Ok(Sized { size, boarded: None });
         }
-        let boarded = self.inner.boards.board(name, digest, size, Some(stream)).await?;
-        Ok(Sized { size, boarded: Some(boarded) })
+        let boarded = self.inner.boards.board(name, digest, size, Some(stream)).await;
+        // Not before: whoever knows the size begins a fetch of its own if there is none.
+        told();
+        if disk_trouble(&boarded).is_some() {
+            // Whoever wants it tries again, and finds a way past the store.
+            return Ok(Sized { size, boarded: None });
+        }
+        Ok(Sized { size, boarded: Some(boarded?) })
+    }
+}
+
+/// Why the store did not take the blob, if it could not for want of room or a sane disk.
+fn disk_trouble(boarded: &Result<Boarded, Error>) -> Option<Arc<store::Error>> {
+    match boarded {
+        Err(Error::Store(error)) if error.is_disk_trouble() => Some(Arc::clone(error)),
+        _ => None,
     }
 }
 

@@ -170,11 +170,13 @@ impl Boards {
         }
         let first = pilot.next_source(0).ok_or(Error::Abandoned(super::Abandoned))?;
         let _permit = self.shares.acquire(first.registry()).await?;
+        // Room first: what cannot be kept is not fetched for keeping.
+        let mut ingest = self.parts.store.ingest(digest, size)?;
+        ingest.ready().await?;
         let mut stream = match stream {
             Some(stream) => stream,
             None => self.first_that_answers(pilot, digest, first).await?,
         };
-        let mut ingest = self.parts.store.ingest(digest, size)?;
         fetch.state.send_replace(State::Arriving(ingest.arriving()));
         while let Some(chunk) = stream.next().await? {
             let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);

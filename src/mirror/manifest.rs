@@ -297,6 +297,7 @@ impl Mirror {
     /// from.
     pub(super) async fn manifest_bytes(&self, subject: &Subject) -> Result<Bytes, Error> {
         if let Some(bytes) = self.inner.manifests.get(&subject.digest) {
+            self.store().touch(&subject.digest);
             return Ok(bytes);
         }
         let (mirror, wanted) = (self.clone(), subject.clone());

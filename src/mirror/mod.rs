@@ -16,6 +16,7 @@ mod error;
 mod file;
 mod flight;
 mod judge;
+mod keeping;
 mod lists;
 mod manifest;
 mod manifest_cache;
@@ -38,6 +39,7 @@ pub use board::PinCheck;
 pub use error::{Decision, Error, Refusal};
 pub use flight::Abandoned;
 pub use judge::{Freshness, Judged};
+pub use keeping::{Through, ThroughReader};
 pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
 pub use policy_file::{PolicyError, load_policy, record_policy};
@@ -131,6 +133,8 @@ struct Inner {
     attaching: Flights<Subject, Result<SignatureSearch, Error>>,
     gatherings: Shares,
     boards: board::Boards,
+    throughs: keeping::Throughs,
+    pins_changed: Arc<tokio::sync::Notify>,
     manifests: ManifestCache,
     tags: Recent<(Name, Tag), resolve::Remembered>,
     absent: Recent<Subject, Duration>,
@@ -160,6 +164,8 @@ impl Mirror {
             attaching: Flights::new(tasks, FLIGHTS_MAX),
             gatherings: Shares::new(GATHERINGS),
             boards: board::Boards::new(parts.clone()),
+            throughs: keeping::Throughs::default(),
+            pins_changed: Arc::default(),
             manifests: ManifestCache::default(),
             tags: Recent::new(REMEMBERED_MAX),
             absent: Recent::new(REMEMBERED_MAX),
@@ -228,7 +234,7 @@ impl Mirror {
 
     /// Has `pinned` asked whether a fetch that every client left is to be finished all the same; asked
     /// once for each such fetch, the first `pinned` stays.
-    pub fn keep_whole_if(&self, pinned: PinCheck) {
+    fn keep_whole_if(&self, pinned: PinCheck) {
         self.inner.boards.keep_whole_if(pinned);
     }
 

@@ -4,8 +4,6 @@ use tracing::warn;
 
 use super::{Error, Freshness, Mirror};
 use crate::gate::{GrantKind, Subject};
-use crate::oci::ByteRange;
-use crate::store::ReadMode;
 
 /// What came of prefetching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +38,7 @@ impl Mirror {
             match self.store().open_blob(&grant.digest, Some(grant.size)).await {
                 Ok(Some(_)) => done.present += 1,
                 Ok(None) => {
-                    if !self.fetch_into_store(subject, &grant.digest).await? {
+                    if !self.fetch_whole(&subject.name, &grant.digest).await? {
                         continue;
                     }
                     done.fetched += 1;
@@ -50,21 +48,5 @@ impl Mirror {
             done.bytes += grant.size;
         }
         Ok(done)
-    }
-
-    /// Reads a blob to its end, so that it is in the store; `false` when no node may have it.
-    async fn fetch_into_store(
-        &self,
-        subject: &Subject,
-        digest: &crate::oci::Digest,
-    ) -> Result<bool, Error> {
-        let answer = match self.pull_blob(&subject.name, digest, true).await {
-            Ok(answer) => answer,
-            Err(Error::Ungranted) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let mut reader = answer.body.reader(ByteRange::whole(answer.size), ReadMode::Copy);
-        while reader.next().await?.is_some() {}
-        Ok(true)
     }
 }

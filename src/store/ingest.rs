@@ -242,7 +242,7 @@ impl Writer {
                     }
                 }
                 Some(Message::Commit(reply)) => {
-                    let committed = self.commit(hasher, file, partial);
+                    let committed = self.commit(hasher, file, partial, reserved);
                     let outcome = committed.as_ref().map(|_| ()).map_err(Error::clone);
                     progress::settle(&self.reporter, outcome.clone());
                     if reply.send(committed).is_err() {
@@ -254,7 +254,13 @@ impl Writer {
         }
     }
 
-    fn commit(&self, hasher: Hasher, file: &File, partial: Partial) -> Result<Blob, Error> {
+    fn commit(
+        &self,
+        hasher: Hasher,
+        file: &File,
+        partial: Partial,
+        reserved: &mut Reservation,
+    ) -> Result<Blob, Error> {
         let digest = self.content.digest;
         let found = hasher.finish();
         if found != digest {
@@ -264,7 +270,8 @@ impl Writer {
         // Verified: readers may have the rest now, and need not wait for the disk, nor care for it.
         progress::advance(&self.reporter, self.written);
         progress::settle(&self.reporter, Ok(()));
-        self.room.layout.place(&digest, file, partial).map_err(Error::write(digest))?;
+        let placed = self.room.layout.place(&digest, file, partial, || reserved.release());
+        placed.map_err(Error::write(digest))?;
         self.content.completed(Identity::of(file).map_err(Error::write(digest))?);
         self.room.trust_in(&self.content);
         Ok(Blob::new(Arc::clone(&self.room), Arc::clone(&self.content)))

@@ -150,11 +150,13 @@ impl Layout {
     }
 
     /// Syncs a complete and verified file and gives it its name, in the place of whatever has it.
+    /// `counted` is called in the moment from which on the totals include it.
     pub(super) fn place(
         &self,
         digest: &Digest,
         file: &File,
         mut partial: Partial,
+        counted: impl FnOnce(),
     ) -> io::Result<()> {
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o444);
         file.set_permissions(permissions)?;
@@ -177,6 +179,7 @@ impl Layout {
             std::fs::rename(&partial.path, &path)?;
             partial.is_placed = true;
             names.count(parent, before, Some(size));
+            counted();
             self.publish(&names);
         }
         sync_dir(parent)
@@ -211,6 +214,12 @@ impl Layout {
     pub(super) fn totals(&self) -> (u64, u64) {
         let names = self.names();
         (names.blobs, names.bytes)
+    }
+
+    /// Gives what `look` makes of the bytes that are stored, which do not change meanwhile.
+    pub(super) fn with_bytes<T>(&self, look: impl FnOnce(u64) -> T) -> T {
+        let names = self.names();
+        look(names.bytes)
     }
 
     /// Counts what is stored, one directory after the other, until `keep_on` says no. Files with

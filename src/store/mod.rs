@@ -276,6 +276,11 @@ impl Store {
         self.room.keep.set_pinned(pinned);
     }
 
+    /// Whether the content is pinned.
+    pub fn is_pinned(&self, digest: &Digest) -> bool {
+        self.room.keep.pinned().is_some_and(|pinned| pinned.contains(digest))
+    }
+
     /// Damaged blobs as they are found and removed, so that they can be fetched again; given once.
     pub fn take_damaged(&self) -> Option<mpsc::Receiver<Digest>> {
         self.room.keep.take_damaged()
@@ -373,10 +378,11 @@ impl Room {
         if self.read(digest, bytes.len()).is_ok_and(|stored| stored.is_some()) {
             return Ok(());
         }
-        let _reserved = self.reserve(digest, length_of(bytes))?;
+        let mut reserved = self.reserve(digest, length_of(bytes))?;
         let (mut file, partial) = self.layout.new_partial(digest).map_err(Error::write(*digest))?;
         file.write_all(bytes).map_err(Error::write(*digest))?;
-        self.layout.place(digest, &file, partial).map_err(Error::write(*digest))?;
+        let placed = self.layout.place(digest, &file, partial, || reserved.release());
+        placed.map_err(Error::write(*digest))?;
         let content = Content::arriving(*digest, length_of(bytes));
         content.completed(content::Identity::of(&file).map_err(Error::write(*digest))?);
         self.trust_in(&content);

@@ -345,7 +345,7 @@ async fn a_fetch_that_everybody_left_late_is_finished() {
 async fn a_pinned_blob_that_everybody_left_early_is_finished() {
     let (mirror, image, gate) = left_at(200_000).await;
     let layer = image.layer(0);
-    mirror.mirror().keep_whole_if(Box::new(move |digest| *digest == layer));
+    mirror.mirror().store().set_pinned([layer].into());
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(mirror.mirror().metrics().flights.value(), 1, "still under way");
     gate.open();

@@ -114,6 +114,14 @@ impl Client {
         self.send(Method::DELETE, path, None).await.map(drop)
     }
 
+    /// `DELETE path`, answered with JSON.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or says no.
+    pub(super) async fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.read(self.send(Method::DELETE, path, None).await?).await
+    }
+
     /// `POST path` with a JSON body, answered with a body that is read as it comes.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::client::{Client, encoded};
-use super::{connect, lists};
+use super::{cache, connect, lists};
 use crate::cli::{CliError, Connection, Exit, output};
 use crate::mirror::desk::view::{AskedView, ExplainView, ImagesBody, PrefetchView};
 use crate::oci::ImageReference;
@@ -38,6 +38,9 @@ pub(crate) struct PrefetchArguments {
     /// Print nothing but how each ended
     #[arg(long)]
     quiet: bool,
+    /// Keep them there, too, until `pratique cache unpin`
+    #[arg(long)]
+    pin: bool,
 }
 
 fn length(text: &str) -> Result<Duration, String> {
@@ -138,10 +141,10 @@ pub(super) async fn prefetch(
     arguments: PrefetchArguments,
 ) -> Result<ExitCode, CliError> {
     let client = connect::client(connection)?;
-    let PrefetchArguments { images, quiet } = arguments;
+    let PrefetchArguments { images, quiet, pin } = arguments;
     let total = images.len();
     let (answer, _) = client.post_open("/prefetch", &ImagesBody { images, reason: None }).await?;
-    let mut ended = Vec::new();
+    let (mut ended, mut to_pin) = (Vec::new(), Vec::new());
     let (json, mut under_way) = (connection.json, String::new());
     client
         .lines(answer.into_body(), |view: PrefetchView| {
@@ -161,10 +164,21 @@ pub(super) async fn prefetch(
             } else {
                 output::print(&lists::prefetched(&view))?;
             }
+            if let (true, "done", Some(digest)) = (pin, view.state.as_str(), view.digest)
+                && let Ok(image) = view.image.parse::<ImageReference>()
+            {
+                to_pin.push(format!("{}@{digest}", image.name));
+            }
             ended.push(view.state);
             Ok(())
         })
         .await?;
+    for image in to_pin {
+        let pinned = cache::pin(&client, image).await?;
+        if !json {
+            output::print(&cache::pinned(&pinned))?;
+        }
+    }
     if ended.len() < total {
         output::message("the server stopped before all images were fetched; run it again to go on");
         return Ok(Exit::Failed.into());

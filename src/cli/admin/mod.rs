@@ -4,6 +4,7 @@
 //! Results go to standard output as tables or, with `--json`, as the API's own JSON.
 
 mod act;
+mod cache;
 mod client;
 mod connect;
 mod expiry;
@@ -37,6 +38,9 @@ pub(crate) enum AdminCommand {
         /// The file to write; it must not exist
         file: PathBuf,
     },
+    /// See to the cache: how it is, what is pinned, whether it is whole
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Tell which rule applies to an image, what each gate found, and what would have to change
     Explain {
         /// The image, by tag or digest
@@ -90,6 +94,7 @@ pub(crate) async fn run(
         AdminCommand::Approve(arguments) => act::approve(&connection, arguments).await,
         AdminCommand::Audit(arguments) => look::audit(&connection, arguments).await,
         AdminCommand::Backup { file } => offline::backup(&connection, &file).await,
+        AdminCommand::Cache(command) => cache::run(&connection, command).await,
         AdminCommand::Explain { image } => look::explain(&connection, &image).await,
         AdminCommand::Observed { limit } => look::observed(&connection, limit).await,
         AdminCommand::Prefetch(arguments) => fetch::prefetch(&connection, arguments).await,

@@ -8,6 +8,7 @@
 
 mod auth;
 mod body;
+mod cache;
 mod decisions;
 mod look;
 mod open;
@@ -55,6 +56,10 @@ pub fn router(state: AdminState) -> Router {
         .route("/audit", get(look::audit))
         .route("/audit/verify", get(look::verify_audit))
         .route("/backup", post(look::backup))
+        .route("/cache", get(cache::status))
+        .route("/cache/gc", post(cache::gc))
+        .route("/cache/pins", get(cache::pins).post(cache::pin).delete(cache::unpin))
+        .route("/cache/scrub", post(cache::scrub))
         .route("/explain", get(look::explain))
         .route("/observed", get(look::observed))
         .route("/policy", get(look::policy))

@@ -135,9 +135,10 @@ impl From<desk::Error> for Problem {
         use desk::Error;
         let detail = error.to_string();
         match &error {
-            Error::Absent { .. } | Error::RequestUnknown { .. } | Error::TokenUnknown { .. } => {
-                Self::not_found(detail)
-            }
+            Error::Absent { .. }
+            | Error::NotPinned { .. }
+            | Error::RequestUnknown { .. }
+            | Error::TokenUnknown { .. } => Self::not_found(detail),
             Error::Changed { .. } | Error::LastAdminToken { .. } | Error::NothingToUndo { .. } => {
                 Self::conflict(detail)
             }
@@ -157,6 +158,7 @@ impl From<desk::Error> for Problem {
                 Self::internal(format!("{detail}: {source}"))
             }
             Error::Ledger(source) => from_ledger(source),
+            Error::Store(source) => Self::internal(format!("{detail}: {source}")),
             Error::Mirror { subject, error } => from_mirror(subject, error),
         }
     }
@@ -170,6 +172,7 @@ fn from_ledger(error: &ledger::Error) -> Problem {
         | Error::NothingToReinstate(_)
         | Error::OtherSubject { .. }
         | Error::TokenExists(_)
+        | Error::TooManyPins { .. }
         | Error::TooManyTokens(_) => Problem::conflict(error.to_string()),
         Error::NoSuchRequest(_) | Error::NoSuchToken(_) => Problem::not_found(error.to_string()),
         Error::TokenName(_) => Problem::invalid(error.to_string()),

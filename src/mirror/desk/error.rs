@@ -7,6 +7,7 @@ use crate::gate::{Reason, Subject};
 use crate::ledger::{self, RequestId};
 use crate::mirror;
 use crate::oci::NameError;
+use crate::store;
 
 /// Why the desk does not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,12 @@ pub enum Error {
         /// The rule.
         rule: String,
     },
+    /// It is not pinned.
+    #[error("{image} is not pinned; `pratique cache pins` lists what is")]
+    NotPinned {
+        /// The image as it was written.
+        image: String,
+    },
     /// A decision has a reason.
     #[error("a decision needs a reason of 1 to {REASON_LENGTH_MAX} characters on one line")]
     ReasonForm,
@@ -136,6 +143,9 @@ pub enum Error {
         /// The states.
         known: String,
     },
+    /// The cache failed.
+    #[error("the cache failed")]
+    Store(#[source] store::Error),
     /// The first token's file cannot be written.
     #[error("the token file {path} cannot be written")]
     TokenFile {
@@ -170,6 +180,12 @@ pub enum Error {
 impl From<ledger::Error> for Error {
     fn from(error: ledger::Error) -> Self {
         Self::Ledger(Box::new(error))
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
     }
 }
 

@@ -8,6 +8,7 @@
 //!
 //! It must not know HTTP, and it shows no secret but a token that was just made.
 
+pub mod cache;
 mod decide;
 mod error;
 mod explain;

@@ -29,7 +29,7 @@ struct Held {
     landed: u64,
 }
 
-/// Room for one blob; given back when dropped, which is to be after the blob has its name.
+/// Room for one blob; given back when dropped, or in the moment the blob is counted as stored.
 #[derive(Debug)]
 pub(in crate::store) struct Reservation {
     account: Arc<Account>,
@@ -61,15 +61,20 @@ impl Reservation {
         self.landed += more;
         self.account.held().landed += more;
     }
+
+    /// Gives the room back: the blob is counted as stored from now on, or given up.
+    pub(in crate::store) fn release(&mut self) {
+        let mut held = self.account.held();
+        held.reserved = held.reserved.saturating_sub(std::mem::take(&mut self.bytes));
+        held.landed = held.landed.saturating_sub(std::mem::take(&mut self.landed));
+        self.metrics.store_reserved_bytes.set(i64::try_from(held.reserved).unwrap_or(i64::MAX));
+        self.account.search_again();
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut held = self.account.held();
-        held.reserved = held.reserved.saturating_sub(self.bytes);
-        held.landed = held.landed.saturating_sub(self.landed);
-        self.metrics.store_reserved_bytes.set(i64::try_from(held.reserved).unwrap_or(i64::MAX));
-        self.account.search_again();
+        self.release();
     }
 }
 
@@ -122,23 +127,24 @@ impl Room {
     /// Room for `bytes` if there is; else how many bytes have to go first.
     fn try_reserve(&self, bytes: u64) -> Result<Reservation, u64> {
         let space = self.layout.space();
-        let (_, used) = self.layout.totals();
-        let mut held = self.keep.account.held();
         let settings = &self.keep.settings;
-        let wanted = used.saturating_add(held.reserved).saturating_add(bytes);
-        let over = settings.quota_bytes.map_or(0, |quota| wanted.saturating_sub(quota));
-        let short = space.map_or(0, |DiskSpace { available, total }| {
-            let keep_free = settings.min_free_bytes.min(total / MIN_FREE_SHARE);
-            let coming = held.reserved.saturating_sub(held.landed).saturating_add(bytes);
-            coming.saturating_add(keep_free).saturating_sub(available)
-        });
-        let missing = over.max(short);
-        if missing > 0 {
-            return Err(missing);
-        }
-        held.reserved = held.reserved.saturating_add(bytes);
-        self.metrics.store_reserved_bytes.set(i64::try_from(held.reserved).unwrap_or(i64::MAX));
-        drop(held);
+        self.layout.with_bytes(|used| {
+            let mut held = self.keep.account.held();
+            let wanted = used.saturating_add(held.reserved).saturating_add(bytes);
+            let over = settings.quota_bytes.map_or(0, |quota| wanted.saturating_sub(quota));
+            let short = space.map_or(0, |DiskSpace { available, total }| {
+                let keep_free = settings.min_free_bytes.min(total / MIN_FREE_SHARE);
+                let coming = held.reserved.saturating_sub(held.landed).saturating_add(bytes);
+                coming.saturating_add(keep_free).saturating_sub(available)
+            });
+            let missing = over.max(short);
+            if missing > 0 {
+                return Err(missing);
+            }
+            held.reserved = held.reserved.saturating_add(bytes);
+            self.metrics.store_reserved_bytes.set(i64::try_from(held.reserved).unwrap_or(i64::MAX));
+            Ok(())
+        })?;
         let (account, metrics) = (Arc::clone(&self.keep.account), Arc::clone(&self.metrics));
         Ok(Reservation { account, metrics, bytes, landed: 0 })
     }
@@ -154,9 +160,12 @@ impl Room {
 
     /// Whether more is used and reserved than the high watermark allows.
     pub(super) fn is_above_high(&self) -> bool {
-        let (_, used) = self.layout.totals();
-        let used = used.saturating_add(self.keep.account.reserved());
-        self.keep.settings.high_bytes().is_some_and(|high| used > high)
+        self.keep.settings.high_bytes().is_some_and(|high| self.used_and_reserved() > high)
+    }
+
+    /// Bytes that are stored or reserved.
+    pub(super) fn used_and_reserved(&self) -> u64 {
+        self.layout.with_bytes(|used| used.saturating_add(self.keep.account.reserved()))
     }
 
     /// Whether the last search found too little, and not long ago.

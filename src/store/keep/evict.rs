@@ -94,8 +94,7 @@ impl Room {
             return Ok(Evicted::default());
         }
         let low = self.keep.settings.low_bytes().unwrap_or(u64::MAX);
-        let (_, used) = self.layout.totals();
-        let over = used.saturating_add(self.keep.account.reserved()).saturating_sub(low);
+        let over = self.used_and_reserved().saturating_sub(low);
         let evicted = self.evict_bytes(0, over)?;
         if evicted.bytes < over && self.is_above_high() {
             self.keep.held_until.store(self.rest_ends(), atomic::Ordering::Relaxed);

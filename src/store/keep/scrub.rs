@@ -4,6 +4,7 @@
 //! damaged; whoever listens to [`crate::store::Store::take_damaged`] fetches it again. What is no blob is set aside.
 //! How far it came, and when it last came to the end, stands in the index: a restart goes on there.
 
+use std::collections::HashSet;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -262,6 +263,13 @@ impl Room {
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "not a blob, and stays");
                 }
+            }
+        }
+        // Notes about removals may be lost; what is not stored need not be remembered.
+        let stored: HashSet<Digest> = listed.blobs.iter().map(|stored| stored.digest).collect();
+        for digest in self.index.used_in(algorithm, prefix).into_keys() {
+            if !stored.contains(&digest) {
+                self.index.record_removed(digest);
             }
         }
         // What was changed from outside is counted as it is now.

@@ -225,13 +225,12 @@ async fn concurrent_fills_never_overrun_the_quota() {
     let bench = Arc::new(Bench::of(5 * BLOB_BYTES).await);
     let over = Arc::new(AtomicU64::new(0));
     let done = Arc::new(AtomicBool::new(false));
-    let (watch, dir) = (Arc::clone(&over), bench.dir.path().to_owned());
+    let (watch, look) = (Arc::clone(&over), Arc::clone(&bench));
     let stop = Arc::clone(&done);
     let watcher = bench.tasks.spawn_blocking(move || {
         while !stop.load(Ordering::Relaxed) {
-            // A look takes a while, in which one blob goes and another comes: the least of a few.
-            let least = (0..5).map(|_| on_disk(&dir.join("blobs"))).min().unwrap();
-            watch.fetch_max(least, Ordering::Relaxed);
+            let room = &look.store.room;
+            watch.fetch_max(room.used_and_reserved(), Ordering::Relaxed);
         }
     });
     let mut fills = JoinSet::new();
@@ -251,6 +250,7 @@ async fn concurrent_fills_never_overrun_the_quota() {
     watcher.await.unwrap();
     assert!(stored >= 5 && stored + refused == 60, "{stored} stored, {refused} refused");
     assert!(over.load(Ordering::Relaxed) <= 5 * BLOB_BYTES, "quota overrun");
+    assert_eq!(on_disk(&bench.dir.path().join("blobs")), bench.used().await, "counted wrong");
     assert_eq!(bench.store.status().await.reserved_bytes, 0);
     assert_eq!(bench.metrics.store_reserved_bytes.value(), 0);
     Arc::into_inner(bench).unwrap().stop().await;
@@ -371,9 +371,9 @@ async fn a_lost_index_leaves_eviction_to_the_times_of_the_files() {
     for number in 0..9 {
         digests.push(bench.blob(number).await);
     }
-    for (number, digest) in digests.iter().enumerate() {
+    for (number, digest) in (0_u64..).zip(&digests) {
         let file = std::fs::File::open(bench.path(digest)).unwrap();
-        let at = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000 - number as u64 * 1_000);
+        let at = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000 - number * 1_000);
         file.set_times(std::fs::FileTimes::new().set_modified(at).set_accessed(at)).unwrap();
     }
     let dir = bench.stop().await;
@@ -558,6 +558,22 @@ async fn a_scrub_that_was_interrupted_goes_on_where_it_was() {
     let after = bench.scrub().await;
     assert!(after.blobs < 20 && after.blobs + before.blobs >= 20, "{before:?} {after:?}");
     assert_eq!(after.directories, ScrubReport::DIRECTORIES);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_forgets_what_is_not_stored() {
+    let bench = Bench::of(100 * BLOB_BYTES).await;
+    let (gone, kept) = (bench.blob(0).await, bench.blob(1).await);
+    while bench.store.last_used(&kept).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    std::fs::remove_file(bench.path(&gone)).unwrap();
+    bench.scrub().await;
+    while bench.store.last_used(&gone).await.is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert!(bench.store.last_used(&kept).await.is_some());
     bench.stop().await;
 }
 

@@ -237,3 +237,32 @@ async fn tokens_are_managed_from_the_command_line() {
     assert!(desk.mirror.mirror().ledger().authenticate(secret).is_none());
     assert_eq!(desk.run(&["token", "revoke", "first-run"]).await.code, 1);
 }
+
+#[tokio::test]
+async fn the_cache_is_looked_after_in_words() {
+    let desk = Desk::start().await;
+    let digest = desk.push("open/app", "1", "content");
+    let prefetched = desk.run(&["prefetch", "--pin", "up.test/open/app:1"]).await;
+    assert_eq!(prefetched.code, 0, "{prefetched:?}");
+    let expected = format!("pinned   up.test/open/app@{digest}  3 of 3 contents in the cache");
+    assert!(prefetched.stdout.contains(&expected), "{prefetched:?}");
+    let pins = desk.run(&["cache", "pins"]).await;
+    assert!(pins.stdout.contains(&digest.short()) && pins.stdout.contains("3/3"), "{pins:?}");
+    assert!(pins.stdout.lines().all(|line| line.len() <= 100), "{pins:?}");
+    let status = desk.run(&["cache", "status"]).await;
+    assert!(status.stdout.contains("pinned    3 contents"), "{status:?}");
+    assert!(status.stdout.contains("quota     none; set cache.quota"), "{status:?}");
+    assert_eq!(desk.run(&["cache", "status", "--json"]).await.json()["pinned_contents"], 3);
+    let scrubbed = desk.run(&["cache", "scrub", "--quiet", "--rate", "1000"]).await;
+    assert_eq!(scrubbed.code, 0, "{scrubbed:?}");
+    assert!(scrubbed.stdout.contains("3 blobs hashed") && scrubbed.stdout.contains("all whole"));
+    let tidied = desk.run(&["cache", "gc"]).await;
+    assert!(tidied.stdout.starts_with("nothing had to go; "), "{tidied:?}");
+    let unpinned = desk.run(&["cache", "unpin", &format!("up.test/open/app@{digest}")]).await;
+    assert_eq!(unpinned.stdout, format!("unpinned up.test/open/app@{digest}\n"), "{unpinned:?}");
+    let again = desk.run(&["cache", "unpin", "up.test/open/app:1"]).await;
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.stderr.contains("is not pinned; `pratique cache pins` lists"), "{again:?}");
+    let help = desk.run(&["cache", "pin", "--help"]).await;
+    assert!(help.stdout.contains("It fetches nothing and admits nothing"), "{help:?}");
+}
