@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
@@ -209,12 +209,19 @@ fn address_of(listener: &Listener, address: SocketAddr) -> Result<SocketAddr, Er
 /// # Errors
 /// When it cannot start.
 pub async fn run(settings: Settings, started: impl FnOnce(&App)) -> Result<(), Error> {
+    let _ignored = ignore_file_size_signal().map_err(Error::Signals)?;
     let app = App::start(settings).await?;
     started(&app);
     wait_for_stop(&app).await?;
     info!("stopping");
     app.stop(SHUTDOWN_GRACE).await;
     Ok(())
+}
+
+/// Has a write beyond the limit for files fail like one to a full disk; the signal's default is to end
+/// the program.
+fn ignore_file_size_signal() -> std::io::Result<Signal> {
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))
 }
 
 /// Returns at SIGTERM or SIGINT; SIGHUP reloads the policy.
