@@ -147,6 +147,9 @@ fn open_database(
     let lock = lock(&dir)?;
     let path = database_path(&dir);
     let anchored = head::read(&dir);
+    if path.exists() {
+        database::recover(&path)?;
+    }
     if path.metadata().is_ok_and(|there| there.len() > 0) {
         database::check(&path).map_err(Error::with_way_out)?;
     } else if let Ok(Some(Chain { count: records @ 1.., .. })) = anchored {

@@ -70,33 +70,45 @@ class Loop:
             fresh(os.path.join(folder, "data"), self.template)
         return Mirror(self.program, folder, self.registry)
 
-    # --- operations: each gives (was it struck, approvals acknowledged, images that are admitted) ---
+    # --- operations: each gives whether it was struck, and the approvals acknowledged ---
 
-    def strace(self, call, fault, n):
+    def strace(self, mirror, call, fault, n):
         calls = ALIASES.get(call, call)
         self.trace = os.path.join(self.folder, "trace")
-        return ["strace", "-f", "-qq", "-o", self.trace, "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}:when={n}"]
+        only = [word for path in self.files(mirror) for word in ("-P", path)] if call == "write" and not fault.startswith("signal") else []
+        return ["strace", "-f", "-qq", "-o", self.trace, *only, "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}:when={n}"]
 
-    def struck(self, mirror, fault):
+    def files(self, mirror):
+        """The files that are written by `write`: an error is for them alone, since descriptors that are no files
+        (the runtime wakes itself by writing to one) never give these."""
+        images = [*self.open, *self.cold]
+        digests = [digest for image in images for digest in (image.digest, *image.blobs)]
+        partial = [f"ingest/{number}-{digest[7:19]}" for number in range(8) for digest in digests]
+        names = ["audit/head.new", "admin.token", *partial]
+        return [os.path.join(mirror.data, name) for name in names]
+
+    def struck(self, fault):
         with open(self.trace, encoding="utf-8", errors="replace") as file:
             text = file.read()
         return "(INJECTED)" in text or (fault.startswith("signal") and "killed by SIGKILL" in text)
 
-    def start_up(self, call, fault, n, template=True):
-        """From exec to ready and through SIGTERM, on prepared data or on none."""
-        mirror = self.mirror(template)
-        if template:
-            downgrade(mirror.data)
-            with open(os.path.join(mirror.data, "ingest", "0-left"), "wb") as file:
-                file.write(b"left by an earlier process")
-        mirror.spawn(self.strace(call, fault, n))
+    def start_up(self, mirror, call, fault, n):
+        """From exec to ready and through SIGTERM, with a ledger to upgrade and a partial file to sweep."""
+        downgrade(mirror.data)
+        with open(os.path.join(mirror.data, "ingest", "0-left"), "wb") as file:
+            file.write(b"left by an earlier process")
+        return self.first_start(mirror, call, fault, n)
+
+    def first_start(self, mirror, call, fault, n):
+        """The very first start: directories, ledger, token."""
+        mirror.spawn(self.strace(mirror, call, fault, n))
         try:
             ready = mirror.wait_ready()
             if ready is not None:
                 self.stop_traced(mirror)
         finally:
             mirror.kill()
-        return mirror, self.struck(mirror, fault), []
+        return self.struck(fault), []
 
     def stop_traced(self, mirror):
         # strace forwards nothing: the program is its child.
@@ -108,17 +120,12 @@ class Loop:
         try:
             mirror.process.wait(timeout=40)
         except subprocess.TimeoutExpired:
-            raise Broken("did not stop on SIGTERM under strace") from None
+            raise Broken(f"did not stop on SIGTERM under strace: {mirror.last_words()}") from None
 
-    def first_start(self, call, fault, n):
-        """The very first start: directories, ledger, token."""
-        return self.start_up(call, fault, n, template=False)
-
-    def attached(self, call, fault, n, work):
+    def attached(self, mirror, call, fault, n, work):
         """Runs `work` on a running program with strace attached; then kills the program as it is."""
-        mirror = self.mirror()
         mirror.start()
-        words = self.strace(call, fault, n)
+        words = self.strace(mirror, call, fault, n)
         tracer = subprocess.Popen([*[word for word in words if word != "-qq"], "-p", str(mirror.process.pid)],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
@@ -131,7 +138,7 @@ class Loop:
             tracer.kill()
             tracer.wait()
             tracer.stderr.close()
-        return mirror, self.struck(mirror, fault), acknowledged
+        return self.struck(fault), acknowledged
 
     def after_error(self, mirror, tracer):
         """The disk works again: so does the program, without a restart."""
@@ -146,31 +153,31 @@ class Loop:
             if mirror.pull(image) != 200:
                 raise Broken(f"{image.name} is not served after the fault: {mirror.last_words()}")
 
-    def ingest(self, call, fault, n):
+    def ingest(self, mirror, call, fault, n):
         """A cold pull of an image."""
         self.number += 1
         image = self.registry.add(Image("open/cold", 1000 + self.number))
+        self.cold = [image]
 
         def work(mirror):
             attempt(lambda: mirror.pull(image))
             return []
 
-        mirror, struck, _ = self.attached(call, fault, n, work)
-        self.cold = [image]
-        return mirror, struck, []
+        return self.attached(mirror, call, fault, n, work)
 
-    def approval(self, call, fault, n):
+    def approval(self, mirror, call, fault, n):
         """Two approvals, one after the other."""
         images = [self.registry.add(Image(f"asked/new{turn}", 5000 + turn, (500,))) for turn in (1, 2)]
 
         def work(mirror):
             return [image for image in images if mirror.approve(image)]
 
-        mirror, struck, acknowledged = self.attached(call, fault, n, work)
-        self.refused = len(images) - len(acknowledged)
-        return mirror, struck, acknowledged
+        self.cold = images  # what is asked for while the call is struck
+        struck, acknowledged = self.attached(mirror, call, fault, n, work)
+        self.cold, self.refused = [], len(images) - len(acknowledged)
+        return struck, acknowledged
 
-    def eviction(self, call, fault, n):
+    def eviction(self, mirror, call, fault, n):
         """`pratique cache gc`, with something to remove."""
 
         def work(mirror):
@@ -178,15 +185,16 @@ class Loop:
                            capture_output=True, timeout=60, check=False)
             return []
 
-        return self.attached(call, fault, n, work)
+        return self.attached(mirror, call, fault, n, work)
 
     # --- the loop ---
 
     def run(self, operation, call, fault, figures):
         for n in steps(self.full, self.most):
             self.cold, self.refused = [], 0
-            mirror, struck, acknowledged = getattr(self, operation)(call, fault, n)
+            mirror = self.mirror(operation != "first_start")
             try:
+                struck, acknowledged = getattr(self, operation)(mirror, call, fault, n)
                 known = [] if operation == "first_start" else [self.kept]
                 took = check(mirror, [*self.open, *self.cold], [*known, *acknowledged])
             except Broken as broken:
