@@ -5,6 +5,8 @@ mod admin;
 #[cfg(test)]
 mod bypass;
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
 mod denial;
