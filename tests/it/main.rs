@@ -9,9 +9,13 @@ mod clock;
 #[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod denial;
 #[cfg(test)]
 mod evidence;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
@@ -32,3 +36,5 @@ mod upstream_credentials;
 mod upstream_health;
 #[cfg(test)]
 mod upstream_redirects;
+#[cfg(test)]
+mod wire;

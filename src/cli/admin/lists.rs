@@ -252,6 +252,13 @@ fn upstream_text(view: &UpstreamView, times: Times) -> String {
     if let (Some(left), Some(limit)) = (view.rate_remaining, view.rate_limit) {
         let _infallible = write!(text, ", {left} of {limit} pulls left");
     }
+    if let Some(at) = view.rate_exhausted_at {
+        let _infallible = write!(text, ", none left by {} at this rate", times.until(at));
+    }
+    if view.credentials_refused > 0 {
+        let refused = count(view.credentials_refused, "credential");
+        let _infallible = write!(text, ", {refused} refused");
+    }
     if let Some(at) = view.last_success {
         let _infallible = write!(text, ", answered {}", times.past(at));
     }

@@ -221,6 +221,12 @@ fn upstream_view(status: &UpstreamStatus) -> UpstreamView {
         },
         rate_remaining: status.rate_limit.map(|limit| limit.remaining),
         rate_limit: status.rate_limit.map(|limit| limit.limit),
+        rate_window_seconds: status
+            .rate_limit
+            .and_then(|limit| limit.window)
+            .map(|window| window.as_secs()),
+        rate_exhausted_at: status.rate_exhausted_at,
+        credentials_refused: u64::try_from(status.credentials_refused).unwrap_or(u64::MAX),
         last_success: status.last_success,
         last_failure: status.last_failure,
     }

@@ -460,6 +460,15 @@ pub struct UpstreamView {
     /// Its rate limit, if it told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<u64>,
+    /// The window of its rate limit in seconds, if it told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_window_seconds: Option<u64>,
+    /// When no pull is left at the present rate; absent while the window gives back enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_exhausted_at: Option<Timestamp>,
+    /// How many of its credentials were refused and are left alone for a while.
+    #[serde(default)]
+    pub credentials_refused: u64,
     /// When it last answered well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Timestamp>,
