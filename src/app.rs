@@ -1,13 +1,12 @@
 //! The composition root: settings in, running program out. The one file that names every concrete
 //! type.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
@@ -210,31 +209,43 @@ fn address_of(listener: &Listener, address: SocketAddr) -> Result<SocketAddr, Er
 /// # Errors
 /// When it cannot start.
 pub async fn run(settings: Settings, started: impl FnOnce(&App)) -> Result<(), Error> {
+    // First of all: a signal that comes while it starts is obeyed once it has.
+    let signals = Signals::listen().map_err(Error::Signals)?;
     let app = App::start(settings).await?;
     started(&app);
-    wait_for_stop(&app).await?;
+    signals.wait_for_stop(&app).await;
     info!("stopping");
     app.stop(SHUTDOWN_GRACE).await;
     Ok(())
 }
 
-/// Returns at SIGTERM or SIGINT; SIGHUP reloads the policy.
-fn wait_for_stop(app: &App) -> impl Future<Output = Result<(), Error>> {
-    let signals = || {
-        let listen = |kind| signal(kind).map_err(Error::Signals);
-        Ok::<_, Error>((
-            listen(SignalKind::hangup())?,
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::terminate())?,
-        ))
-    };
-    async move {
-        let (mut hangup, mut interrupt, mut terminate) = signals()?;
+/// The signals that the program takes.
+struct Signals {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    /// Only so that a write beyond the limit for files fails like one to a full disk: the default is
+    /// to end the program.
+    _file_size: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
+    }
+
+    /// Returns at SIGTERM or SIGINT; SIGHUP reloads the policy.
+    async fn wait_for_stop(mut self, app: &App) {
         loop {
             tokio::select! {
-                _ = hangup.recv() => app.reload_policy(),
-                _ = interrupt.recv() => return Ok(()),
-                _ = terminate.recv() => return Ok(()),
+                _ = self.hangup.recv() => app.reload_policy(),
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
             }
         }
     }

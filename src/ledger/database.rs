@@ -58,6 +58,25 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
+/// Takes back what a process that was ended left half written outside the log: the very first pages of
+/// a database are, before it has one.
+///
+/// # Errors
+/// When that fails.
+pub(super) fn recover(path: &Path) -> Result<(), Error> {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    if Path::new(&journal).metadata().is_ok_and(|journal| journal.len() > 0) {
+        tracing::warn!(path = %path.display(), "a write that was cut off is taken back");
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        // Any read does it.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_row| Ok(()))?;
+    }
+    Ok(())
+}
+
 /// Checks the database in `path` without changing a byte of it or of its log.
 ///
 /// # Errors

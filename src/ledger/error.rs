@@ -194,6 +194,18 @@ impl Error {
         }
     }
 
+    /// The same finding about the ledger that was to be opened, with what to do about it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only damage has this way out")]
+    pub(super) fn with_way_out(self) -> Self {
+        match self {
+            Self::Damaged { path, problem } => {
+                let way_out = "put a backup in its place with `pratique restore FILE --replace`";
+                Self::Damaged { path, problem: format!("{problem}; {way_out}") }
+            }
+            other => other,
+        }
+    }
+
     /// Whether the ledger itself failed, rather than refusing what was asked of it.
     pub fn is_failure(&self) -> bool {
         matches!(

@@ -147,8 +147,11 @@ fn open_database(
     let lock = lock(&dir)?;
     let path = database_path(&dir);
     let anchored = head::read(&dir);
+    if path.exists() {
+        database::recover(&path)?;
+    }
     if path.metadata().is_ok_and(|there| there.len() > 0) {
-        database::check(&path)?;
+        database::check(&path).map_err(Error::with_way_out)?;
     } else if let Ok(Some(Chain { count: records @ 1.., .. })) = anchored {
         return Err(Error::Missing { path, records });
     }
@@ -165,7 +168,13 @@ fn open_database(
     if !is_new {
         note_cut(&connection, &mut chain, &anchored, clock.as_ref())?;
     }
-    head::write(&dir, chain)?;
+    if !matches!(anchored, Ok(Some(head)) if head == chain)
+        && let Err(error) = head::write(&dir, chain)
+    {
+        // A full disk keeps nobody from what is known: a head that is behind is not a cut.
+        metrics.ledger_failures.increment();
+        tracing::error!(%error, source = ?std::error::Error::source(&error), "the head of the audit chain stays behind");
+    }
     for row in requests::load_open(&connection)? {
         memory.desk.lock().unwrap_or_else(PoisonError::into_inner).put(row);
     }

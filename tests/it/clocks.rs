@@ -12,6 +12,10 @@ use crate::support::signer::Signer;
 use crate::support::upstream::Image;
 
 const ASKED: &str = r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#;
+const BOTH: &str = r#"
+- {id: asked, match: ["up.test/asked/**"], trust: approve}
+- {id: open, match: ["up.test/open/**"], trust: allow}
+"#;
 const HOUR: Duration = Duration::from_hours(1);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
@@ -98,4 +102,39 @@ async fn a_denial_from_the_future_is_looked_at_again() {
     let signature = team.simple_signing("up.test/lib/app", &digest);
     mirror.upstream.attach_by_sig_tag("lib/app", &digest, &signature);
     mirror.pull("lib/app", digest).await.assert_complete();
+}
+
+#[tokio::test]
+async fn with_the_clock_years_off_pulls_and_approvals_go_on_and_the_audit_is_whole() {
+    let mut mirror = TestMirror::start(BOTH).await;
+    mirror.upstream.push("open/app", "1", &Image::new().layer("one").build());
+    mirror.pull("open/app", "1").await.assert_complete();
+    let right = mirror.clock.now();
+    let behind: Timestamp = "2025-11-20T10:00:00Z".parse().expect("a time");
+    for (turn, wrong) in [right.after(YEAR * 10), behind, right].into_iter().enumerate() {
+        mirror.clock.set(wrong);
+        mirror.pull("open/app", "1").await.assert_complete();
+        let repository = format!("asked/app{turn}");
+        let image = Image::new().layer(format!("asked {turn}")).build();
+        let digest = mirror.upstream.push(&repository, "1", &image);
+        mirror.pull(&repository, "1").await.assert_refused("Pending approval");
+        let decision = Decision {
+            subject: Subject {
+                name: format!("up.test/{repository}").parse().expect("a name"),
+                digest,
+            },
+            by: "alice".to_owned(),
+            reason: "reviewed".to_owned(),
+            expires: None,
+            request: None,
+            policy: *mirror.mirror().policy().id(),
+        };
+        mirror.mirror().ledger().approve(decision).await.expect("an approval");
+        mirror.pull(&repository, "1").await.assert_complete();
+        mirror = mirror.restart().await;
+        mirror.pull("open/app", "1").await.assert_complete();
+        mirror.pull(&repository, "1").await.assert_complete();
+        let report = mirror.mirror().ledger().verify_audit().await.expect("a report");
+        assert!(report.is_whole(), "{report:?}");
+    }
 }

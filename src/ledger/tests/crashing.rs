@@ -65,6 +65,30 @@ async fn killed_at_any_time_no_acknowledged_approval_is_lost() {
 }
 
 #[tokio::test]
+async fn a_write_outside_the_log_that_was_cut_off_is_taken_back() {
+    let mut bench = Bench::new().await;
+    for number in 0..50 {
+        bench.ledger.approve(decision(number, "alice")).await.unwrap();
+    }
+    bench.ledger.close().await;
+    let writer = Connection::open(bench.database()).unwrap();
+    writer.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(())).unwrap();
+    // With one page of memory, changed pages go to the file before the transaction ends.
+    writer.execute_batch("PRAGMA cache_size = 1; BEGIN; UPDATE records SET seal = x'00'").unwrap();
+    let (database, journal) = (bench.database(), bench.dir.path().join("ledger.db-journal"));
+    let cut_off = [&database, &journal].map(|path| std::fs::read(path).unwrap());
+    drop(writer);
+    std::fs::write(&database, &cut_off[0]).unwrap();
+    std::fs::write(&journal, &cut_off[1]).unwrap();
+    bench.ledger = bench.open().await.unwrap();
+    for number in 0..50 {
+        let record = bench.ledger.record(&subject(number)).await.unwrap().unwrap();
+        assert_eq!(approved_by(record.standing.as_ref()), Some("alice"), "{number}");
+    }
+    assert!(!journal.exists());
+}
+
+#[tokio::test]
 async fn files_copied_while_running_open_as_after_a_power_cut() {
     let bench = Bench::new().await;
     for number in 0..20 {

@@ -1,0 +1,255 @@
+"""The n-th system call: a kill, or an error, at each of them, by strace.
+
+strace counts calls per thread. For n = 1, 2, … the operation runs with the n-th call of every thread that gets so
+far struck, until a run is left untouched. After each run the program is started plainly and everything is checked.
+"""
+import os
+import re
+import signal
+import subprocess
+import time
+
+from rig import Broken, Image, Mirror, attempt, check, fresh
+
+CALLS = ("openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "unlink")
+# Other numbers of the same call: which one is used is the libraries' choice.
+ALIASES = {"rename": "rename,renameat,renameat2", "unlink": "unlink,unlinkat", "openat": "openat,openat2,open"}
+FAULTS = ("signal=SIGKILL", "error=ENOSPC", "error=EIO", "error=EMFILE")
+# What the kernel never answers to these calls.
+IMPOSSIBLE = {("error=EMFILE", call) for call in CALLS if call != "openat"} | {("error=ENOSPC", "unlink")}
+ATTACH_LIMIT_S = 20.0
+N_MAX = 400
+
+
+class Figures:
+    def __init__(self):
+        self.kills = self.errors = self.untouched = self.acknowledged = self.refused = 0
+        self.slowest = 0.0
+
+    def __str__(self):
+        return (f"{self.kills} kills, {self.errors} errors injected, {self.untouched} runs untouched; {self.acknowledged} "
+                f"approvals acknowledged and kept, {self.refused} not acknowledged; ready again after {self.slowest:.2f} s at most")
+
+
+def steps(full, most):
+    """The n to try: each one, or 1, 2, 3, 5, 8, …, `most` of them."""
+    if full:
+        yield from range(1, N_MAX)
+        return
+    one, two = 1, 2
+    for _ in range(most):
+        yield one
+        one, two = two, one + two
+
+
+class Loop:
+    def __init__(self, program, folder, registry, full, most, say):
+        self.program, self.folder, self.registry = program, folder, registry
+        self.full, self.most, self.say = full, most, say
+        self.open = [registry.add(Image("open/warm", 1))]
+        self.kept = registry.add(Image("asked/kept", 2, (1_000,)))
+        self.number = 0
+
+    def prepare(self):
+        """A data directory with a warm image, an approval, and a ledger that waits to be upgraded."""
+        mirror = Mirror(self.program, os.path.join(self.folder, "template"), self.registry)
+        mirror.start()
+        for image in self.open:
+            if mirror.pull(image) != 200:
+                raise Broken(f"{image.name} cannot be pulled: {mirror.last_words()}")
+        mirror.manifest(self.kept)
+        if not mirror.approve(self.kept) or mirror.pull(self.kept) != 200:
+            raise Broken(f"nothing can be approved: {mirror.last_words()}")
+        mirror.stop()
+        self.template = mirror.data
+
+    def mirror(self, template=True):
+        folder = os.path.join(self.folder, "run")
+        fresh(folder)
+        if template:
+            fresh(os.path.join(folder, "data"), self.template)
+        return Mirror(self.program, folder, self.registry)
+
+    # --- operations: each gives whether it was struck, and the approvals acknowledged ---
+
+    def strace(self, mirror, call, fault, n):
+        calls = ALIASES.get(call, call)
+        self.trace = os.path.join(self.folder, "trace")
+        only = [word for path in self.files(mirror) for word in ("-P", path)] if call == "write" and not fault.startswith("signal") else []
+        return ["strace", "-f", "-qq", "-o", self.trace, *only, "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}:when={n}"]
+
+    def files(self, mirror):
+        """The files that are written by `write`: an error is for them alone, since descriptors that are no files
+        (the runtime wakes itself by writing to one) never give these."""
+        images = [*self.open, *self.cold]
+        digests = [digest for image in images for digest in (image.digest, *image.blobs)]
+        partial = [f"ingest/{number}-{digest[7:19]}" for number in range(8) for digest in digests]
+        names = ["audit/head.new", "admin.token", *partial]
+        return [os.path.join(mirror.data, name) for name in names]
+
+    def struck(self, fault):
+        with open(self.trace, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        return "(INJECTED)" in text or (fault.startswith("signal") and "killed by SIGKILL" in text)
+
+    def start_up(self, mirror, call, fault, n):
+        """From exec to ready and through SIGTERM, with a ledger to upgrade and a partial file to sweep."""
+        downgrade(mirror.data)
+        with open(os.path.join(mirror.data, "ingest", "0-left"), "wb") as file:
+            file.write(b"left by an earlier process")
+        return self.first_start(mirror, call, fault, n)
+
+    def first_start(self, mirror, call, fault, n):
+        """The very first start: directories, ledger, token."""
+        mirror.spawn(self.strace(mirror, call, fault, n))
+        try:
+            ready = mirror.wait_ready()
+            if ready is not None:
+                self.stop_traced(mirror)
+        finally:
+            mirror.kill()
+        return self.struck(fault), []
+
+    def stop_traced(self, mirror):
+        # strace forwards nothing: the program is its child.
+        for child in children(mirror.process.pid):
+            try:
+                os.kill(child, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+        try:
+            mirror.process.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            raise Broken(f"did not stop on SIGTERM under strace: {mirror.last_words()}") from None
+
+    def attached(self, mirror, call, fault, n, work):
+        """Runs `work` on a running program with strace attached; then kills the program as it is."""
+        mirror.start()
+        words = self.strace(mirror, call, fault, n)
+        tracer = subprocess.Popen([*[word for word in words if word != "-qq"], "-p", str(mirror.process.pid)],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            wait_attached(tracer, mirror.process.pid)
+            acknowledged = work(mirror)
+            if not fault.startswith("signal"):
+                self.after_error(mirror, tracer)
+        finally:
+            mirror.kill()
+            tracer.kill()
+            tracer.wait()
+            tracer.stderr.close()
+        return self.struck(fault), acknowledged
+
+    def after_error(self, mirror, tracer):
+        """The disk works again: so does the program, without a restart."""
+        tracer.send_signal(signal.SIGINT)
+        try:
+            tracer.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            tracer.kill()
+        if mirror.process.poll() is not None:
+            raise Broken(f"the program ended by a failed call (status {mirror.process.returncode}): {mirror.last_words()}")
+        for image in self.open:
+            if mirror.pull(image) != 200:
+                raise Broken(f"{image.name} is not served after the fault: {mirror.last_words()}")
+
+    def ingest(self, mirror, call, fault, n):
+        """A cold pull of an image."""
+        self.number += 1
+        image = self.registry.add(Image("open/cold", 1000 + self.number))
+        self.cold = [image]
+
+        def work(mirror):
+            attempt(lambda: mirror.pull(image))
+            return []
+
+        return self.attached(mirror, call, fault, n, work)
+
+    def approval(self, mirror, call, fault, n):
+        """Two approvals, one after the other."""
+        images = [self.registry.add(Image(f"asked/new{turn}", 5000 + turn, (500,))) for turn in (1, 2)]
+
+        def work(mirror):
+            return [image for image in images if mirror.approve(image)]
+
+        self.cold = images  # what is asked for while the call is struck
+        struck, acknowledged = self.attached(mirror, call, fault, n, work)
+        self.cold, self.refused = [], len(images) - len(acknowledged)
+        return struck, acknowledged
+
+    def eviction(self, mirror, call, fault, n):
+        """`pratique cache gc`, with something to remove."""
+
+        def work(mirror):
+            subprocess.run([self.program, "cache", "gc", "--config", mirror.config], stdin=subprocess.DEVNULL,
+                           capture_output=True, timeout=60, check=False)
+            return []
+
+        return self.attached(mirror, call, fault, n, work)
+
+    # --- the loop ---
+
+    def run(self, operation, call, fault, figures):
+        for n in steps(self.full, self.most):
+            self.cold, self.refused = [], 0
+            mirror = self.mirror(operation != "first_start")
+            try:
+                struck, acknowledged = getattr(self, operation)(mirror, call, fault, n)
+                known = [] if operation == "first_start" else [self.kept]
+                took = check(mirror, [*self.open, *self.cold], [*known, *acknowledged])
+            except Broken as broken:
+                raise Broken(f"{operation}, {call} {fault} n={n}: {broken}") from None
+            finally:
+                mirror.kill()
+            figures.slowest = max(figures.slowest, took)
+            figures.acknowledged += len(acknowledged)
+            figures.refused += self.refused
+            if not struck:
+                figures.untouched += 1
+                return
+            if fault.startswith("signal"):
+                figures.kills += 1
+            else:
+                figures.errors += 1
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def wait_attached(tracer, pid):
+    """Until strace has every thread of `pid`."""
+    began = time.monotonic()
+    while time.monotonic() - began < ATTACH_LIMIT_S:
+        if tracer.poll() is not None:
+            raise Broken(f"strace ended: {tracer.stderr.read().decode()[:200]}")
+        traced = []
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/status", encoding="utf-8") as file:
+                traced.append(re.search(r"TracerPid:\s+(\d+)", file.read()).group(1) != "0")
+        if all(traced):
+            return
+        time.sleep(0.01)
+    raise Broken("strace did not attach")
+
+
+def downgrade(data):
+    """Makes the ledger one of schema version 1 again, so that the next start upgrades it."""
+    import sqlite3
+    ledger = sqlite3.connect(os.path.join(data, "ledger.db"))
+    if ledger.execute("PRAGMA user_version").fetchone()[0] > 1:
+        for (table,) in ledger.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall():
+            if table not in VERSION_1_TABLES:
+                ledger.execute(f"DROP TABLE {table}")
+        ledger.execute("PRAGMA user_version = 1")
+        ledger.commit()
+    ledger.close()
+
+
+VERSION_1_TABLES = ("repositories", "records", "grants", "tags", "tag_digests", "requests", "decisions", "tokens", "policies",
+                    "pulls", "audit")
+
+
+def possible(call, fault):
+    return (fault, call) not in IMPOSSIBLE
