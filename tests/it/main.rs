@@ -19,6 +19,8 @@ mod observe;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
+mod security_table;
+#[cfg(test)]
 mod signatures;
 #[cfg(test)]
 mod support;

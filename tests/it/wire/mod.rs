@@ -10,6 +10,7 @@ mod ranges;
 mod secrets;
 mod slow;
 mod tls;
+mod types;
 
 use std::net::SocketAddr;
 use std::time::Duration;
