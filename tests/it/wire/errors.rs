@@ -61,7 +61,8 @@ async fn start() -> (TestMirror, Vec<(&'static str, String)>) {
         format!("{{\"mediaType\": \"{CANARY}\", \"mediaType\": \"{CANARY}\"}}"),
         format!("{{\"{CANARY}\": 1, \"{CANARY}\": 2}}"),
         json!({"schemaVersion": 2, "mediaType": CANARY, "config": {}, "layers": []}).to_string(),
-        json!({"schemaVersion": 2, "mediaType": format!("a/{CANARY}"), "manifests": []}).to_string(),
+        json!({"schemaVersion": 2, "mediaType": format!("a/{CANARY}"), "manifests": []})
+            .to_string(),
         json!({"schemaVersion": CANARY}).to_string(),
         json!({"schemaVersion": 2, "manifests": [], "layers": [], "config": CANARY}).to_string(),
         "[".repeat(100_000),
@@ -198,6 +199,7 @@ fn assert_code(said: &Said, what: &str) {
 #[tokio::test]
 async fn a_repository_that_upstream_does_not_have_is_name_unknown() {
     let (mirror, _) = start().await;
-    let none = exchange(mirror.node_address(), &get("/v2/lab/none/tags/list?ns=up.test", &[])).await;
+    let none =
+        exchange(mirror.node_address(), &get("/v2/lab/none/tags/list?ns=up.test", &[])).await;
     assert_eq!((none.status, none.code().as_str()), (404, "NAME_UNKNOWN"), "{none:?}");
 }

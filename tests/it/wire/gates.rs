@@ -206,7 +206,8 @@ async fn the_answer_to_a_decision_names_the_verdict_that_now_holds() {
 /// Row 127 (CVE-2025-32019): what people see of names and texts from outside is plain text.
 #[tokio::test]
 async fn pages_for_people_are_plain_text_that_no_browser_takes_for_more() {
-    let mirror = TestMirror::start(r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#).await;
+    let mirror =
+        TestMirror::start(r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#).await;
     mirror.upstream.push("asked/app", "1", &Image::new().layer("x").build());
     mirror.pull("asked/app", "1").await.assert_refused("Pending approval R-1");
     for address in [mirror.node_address(), admin(&mirror)] {
@@ -251,7 +252,8 @@ async fn no_page_of_another_site_can_decide() {
     bytes.extend_from_slice(body.as_bytes());
     assert_eq!(exchange(admin(&mirror), &bytes).await.status, 415);
     let preflight = ["Origin: https://evil.test", "Access-Control-Request-Method: POST"];
-    let said = exchange(admin(&mirror), &request("OPTIONS", "/api/v1/revocations", &preflight)).await;
+    let said =
+        exchange(admin(&mirror), &request("OPTIONS", "/api/v1/revocations", &preflight)).await;
     assert!(matches!(said.status, 401 | 405), "{said:?}");
 }
 

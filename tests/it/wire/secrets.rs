@@ -24,7 +24,8 @@ async fn no_secret_is_in_any_log_answer_metric_audit_or_shown_setting() {
     let (user_file, password_file) = (logins.path().join("user"), logins.path().join("password"));
     std::fs::write(&user_file, USER).unwrap();
     std::fs::write(&password_file, PASSWORD).unwrap();
-    let source = CredentialSource::Files { username: user_file.clone(), password: password_file.clone() };
+    let source =
+        CredentialSource::Files { username: user_file.clone(), password: password_file.clone() };
     let mirror = TestMirror::start_with(RULES, |settings| {
         settings.upstream.registries[0].credentials =
             vec![CredentialSettings { pattern: Some("open/**".to_owned()), source }];
@@ -101,9 +102,12 @@ async fn no_secret_is_in_any_log_answer_metric_audit_or_shown_setting() {
         ("answer", format!("{} {:?} {body}", said.phrase, said.headers))
     }));
     let secrets = [PASSWORD, &admin_token, "Y2FuYXJ5OmNsaWVudC1zZWNyZXQ", "client-secret"];
-    let basic = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("{USER}:{PASSWORD}"));
+    let basic =
+        base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("{USER}:{PASSWORD}"));
     for (place, text) in &texts {
-        for secret in secrets.iter().copied().chain([basic.as_str()]).chain(hash.iter().map(String::as_str)) {
+        for secret in
+            secrets.iter().copied().chain([basic.as_str()]).chain(hash.iter().map(String::as_str))
+        {
             assert!(!text.contains(secret), "{secret:?} in {place}: {}", around(text, secret));
         }
     }
