@@ -5,8 +5,10 @@
 //! loses the text of 404. The reason phrase is what reaches the person whose pod does not start, so
 //! it says what happened to which image, by which rule, and what to do.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -28,6 +30,12 @@ const PHRASE_MAX: usize = gate::PHRASE_LENGTH_MAX;
 /// When it is worth asking again after our own failure.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Headers of a usual answer, with room for the date.
+const HEADERS_USUAL: usize = 8;
+
+/// Bytes of the entity tag of content that is named by SHA-256.
+const ETAG_BYTES_USUAL: usize = 2 + 7 + 64;
+
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const DECISION: HeaderName = HeaderName::from_static("x-mirror-decision");
@@ -35,8 +43,11 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 
 /// A strong entity tag: the digest.
+#[expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
 pub(crate) fn etag(digest: &Digest) -> String {
-    format!("\"{digest}\"")
+    let mut text = String::with_capacity(ETAG_BYTES_USUAL);
+    let _ = write!(text, "\"{digest}\"");
+    text
 }
 
 /// `GET /v2/`
@@ -62,9 +73,9 @@ pub(crate) fn manifest(answer: &ManifestAnswer, unchanged: bool) -> Response<Nod
     let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let mut response = sized(status, answer.bytes.len());
     let headers = response.headers_mut();
+    headers.reserve(HEADERS_USUAL);
     insert(headers, header::CONTENT_TYPE, answer.media_type.as_str());
-    insert(headers, CONTENT_DIGEST, &answer.digest.to_string());
-    insert(headers, header::ETAG, &etag(&answer.digest));
+    insert_digest(headers, &answer.digest);
     if let Some(warning) = &answer.warning {
         insert(headers, header::WARNING, &format!("299 - \"{}\"", printable(warning, PHRASE_MAX)));
     }
@@ -94,8 +105,7 @@ pub(crate) fn blob(
         header::CACHE_CONTROL,
         HeaderValue::from_static("private, max-age=31536000, immutable, no-transform"),
     );
-    insert(headers, CONTENT_DIGEST, &digest.to_string());
-    insert(headers, header::ETAG, &etag(digest));
+    insert_digest(headers, digest);
     if let Some(part) = part {
         let last = part.end.saturating_sub(1);
         insert(headers, header::CONTENT_RANGE, &format!("bytes {}-{last}/{size}", part.start));
@@ -427,6 +437,18 @@ fn sized(status: StatusCode, length: usize) -> Response<NodeBody> {
 fn insert(headers: &mut hyper::HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
+    }
+}
+
+/// Sets what names the content: its digest, and that again as the entity tag. One allocation for
+/// both, because every warm answer has them.
+fn insert_digest(headers: &mut hyper::HeaderMap, digest: &Digest) {
+    let quoted = Bytes::from(etag(digest));
+    let plain = quoted.slice(1..quoted.len().saturating_sub(1));
+    for (name, value) in [(CONTENT_DIGEST, plain), (header::ETAG, quoted)] {
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+            headers.insert(name, value);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Digest, MediaType};
 
@@ -16,7 +16,9 @@ pub struct Descriptor {
     pub media_type: MediaType,
     /// Digest of the content.
     pub digest: Digest,
-    /// Size of the content in bytes; a negative, fractional or textual size does not parse.
+    /// Size of the content in bytes; a negative, fractional or textual size does not parse, and none
+    /// beyond the 63 bits that the specification gives it.
+    #[serde(deserialize_with = "size")]
     pub size: u64,
     /// Places outside the registry; a mirror never dials them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -30,6 +32,11 @@ pub struct Descriptor {
     /// Free text about the content.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = i64::deserialize(deserializer)?;
+    u64::try_from(size).map_err(serde::de::Error::custom)
 }
 
 /// Longest part of a platform, in characters.
@@ -115,7 +122,7 @@ mod tests {
             format!(r#"{{"mediaType":"a/b","digest":"{}","size":{size}}}"#, Digest::sha256(b""))
         };
         assert!(serde_json::from_str::<Descriptor>(&text("5")).is_ok());
-        for bad in ["-1", "1e3", "1.0", "\"5\"", "18446744073709551616", "null"] {
+        for bad in ["-1", "1e3", "1.0", "\"5\"", "9223372036854775808", "null"] {
             assert!(serde_json::from_str::<Descriptor>(&text(bad)).is_err(), "{bad}");
         }
     }

@@ -7,6 +7,8 @@ mod bypass;
 #[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod denial;
 #[cfg(test)]
 mod evidence;

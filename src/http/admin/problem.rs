@@ -19,6 +19,9 @@ use crate::mirror::desk::view::{ProblemView, ReasonView, problem};
 /// When it is worth asking again after something could not be decided, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
+/// Longest detail, in characters: it may quote what was sent.
+const DETAIL_LENGTH_MAX: usize = 700;
+
 /// A problem document.
 ///
 /// Spec: <https://www.rfc-editor.org/rfc/rfc9457>
@@ -30,11 +33,16 @@ pub(super) struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL_LENGTH_MAX) {
+            detail.truncate(end);
+            detail.push('…');
+        }
         let view = ProblemView {
             kind: kind.to_owned(),
             title: title.to_owned(),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail,
             reasons: Vec::new(),
         };
         Self { view: Box::new(view), retry_after: None }

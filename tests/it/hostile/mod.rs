@@ -4,3 +4,8 @@
 //! `support::hostile::invariants`.
 
 mod bodies;
+mod heads;
+mod health;
+mod logins;
+mod manifests;
+mod tokens;

@@ -120,7 +120,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// Fetches of one digest that no bad answer before them explains.
 pub(crate) fn unexplained_fetches(entries: &[Entry]) -> Vec<String> {
     let mut fetches: HashMap<&str, (usize, usize)> = HashMap::new();
-    for entry in entries.iter().filter(|entry| entry.method == "GET") {
+    let fetches_of = entries.iter().filter(|entry| entry.method == "GET" && entry.is_found);
+    for entry in fetches_of {
         let is_content = entry.target.contains("/blobs/") || entry.target.contains("/manifests/");
         if is_content && entry.target.contains("sha256:") {
             let (all, bad) = fetches.entry(&entry.target).or_default();

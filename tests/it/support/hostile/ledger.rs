@@ -19,6 +19,8 @@ pub(crate) struct Entry {
     pub(crate) body: String,
     /// Whether it was answered otherwise than it should have been.
     pub(crate) is_faulted: bool,
+    /// Whether there is content to answer with.
+    pub(crate) is_found: bool,
     sent: Arc<AtomicU64>,
 }
 
@@ -31,7 +33,7 @@ impl Entry {
         is_faulted: bool,
     ) -> Self {
         let (at, sent) = (Instant::now(), Arc::default());
-        Self { at, method, target, headers, body, is_faulted, sent }
+        Self { at, method, target, headers, body, is_faulted, is_found: true, sent }
     }
 
     /// `METHOD /path?query`.

@@ -86,8 +86,9 @@ pub(super) async fn serve(mut socket: impl Socket, shared: &Shared) {
         let (entry, answer, fault) = {
             let mut state = shared.state();
             let fault = state.fault(&format!("{method} {target}"));
-            let entry = Entry::new(method, target, headers, body, fault.is_some());
+            let mut entry = Entry::new(method, target, headers, body, fault.is_some());
             let answer = state.answer(&entry, matches!(fault, Some(Fault::IgnoreRange)));
+            entry.is_found = answer.status < 300;
             (entry, answer, fault)
         };
         shared.ledger.record(entry.clone());
