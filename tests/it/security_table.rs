@@ -73,16 +73,16 @@ fn is_place(path: &Path, modules: &[&str]) -> bool {
 
 #[test]
 fn every_test_that_is_named_exists() {
-    let text = security();
+    let table = security();
     let mut files = Vec::new();
     for folder in ["src", "tests"] {
         sources(&root().join(folder), &mut files);
     }
     let mut missing = Vec::new();
     let mut found = 0;
-    for cells in table_rows(&text) {
-        let Some(last) = cells.last() else { continue };
-        for name in quoted(last) {
+    for cells in table_rows(&table) {
+        let Some(tests) = cells.last() else { continue };
+        for name in quoted(tests) {
             if name.starts_with("tests/") {
                 if !root().join(name).exists() {
                     missing.push(name);
@@ -90,10 +90,10 @@ fn every_test_that_is_named_exists() {
                 continue;
             }
             let mut modules: Vec<&str> = name.split("::").collect();
-            let test = modules.pop().unwrap();
+            let last = modules.pop().unwrap();
             let is_there = files
                 .iter()
-                .any(|(path, source)| is_place(path, &modules) && has_test(source, test));
+                .any(|(path, source)| is_place(path, &modules) && has_test(source, last));
             if is_there {
                 found += 1;
             } else {
