@@ -25,7 +25,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 /// How long a connection rests before its protocol's state is dropped.
-const REST_BEGINS: Duration = Duration::from_secs(2);
+const REST_BEGINS: Duration = Duration::from_millis(250);
+/// The longest pause between two looks at whether a long answer has ended.
+const LOOK_PAUSE_MAX: Duration = Duration::from_secs(4);
 /// Bytes that are read to see that a connection rests no more.
 const FIRST_BYTES: usize = 64;
 
@@ -141,6 +143,8 @@ pub(super) struct Punctual<S> {
     /// Since when the rest of that head is waited for.
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// When to look next whether the answer has ended; grows with the answer.
+    look_pause: Duration,
     /// What was written last has not all left.
     unsent: bool,
     rests: bool,
@@ -171,6 +175,7 @@ impl<S> Punctual<S> {
             begun: None,
             since: None,
             timer: None,
+            look_pause: REST_BEGINS,
             unsent: false,
             rests: false,
             first: First { bytes: [0; FIRST_BYTES], taken: 0, length: 0 },
@@ -192,6 +197,7 @@ impl<S> Punctual<S> {
         if self.begun != Some(count) {
             self.begun = Some(count);
             self.since = None;
+            self.look_pause = REST_BEGINS;
         }
     }
 
@@ -226,10 +232,11 @@ impl<S> Punctual<S> {
 
     /// Has the reader woken in a while: the answer may have ended by then.
     fn look_again(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let idle = REST_BEGINS.min(self.patience.idle);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+        let pause = self.look_pause.min(self.patience.idle);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
         while timer.as_mut().poll(context).is_ready() {
-            timer.as_mut().reset(Instant::now() + idle);
+            self.look_pause = (self.look_pause * 2).min(LOOK_PAUSE_MAX);
+            timer.as_mut().reset(Instant::now() + self.look_pause.min(self.patience.idle));
         }
         Poll::Pending
     }
