@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -202,8 +203,8 @@ where
     let peer = Arc::new(peer);
     let heads = Heads::new();
     let stream = Stall::new(stream, WRITE_PATIENCE);
-    let stream = Punctual::new(stream, heads.clone(), node.patience());
-    let service = service_fn(move |request: Request<Incoming>| {
+    let mut stream = Punctual::new(stream, heads.clone(), node.patience());
+    let mut service = service_fn(move |request: Request<Incoming>| {
         let (node, peer, answering) = (node.clone(), Arc::clone(&peer), heads.read());
         async move {
             let response = node.answer(request, &peer).await;
@@ -211,22 +212,40 @@ where
             Ok::<Response<Answer<NodeBody>>, Infallible>(response)
         }
     });
-    let connection = http1::Builder::new()
+    let mut protocol = http1::Builder::new();
+    protocol
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = tasks.stopping() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        .half_close(false);
+    loop {
+        let stirs = tokio::select! {
+            stirs = stream.stirs() => stirs,
+            () = tasks.stopping() => false,
+        };
+        if !stirs {
+            return;
         }
-    };
-    if let Err(error) = ended {
-        debug!(error = %Chain(&error), "connection of a node ended");
+        // Boxed: a connection that rests has none.
+        let mut connection = Box::new(protocol.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = &mut *connection => Some(ended),
+            () = tasks.stopping() => None,
+        };
+        let ended = if let Some(ended) = ended {
+            ended
+        } else {
+            Pin::new(&mut *connection).graceful_shutdown();
+            (&mut *connection).await
+        };
+        let parts = connection.into_parts();
+        (stream, service) = (parts.io.into_inner(), parts.service);
+        if !stream.rests() {
+            if let Err(error) = ended {
+                debug!(error = %Chain(&error), "connection of a node ended");
+            }
+            return;
+        }
     }
 }
 

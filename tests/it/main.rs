@@ -29,6 +29,8 @@ mod protocol;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod security_table;
+#[cfg(test)]
 mod signatures;
 #[cfg(test)]
 mod support;

@@ -32,8 +32,10 @@ fn policy() -> String {
     )
 }
 
-/// A mirror whose upstream has something wrong under every name.
-async fn start() -> (TestMirror, Vec<(&'static str, String)>) {
+type Paths = Vec<(&'static str, String)>;
+
+/// A mirror whose upstream has something wrong under every name, and what to ask it for.
+async fn start() -> (TestMirror, Paths) {
     let mirror = TestMirror::start_with(&policy(), |settings| {
         settings.mirror.hold_timeout = Duration::from_millis(200);
         settings.upstream.limits.retry_delay = Duration::from_millis(1);
@@ -41,22 +43,15 @@ async fn start() -> (TestMirror, Vec<(&'static str, String)>) {
         settings.upstream.limits.first_byte_timeout = Duration::from_secs(2);
     })
     .await;
-    let upstream = &mirror.upstream;
-    let image = Image::new().layer("x").build();
-    for repository in ["open/good", "asked/app", "never/app", "lab/good", "signed/unsigned"] {
-        upstream.push(repository, "1", &image);
-    }
-    let odd = |body: String| {
-        let digest = upstream.put_manifest("open/odd", MediaType::OCI_MANIFEST, body.clone());
-        let tag = &digest.hex()[..12];
-        for repository in ["open/odd", "lab/odd"] {
-            upstream.put_manifest(repository, MediaType::OCI_MANIFEST, body.clone());
-            upstream.tag(repository, tag, &[digest]);
-        }
-        ["open", "lab"].map(|place| format!("{place}/odd/manifests/{tag}"))
-    };
-    let mut paths = Vec::new();
-    for body in [
+    let mut paths = malformed(&mirror);
+    paths.extend(refused(&mirror));
+    paths.extend(failing(&mirror));
+    (mirror, paths)
+}
+
+/// Manifests that are none.
+fn malformed(mirror: &TestMirror) -> Paths {
+    let bodies = [
         CANARY.to_owned(),
         format!("{{\"mediaType\": \"{CANARY}\", \"mediaType\": \"{CANARY}\"}}"),
         format!("{{\"{CANARY}\": 1, \"{CANARY}\": 2}}"),
@@ -66,31 +61,57 @@ async fn start() -> (TestMirror, Vec<(&'static str, String)>) {
         json!({"schemaVersion": CANARY}).to_string(),
         json!({"schemaVersion": 2, "manifests": [], "layers": [], "config": CANARY}).to_string(),
         "[".repeat(100_000),
-    ] {
-        paths.extend(odd(body).map(|path| ("malformed", path)));
+    ];
+    let mut paths = Vec::new();
+    for body in bodies {
+        for repository in ["open/odd", "lab/odd"] {
+            let upstream = &mirror.upstream;
+            let digest = upstream.put_manifest(repository, MediaType::OCI_MANIFEST, body.clone());
+            let tag = &digest.hex()[..12];
+            upstream.tag(repository, tag, &[digest]);
+            paths.push(("malformed", format!("{repository}/manifests/{tag}")));
+        }
+    }
+    paths
+}
+
+/// What the gate refuses, and what is not there.
+fn refused(mirror: &TestMirror) -> Paths {
+    let upstream = &mirror.upstream;
+    let image = Image::new().layer("x").build();
+    for repository in ["open/good", "asked/app", "never/app", "lab/good", "signed/unsigned"] {
+        upstream.push(repository, "1", &image);
     }
     let config = json!({"architecture": CANARY, "os": CANARY, "variant": CANARY}).to_string();
     let foreign = Image::new().config(MediaType::OCI_CONFIG, config).layer("y").build();
     upstream.push("open/foreign", "1", &foreign);
     let artifact = Image::artifact(CANARY).layer("z").build();
     upstream.push("asked/artifact", "1", &artifact);
-    let ungranted = format!("open/good/blobs/sha256:{}", "a".repeat(64));
-    let absent_blob = format!("lab/good/blobs/sha256:{}", "a".repeat(64));
-    for (what, path) in [
-        ("no such tag", "open/good/manifests/none"),
-        ("no such repository", "lab/none/manifests/1"),
-        ("ungranted blob", ungranted.as_str()),
-        ("absent blob", absent_blob.as_str()),
-        ("pending", "asked/app/manifests/1"),
-        ("pending artifact", "asked/artifact/manifests/1"),
-        ("denied by rule", "never/app/manifests/1"),
-        ("no rule", "elsewhere/app/manifests/1"),
-        ("unsigned", "signed/unsigned/manifests/1"),
-        ("platform", "open/foreign/manifests/1"),
-        ("referrers", "never/app/referrers/sha256:zz"),
-    ] {
-        paths.push((what, path.to_owned()));
-    }
+    let blob = format!("blobs/sha256:{}", "a".repeat(64));
+    let paths = [
+        ("no such tag", "open/good/manifests/none".to_owned()),
+        ("no such repository", "lab/none/manifests/1".to_owned()),
+        ("ungranted blob", format!("open/good/{blob}")),
+        ("absent blob", format!("lab/good/{blob}")),
+        ("pending", "asked/app/manifests/1".to_owned()),
+        ("pending artifact", "asked/artifact/manifests/1".to_owned()),
+        ("denied by rule", "never/app/manifests/1".to_owned()),
+        ("no rule", "elsewhere/app/manifests/1".to_owned()),
+        ("unsigned", "signed/unsigned/manifests/1".to_owned()),
+        ("platform", "open/foreign/manifests/1".to_owned()),
+        ("referrers", "never/app/referrers/sha256:zz".to_owned()),
+    ];
+    paths.into()
+}
+
+/// What upstream fails at; the last fault is a limit of the rate, which holds for the whole registry.
+fn failing(mirror: &TestMirror) -> Paths {
+    let upstream = &mirror.upstream;
+    let signatures = "signed/unfindable";
+    upstream.push(signatures, "1", &Image::new().layer("s").build());
+    upstream.fault(&format!("/v2/{signatures}/manifests/sha256-"), Fault::Status(500));
+    upstream.fault(&format!("/v2/{signatures}/referrers/"), Fault::Status(500));
+    let mut paths = vec![("undecided", format!("{signatures}/manifests/1"))];
     for (repository, fault) in [
         ("broken", Fault::Status(500)),
         ("forbidden", Fault::Status(403)),
@@ -101,27 +122,17 @@ async fn start() -> (TestMirror, Vec<(&'static str, String)>) {
         ("elsewhere", Fault::Redirect(302, "file:///etc/passwd".to_owned())),
         ("encoded", Fault::Header("content-encoding", "gzip".to_owned())),
         ("slow", Fault::Hold(Gate::closed())),
-        // The last one: a limit of the rate is kept for the whole registry.
         ("limited", Fault::StatusRetryAfter(429, "7".to_owned())),
     ] {
         let name = format!("open/{repository}");
         upstream.push(&name, "1", &Image::new().layer(repository).build());
-        upstream.fault(&format!("/v2/{name}/"), fault.clone());
+        upstream.fault(&format!("/v2/{name}/"), fault);
         paths.push((repository, format!("{name}/manifests/1")));
         let digest = format!("{name}/manifests/sha256:{}", "b".repeat(64));
-        paths.push((repository, digest));
+        let what = if repository == "limited" { "limited, by digest" } else { repository };
+        paths.push((what, digest));
     }
-    // Before the registry has to be left in peace.
-    let limited = paths.len() - 2;
-    let signatures = "signed/unfindable";
-    upstream.push(signatures, "1", &Image::new().layer("s").build());
-    upstream.fault(&format!("/v2/{signatures}/manifests/sha256-"), Fault::Status(500));
-    upstream.fault(&format!("/v2/{signatures}/referrers/"), Fault::Status(500));
-    paths.insert(limited, ("undecided", format!("{signatures}/manifests/1")));
-    if let Some((what, _)) = paths.last_mut() {
-        *what = "limited, by digest";
-    }
-    (mirror, paths)
+    paths
 }
 
 /// Rows of every section: `{"errors": [...]}`, `application/json`, at most 4 KiB, a code of the

@@ -84,7 +84,7 @@ async fn flood(stream: TcpStream, count: usize, mut chunk: impl FnMut(usize) -> 
         std::future::pending::<()>().await;
     };
     let mut answer = Vec::new();
-    let mut piece = [0; 16 * 1024];
+    let mut piece = vec![0; 16 * 1024];
     let reading = async {
         while let Ok(length) = read.read(&mut piece).await {
             if length == 0 {
@@ -225,7 +225,7 @@ async fn streams_without_a_window_are_bounded_and_hold_up_nobody() {
     let mut refused = 0;
     let mut answered = 0;
     let mut bytes = Vec::new();
-    let mut piece = [0; 16 * 1024];
+    let mut piece = vec![0; 16 * 1024];
     while let Ok(Ok(length)) =
         tokio::time::timeout(std::time::Duration::from_secs(1), stream.read(&mut piece)).await
     {
@@ -233,8 +233,8 @@ async fn streams_without_a_window_are_bounded_and_hold_up_nobody() {
             break;
         }
         bytes.extend_from_slice(&piece[..length]);
-        refused = kinds(&bytes).iter().filter(|kind| **kind == RST_STREAM).count();
-        answered = kinds(&bytes).iter().filter(|kind| **kind == HEADERS).count();
+        let count = |kind: u8| kinds(&bytes).into_iter().filter(|is| kind.eq(is)).count();
+        (refused, answered) = (count(RST_STREAM), count(HEADERS));
     }
     assert!(answered <= 64, "{answered} streams were open at one time");
     assert!(refused > 0 || kinds(&bytes).contains(&GOAWAY), "{:?}", kinds(&bytes));

@@ -10,6 +10,7 @@ mod ranges;
 mod secrets;
 mod slow;
 mod tls;
+mod types;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -84,7 +85,7 @@ async fn sent(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 /// Everything that comes until the connection ends, however it ends.
 async fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut answer = Vec::new();
-    let mut piece = [0; 16 * 1024];
+    let mut piece = vec![0; 16 * 1024];
     in_time(async {
         while let Ok(length) = stream.read(&mut piece).await {
             if length == 0 {
