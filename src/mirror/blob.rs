@@ -51,8 +51,7 @@ impl BlobBody {
     /// A reader of `range`, which must lie within the blob.
     pub fn reader(&self, range: ByteRange, mode: ReadMode) -> BlobReader {
         match self {
-            // What has just been written is copied for less than a map of each small stretch costs.
-            Self::Arriving(arriving) => BlobReader::Stored(arriving.reader(range)),
+            Self::Arriving(arriving) => BlobReader::Stored(arriving.reader_in(range, mode)),
             Self::Cached(blob) => BlobReader::Stored(blob.reader(range, mode)),
             Self::Memory(bytes) => {
                 let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
