@@ -193,7 +193,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Punctual<S> {
         let before = buffer.filled().len();
         match Pin::new(&mut self.inner).poll_read(context, buffer) {
             Poll::Pending => self.waits(context),
-            ready => {
+            ready @ Poll::Ready(_) => {
                 if buffer.filled().len() > before {
                     self.has_read();
                 }

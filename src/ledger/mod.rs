@@ -86,8 +86,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            record_memory_bytes: 64 << 20,
-            grant_memory_bytes: 64 << 20,
+            record_memory_bytes: 12 << 20,
+            grant_memory_bytes: 8 << 20,
             open_requests_max: 10_000,
             open_requests_per_client_max: 500,
         }

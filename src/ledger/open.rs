@@ -221,7 +221,8 @@ fn warm_records(
             Ok(record) => {
                 let Subject { name, digest } = &record.subject;
                 let key = records::key(name, digest);
-                memory.records.offer(key, Arc::new(record), sealed.weight(), moment);
+                let found = Some((Arc::new(record), sealed.weight()));
+                memory.records.offer(key, found, moment);
             }
             Err(error) => tracing::error!(%error, "left out"),
         }
@@ -259,7 +260,11 @@ fn warm_grants(
         let digest: Digest = rows::parsed("grants", &place.1)?;
         match grants::load_grants(connection, &name, &digest) {
             Ok((granted, bytes)) => {
-                memory.grants.offer(records::key(&name, &digest), granted, bytes, moment);
+                let key = records::key(&name, &digest);
+                if granted.iter().any(|granted| grants::may_be_subject(&granted.grant)) {
+                    warm_record_of(connection, memory, &name, &digest)?;
+                }
+                memory.grants.offer(key, Some((granted, bytes)), moment);
             }
             Err(error @ Error::CorruptRow { .. }) => tracing::error!(%error, "left out"),
             Err(error) => return Err(error),
@@ -270,6 +275,21 @@ fn warm_grants(
         last = Some(place);
     }
     Ok(last)
+}
+
+/// What is listed is asked for its own record whenever it is served: mostly, there is none.
+fn warm_record_of(
+    connection: &Connection,
+    memory: &Memory,
+    name: &Name,
+    digest: &Digest,
+) -> Result<(), Error> {
+    let key = records::key(name, digest);
+    let moments = memory.records.moment();
+    if memory.records.get(&key).is_none() && records::id(connection, name, digest)?.is_none() {
+        memory.records.offer(key, None, moments);
+    }
+    Ok(())
 }
 
 fn warm_tags(
@@ -296,7 +316,8 @@ fn warm_tags(
                 let name = rows::parsed("repositories", &name)?;
                 let tag = rows::parsed("tags", &place.1)?;
                 let key = super::tags::key(&name, &tag);
-                memory.tags.offer(key, Arc::new(record), sealed.weight(), moment);
+                let found = Some((Arc::new(record), sealed.weight()));
+                memory.tags.offer(key, found, moment);
             }
             Err(error) => tracing::error!(%error, "left out"),
         }

@@ -27,8 +27,8 @@ pub enum Error {
     /// What upstream has there, under its right digest, is no manifest that could be served.
     #[error("the manifest cannot be served")]
     Malformed(#[source] Arc<ManifestError>),
-    /// Too much is being fetched already.
-    #[error("too many fetches are under way")]
+    /// Too much is being fetched or judged already.
+    #[error("too much is under way already")]
     Overloaded,
     /// The gate said no, or not yet.
     #[error("refused")]

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+use super::endpoint::PATH_BYTES_MAX;
 use super::{
     ByteRange, Descriptor, Digest, Endpoint, INDEX_CHILDREN_MAX, ImageReference, JSON_DEPTH_MAX,
     LAYERS_MAX, Manifest, MediaType, Name, Platform, RangeRequest, Reference, Registry, Repository,
@@ -47,6 +48,9 @@ fn path_and_query(path: &str, query: Option<&str>) {
             }
         }
         Endpoint::Blob(_) | Endpoint::Manifest(_) | Endpoint::Referrers { .. } => {}
+    }
+    if again.len() > PATH_BYTES_MAX {
+        return;
     }
     let canonical = endpoint.path(name.repository());
     assert_eq!(
@@ -131,7 +135,7 @@ pub(crate) fn manifest(bytes: &[u8]) {
     let strict = check_strict(bytes).is_ok();
     let value = serde_json::from_slice::<Value>(bytes);
     if strict {
-        let depth = value.as_ref().map(depth).unwrap_or(usize::MAX);
+        let depth = value.as_ref().map_or(usize::MAX, depth);
         assert!(depth <= JSON_DEPTH_MAX, "strict JSON of depth {depth}");
     }
     let mut types = Vec::new();

@@ -28,7 +28,8 @@ fn document(text: &str) {
     match Policy::parse(text, &read_file) {
         Err(problems) => {
             assert!(!problems.is_empty() && problems.len() <= 101, "{} problems", problems.len());
-            assert!(problems.is_sorted(), "{problems:?}");
+            let places = problems.iter().map(|problem| (problem.line, problem.column));
+            assert!(places.is_sorted(), "{problems:?}");
             for problem in &problems {
                 let place = problem.line >= 1 && problem.line <= text.split('\n').count() + 1;
                 assert!(place && problem.column >= 1, "{problem} is nowhere");

@@ -37,7 +37,7 @@ impl Identity {
         (self.device, self.inode) == (metadata.dev(), metadata.ino())
     }
 
-    fn from_metadata(metadata: &std::fs::Metadata) -> Self {
+    pub(super) fn from_metadata(metadata: &std::fs::Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),

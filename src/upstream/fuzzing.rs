@@ -22,7 +22,7 @@ pub(crate) fn upstream(bytes: &[u8]) {
     challenges(&headers);
     waits(&headers);
     if let Some(next) = link::next(&headers) {
-        assert!(!next.contains(['<', '>']) && next.trim() == next, "{next:?} is no target");
+        assert!(!next.contains('>') && next.trim() == next, "{next:?} is no target");
         joined(&next);
     }
     for value in headers.values().filter_map(|value| value.to_str().ok()) {
@@ -106,7 +106,8 @@ fn check(location: &Location) {
     let absolute = location.absolute_form();
     assert!(!origin.authority().contains('@'), "{absolute}");
     let again = Location::parse(&absolute);
-    assert_eq!(again.as_ref(), Ok(location), "{absolute}");
+    let same = again.map(|again| (again.origin == *origin, again.absolute_form()));
+    assert_eq!(same, Ok((true, absolute)));
 }
 
 fn bodies(body: &[u8]) {

@@ -7,11 +7,13 @@ mod bypass;
 #[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
-mod fuzz;
+mod hostile;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::AdminState;
 use super::body::json;
 use super::problem::Problem;
+use crate::upstream::render_gauges;
 
 /// `GET /livez`
 pub(super) async fn livez() -> &'static str {
@@ -24,7 +25,9 @@ pub(super) async fn readyz(State(state): State<AdminState>) -> (StatusCode, &'st
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
-    text("text/plain; version=0.0.4; charset=utf-8", state.desk.mirror().metrics().render())
+    let mirror = state.desk.mirror();
+    let upstreams = render_gauges(&mirror.client().status(), mirror.clock().now());
+    text("text/plain; version=0.0.4; charset=utf-8", mirror.metrics().render() + &upstreams)
 }
 
 /// `GET /r/{id}`: where the link in a refusal leads; text, or JSON if that is asked for.

@@ -6,6 +6,7 @@ mod deciding;
 mod failing;
 mod keeping;
 mod recording;
+mod remembering;
 mod requesting;
 mod restoring;
 mod upgrading;

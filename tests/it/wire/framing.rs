@@ -51,7 +51,10 @@ async fn the_host_of_a_request_never_decides_what_is_asked_upstream() {
         (format!("GET {path} HTTP/1.1\r\n\r\n"), 400),
         (format!("GET {path} HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), 400),
         (format!("GET {path} HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400),
-        (format!("GET http://evil.test{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 400),
+        (
+            format!("GET http://evil.test{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+            400,
+        ),
         (format!("GET http://a{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 200),
         (format!("GET {path} HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n"), 200),
         (format!("GET {path} HTTP/1.0\r\n\r\n"), 200),
@@ -179,8 +182,11 @@ async fn every_other_method_is_refused_by_name() {
 async fn the_node_listener_never_upgrades() {
     let mirror = TestMirror::start(OPEN).await;
     let h2c = ["Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"];
-    let websocket =
-        ["Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"];
+    let websocket = [
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    ];
     for headers in [&h2c[..], &websocket] {
         let said = exchange(mirror.node_address(), &get("/v2/", headers)).await;
         assert_eq!(said.status, 200, "{said:?}");
@@ -188,7 +194,10 @@ async fn the_node_listener_never_upgrades() {
     }
     let expecting = get("/v2/", &["Expect: 100-continue", "Content-Length: 5"]);
     assert_eq!(exchange(mirror.node_address(), &expecting).await.status, 400);
-    assert_eq!(exchange(mirror.node_address(), &get("/v2/", &["Expect: 100-continue"])).await.status, 200);
+    assert_eq!(
+        exchange(mirror.node_address(), &get("/v2/", &["Expect: 100-continue"])).await.status,
+        200
+    );
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let answer = sent(mirror.node_address(), preface).await;
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 "), "{answer:?}");

@@ -47,7 +47,8 @@ impl Said {
         let status = words.next().and_then(|word| word.parse().ok()).expect("a status");
         let phrase = words.next().unwrap_or_default().to_owned();
         let headers = lines.map(|line| line.split_once(": ").expect("a header"));
-        let headers = headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+        let headers =
+            headers.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
         Self { status, phrase, headers, body: bytes[end + 4..].to_vec() }
     }
 
