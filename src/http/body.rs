@@ -26,7 +26,8 @@ pub struct NodeBody(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Blob(Stream),
+    /// Boxed, so that answers without one stay small: they are moved about a lot.
+    Blob(Box<Stream>),
     Whole(Option<Bytes>),
 }
 
@@ -44,7 +45,8 @@ impl NodeBody {
 
     /// `length` bytes from `reader`.
     pub fn blob(reader: BlobReader, length: u64, metrics: Arc<Metrics>) -> Self {
-        Self(Kind::Blob(Stream { reader: Some(reader), left: length, turn: 0, metrics }))
+        let stream = Stream { reader: Some(reader), left: length, turn: 0, metrics };
+        Self(Kind::Blob(Box::new(stream)))
     }
 }
 

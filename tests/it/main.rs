@@ -35,4 +35,6 @@ mod upstream_health;
 #[cfg(test)]
 mod upstream_redirects;
 #[cfg(test)]
+mod warm_pull;
+#[cfg(test)]
 mod wire;
