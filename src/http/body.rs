@@ -12,10 +12,13 @@ use crate::metrics::Metrics;
 use crate::mirror::BlobReader;
 use crate::store;
 
-/// Bytes that one answer may hand over in a row before every other connection has had its turn:
-/// 256 KiB, some ten microseconds of copying. Without it a hundred downloads, each of which fills
-/// its socket whenever it is looked at, make a manifest of a few kilobytes wait for megabytes.
-const TURN_BYTES: u64 = 256 * 1024;
+/// Bytes that all answers under way may hand over, one after the other, before everything else has
+/// had its turn; each has its share of them. Without it a hundred downloads, each of which fills its
+/// socket whenever it is looked at, make a manifest of a few kilobytes wait for megabytes.
+const ROUND_BYTES: usize = 8 * 1024 * 1024;
+/// The least and the most that one answer hands over in its turn: larger turns cost less each byte.
+const TURN_BYTES_MIN: usize = 64 * 1024;
+const TURN_BYTES_MAX: usize = 1024 * 1024;
 
 /// A body with a length that is known beforehand.
 ///
@@ -45,7 +48,9 @@ impl NodeBody {
 
     /// `length` bytes from `reader`.
     pub fn blob(reader: BlobReader, length: u64, metrics: Arc<Metrics>) -> Self {
-        let stream = Stream { reader: Some(reader), left: length, turn: 0, metrics };
+        metrics.blob_answers.add(1);
+        let (reader, rest) = (Some(reader), Bytes::new());
+        let stream = Stream { reader, rest, left: length, turn: 0, metrics };
         Self(Kind::Blob(Box::new(stream)))
     }
 }
@@ -53,34 +58,57 @@ impl NodeBody {
 struct Stream {
     /// `None` after the end or an error.
     reader: Option<BlobReader>,
+    /// What was read and not handed over yet.
+    rest: Bytes,
     left: u64,
     /// Bytes handed over since others last had their turn.
-    turn: u64,
+    turn: usize,
     metrics: Arc<Metrics>,
 }
 
 impl Stream {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, store::Error>>> {
         let Some(reader) = &mut self.reader else { return Poll::Ready(None) };
-        if self.turn >= TURN_BYTES {
+        let share = share_of(self.metrics.blob_answers.value());
+        if self.turn >= share {
             self.turn = 0;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let Poll::Ready(next) = reader.poll_next(context) else {
-            self.turn = 0;
-            return Poll::Pending;
-        };
-        if let Ok(Some(bytes)) = &next {
-            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            self.left = self.left.saturating_sub(length);
-            self.turn = self.turn.saturating_add(length);
-            self.metrics.blob_bytes.add(length);
+        if self.rest.is_empty() {
+            match reader.poll_next(context) {
+                Poll::Pending => {
+                    self.turn = 0;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(Some(bytes))) => self.rest = bytes,
+                Poll::Ready(end) => {
+                    self.reader = None;
+                    return Poll::Ready(end.transpose());
+                }
+            }
         }
-        if self.left == 0 || !matches!(next, Ok(Some(_))) {
+        let bytes = self.rest.split_to(self.rest.len().min(share));
+        self.turn = self.turn.saturating_add(bytes.len());
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.left = self.left.saturating_sub(length);
+        self.metrics.blob_bytes.add(length);
+        if self.left == 0 {
             self.reader = None;
         }
-        Poll::Ready(next.transpose())
+        Poll::Ready(Some(Ok(bytes)))
+    }
+}
+
+/// What one of so many answers may hand over in its turn.
+fn share_of(answers: i64) -> usize {
+    let answers = usize::try_from(answers).unwrap_or(0).max(1);
+    (ROUND_BYTES / answers).clamp(TURN_BYTES_MIN, TURN_BYTES_MAX)
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.metrics.blob_answers.add(-1);
     }
 }
 
@@ -129,7 +157,7 @@ mod tests {
 
     use super::*;
     use crate::oci::{ByteRange, Digest};
-    use crate::store::{CHUNK_BYTES_MAX, ReadMode, Store};
+    use crate::store::{ReadMode, Store};
     use crate::tasks::Tasks;
     use crate::time::SystemClock;
 
@@ -168,9 +196,18 @@ mod tests {
             });
             tokio::time::timeout(Duration::from_secs(60), reading).await.expect("woken again");
             assert_eq!(all, 5_000_000, "{mode:?}");
-            let most = usize::try_from(TURN_BYTES).unwrap() + CHUNK_BYTES_MAX;
-            assert!(longest <= most, "{mode:?}: {longest} bytes in a row");
+            assert!(longest < 2 * TURN_BYTES_MAX, "{mode:?}: {longest} bytes in a row");
+            drop(body);
+            assert_eq!(metrics.blob_answers.value(), 0);
         }
         tasks.shut_down(Duration::from_secs(10)).await;
+    }
+
+    #[test]
+    fn the_more_answers_are_under_way_the_shorter_is_the_turn_of_each() {
+        assert_eq!(share_of(1), TURN_BYTES_MAX);
+        assert_eq!(share_of(2), TURN_BYTES_MAX);
+        assert_eq!(share_of(64), ROUND_BYTES / 64);
+        assert_eq!(share_of(10_000), TURN_BYTES_MIN);
     }
 }

@@ -23,8 +23,8 @@ use crate::oci::ByteRange;
 /// How much of the end of every response waits until the blob is verified: 64 KiB.
 pub const HOLD_BACK_BYTES: u64 = 64 * 1024;
 
-/// The largest chunk that a reader gives: 256 KiB.
-pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+/// The largest chunk that a reader gives: 1 MiB.
+pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 
 /// Stretches up to this are copied in [`ReadMode::Map`] too: asking the kernel whether they are in
 /// memory costs more. 16 KiB.

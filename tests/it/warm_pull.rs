@@ -9,13 +9,13 @@ use pratique::mirror::Pull;
 use pratique::oci::{Digest, Reference};
 
 use crate::support::mirror::TestMirror;
-use crate::support::upstream::Image;
+use crate::support::upstream::{Artifact, Image};
 
 const TTL: Duration = Duration::from_secs(60);
 const ALLOW: &str = "rules:\n- {id: app, match: [\"up.test/app\"], trust: allow}\n";
 
 /// A mirror that remembers tags, has served the image as `app:1`, and knows it by heart.
-async fn warm() -> (TestMirror, Image) {
+async fn warm() -> (TestMirror, Artifact) {
     let mirror = TestMirror::start_with(ALLOW, |settings| {
         settings.mirror.tag_ttl_default = TTL;
     })
