@@ -194,7 +194,7 @@ mod tests {
                     }
                 }
             });
-            tokio::time::timeout(Duration::from_secs(60), reading).await.expect("woken again");
+            tokio::time::timeout(Duration::from_mins(1), reading).await.expect("woken again");
             assert_eq!(all, 5_000_000, "{mode:?}");
             assert!(longest < 2 * TURN_BYTES_MAX, "{mode:?}: {longest} bytes in a row");
             drop(body);

@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_cut_under_its_whole_map_is_an_error_and_gives_no_stretch() {
-        let file = file(&[7; 50_000]);
+        let file = file(&vec![7; 50_000]);
         let whole = WholeMap::of(&file, 50_000, &Tasks::new()).unwrap();
         assert!(whole.resident(&file, 0, 50_000).is_some());
         file.set_len(49_000).unwrap();

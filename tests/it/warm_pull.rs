@@ -11,7 +11,7 @@ use pratique::oci::{Digest, Reference};
 use crate::support::mirror::TestMirror;
 use crate::support::upstream::{Artifact, Image};
 
-const TTL: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_mins(1);
 const ALLOW: &str = "rules:\n- {id: app, match: [\"up.test/app\"], trust: allow}\n";
 
 /// A mirror that remembers tags, has served the image as `app:1`, and knows it by heart.
