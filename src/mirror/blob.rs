@@ -252,10 +252,8 @@ impl Mirror {
     /// What upstream says of a blob whose size nobody else has told; asked once for a crowd.
     async fn sized(&self, name: &Name, digest: &Digest, with_body: bool) -> Result<Sized, Error> {
         let subject = Self::subject(name, digest);
-        if let Some((size, at)) = self.inner.sized.get(&subject)
-            && self.clock().monotonic().saturating_sub(at) < SIZED_TTL
-        {
-            return Ok(Sized { size, boarded: None });
+        if let Some(known) = self.sized_lately(&subject) {
+            return Ok(known);
         }
         self.not_absent(&subject)?;
         let (mirror, asked) = (self.clone(), subject.clone());
@@ -266,19 +264,31 @@ impl Mirror {
         asking.landed().await?
     }
 
+    fn sized_lately(&self, subject: &Subject) -> Option<Sized> {
+        let (size, at) = self.inner.sized.get(subject)?;
+        let age = self.clock().monotonic().saturating_sub(at);
+        (age < SIZED_TTL).then_some(Sized { size, boarded: None })
+    }
+
     async fn ask_size(&self, subject: &Subject, with_body: bool) -> Result<Sized, Error> {
+        // A flight that landed between the look of whoever began this one and its start has told.
+        if let Some(known) = self.sized_lately(subject) {
+            return Ok(known);
+        }
         let Subject { name, digest } = subject;
         let absent = || Error::Absent(subject.to_string().into());
         let permit = self.inner.gatherings.acquire(name.registry()).await?;
         let stream = self.client().fetch_blob(name, digest).await?.ok_or_else(absent)?;
         drop(permit);
         let size = stream.size().ok_or_else(absent)?;
+        let boarded = if !with_body || self.cached(digest, Some(size)).await.is_some() {
+            None
+        } else {
+            Some(self.inner.boards.board(name, digest, size, Some(stream)).await?)
+        };
+        // After boarding: whoever knows the size boards by it, and must find this stream there.
         self.inner.sized.set(subject.clone(), (size, self.clock().monotonic()));
-        if !with_body || self.cached(digest, Some(size)).await.is_some() {
-            return Ok(Sized { size, boarded: None });
-        }
-        let boarded = self.inner.boards.board(name, digest, size, Some(stream)).await?;
-        Ok(Sized { size, boarded: Some(boarded) })
+        Ok(Sized { size, boarded })
     }
 }
 
