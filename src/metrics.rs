@@ -106,6 +106,7 @@ metrics! {
     Counter blobs_cached "pratique_blob_requests_total" "source=\"cache\"" "Blob requests of nodes by where the bytes came from.";
     Counter blobs_arriving "pratique_blob_requests_total" "source=\"upstream\"" "Blob requests of nodes by where the bytes came from.";
     Counter blobs_ungranted "pratique_blob_requests_total" "source=\"refused\"" "Blob requests of nodes by where the bytes came from.";
+    Gauge blob_answers "pratique_blob_answers" "" "Answers with a blob that are being sent to nodes.";
     Counter blob_bytes "pratique_blob_bytes_total" "" "Bytes of blobs sent to nodes.";
     Counter would_refuse "pratique_observed_refusals_total" "" "Manifest requests served in observe mode that enforcement would have refused.";
     Counter stale_tags "pratique_stale_tag_answers_total" "" "Tags answered from history because upstream moved, deleted or withheld them.";

@@ -83,9 +83,8 @@ impl BlobBody {
     /// A reader of `range`, which must lie within the blob.
     pub fn reader(&self, range: ByteRange, mode: ReadMode) -> BlobReader {
         match self {
-            // What has just been written is copied for less than a map of each small stretch costs.
             Self::Arriving(Arriving { blob, place }) => {
-                let (reader, place) = (blob.reader(range), Arc::clone(place));
+                let (reader, place) = (blob.reader_in(range, mode), Arc::clone(place));
                 BlobReader::Arriving(ArrivingReader { reader, _place: place })
             }
             Self::Cached(blob) => BlobReader::Stored(blob.reader(range, mode)),
@@ -280,10 +279,8 @@ impl Mirror {
     /// What upstream says of a blob whose size nobody else has told; asked once for a crowd.
     async fn sized(&self, name: &Name, digest: &Digest, with_body: bool) -> Result<Sized, Error> {
         let subject = Self::subject(name, digest);
-        if let Some((size, at)) = self.inner.sized.get(&subject)
-            && self.clock().monotonic().saturating_sub(at) < SIZED_TTL
-        {
-            return Ok(Sized { size, boarded: None });
+        if let Some(known) = self.sized_lately(&subject) {
+            return Ok(known);
         }
         self.not_absent(&subject)?;
         let (mirror, asked) = (self.clone(), subject.clone());
@@ -294,7 +291,17 @@ impl Mirror {
         asking.landed().await?
     }
 
+    fn sized_lately(&self, subject: &Subject) -> Option<Sized> {
+        let (size, at) = self.inner.sized.get(subject)?;
+        let age = self.clock().monotonic().saturating_sub(at);
+        (age < SIZED_TTL).then_some(Sized { size, boarded: None })
+    }
+
     async fn ask_size(&self, subject: &Subject, with_body: bool) -> Result<Sized, Error> {
+        // A flight that landed between the look of whoever began this one and its start has told.
+        if let Some(known) = self.sized_lately(subject) {
+            return Ok(known);
+        }
         let Subject { name, digest } = subject;
         let absent = || Error::Absent(subject.to_string().into());
         let permit = self.inner.gatherings.acquire(name.registry()).await?;

@@ -45,4 +45,6 @@ mod upstream_health;
 #[cfg(test)]
 mod upstream_redirects;
 #[cfg(test)]
+mod warm_pull;
+#[cfg(test)]
 mod wire;
