@@ -29,4 +29,6 @@ mod upstream_credentials;
 #[cfg(test)]
 mod upstream_health;
 #[cfg(test)]
+mod upstream_ranges;
+#[cfg(test)]
 mod upstream_redirects;
