@@ -60,6 +60,10 @@ struct Common {
     /// The file with the admin token, instead of admin.token in the data directory
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A PEM file with the authority behind the certificate of the admin API, where it is not one of
+    /// the web's
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Print JSON for programs instead of tables for people
     #[arg(long, global = true)]
     json: bool,
@@ -96,6 +100,8 @@ pub(crate) struct Connection {
     pub(crate) admin_url: Option<String>,
     /// The file that holds the token; wins over `admin.token` in the data directory.
     pub(crate) token_file: Option<PathBuf>,
+    /// The file with authorities to trust besides the web's.
+    pub(crate) ca_file: Option<PathBuf>,
     /// Whether to print JSON.
     pub(crate) json: bool,
     /// Whether to print absolute times.
@@ -104,8 +110,8 @@ pub(crate) struct Connection {
 
 impl From<Common> for Connection {
     fn from(common: Common) -> Self {
-        let Common { config, admin_url, token_file, json, utc } = common;
-        Self { config, admin_url, token_file, json, utc }
+        let Common { config, admin_url, token_file, ca_file, json, utc } = common;
+        Self { config, admin_url, token_file, ca_file, json, utc }
     }
 }
 
