@@ -78,9 +78,8 @@ impl BlobBody {
     /// A reader of `range`, which must lie within the blob.
     pub fn reader(&self, range: ByteRange, mode: ReadMode) -> BlobReader {
         match self {
-            // What has just been written is copied for less than a map of each small stretch costs.
             Self::Arriving(Arriving { blob, place }) => {
-                let (reader, place) = (blob.reader(range), Arc::clone(place));
+                let (reader, place) = (blob.reader_in(range, mode), Arc::clone(place));
                 BlobReader::Arriving(ArrivingReader { reader, _place: place })
             }
             Self::Cached(blob) => BlobReader::Stored(blob.reader(range, mode)),

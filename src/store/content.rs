@@ -10,7 +10,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::buffers::BUFFER_BYTES;
+use super::map::WholeMap;
 use crate::oci::Digest;
+use crate::tasks::Tasks;
 
 /// What tells one state of a file from another without reading it.
 ///
@@ -56,6 +58,8 @@ pub(super) struct Content {
     file: OnceLock<File>,
     /// The state of the file when it was opened; a blob that is still arriving has none.
     identity: OnceLock<Identity>,
+    /// The map by which it is read while it arrives, by all readers; `None` if it cannot be mapped.
+    growing: OnceLock<Option<WholeMap>>,
 }
 
 /// What was found under the name of a blob.
@@ -97,7 +101,8 @@ impl Content {
 
     /// A blob of which nothing has arrived yet.
     pub(super) fn arriving(digest: Digest, size: u64) -> Self {
-        Self { digest, size, file: OnceLock::new(), identity: OnceLock::new() }
+        let (file, identity, growing) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { digest, size, file, identity, growing }
     }
 
     /// Gives the blob its file; the first one stays.
@@ -118,6 +123,13 @@ impl Content {
     /// The file; there is one as soon as there is a byte to read.
     pub(super) fn file(&self) -> io::Result<&File> {
         self.file.get().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// The map of a file that is still being written, as long as it will be: what is not written yet
+    /// lies beyond its end. Goes when the last reader of the arriving blob does; waits for no disk.
+    pub(super) fn growing(&self, tasks: &Tasks) -> Option<WholeMap> {
+        let map = || WholeMap::of(self.file().ok()?, self.size, tasks).ok();
+        self.growing.get_or_init(map).clone()
     }
 
     /// Whether the open file is still what its name in the store leads to, and unchanged. Asks only

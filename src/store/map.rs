@@ -33,7 +33,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use memmap2::{Advice, Mmap, MmapOptions};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::Advice as FileAdvice;
 use tokio::runtime::Handle;
 
@@ -58,28 +58,26 @@ pub(super) struct WholeMap(Arc<Owner>);
 #[derive(Debug)]
 struct Owner {
     /// `None` once it has been handed over for unmapping.
-    map: Option<Mmap>,
+    map: Option<MmapRaw>,
     tasks: Tasks,
 }
 
-/// Some of a map.
+/// Some of a map, all of it written for good and before the end of the file.
 struct Stretch {
     whole: WholeMap,
     range: Range<usize>,
 }
 
 impl WholeMap {
-    /// The first `size` bytes of `file`, all of which must have been written for good. Does not wait
-    /// for a disk: no page is read in.
+    /// The first `size` bytes of `file`; no stretch may be asked for that was not written for good.
+    /// Does not wait for a disk: no page is read in.
     ///
     /// # Errors
     /// When the file cannot be mapped.
     pub(super) fn of(file: &File, size: u64, tasks: &Tasks) -> io::Result<Self> {
         let mut options = MmapOptions::new();
         options.len(usize::try_from(size).map_err(io::Error::other)?);
-        // SAFETY: the file is complete and its bytes never change while it is mapped, as the module's
-        // documentation argues; the map is read-only and owns its address range.
-        let map = unsafe { options.map(file)? };
+        let map = options.map_raw_read_only(file)?;
         Ok(Self(Arc::new(Owner { map: Some(map), tasks: tasks.clone() })))
     }
 
@@ -117,7 +115,7 @@ impl WholeMap {
         ends_not_before(file, offset.saturating_add(length))?;
         let begin = usize::try_from(offset).map_err(io::Error::other)?;
         let end = begin.saturating_add(usize::try_from(length).map_err(io::Error::other)?);
-        if end > self.0.bytes().len() {
+        if end > self.0.length() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(Bytes::from_owner(Stretch { whole: self.clone(), range: begin..end }))
@@ -130,19 +128,23 @@ impl WholeMap {
 
     /// Its length in bytes.
     pub(super) fn size(&self) -> u64 {
-        super::length_of(self.0.bytes())
+        u64::try_from(self.0.length()).unwrap_or(u64::MAX)
     }
 }
 
 impl Owner {
-    fn bytes(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or_default()
+    fn length(&self) -> usize {
+        self.map.as_ref().map_or(0, MmapRaw::len)
     }
 }
 
 impl AsRef<[u8]> for Stretch {
     fn as_ref(&self) -> &[u8] {
-        self.whole.0.bytes().get(self.range.clone()).unwrap_or_default()
+        let Some(map) = &self.whole.0.map else { return &[] };
+        // SAFETY: `WholeMap::stretch`, which alone makes one, has found the range within the map and
+        // before the end of the file; what is written there never changes while it is mapped, as
+        // the module's documentation argues; the map lives as long as this.
+        unsafe { std::slice::from_raw_parts(map.as_ptr().add(self.range.start), self.range.len()) }
     }
 }
 

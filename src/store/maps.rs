@@ -22,8 +22,8 @@ const MAPS_MAX: usize = 256;
 /// Most bytes mapped at a time: 16 GiB, with 32 MiB of page tables.
 const MAPPED_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 
-/// Smaller blobs are not mapped whole: 1 MiB.
-const SIZE_MIN: u64 = 1024 * 1024;
+/// Smaller blobs are not mapped: 1 MiB.
+pub(super) const SIZE_MIN: u64 = 1024 * 1024;
 
 /// How long a map is kept after its last reader began, once that one has ended.
 const IDLE_MAX: Duration = Duration::from_secs(30);

@@ -15,6 +15,7 @@ use super::content::Content;
 use super::error::Error;
 use super::length_of;
 use super::map::{self, WholeMap};
+use super::maps;
 use super::progress::Watch;
 use super::room::Room;
 use crate::oci::ByteRange;
@@ -22,11 +23,12 @@ use crate::oci::ByteRange;
 /// How much of the end of every response waits until the blob is verified: 64 KiB.
 pub const HOLD_BACK_BYTES: u64 = 64 * 1024;
 
-/// The largest chunk that a reader gives: 1 MiB.
-pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+/// The largest chunk that a reader gives: 256 KiB.
+pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
 
-/// Stretches up to this are copied in [`ReadMode::Map`] too: mapping them costs more.
-const MAP_BYTES_MIN: u64 = 64 * 1024;
+/// Stretches up to this are copied in [`ReadMode::Map`] too: asking the kernel whether they are in
+/// memory costs more. 16 KiB.
+const MAP_BYTES_MIN: u64 = 16 * 1024;
 
 /// How a reader gets at the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,8 +174,12 @@ impl BlobReader {
     /// blocking work.
     fn read(&mut self, until: u64) {
         let (offset, length) = (self.position, until - self.position);
-        let is_copy = self.mode == ReadMode::Copy || length <= MAP_BYTES_MIN;
-        let whole = if is_copy { None } else { self.whole() };
+        let may_map = self.mode == ReadMode::Map && length > MAP_BYTES_MIN;
+        let whole = if may_map { self.whole() } else { None };
+        // Windows are for what would be mapped whole if there were room; anything else is copied.
+        let is_arriving = self.content.identity().is_none();
+        let is_window = may_map && !is_arriving && self.content.size >= maps::SIZE_MIN;
+        let is_copy = whole.is_none() && !is_window;
         if let Ok(file) = self.content.file() {
             let resident = match &whole {
                 Some(whole) => whole.resident(file, offset, length),
@@ -203,7 +209,12 @@ impl BlobReader {
     /// The map of the whole blob, if there is room for one; asked for once.
     fn whole(&mut self) -> Option<WholeMap> {
         if matches!(self.whole, Whole::Unasked) {
-            self.whole = self.room.maps.of(&self.content).map_or(Whole::None, Whole::Mapped);
+            let (content, room) = (&self.content, &self.room);
+            let map = match content.identity() {
+                Some(_) => room.maps.of(content),
+                None => content.growing(&room.tasks),
+            };
+            self.whole = map.map_or(Whole::None, Whole::Mapped);
         }
         match &self.whole {
             Whole::Mapped(whole) => Some(whole.clone()),

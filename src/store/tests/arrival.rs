@@ -263,3 +263,36 @@ async fn a_failing_disk_fails_the_ingest_and_says_so() {
     let metrics = running.stop().await;
     assert_eq!(metrics.store_failures.value(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_is_read_by_one_map_as_it_is_by_copying() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(dir.path()).await;
+    let content = content(4_000_000);
+    let digest = Digest::sha256(&content);
+    for is_complete in [false, true] {
+        let mut ingest = running.store.ingest(&digest, 4_000_000).unwrap();
+        let ranges = [(0, 4_000_000), (4_097, 3_999_999), (100, 70_000)];
+        let readers = ranges.map(|(start, end)| {
+            let mut reader = ingest.arriving().reader_in(ByteRange { start, end }, ReadMode::Map);
+            (start, end, running.tasks.spawn(async move { drain(&mut reader).await }))
+        });
+        let arrives = if is_complete { 4_000_000 } else { 3_000_000 };
+        for chunk in content[..arrives].chunks(150_000) {
+            ingest.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+        }
+        if is_complete {
+            ingest.commit().await.unwrap();
+        } else {
+            drop(ingest);
+        }
+        for (start, end, reader) in readers {
+            let (bytes, outcome) = reader.await.unwrap();
+            let (start, end) = (usize::try_from(start).unwrap(), usize::try_from(end).unwrap());
+            assert_eq!(outcome.is_ok(), is_complete, "{outcome:?}");
+            assert_eq!(bytes.len() == end - start, is_complete, "{}", bytes.len());
+            assert!(content[start..end].starts_with(&bytes), "wrong bytes");
+        }
+    }
+    running.stop().await;
+}
