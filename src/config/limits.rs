@@ -13,6 +13,9 @@ const HOUR: Duration = Duration::from_hours(1);
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+/// Sixteen segments may be in memory at a time.
+const RANGE_SEGMENT_MAX: u64 = 32 * MIB;
 
 pub(super) fn read(block: Section<'_>) -> Limits {
     let default = Limits::default();
@@ -48,6 +51,12 @@ pub(super) fn read(block: Section<'_>) -> Limits {
         retry_after_wait: time("retry_after_wait", Duration::ZERO, default.retry_after_wait),
         retry_after_max: time("max_retry_after", SECOND, default.retry_after_max),
         resumes: times("max_resumes", 0, 1_000, default.resumes),
+        range_connections: count("max_range_connections", 16, default.range_connections),
+        range_after: time("range_after", Duration::ZERO, default.range_after),
+        range_bytes_min: block.size("range_size", MIB..=TIB).unwrap_or(default.range_bytes_min),
+        range_segment_bytes: block
+            .size("range_segment", MIB..=RANGE_SEGMENT_MAX)
+            .unwrap_or(default.range_segment_bytes),
         breaker_failures: times("breaker_failures", 1, 1_000, default.breaker_failures),
         breaker_probe: time("breaker_probe", SECOND, default.breaker_probe),
         login_rest: time("login_rest", SECOND, default.login_rest),

@@ -17,6 +17,7 @@ use super::error::Error;
 use super::location::{HostList, Location, Scheme};
 use super::pool::Pool;
 use super::proxy::Proxies;
+use super::ranges::SEGMENTS_MAX;
 use super::registry::{Upstream, UpstreamStatus};
 use super::settings::{Limits, RegistrySettings, Settings};
 use super::tls;
@@ -63,6 +64,7 @@ impl fmt::Debug for Client {
 /// What all upstreams of one client have in common.
 struct Common {
     limits: Arc<Limits>,
+    segments: Arc<Semaphore>,
     proxies: Arc<Proxies>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
@@ -83,7 +85,8 @@ impl Client {
         let proxies = Proxies::parse(&settings.proxy)
             .map_err(|setting| Error::Setting { registry: "all".to_owned(), setting })?;
         let (limits, proxies) = (Arc::new(settings.limits), Arc::new(proxies));
-        let common = Common { limits, proxies, clock, tasks, metrics };
+        let segments = Arc::new(Semaphore::new(SEGMENTS_MAX));
+        let common = Common { limits, segments, proxies, clock, tasks, metrics };
         let upstream = |registry: RegistrySettings| {
             let upstream = common.upstream(&registry)?;
             Ok((registry.registry, Arc::new(upstream)))
@@ -261,6 +264,7 @@ impl Common {
                 self.tasks.clone(),
             )),
             permits: Arc::new(Semaphore::new(limits.exchanges_max)),
+            segments: Arc::clone(&self.segments),
             limits: Arc::clone(limits),
             tasks: self.tasks.clone(),
             metrics: Arc::clone(&self.metrics),

@@ -14,8 +14,9 @@
 //! on unverified; the store compares them.
 //!
 //! From the top: [`Client`] (`client`, `lists`, `blob`) asks an `Upstream` (`registry`), which knows
-//! about retries, rests (`breaker`, `usage`) and redirects, and shows what is asked for (`auth`, `challenge`,
-//! `credentials`, `helper`, `tokens`); one exchange is `transport`'s, over connections of `pool`,
+//! about retries, rests (`breaker`, `usage`) and redirects, and shows what is asked for (`auth`,
+//! `challenge`, `credentials`, `helper`, `tokens`); a large blob that one connection brings too slowly
+//! comes over several (`ranges`, `pace`); one exchange is `transport`'s, over connections of `pool`,
 //! made by `dial` (`address`, `proxy`, `tls`).
 
 mod address;
@@ -34,9 +35,11 @@ mod helper;
 mod link;
 mod lists;
 mod location;
+mod pace;
 mod pattern;
 mod pool;
 mod proxy;
+mod ranges;
 mod registry;
 mod settings;
 mod tls;

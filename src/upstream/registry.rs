@@ -61,6 +61,10 @@ pub(super) struct Upstream {
     pub(super) metrics: Arc<Metrics>,
 }
 
+/// Where redirects led, as an extension of the answer.
+#[derive(Debug, Clone)]
+pub(super) struct Reached(pub(super) Location);
+
 /// A request for something of a repository.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
@@ -188,7 +192,7 @@ impl Upstream {
     }
 
     /// Statuses that are errors for every kind of request.
-    async fn judged(
+    pub(super) async fn judged(
         &self,
         answer: Response<Content>,
         is_own: bool,
@@ -248,6 +252,9 @@ impl Upstream {
             call.location = self.redirect_target(&call.location, answer.headers())?;
             answer.into_body().discard().await;
             answer = self.judged(self.transport.send(&call).await?, false).await?;
+        }
+        if hops > 0 {
+            answer.extensions_mut().insert(Reached(call.location));
         }
         Ok(answer)
     }

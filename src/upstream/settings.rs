@@ -111,6 +111,15 @@ pub struct Limits {
     pub retry_after_max: Duration,
     /// Times that one broken blob is taken up again.
     pub resumes: u32,
+    /// Connections over which one large blob comes, at most; 1: never more than one.
+    pub range_connections: usize,
+    /// How long one connection must have been what a blob waits for before a second one is tried;
+    /// zero: all of them at once, without a trial.
+    pub range_after: Duration,
+    /// Least rest of a blob for which more connections are tried, in bytes.
+    pub range_bytes_min: u64,
+    /// Size of what is asked for at a time over each of them, in bytes.
+    pub range_segment_bytes: u64,
     /// Failures in a row after which an upstream is given a rest.
     pub breaker_failures: u32,
     /// While it rests, one attempt is let through this often.
@@ -143,6 +152,10 @@ impl Default for Limits {
             retry_after_wait: Duration::from_secs(2),
             retry_after_max: Duration::from_mins(15),
             resumes: 10,
+            range_connections: 4,
+            range_after: Duration::from_secs(2),
+            range_bytes_min: 64 * 1024 * 1024,
+            range_segment_bytes: 8 * 1024 * 1024,
             breaker_failures: 5,
             breaker_probe: Duration::from_secs(10),
             login_rest: Duration::from_mins(5),

@@ -55,6 +55,8 @@ pub(super) struct Transport {
     pub(super) exempt: Vec<HostList>,
     pub(super) pool: Arc<Pool>,
     pub(super) permits: Arc<Semaphore>,
+    /// For segments of large blobs; shared with all other upstreams.
+    pub(super) segments: Arc<Semaphore>,
     pub(super) limits: Arc<Limits>,
     pub(super) tasks: Tasks,
     pub(super) metrics: Arc<Metrics>,

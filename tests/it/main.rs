@@ -43,6 +43,8 @@ mod upstream_credentials;
 #[cfg(test)]
 mod upstream_health;
 #[cfg(test)]
+mod upstream_ranges;
+#[cfg(test)]
 mod upstream_redirects;
 #[cfg(test)]
 mod warm_pull;
