@@ -73,10 +73,10 @@ class Comparison:
             except (OSError, Failed, subprocess.SubprocessError) as error:
                 self.skip(f"{part.__name__}: {error}")
 
-    def rounds(self, title, contestants, measure):
+    def rounds(self, title, contestants, measure, repetitions=None):
         """`measure` for each of them in turn, again and again."""
         say(title)
-        for repetition in range(self.repetitions):
+        for repetition in range(repetitions or self.repetitions):
             turn = repetition % len(contestants)
             for contestant in contestants[turn:] + contestants[:turn]:
                 name = contestant if isinstance(contestant, str) else contestant.name
