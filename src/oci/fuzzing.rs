@@ -135,7 +135,7 @@ pub(crate) fn manifest(bytes: &[u8]) {
     let strict = check_strict(bytes).is_ok();
     let value = serde_json::from_slice::<Value>(bytes);
     if strict {
-        let depth = value.as_ref().map(depth).unwrap_or(usize::MAX);
+        let depth = value.as_ref().map_or(usize::MAX, depth);
         assert!(depth <= JSON_DEPTH_MAX, "strict JSON of depth {depth}");
     }
     let mut types = Vec::new();

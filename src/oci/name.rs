@@ -153,11 +153,10 @@ fn canonical_registry(text: &str) -> Result<String, NameError> {
     };
     let host = if DOCKER_HUB_ALIASES.contains(&host) { DOCKER_HUB } else { host };
     match port {
-        Some(0) => Err(NameError::Registry),
         // Without the port it would not be told apart from the first part of a repository.
         Some(443) if !Registry::is_named_by(host) => Ok(format!("{host}:443")),
         None | Some(443) if Registry::is_named_by(host) => Ok(host.to_owned()),
-        None | Some(443) => Err(NameError::Registry),
+        None | Some(0 | 443) => Err(NameError::Registry),
         Some(port) => Ok(format!("{host}:{port}")),
     }
 }
