@@ -7,6 +7,7 @@
 //! the command line reads this module.
 
 mod address;
+mod cache;
 mod environment;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 use tracing::warn;
 
 use super::Limits;
+use super::seen::{Seen, Shown};
 use super::source::Source;
 use crate::oci::{Descriptor, Digest, MANIFEST_BYTES_MAX, MediaType, Name, Reference, Tag};
 use crate::store::Store;
@@ -56,6 +57,7 @@ pub(super) struct Fetched {
 pub(super) struct Fetcher<'a, S> {
     source: &'a S,
     store: &'a Store,
+    seen: &'a Seen,
     name: &'a Name,
     content: Content,
     bytes_left: AtomicU64,
@@ -65,19 +67,21 @@ pub(super) struct Fetcher<'a, S> {
 impl<'a, S: Source> Fetcher<'a, S> {
     pub(super) fn new(
         source: &'a S,
-        store: &'a Store,
+        (store, seen): (&'a Store, &'a Seen),
         name: &'a Name,
         content: Content,
         limits: &Limits,
     ) -> Self {
         let bytes_left = AtomicU64::new(limits.bytes);
-        Self { source, store, name, content, bytes_left, at_once: limits.fetches_at_once.max(1) }
+        let at_once = limits.fetches_at_once.max(1);
+        Self { source, store, seen, name, content, bytes_left, at_once }
     }
 
     /// The manifest `digest`; `None` when upstream does not have it.
     pub(super) async fn manifest(&self, digest: &Digest) -> Result<Option<Fetched>, Trouble> {
         if let Some(bytes) = self.stored(digest, MANIFEST_BYTES_MAX).await {
-            return Ok(Some(Fetched { bytes, digest: *digest, media_type: None }));
+            let media_type = self.seen.get(self.name, digest).and_then(|shown| shown.media_type);
+            return Ok(Some(Fetched { bytes, digest: *digest, media_type }));
         }
         let reference = Reference::Digest(*digest);
         let Some(received) = self.source.manifest(self.name, &reference).await? else {
@@ -86,7 +90,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
         if !digest.matches(&received.bytes) {
             return Err(Trouble::Digest(*digest));
         }
-        self.keep(digest, &received.bytes).await?;
+        self.keep(digest, &received.bytes, received.media_type.as_ref()).await?;
         let (bytes, media_type) = (received.bytes, received.media_type);
         Ok(Some(Fetched { bytes, digest: *digest, media_type }))
     }
@@ -102,7 +106,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
             return Ok(None);
         };
         let digest = Digest::sha256(&received.bytes);
-        self.keep(&digest, &received.bytes).await?;
+        self.keep(&digest, &received.bytes, received.media_type.as_ref()).await?;
         Ok(Some(Fetched { bytes: received.bytes, digest, media_type: received.media_type }))
     }
 
@@ -122,7 +126,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
         if !descriptor.digest.matches(&bytes) {
             return Err(Trouble::Digest(descriptor.digest));
         }
-        self.keep(&descriptor.digest, &bytes).await?;
+        self.keep(&descriptor.digest, &bytes, None).await?;
         Ok((bytes.len() == size).then_some(bytes))
     }
 
@@ -140,14 +144,19 @@ impl<'a, S: Source> Fetcher<'a, S> {
     }
 
     async fn stored(&self, digest: &Digest, limit_bytes: usize) -> Option<Bytes> {
-        if self.content == Content::New {
+        if self.content == Content::New && self.seen.get(self.name, digest).is_none() {
             return None;
         }
         // A store that cannot be read costs a fetch, nothing else.
         self.store.read(digest, limit_bytes).await.ok().flatten()
     }
 
-    async fn keep(&self, digest: &Digest, bytes: &Bytes) -> Result<(), Trouble> {
+    async fn keep(
+        &self,
+        digest: &Digest,
+        bytes: &Bytes,
+        media_type: Option<&MediaType>,
+    ) -> Result<(), Trouble> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let take = |left: u64| left.checked_sub(length);
         self.bytes_left
@@ -156,6 +165,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
         if let Err(error) = self.store.put(digest, bytes.clone()).await {
             warn!(%digest, %error, "evidence could not be stored; it will be fetched again");
         }
+        self.seen.note(self.name, digest, Shown { media_type: media_type.cloned() });
         Ok(())
     }
 }

@@ -6,13 +6,15 @@
 //! content is worth is the gate's to say.
 //!
 //! The first look at a subject is always upstream's answer, in the subject's own repository: that
-//! this machine has the same content from another repository proves nothing about this one.
+//! this machine has the same content from another repository proves nothing about this one. What
+//! upstream has shown there once is not fetched a second time.
 
 mod attachment;
 mod fetch;
 mod image;
 mod manifests;
 mod search;
+mod seen;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ use crate::time::Clock;
 use crate::upstream::Client;
 
 use fetch::{Content, Fetcher, Trouble};
+use seen::Seen;
 use source::Source;
 
 /// How much is gathered about one subject before it is given up.
@@ -69,7 +72,8 @@ pub struct Collector {
 impl Collector {
     /// A collector that asks `client` and keeps what it reads in `store`.
     pub fn new(client: Client, store: Store, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        Self { gatherer: Gatherer { source: client, store, clock, limits } }
+        let seen = Arc::default();
+        Self { gatherer: Gatherer { source: client, store, seen, clock, limits } }
     }
 
     /// Gathers `kinds` about `subject` and gives `evidence`, which is what is known, with them.
@@ -106,6 +110,7 @@ pub struct Collected {
 struct Gatherer<S> {
     source: S,
     store: Store,
+    seen: Arc<Seen>,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
@@ -170,7 +175,7 @@ impl<S: Source> Gatherer<S> {
     }
 
     fn fetcher<'a>(&'a self, subject: &'a Subject, content: Content) -> Fetcher<'a, S> {
-        Fetcher::new(&self.source, &self.store, &subject.name, content, &self.limits)
+        Fetcher::new(&self.source, (&self.store, &self.seen), &subject.name, content, &self.limits)
     }
 }
 

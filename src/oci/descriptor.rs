@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Digest, MediaType};
 
@@ -16,7 +16,9 @@ pub struct Descriptor {
     pub media_type: MediaType,
     /// Digest of the content.
     pub digest: Digest,
-    /// Size of the content in bytes; a negative, fractional or textual size does not parse.
+    /// Size of the content in bytes; a negative, fractional or textual size does not parse, and none
+    /// beyond the 63 bits that the specification gives it.
+    #[serde(deserialize_with = "size")]
     pub size: u64,
     /// Places outside the registry; a mirror never dials them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -31,6 +33,14 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = i64::deserialize(deserializer)?;
+    u64::try_from(size).map_err(serde::de::Error::custom)
+}
+
+/// Longest part of a platform, in characters.
+const PART_LENGTH_MAX: usize = 64;
 
 /// What an image runs on, for example `linux/arm64/v8`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -55,9 +65,19 @@ impl Platform {
 
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+        write!(f, "{}/{}", shown(&self.os), shown(&self.architecture))?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{}", shown(variant)))
     }
+}
+
+/// `part` of a platform, where it is one: a config from outside may say anything.
+fn shown(part: &str) -> &str {
+    if is_plain(part) { part } else { "(unreadable)" }
+}
+
+fn is_plain(part: &str) -> bool {
+    (1..=PART_LENGTH_MAX).contains(&part.len())
+        && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 impl std::str::FromStr for Platform {
@@ -70,11 +90,7 @@ impl std::str::FromStr for Platform {
         else {
             return Err("a platform is written os/architecture or os/architecture/variant");
         };
-        let plain = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
-        if !plain(os) || !plain(architecture) || !variant.is_none_or(plain) {
+        if !is_plain(os) || !is_plain(architecture) || !variant.is_none_or(is_plain) {
             return Err("a platform is written os/architecture or os/architecture/variant");
         }
         Ok(Self {
@@ -106,7 +122,7 @@ mod tests {
             format!(r#"{{"mediaType":"a/b","digest":"{}","size":{size}}}"#, Digest::sha256(b""))
         };
         assert!(serde_json::from_str::<Descriptor>(&text("5")).is_ok());
-        for bad in ["-1", "1e3", "1.0", "\"5\"", "18446744073709551616", "null"] {
+        for bad in ["-1", "1e3", "1.0", "\"5\"", "9223372036854775808", "null"] {
             assert!(serde_json::from_str::<Descriptor>(&text(bad)).is_err(), "{bad}");
         }
     }

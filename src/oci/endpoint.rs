@@ -109,6 +109,9 @@ impl Request {
             Some(rest) => rest.strip_prefix('/').ok_or(EndpointError::NoSuchPath)?,
             None => return Err(EndpointError::NoSuchPath),
         };
+        if rest.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(EndpointError::Name(NameError::Repository));
+        }
         let (name, endpoint) = split(rest)?;
         let endpoint = endpoint.parse(query)?;
         let name = match namespace(query)? {
@@ -276,7 +279,7 @@ mod tests {
     fn paths_that_name_nothing_have_the_code_of_their_mistake() {
         let upper = format!("sha256:{}", "AB".repeat(32));
         for (path, code) in [
-            ("/v2/../../etc/passwd", ErrorCode::Unsupported),
+            ("/v2/../../etc/passwd", ErrorCode::NameInvalid),
             ("/v2/a/../b/manifests/x", ErrorCode::NameInvalid),
             ("/v2/%2e%2e/%2e%2e/etc/manifests/x", ErrorCode::NameInvalid),
             ("/v2/%252e%252e/a/manifests/x", ErrorCode::NameInvalid),

@@ -18,7 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::breaker::retry_after;
 use super::challenge::Challenge;
-use super::credentials::{Credential, Login};
+use super::credentials::{Credential, Login, Refused};
 use super::error::Error;
 use super::location::{Location, Scheme};
 use super::registry::{Ask, Upstream};
@@ -87,7 +87,9 @@ impl Upstream {
     /// when nothing helped.
     pub(super) async fn authorised(&self, ask: &Ask) -> Result<Response<Content>, Error> {
         let credential = match self.credentials.of(&ask.repository) {
-            Some(credential) => Some((Arc::clone(credential), credential.login().await?)),
+            Some(credential) => {
+                Some((Arc::clone(credential), credential.login(&ask.repository).await?))
+            }
             None => None,
         };
         let mut identity = Identity { credential };
@@ -97,8 +99,14 @@ impl Upstream {
             None => None,
         };
         for _ in 0..ROUNDS_MAX {
-            let call = ask.call(shown.as_ref().and_then(Shown::header));
-            let answer = self.transport.send(&call).await?;
+            let answer = match self.send_shown(ask, shown.as_ref(), &identity).await {
+                Err(error @ Error::Unauthorized { .. }) => {
+                    identity.refused(error).await?;
+                    shown = identity.login().cloned().map(Shown::Basic);
+                    continue;
+                }
+                answer => answer?,
+            };
             if answer.status() != StatusCode::UNAUTHORIZED {
                 return Ok(answer);
             }
@@ -118,6 +126,29 @@ impl Upstream {
             *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
         }
         Err(self.unauthorized())
+    }
+
+    /// The answer to `ask` with what is `shown`; a password is shown only by leave of its
+    /// credential, which hears what became of it.
+    async fn send_shown(
+        &self,
+        ask: &Ask,
+        shown: Option<&Shown>,
+        identity: &Identity,
+    ) -> Result<Response<Content>, Error> {
+        let call = ask.call(shown.and_then(Shown::header));
+        let (Some(Shown::Basic(login)), Some((credential, _))) = (shown, &identity.credential)
+        else {
+            return self.transport.send(&call).await;
+        };
+        let _turn = credential.trial(login).await?;
+        let answer = self.transport.send(&call).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            credential.refused(login, &ask.repository, Refused::Login);
+        } else {
+            credential.accepted(login);
+        }
+        Ok(answer)
     }
 
     /// The challenge that can be met: a token from an allowed service before a password.
@@ -180,10 +211,9 @@ impl Upstream {
             };
             let is_new = AtomicBool::new(false);
             let token = {
-                let login = identity.login();
                 let fetch = || {
                     is_new.store(true, Ordering::Relaxed);
-                    self.fetch_token(service, &scope, login)
+                    self.token_for(service, ask, &scope, identity)
                 };
                 self.tokens.get(key.clone(), fetch).await
             };
@@ -196,6 +226,32 @@ impl Upstream {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A new token; the credential gives leave, and hears what became of its login.
+    async fn token_for(
+        &self,
+        service: &Service,
+        ask: &Ask,
+        scope: &str,
+        identity: &Identity,
+    ) -> Result<Token, Error> {
+        let Some((credential, login)) = &identity.credential else {
+            return self.fetch_token(service, scope, None).await;
+        };
+        let _turn = credential.trial(login).await?;
+        let token = self.fetch_token(service, scope, Some(login)).await;
+        match &token {
+            Ok(_) => credential.accepted(login),
+            Err(Error::Unauthorized { .. }) => {
+                credential.refused(login, &ask.repository, Refused::Login);
+            }
+            Err(Error::AccessDenied { .. }) => {
+                credential.refused(login, &ask.repository, Refused::Repository);
+            }
+            Err(_) => {}
+        }
+        token
     }
 
     async fn fetch_token(
@@ -231,9 +287,11 @@ impl Upstream {
                 let body = answer.into_body().read_all(self.limits.token_bytes).await?;
                 Token::parse(&body).ok_or(Error::Malformed { registry, what: "token" })
             }
-            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(self.unauthorized())
+            StatusCode::UNAUTHORIZED => Err(self.unauthorized()),
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN if login.is_some() => {
+                Err(Error::AccessDenied { registry })
             }
+            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => Err(self.unauthorized()),
             StatusCode::TOO_MANY_REQUESTS => {
                 self.metrics.upstream_rate_limited.increment();
                 let retry_after = retry_after.unwrap_or(self.limits.breaker_probe);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use super::usage::Usage;
 use crate::time::Timestamp;
 
 /// What an upstream said about the rate of requests it allows.
@@ -16,6 +17,13 @@ pub struct RateLimit {
     pub remaining: u64,
     /// Length of the window, when said.
     pub window: Option<Duration>,
+}
+
+impl RateLimit {
+    /// Whether less than a tenth is left.
+    fn is_low(&self) -> bool {
+        self.remaining < self.limit / 10
+    }
 }
 
 /// Whether an upstream is being asked.
@@ -41,6 +49,7 @@ pub(super) struct State {
     failures: u32,
     last_attempt: Duration,
     limited_until: Duration,
+    usage: Usage,
     pub(super) rate_limit: Option<RateLimit>,
     pub(super) last_success: Option<Timestamp>,
     pub(super) last_failure: Option<Timestamp>,
@@ -51,6 +60,13 @@ pub(super) struct State {
 pub(super) enum Rest {
     Limited(Duration),
     Unwell(Duration),
+}
+
+impl State {
+    /// In how long from `now` the rate limit is used up at the present rate, if it will be.
+    pub(super) fn runs_out_in(&self, now: Duration) -> Option<Duration> {
+        self.usage.runs_out_in(self.rate_limit.as_ref()?, now)
+    }
 }
 
 impl Health {
@@ -102,11 +118,14 @@ impl Health {
         state.limited_until = state.limited_until.max(until);
     }
 
-    /// Keeps what the headers of an answer say about limits.
-    pub(super) fn account(&self, headers: &HeaderMap) {
-        if let Some(rate_limit) = rate_limit(headers) {
-            self.state().rate_limit = Some(rate_limit);
-        }
+    /// Keeps what the headers of an answer at `now` say about limits; gives the limit when little has
+    /// become left of it with this answer.
+    pub(super) fn account(&self, headers: &HeaderMap, now: Duration) -> Option<RateLimit> {
+        let rate_limit = rate_limit(headers)?;
+        let mut state = self.state();
+        state.usage.note(rate_limit.remaining, now);
+        let before = state.rate_limit.replace(rate_limit);
+        (rate_limit.is_low() && !before.is_some_and(|before| before.is_low())).then_some(rate_limit)
     }
 
     pub(super) fn breaker(&self) -> Breaker {

@@ -15,6 +15,12 @@ use crate::oci::{Digest, Registry};
 /// text of an upstream, a query, or a secret. Causes are in `source` and are for the log.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
+    /// The configured login is good, but not for the repository.
+    #[error("upstream {registry} gives the configured credentials no access to the repository")]
+    AccessDenied {
+        /// The registry asked.
+        registry: Registry,
+    },
     /// The host has no address that an upstream may have, and it does not stand in the
     /// configuration.
     #[error("upstream {registry} leads to an address that is not public")]
@@ -214,7 +220,8 @@ impl Error {
             | Self::Tls { .. }
             | Self::Transport { .. } => true,
             Self::Status { status, .. } => status.is_server_error(),
-            Self::AddressRefused { .. }
+            Self::AccessDenied { .. }
+            | Self::AddressRefused { .. }
             | Self::CaFile { .. }
             | Self::ContentEncoded { .. }
             | Self::HeadersTooLarge { .. }

@@ -14,7 +14,7 @@
 //! on unverified; the store compares them.
 //!
 //! From the top: [`Client`] (`client`, `lists`, `blob`) asks an `Upstream` (`registry`), which knows
-//! about retries, rests (`breaker`) and redirects, and shows what is asked for (`auth`, `challenge`,
+//! about retries, rests (`breaker`, `usage`) and redirects, and shows what is asked for (`auth`, `challenge`,
 //! `credentials`, `helper`, `tokens`); one exchange is `transport`'s, over connections of `pool`,
 //! made by `dial` (`address`, `proxy`, `tls`).
 
@@ -29,6 +29,7 @@ mod dial;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod gauges;
 mod helper;
 mod link;
 mod lists;
@@ -41,11 +42,13 @@ mod settings;
 mod tls;
 mod tokens;
 mod transport;
+mod usage;
 
 pub use blob::BlobStream;
 pub use breaker::{Breaker, RateLimit};
 pub use client::{Client, RemoteManifest, RemoteTag};
 pub use error::Error;
+pub use gauges::render_gauges;
 pub use registry::UpstreamStatus;
 pub use settings::{
     CredentialSettings, CredentialSource, Limits, ProxySettings, RegistrySettings, Settings,

@@ -31,6 +31,10 @@ pub struct UpstreamStatus {
     pub breaker: Breaker,
     /// What it said last about its rate limit.
     pub rate_limit: Option<RateLimit>,
+    /// When nothing is left of its rate limit at the present rate; `None`: not in this window.
+    pub rate_exhausted_at: Option<Timestamp>,
+    /// How many of its credentials were refused and are left alone.
+    pub credentials_refused: usize,
     /// When it last answered.
     pub last_success: Option<Timestamp>,
     /// When it last failed.
@@ -191,7 +195,7 @@ impl Upstream {
     ) -> Result<Response<Content>, Error> {
         let (registry, status) = (self.registry.clone(), answer.status());
         if is_own {
-            self.health.account(answer.headers());
+            self.account(answer.headers());
         }
         let longest = self.limits.retry_after_max;
         let retry_after = retry_after(answer.headers(), self.clock.now(), longest);
@@ -213,6 +217,18 @@ impl Upstream {
         };
         answer.into_body().discard().await;
         Err(error)
+    }
+
+    fn account(&self, headers: &HeaderMap) {
+        if let Some(limit) = self.health.account(headers, self.clock.monotonic()) {
+            tracing::warn!(
+                registry = %self.registry,
+                remaining = limit.remaining,
+                limit = limit.limit,
+                window_s = limit.window.map(|window| window.as_secs()),
+                "little is left of the rate limit of an upstream"
+            );
+        }
     }
 
     async fn follow(
@@ -263,6 +279,10 @@ impl Upstream {
             registry: self.registry.clone(),
             breaker: self.health.breaker(),
             rate_limit: state.rate_limit,
+            rate_exhausted_at: state
+                .runs_out_in(self.clock.monotonic())
+                .map(|left| self.clock.now().after(left)),
+            credentials_refused: self.credentials.resting(),
             last_success: state.last_success,
             last_failure: state.last_failure,
         }

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::dial::Dialer;
 use super::error::Error;
@@ -29,6 +30,9 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 const READY_TIME_MAX: Duration = Duration::from_secs(1);
 /// Read buffer of a connection: room for the largest head, and big pieces of bodies.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// What has to come of a body within the idle time-out, in bytes: whoever sends less is as good as
+/// silent, and would otherwise hold a fetch for ever with a byte now and then.
+const PACE_BYTES_MIN: usize = 16 * 1024;
 /// Most header lines of an answer.
 const HEADER_LINES_MAX: usize = 200;
 
@@ -175,6 +179,7 @@ impl Transport {
             lease: Some(lease),
             _permit: permit,
             registry: self.registry.clone(),
+            pace: Pace::default(),
             limits: Arc::clone(&self.limits),
             metrics: Arc::clone(&self.metrics),
         }))
@@ -198,8 +203,28 @@ pub(super) struct Content {
     lease: Option<Lease>,
     _permit: OwnedSemaphorePermit,
     registry: Registry,
+    pace: Pace,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
+}
+
+/// How fast a body has come lately; only the time that was spent waiting for it counts.
+#[derive(Debug, Default)]
+struct Pace {
+    waited: Duration,
+    bytes: usize,
+}
+
+impl Pace {
+    /// Adds `bytes` that were waited for so long; gives whether that is too slow.
+    fn is_too_slow(&mut self, waited: Duration, bytes: usize, window: Duration) -> bool {
+        self.waited += waited;
+        self.bytes += bytes;
+        if self.bytes >= PACE_BYTES_MIN {
+            *self = Self::default();
+        }
+        self.waited > window
+    }
 }
 
 #[derive(Debug)]
@@ -210,17 +235,16 @@ struct Lease {
 }
 
 impl Content {
-    /// The next piece; `None` at the end. Waits no longer than the idle time-out.
+    /// The next piece; `None` at the end. Waits no longer than the idle time-out, and no longer than
+    /// that for [`PACE_BYTES_MIN`] in many pieces.
     ///
     /// # Cancel safety
     /// Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
+            let since = Instant::now();
             let waited = tokio::time::timeout(self.limits.idle_timeout, self.incoming.frame());
-            let Ok(frame) = waited.await else {
-                let registry = self.registry.clone();
-                return Err(Error::TimedOut { registry, stage: "body" });
-            };
+            let Ok(frame) = waited.await else { return Err(self.too_slow()) };
             match frame {
                 None => {
                     if let Some(lease) = self.lease.take() {
@@ -234,6 +258,10 @@ impl Content {
                         && !data.is_empty()
                     {
                         self.metrics.upstream_bytes.add(u64::try_from(data.len()).unwrap_or(0));
+                        let (waited, window) = (since.elapsed(), self.limits.idle_timeout);
+                        if self.pace.is_too_slow(waited, data.len(), window) {
+                            return Err(self.too_slow());
+                        }
                         return Ok(Some(data));
                     }
                 }
@@ -245,8 +273,18 @@ impl Content {
         }
     }
 
-    /// The whole rest, which may have `limit_bytes` at most.
-    pub(super) async fn read_all(mut self, limit_bytes: usize) -> Result<Bytes, Error> {
+    fn too_slow(&self) -> Error {
+        Error::TimedOut { registry: self.registry.clone(), stage: "body" }
+    }
+
+    /// The whole rest, which may have `limit_bytes` at most, and is small: it has to be there within
+    /// the idle time-out.
+    pub(super) async fn read_all(self, limit_bytes: usize) -> Result<Bytes, Error> {
+        let (window, too_slow) = (self.limits.idle_timeout, self.too_slow());
+        tokio::time::timeout(window, self.read_to_end(limit_bytes)).await.unwrap_or(Err(too_slow))
+    }
+
+    async fn read_to_end(mut self, limit_bytes: usize) -> Result<Bytes, Error> {
         let too_large = || Error::TooLarge { registry: self.registry.clone(), limit_bytes };
         let announced = self.incoming.size_hint().lower();
         if usize::try_from(announced).map_or(true, |announced| announced > limit_bytes) {

@@ -7,11 +7,13 @@ mod bypass;
 #[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
-mod fuzz;
+mod hostile;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
@@ -32,3 +34,5 @@ mod upstream_credentials;
 mod upstream_health;
 #[cfg(test)]
 mod upstream_redirects;
+#[cfg(test)]
+mod wire;

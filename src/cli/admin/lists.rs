@@ -228,6 +228,10 @@ pub(super) fn status(view: &StatusView, times: Times) -> String {
     let id: String = id.chars().take(12).collect();
     line(&mut out, "policy", &policy.name, &format!("revision {}, {id}", policy.revision));
     line(&mut out, "requests", &format!("{} pending", view.pending_requests), "");
+    if view.rejudgement_waits {
+        let what = "verdicts of an earlier version hold; see pratique rejudge --dry-run";
+        line(&mut out, "rejudge", "waits", what);
+    }
     let store = &view.store;
     let index =
         if store.index_available { "" } else { "without its index: slower, otherwise whole" };
@@ -247,6 +251,13 @@ fn upstream_text(view: &UpstreamView, times: Times) -> String {
     let mut text = view.state.clone();
     if let (Some(left), Some(limit)) = (view.rate_remaining, view.rate_limit) {
         let _infallible = write!(text, ", {left} of {limit} pulls left");
+    }
+    if let Some(at) = view.rate_exhausted_at {
+        let _infallible = write!(text, ", none left by {} at this rate", times.until(at));
+    }
+    if view.credentials_refused > 0 {
+        let refused = count(view.credentials_refused, "credential");
+        let _infallible = write!(text, ", {refused} refused");
     }
     if let Some(at) = view.last_success {
         let _infallible = write!(text, ", answered {}", times.past(at));

@@ -175,10 +175,12 @@ impl Rig {
             dir: dir.path().to_owned(),
             verify_reads: VerifyReads::Always,
             index_cache_bytes: 1024 * 1024,
+            ..Settings::default()
         };
         let metrics = Arc::new(Metrics::default());
         let store = Store::open(settings, clock.clone(), Tasks::new(), metrics).await.unwrap();
-        let gatherer = Gatherer { source: registry, store: store.clone(), clock, limits };
+        let (seen, store_of) = (Arc::default(), store.clone());
+        let gatherer = Gatherer { source: registry, store: store_of, seen, clock, limits };
         Self { gatherer, store, _dir: dir }
     }
 

@@ -1,13 +1,14 @@
 //! What is told without a token: health, metrics, and the short page of a request.
 
 use axum::extract::{Path, State};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::AdminState;
 use super::body::json;
 use super::problem::Problem;
+use crate::upstream::render_gauges;
 
 /// `GET /livez`
 pub(super) async fn livez() -> &'static str {
@@ -24,7 +25,9 @@ pub(super) async fn readyz(State(state): State<AdminState>) -> (StatusCode, &'st
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
-    text("text/plain; version=0.0.4; charset=utf-8", state.desk.mirror().metrics().render())
+    let mirror = state.desk.mirror();
+    let upstreams = render_gauges(&mirror.client().status(), mirror.clock().now());
+    text("text/plain; version=0.0.4; charset=utf-8", mirror.metrics().render() + &upstreams)
 }
 
 /// `GET /r/{id}`: where the link in a refusal leads; text, or JSON if that is asked for.
@@ -46,5 +49,6 @@ fn text(content_type: &'static str, text: String) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -3,7 +3,9 @@
 //! The one place where a [`desk::Error`] becomes a status code. Its Display is written for admins;
 //! causes go to the log only.
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tracing::warn;
@@ -101,7 +103,8 @@ impl Problem {
         Self { retry_after: Some(seconds), ..throttled }
     }
 
-    fn internal(detail: impl Into<String>) -> Self {
+    /// 500: it is not known what came of it.
+    pub(super) fn internal(detail: impl Into<String>) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self::new(status, problem::INTERNAL, "Failed", detail)
     }
@@ -187,6 +190,7 @@ fn from_mirror(subject: &str, error: &mirror::Error) -> Problem {
         Error::Refused(_) | Error::RegistryUnknown(_) | Error::Ungranted => {
             Problem::refused(format!("{subject}: {error}"))
         }
+        Error::Malformed(source) => Problem::refused(format!("{subject}: {error}: {source}")),
         Error::Undecided { reasons, .. } => {
             Problem::undecided(format!("{subject}: {error}")).because(reasons)
         }
@@ -207,6 +211,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"pratique\"");
             headers.insert(WWW_AUTHENTICATE, challenge);

@@ -1,6 +1,8 @@
 //! What the behaviour tests stand on.
 
+pub(crate) mod certs;
 pub(crate) mod client;
+pub(crate) mod hostile;
 pub(crate) mod logs;
 pub(crate) mod mirror;
 pub(crate) mod proxy;
