@@ -2,7 +2,7 @@
 
     probe.py PORT TARGET SECONDS
 
-prints the latencies in milliseconds as JSON.
+prints as JSON when each began, by the clock that all processes share, and how long it took in milliseconds.
 """
 
 import json
@@ -22,7 +22,7 @@ def main():
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     took, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
-        begin = time.perf_counter()
+        begin = time.monotonic()
         connection.sendall(request)
         answer = connection.recv(65536)
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -31,7 +31,7 @@ def main():
         left = int(re.search(rb"(?im)^content-length: *(\d+)", head).group(1)) - len(body)
         while left > 0:
             left -= len(connection.recv(65536))
-        took.append((time.perf_counter() - begin) * 1000)
+        took.append((begin, (time.monotonic() - begin) * 1000))
         time.sleep(PAUSE_SECONDS)
     json.dump(took, sys.stdout)
 
