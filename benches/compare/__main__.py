@@ -9,10 +9,13 @@ import tempfile
 import time
 
 import report
+import scale
 from measure import Comparison
 from servers import Rig
 
-SCRATCH_BYTES_MIN = 6_000_000_000
+SCRATCH_BYTES_MIN = 12_000_000_000
+# Requests per processor second with the gates on, as a part of those with them off.
+GATES_RATIO_MIN = 0.95
 
 
 def main():
@@ -41,16 +44,22 @@ def main():
         file.write(text)
     print(text)
     print(f"written to {options.output}", file=sys.stderr)
+    ratio = scale.gates_ratio(comparison)
+    if options.guard and (ratio is None or ratio < GATES_RATIO_MIN):
+        found = "not measured" if ratio is None else f"{ratio:.3f}"
+        sys.exit(f"gates on / gates off is {found}, less than {GATES_RATIO_MIN}")
 
 
 def arguments():
     benches = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(os.path.dirname(benches), "target"))
     parser = argparse.ArgumentParser(prog="benches/compare.sh")
-    parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 5")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, smaller contents")
+    parser.add_argument("--guard", action="store_true",
+                        help="fail when the gates cost more than they may")
     parser.add_argument("--binary", default=os.path.join(target, "release", "pratique"))
     parser.add_argument("--output", default=os.path.join(benches, "RESULTS.md"))
-    parser.add_argument("--scratch", default=tempfile.gettempdir(), help="where 6 GB are free")
+    parser.add_argument("--scratch", default=tempfile.gettempdir(), help="where 12 GB are free")
     parser.set_defaults(target=target)
     return parser.parse_args()
 

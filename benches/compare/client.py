@@ -1,12 +1,14 @@
 """Clients that cost as little as they can, so that the server is what is measured."""
 
 import hashlib
+import http.client
 import re
 import socket
 import ssl
 import subprocess
 import threading
 import time
+import urllib.parse
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 READ_BYTES = 4 * 1024 * 1024
@@ -112,11 +114,13 @@ def get_many(server, path, connections):
     return seconds, sum(lengths)
 
 
-def wrk(server, path, connections, seconds):
-    """Requests on kept connections; gives a dictionary of what wrk says."""
+def wrk(server, path, connections, seconds, script=None):
+    """Requests on kept connections; gives a dictionary of what wrk says. A script may choose other
+    paths."""
     command = [
         "wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s",
         "--latency", "--header", f"Accept: {MANIFEST_TYPE}",
+        *(["--script", script] if script else []),
         f"http://127.0.0.1:{server.port}{server.target(path)}",
     ]
     run = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=True)
@@ -137,3 +141,25 @@ def milliseconds(text):
         if text.endswith(unit):
             return float(text[: -len(unit)]) * factor
     raise ValueError(text)
+
+
+def push(server, root, image):
+    """Puts a small image of the upstream's files into a registry that takes pushes."""
+    folder = f"{root}/v2/{image.name}"
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT_SECONDS)
+
+    def ask(method, path, body=b"", content_type="application/octet-stream"):
+        connection.request(method, path, body, {"Content-Type": content_type})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status not in (201, 202):
+            raise Failed(f"{server.name}: {method} {path}: {answer.status}")
+        return answer.headers.get("Location", "")
+
+    for digest in {image.config, *image.layers}:
+        with open(f"{folder}/blobs/{digest}", "rb") as file:
+            content = file.read()
+        place = urllib.parse.urlsplit(ask("POST", f"/v2/{image.name}/blobs/uploads/"))
+        ask("PUT", f"{place.path}?{place.query}&digest={digest}", content)
+    with open(f"{folder}/manifests/latest", "rb") as file:
+        ask("PUT", f"/v2/{image.name}/manifests/latest", file.read(), MANIFEST_TYPE)

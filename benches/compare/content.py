@@ -1,9 +1,12 @@
 """The images of a run, as the files of a registry that nginx can serve."""
 
+import base64
 import hashlib
 import json
 import os
+import subprocess
 
+import populate
 from client import MANIFEST_TYPE
 
 BLOCK_BYTES = 1024 * 1024
@@ -12,6 +15,8 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 # A blob of "1 GB" is 10^9 bytes.
 BIG_BYTES = 1_000_000_000
 HERD_BYTES = 64 * 1024 * 1024
+# What many clients fetch while others ask for manifests, and what comes through a slow upstream.
+FLOOD_BYTES = 256 * 1024 * 1024
 # Layers of the image whose manifest is asked for by tag: as many as a common application image has.
 SMALL_LAYERS = 9
 
@@ -34,9 +39,11 @@ def sha256(content):
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def make(root, herds):
+def make(root, herds, floods):
     """Writes the images below `root`; gives them by name."""
     images = {
+        "flood": image(root, "bench/flood", [FLOOD_BYTES] * floods),
+        "signed": image(root, "bench/signed", [64 * 1024] * SMALL_LAYERS),
         "big": image(root, "bench/big", [BIG_BYTES]),
         "herd": image(root, "bench/herd", [HERD_BYTES] * herds),
         "small": image(root, "bench/small", [64 * 1024] * SMALL_LAYERS),
@@ -61,6 +68,7 @@ def image(root, name, sizes):
         "layers": [
             {"mediaType": LAYER_TYPE, "digest": digest, "size": size} for digest, size in layers
         ],
+        "annotations": {"dev.pratique.bench": populate.NUMBER},
     }, indent=2).encode()
     write(folder, "manifests", sha256(manifest), manifest)
     write(folder, "manifests", "latest", manifest)
@@ -86,3 +94,31 @@ def layer(folder, size):
 def write(folder, kind, file_name, content):
     with open(os.path.join(folder, kind, file_name), "wb") as file:
         file.write(content)
+
+
+def sign(root, image, registry, key):
+    """Signs `image` with the private key in the file `key` as cosign does: a payload as a layer of a
+    manifest under a tag made from the digest, the signature as an annotation."""
+    folder = os.path.join(root, "v2", image.name)
+    payload = json.dumps({"critical": {
+        "identity": {"docker-reference": f"{registry}/{image.name}"},
+        "image": {"docker-manifest-digest": image.digest},
+        "type": "cosign container image signature",
+    }, "optional": None}).encode()
+    signed = subprocess.run(["openssl", "dgst", "-sha256", "-sign", key], input=payload,
+                            capture_output=True, check=True, timeout=30).stdout
+    config = b"{}"
+    manifest = json.dumps({
+        "schemaVersion": 2, "mediaType": MANIFEST_TYPE,
+        "config": {"mediaType": CONFIG_TYPE, "digest": sha256(config), "size": len(config)},
+        "layers": [{
+            "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+            "digest": sha256(payload), "size": len(payload),
+            "annotations": {"dev.cosignproject.cosign/signature": base64.b64encode(signed).decode()},
+        }],
+    }).encode()
+    write(folder, "blobs", sha256(config), config)
+    write(folder, "blobs", sha256(payload), payload)
+    write(folder, "manifests", sha256(manifest), manifest)
+    write(folder, "manifests", image.digest.replace(":", "-") + ".sig", manifest)
+    return sha256(manifest)

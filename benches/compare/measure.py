@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 
 import content
-from client import check_digest, get, get_many, wrk
+import scale
+from client import Failed, check_digest, get, get_many, push, wrk
 
 PLAIN_CONNECTIONS = 2
 MANIFEST_CONNECTIONS = 32
@@ -18,9 +20,10 @@ class Comparison:
 
     def __init__(self, rig, *, quick):
         self.rig, self.quick = rig, quick
-        self.repetitions = 3 if quick else 5
+        self.repetitions = 2 if quick else 5
         self.wrk_seconds = 1 if quick else 3
         self.samples, self.skipped, self.memory, self.ciphers = {}, [], {}, {}
+        self.sizes, self.crowd_bytes = [], 0
 
     def skip(self, text):
         print(f"left out: {text}", file=sys.stderr)
@@ -30,7 +33,7 @@ class Comparison:
         """Everything; what is not installed is left out."""
         rig = self.rig
         say("making the images")
-        self.images = content.make(rig.root, self.repetitions)
+        self.images = content.make(rig.root, self.repetitions, self.repetitions)
         rig.upstream = rig.nginx("upstream", self.images, access_log=rig.access_log)
         self.has_registry = shutil.which("docker-registry") is not None
         if not self.has_registry:
@@ -45,7 +48,13 @@ class Comparison:
             self.memory[server.name] = [server.memory()]
         self.warm_up(plain)
         self.warm_blob(plain)
-        self.warm_manifest(plain)
+        stored = []
+        if self.has_registry:
+            stored = [rig.docker_registry(proxy=False)]
+            push(stored[0], rig.root, self.images["small"])
+        self.warm_manifest(plain, stored)
+        for server in stored:
+            rig.stop(server)
         for server in plain:
             server.settle()
             self.memory[server.name].append(server.memory())
@@ -57,11 +66,17 @@ class Comparison:
             self.skip("TLS: openssl is not installed")
         self.herd()
         self.cold()
+        for part in (scale.slow_upstream, scale.flood, scale.gates, scale.sizes, scale.crowds):
+            say(part.__name__)
+            try:
+                part(self)
+            except (OSError, Failed, subprocess.SubprocessError) as error:
+                self.skip(f"{part.__name__}: {error}")
 
-    def rounds(self, title, contestants, measure):
+    def rounds(self, title, contestants, measure, repetitions=None):
         """`measure` for each of them in turn, again and again."""
         say(title)
-        for repetition in range(self.repetitions):
+        for repetition in range(repetitions or self.repetitions):
             turn = repetition % len(contestants)
             for contestant in contestants[turn:] + contestants[:turn]:
                 name = contestant if isinstance(contestant, str) else contestant.name
@@ -112,7 +127,8 @@ class Comparison:
             self.ciphers[server.name] = server.cipher
             rig.stop(server)
 
-    def warm_manifest(self, servers):
+    def warm_manifest(self, servers, stored):
+        """By tag and by digest; those of `stored` were pushed to and are asked by tag only."""
         if not shutil.which("wrk"):
             self.skip("warm manifest: wrk is not installed")
             return
@@ -128,7 +144,7 @@ class Comparison:
                 return figures
             return measure
 
-        self.rounds("warm manifest by tag", servers, ask(small.by_tag))
+        self.rounds("warm manifest by tag", servers + stored, ask(small.by_tag))
         self.rounds("warm manifest by digest", servers, ask(small.by_digest))
 
     def cold(self):

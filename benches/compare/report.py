@@ -10,9 +10,13 @@ import time
 from statistics import median
 
 import measure
+import scale
+import targets
 
 # Contestants in the order of the tables.
-ORDER = ["direct", "direct, to disk", "upstream", "nginx", "docker-registry", "pratique"]
+ORDER = ["direct", "direct, to disk", "upstream", "one client, at the upstream", "nginx",
+         "nginx, warm", "docker-registry, direct", "docker-registry", "gates off: allow all",
+         "gates off: mode audit",          "gates on: signature required", "pratique", "pratique, cold", "pratique, warm"]
 SHOWN = {"upstream": "no mirror: all at the upstream",
          "direct": "no mirror: at the upstream",
          "direct, to disk": "no mirror, written to disk and synced"}
@@ -24,7 +28,7 @@ def write(comparison, binary, load_before, load_after, seconds, criterion):
         "# Figures\n\nWritten by `benches/compare.sh`; every figure can be had again with that one"
         " command.\nFigures of different runs or machines do not compare; figures within this run"
         " do: contestants took turns, repetition by repetition.\n",
-        environment(binary, comparison, load_before, load_after, seconds),
+        environment(binary, comparison, load_before, load_after, seconds), reached(comparison),
         warm_blob(comparison, "warm blob", f"Warm blob of 1 GB, plain HTTP, {measure.PLAIN_CONNECTIONS}"
                   " connections at once", "Both connections fetch the whole blob."),
         warm_blob(comparison, "warm blob, TLS", "Warm blob of 1 GB, TLS 1.3, one connection",
@@ -37,8 +41,9 @@ def write(comparison, binary, load_before, load_after, seconds, criterion):
         manifests(comparison, "warm manifest by digest", "Warm manifest by digest, "
                   f"{measure.MANIFEST_CONNECTIONS} kept connections",
                   "The same manifest, by its digest."),
-        cold(comparison), herd(comparison), memory(comparison), parts_of(criterion),
-        not_measured(comparison),
+        cold(comparison), slow_upstream(comparison), herd(comparison), crowd(comparison),
+        flood(comparison), gates(comparison), sizes(comparison), memory(comparison),
+        parts_of(criterion), tried(), not_measured(comparison),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -68,7 +73,7 @@ Clients on plain connections let the kernel discard what comes. What each contes
 compared with its digest before the measurement.
 nginx checks nothing and decides nothing: it is the floor. It and docker-registry write no access
 log; pratique runs as it comes: gates on, `trust: allow`, its log at `info`.
-docker-registry is in proxy mode, descriptors cached in memory.
+docker-registry is in proxy mode, descriptors cached in memory; "direct" is one with its own data.
 """
 
 
@@ -110,20 +115,102 @@ def herd(comparison):
                    "Every repetition a blob that was not asked for before.", rows)
 
 
+def reached(comparison):
+    words = {True: "yes", False: "**no**", None: ""}
+    lines = [row(["", "to reach", "measured", "reached"]), row(["---"] * 4)]
+    lines += [row([what, target, text, words[bool(good) if good is not None else None]])
+              for what, target, text, good in targets.rows(comparison)]
+    return section("What was to be reached", "Medians of this run.", "\n".join(lines))
+
+
+def slow_upstream(comparison):
+    megabytes = scale.SLOW_BYTES_PER_SECOND / 2**20
+    return section("Cold blob of 256 MiB, every upstream connection limited",
+                   f"The upstream gives {megabytes:.0f} MiB/s to each request. The blob alone, one"
+                   " client.",
+                   rows_of(comparison, "slow upstream",
+                           [("seconds", "seconds", 2), ("CPU s per GB", "cpu_per_gb", 2)]))
+
+
+def crowd(comparison):
+    return section(f"{scale.CROWD_CLIENTS} clients at once on one blob of"
+                   f" {comparison.crowd_bytes / 1e9:.2g} GB",
+                   "One process asks for all of them by epoll, and the kernel throws the bytes away."
+                   " Memory: the most anonymous memory meanwhile, less that before, for each client."
+                   " One run each.",
+                   rows_of(comparison, "crowd", [
+                       ("seconds until the last has it", "seconds", 2),
+                       ("CPU s per GB served", "cpu_per_gb", 3), ("upstream GETs", "gets", 0),
+                       ("KiB per client", "kib_per_client", 1)]))
+
+
+def flood(comparison):
+    return section(f"Warm manifest beside {scale.FLOOD_CLIENTS} clients of another image",
+                   "One request after the other on one kept connection, 1 ms between, by a process of"
+                   f" its own; then the same while {scale.FLOOD_CLIENTS} clients fetch one blob of"
+                   f" {'64' if comparison.quick else '256'} MiB: cold, each time another (nginx has it"
+                   " always). All share the cores, so"
+                   " a part of it is the scheduler's.",
+                   rows_of(comparison, "flood", [
+                       ("times the unloaded p99", "times", 1),
+                       ("p99 ms alone", "p99_alone", 2), ("p99 ms beside it", "p99_beside", 2),
+                       ("p50 ms alone", "p50_alone", 2), ("p50 ms beside it", "p50_beside", 2),
+                       ("seconds of the clients", "seconds", 2)]))
+
+
+def gates(comparison):
+    return section("Gates on and off",
+                   "The same image, manifest by tag, 32 kept connections; once with a signature"
+                   " required and found, once with everything allowed, once with `mode: audit`. The"
+                   " guard is on the best CPU per request, against the cheaper of the two that are"
+                   " off.",
+                   rows_of(comparison, "gates", [
+                       ("requests/s", "per_second", 0), ("CPU µs each", "cpu_us", 1),
+                       ("p99 ms", "p99", 2), ("CPU ms per small blob", "blob_cpu_ms", 2)]))
+
+
+def sizes(comparison):
+    if not comparison.sizes:
+        return None
+    head = ["verdicts", "blobs", "seconds to ready", "resident MiB (anonymous)", "CPU µs a request",
+            "requests/s", "upstream requests"]
+    lines = [row(head), row(["---"] * len(head))]
+    for one in comparison.sizes:
+        anonymous, total = one["resident"]
+        lines.append(row([f"{one['verdicts']:,}", f"{one['blobs']:,}", figure(one["starts"], 3),
+                          f"{total:.1f} ({anonymous:.1f})", figure(one["costs"], 1),
+                          figure(one["speeds"], 0), str(one["asked"])]))
+    return section("Growth", f"Manifests by digest, {scale.MANIFEST_CONNECTIONS} kept connections,"
+                   f" {comparison.sizes[0]['served']:,} images in turn. The ledger is one that"
+                   " benches/compare/populate.py made: one real verdict repeated for made-up digests"
+                   " in 500 repositories, rightly sealed, one grant each, without audit rows; only"
+                   " the images that are asked for are in the store. Blobs are small files. Memory"
+                   " is after start, when nothing is done any more. Files are in the page cache.",
+                   "\n".join(lines))
+
+
+def tried():
+    """The section that is kept by hand."""
+    path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "TRIED.md")
+    with open(path) as file:
+        return f"## Tried, kept and dropped\n\n{file.read()}"
+
+
 def rows_of(comparison, title, columns):
     """A table with the ratio of the first two figures to pratique's."""
     samples = comparison.samples.get(title)
     if not samples:
         return None
     first, second = columns[0], columns[1]
-    own = samples.get("pratique")
+    own = samples.get("pratique") if title not in ("flood", "crowd") else None
     head = [""] + [column[0] for column in columns]
     if own:
         head += [f"{first[0].split(' until')[0]} ÷ pratique's", "CPU ÷ pratique's"]
     lines = [row(head), row(["---"] * len(head))]
     for name in sorted(samples, key=ORDER.index):
         cells = [SHOWN.get(name, name)]
-        cells += [figure([s[key] for s in samples[name]], digits) for _, key, digits in columns]
+        cells += [figure([s[key] for s in samples[name] if key in s], digits)
+                  for _, key, digits in columns]
         if own:
             cells += [ratio(samples[name], own, key) for _, key, _ in (first, second)]
         lines.append(row(cells))
@@ -193,7 +280,11 @@ def row(cells):
 
 
 def figure(values, digits):
+    if not values:
+        return "-"
     low, middle, high = min(values), median(values), max(values)
+    if len(values) == 1:
+        return f"{middle:,.{digits}f}"
     if digits == 0 and low == high:
         return f"{middle:,.0f}"
     return f"**{middle:,.{digits}f}** ({low:,.{digits}f}-{high:,.{digits}f})"

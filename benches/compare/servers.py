@@ -15,6 +15,17 @@ START_SECONDS = 20
 STOP_SECONDS = 10
 SETTLE_SECONDS_MAX = 20
 REGISTRY = "bench.test"
+# What everybody may pull.
+POLICY = f"""
+apiVersion: pratique.dev/v1
+kind: Policy
+metadata: {{name: bench, revision: 1}}
+floor:
+  registries: [{REGISTRY}]
+  platforms: [linux/amd64]
+rules:
+- {{id: bench, match: ["{REGISTRY}/bench/**"], trust: allow}}
+"""
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
@@ -43,12 +54,13 @@ class Server:
         while True:
             try:
                 get(self, "/v2/")
+                self.ready_seconds = time.monotonic() - begin
                 return
             except (OSError, Failed) as error:
                 if self.process.poll() is not None or time.monotonic() - begin > START_SECONDS:
                     with open(self.log_path, errors="replace") as log:
                         raise Failed(f"{self.name} did not start: {error}\n{log.read()[-2000:]}")
-                time.sleep(0.02)
+                time.sleep(0.002)
 
     def target(self, path):
         """What stands in the request line."""
@@ -85,6 +97,16 @@ class Server:
                 rollup = file.read()
             anonymous += int(re.search(r"(?m)^Pss_Anon: *(\d+)", rollup).group(1))
             total += int(re.search(r"(?m)^Pss: *(\d+)", rollup).group(1))
+        return anonymous / 1024, total / 1024
+
+    def resident(self):
+        """(anonymous, all) resident memory in MiB, right now."""
+        anonymous = total = 0
+        for pid in self.processes():
+            with open(f"/proc/{pid}/status") as file:
+                status = file.read()
+            anonymous += int(re.search(r"(?m)^RssAnon:\s*(\d+)", status).group(1))
+            total += int(re.search(r"(?m)^VmRSS:\s*(\d+)", status).group(1))
         return anonymous / 1024, total / 1024
 
     def stop(self, *, remove=False):
@@ -157,8 +179,9 @@ class Rig:
             server.stop()
         self.running = []
 
-    def nginx(self, name, images, *, tls=False, access_log=None):
-        """The static files, as a registry: right types and digests, nothing else."""
+    def nginx(self, name, images, *, tls=False, access_log=None, limit=None):
+        """The static files, as a registry: right types and digests, nothing else. With `limit`, no
+        answer goes faster than so many bytes a second."""
         digests = "".join(f"{image.by_tag} {image.digest}; {image.by_digest} {image.digest};\n"
                           for image in images.values())
         log = f"{access_log} requests" if access_log else "off"
@@ -184,6 +207,7 @@ http {{
   server {{
     listen 127.0.0.1:{port}{listen}; root {self.root};
     {secret}
+    {f"limit_rate {limit};" if limit else ""}
     location = /v2/ {{ default_type application/json; return 200 '{{}}'; }}
     location ~ /manifests/ {{
       default_type {MANIFEST_TYPE};
@@ -195,8 +219,10 @@ http {{
         return self.start(name, configure,
                           ["nginx", "-e", "stderr", "-p", ".", "-c", "nginx.conf"], tls=tls)
 
-    def docker_registry(self):
-        """Proxy mode, its cache of descriptors in memory, no access log."""
+    def docker_registry(self, *, proxy=True):
+        """Its cache of descriptors in memory, no access log; in proxy mode, or with its own data."""
+        remote = f"proxy: {{remoteurl: 'http://127.0.0.1:{self.upstream.port}'}}" if proxy else ""
+
         def configure(folder, port):
             return {"config.yml": f"""
 version: 0.1
@@ -206,16 +232,20 @@ storage:
   cache: {{blobdescriptor: inmemory}}
   delete: {{enabled: true}}
 http: {{addr: 127.0.0.1:{port}, secret: bench}}
-proxy: {{remoteurl: 'http://127.0.0.1:{self.upstream.port}'}}
+{remote}
 """}
-        return self.start("docker-registry", configure, ["docker-registry", "serve", "config.yml"])
+        name = "docker-registry" if proxy else "docker-registry, direct"
+        return self.start(name, configure, ["docker-registry", "serve", "config.yml"])
 
-    def pratique(self, *, tls=False):
-        """Gates on, `trust: allow` for the registry of the run; everything else as it comes."""
+    def pratique(self, *, tls=False, name="pratique", data=None, policy=POLICY, upstream=None):
+        """Gates on, `trust: allow` for the registry of the run; everything else as it comes. `data`
+        is a data directory that outlives the server."""
+        upstream = upstream or self.upstream
+
         def configure(folder, port):
             secret = f'[node.tls]\ncert = "{self.certificate}"\nkey = "{self.key}"\n' if tls else ""
             return {"pratique.toml": f"""
-data_dir = "{folder}/data"
+data_dir = "{data or folder + '/data'}"
 policy = "{folder}/policy.yaml"
 [node]
 listen = "127.0.0.1:{port}"
@@ -224,20 +254,11 @@ listen = "127.0.0.1:{port}"
 listen = "127.0.0.1:{free_port()}"
 [[upstream]]
 registry = "{REGISTRY}"
-url = "http://127.0.0.1:{self.upstream.port}"
+url = "http://127.0.0.1:{upstream.port}"
 danger_plain_http = true
 tag_ttl = "60s"
-""", "policy.yaml": f"""
-apiVersion: pratique.dev/v1
-kind: Policy
-metadata: {{name: bench, revision: 1}}
-floor:
-  registries: [{REGISTRY}]
-  platforms: [linux/amd64]
-rules:
-- {{id: bench, match: ["{REGISTRY}/bench/**"], trust: allow}}
-"""}
-        return self.start("pratique", configure, [self.binary, "serve", "--config", "pratique.toml"],
+""", "policy.yaml": policy}
+        return self.start(name, configure, [self.binary, "serve", "--config", "pratique.toml"],
                           tls=tls, namespace=REGISTRY)
 
     def upstream_gets(self, path):

@@ -31,7 +31,8 @@ fn document(text: &str) {
             let places = problems.iter().map(|problem| (problem.line, problem.column));
             assert!(places.is_sorted(), "{problems:?}");
             for problem in &problems {
-                let place = problem.line >= 1 && problem.line <= text.split('\n').count() + 1;
+                let place =
+                    problem.line >= 1 && problem.line <= text.split(['\n', '\r']).count() + 1;
                 assert!(place && problem.column >= 1, "{problem} is nowhere");
                 assert!(!problem.to_string().contains('\n'), "{problem} is more than a line");
             }

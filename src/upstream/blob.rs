@@ -361,7 +361,10 @@ pub(super) fn strong_etag(headers: &HeaderMap) -> Option<HeaderValue> {
 pub(super) fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
-    let number = |text: &str| text.parse().ok().filter(|number: &u64| *number < u64::MAX);
+    let number = |text: &str| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|number: &u64| digits && *number < u64::MAX)
+    };
     let total = if total == "*" { None } else { Some(number(total)?) };
     Some((number(first)?, number(last)?, total))
 }
@@ -379,6 +382,7 @@ mod tests {
             ("bytes 5-18446744073709551615/*", None),
             ("items 5-9/10", None),
             ("bytes 5-9", None),
+            ("bytes 5-+9/10", None),
             ("", None),
         ] {
             assert_eq!(content_range(value), expected, "{value}");

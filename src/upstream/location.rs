@@ -1,6 +1,7 @@
 //! Places: where a request goes, and lists of hosts that the configuration names.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use http::Uri;
 use http::uri::{Authority, PathAndQuery};
@@ -199,8 +200,19 @@ impl HostList {
 }
 
 fn host_and_port(authority: &Authority) -> Option<(String, Option<u16>)> {
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let host = match authority.host().strip_prefix('[') {
+        Some(rest) => {
+            let inner = rest.strip_suffix(']')?;
+            inner.parse::<Ipv6Addr>().ok()?;
+            inner
+        }
+        None => authority.host().strip_suffix('.').unwrap_or(authority.host()),
+    };
+    let is_bracketed = authority.as_str().starts_with('[');
+    if !is_bracketed && host.contains(['[', ']', ':']) {
+        return None;
+    }
+    let host = host.to_ascii_lowercase();
     if host.contains('%') || host.split('.').any(str::is_empty) {
         return None;
     }
@@ -259,6 +271,14 @@ mod tests {
         }
         let dotted = Location::parse("https://cdn.test./y").unwrap();
         assert_eq!(dotted.absolute_form(), "https://cdn.test/y");
+    }
+
+    #[test]
+    fn brackets_hold_a_whole_ipv6_address_or_there_is_no_host() {
+        for text in ["http://0120[:db8::1]:80/", "http://[x]/", "http://[::1/", "http://a]/"] {
+            assert_eq!(Location::parse(text), Err(LocationError::Malformed), "{text}");
+        }
+        assert_eq!(Location::parse("http://[::1]/").unwrap().absolute_form(), "http://[::1]/");
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod layering;
