@@ -22,6 +22,7 @@
 //! | 7 | [`config`] | settings file to each module's `Settings` |
 //! | 8 | [`app`] | the composition root |
 //! | 9 | [`cli`] | one file per subcommand |
+//! | 9 | `fuzzing` | the fuzz targets, by the feature of that name only |
 
 #![cfg_attr(
     test,
@@ -35,6 +36,9 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod evidence;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
 pub mod http;
 pub mod ledger;

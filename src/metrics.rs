@@ -126,6 +126,15 @@ metrics! {
     Gauge store_bytes "pratique_store_bytes" "" "Bytes in the store.";
     Counter store_corrupt "pratique_store_corrupt_total" "" "Stored blobs found damaged and removed.";
     Counter store_failures "pratique_store_failures_total" "" "Operations of the store that failed.";
+    Gauge store_quota_bytes "pratique_store_quota_bytes" "" "Most bytes that the store may hold; 0 without a quota.";
+    Gauge store_reserved_bytes "pratique_store_reserved_bytes" "" "Bytes reserved for blobs under way.";
+    Counter store_evicted_blobs "pratique_store_evicted_blobs_total" "" "Blobs that gave way to others or that nobody asked for.";
+    Counter store_evicted_bytes "pratique_store_evicted_bytes_total" "" "Bytes of blobs that gave way to others or that nobody asked for.";
+    Counter store_scrubbed_blobs "pratique_store_scrubbed_blobs_total" "" "Blobs that the scrub has hashed again.";
+    Counter store_scrubbed_bytes "pratique_store_scrubbed_bytes_total" "" "Bytes that the scrub has hashed again.";
+    Counter store_healed "pratique_store_healed_total" "" "Damaged blobs that were fetched again under a verdict that holds.";
+    Counter store_foreign "pratique_store_foreign_total" "" "Things among the blobs that were none and have been set aside.";
+    Counter blobs_through "pratique_blobs_passed_through_total" "" "Blobs sent to nodes past the store, because it had no room or its disk failed.";
     Gauge index_available "pratique_index_available" "" "1 while the rebuildable index works.";
     Counter ledger_failures "pratique_ledger_failures_total" "" "Operations of the ledger that failed.";
     Gauge connections "pratique_node_connections" "" "Open connections of nodes.";

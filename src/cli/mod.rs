@@ -23,6 +23,9 @@ use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use self::exit::{CliError, Exit};
 
+/// Largest block that the allocator keeps for the next use: 4 MiB.
+const KEPT_BLOCK_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 const EXAMPLES: &str = "\
 Examples:
   pratique serve                                  a mirror on 127.0.0.1:5000, nothing to configure
@@ -57,6 +60,10 @@ struct Common {
     /// The file with the admin token, instead of admin.token in the data directory
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A PEM file with the authority behind the certificate of the admin API, where it is not one of
+    /// the web's
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Print JSON for programs instead of tables for people
     #[arg(long, global = true)]
     json: bool,
@@ -93,6 +100,8 @@ pub(crate) struct Connection {
     pub(crate) admin_url: Option<String>,
     /// The file that holds the token; wins over `admin.token` in the data directory.
     pub(crate) token_file: Option<PathBuf>,
+    /// The file with authorities to trust besides the web's.
+    pub(crate) ca_file: Option<PathBuf>,
     /// Whether to print JSON.
     pub(crate) json: bool,
     /// Whether to print absolute times.
@@ -101,8 +110,8 @@ pub(crate) struct Connection {
 
 impl From<Common> for Connection {
     fn from(common: Common) -> Self {
-        let Common { config, admin_url, token_file, json, utc } = common;
-        Self { config, admin_url, token_file, json, utc }
+        let Common { config, admin_url, token_file, ca_file, json, utc } = common;
+        Self { config, admin_url, token_file, ca_file, json, utc }
     }
 }
 
@@ -157,7 +166,17 @@ fn client_runtime() -> Result<Runtime, CliError> {
 }
 
 fn server_runtime() -> Result<Runtime, CliError> {
+    keep_freed_buffers();
     built(Builder::new_multi_thread().enable_all().build())
+}
+
+/// Lets the allocator keep the buffers of transfers instead of giving each back to the kernel, which
+/// costs a page fault for every page of the next one.
+///
+/// The GNU allocator maps large blocks one by one until it has seen one freed, and from then on keeps
+/// blocks up to that size, and twice that size of free memory in each arena. Others do as they do.
+fn keep_freed_buffers() {
+    drop(std::hint::black_box(vec![0_u8; KEPT_BLOCK_BYTES_MAX]));
 }
 
 fn built(runtime: io::Result<Runtime>) -> Result<Runtime, CliError> {

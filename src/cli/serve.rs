@@ -58,6 +58,7 @@ pub(crate) struct ServeArguments {
 /// When the settings or the policy have mistakes, or something that is needed cannot be had.
 pub(crate) async fn run(arguments: ServeArguments, file: Option<&Path>) -> Result<(), CliError> {
     let begun = Instant::now();
+    crate::http::raise_descriptor_limit();
     let ServeArguments { data_dir, policy, listen, admin_listen, allow_rollback, quiet } =
         arguments;
     let overrides = Overrides { data_dir, policy, listen, admin_listen, allow_rollback };

@@ -46,6 +46,9 @@ pub(super) fn node(block: Section<'_>, given: &Given<'_>) -> NodeBlock {
         header_timeout: block
             .duration("header_timeout", HEADER_TIMEOUT)
             .unwrap_or(default.header_timeout),
+        idle_timeout: block
+            .duration("idle_timeout", HEADER_TIMEOUT)
+            .unwrap_or(default.idle_timeout),
         refuse_at: block
             .parsed("refuse_at", refuse_at)
             .map_or(default.refuse_at, |found| found.value),

@@ -10,7 +10,9 @@ use tracing_subscriber::EnvFilter;
 use super::environment::Environment;
 use super::problem::{Problems, Report};
 use super::section::{Found, Section};
-use super::{LogFormat, LogSettings, Overrides, Settings, address, limits, listeners, upstreams};
+use super::{
+    LogFormat, LogSettings, Overrides, Settings, address, cache, limits, listeners, upstreams,
+};
 use crate::mirror;
 use crate::store::{self, VerifyReads};
 use crate::upstream::{self, ProxySettings};
@@ -152,7 +154,8 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let proxy = proxy(root.section("proxy"), &given.environment.proxy);
     let limits = limits::read(root.section("limits"));
     let evidence = limits::evidence(root.section("evidence"));
-    let store = store(root.section("store"), data_dir.clone());
+    let keeping = cache::read(root.section("cache"));
+    let store = store(root.section("store"), data_dir.clone(), keeping);
     let log = log(root.section("log"));
     root.finish();
     let mut dangers = Vec::new();
@@ -202,7 +205,7 @@ fn proxy(block: Section<'_>, environment: &ProxySettings) -> ProxySettings {
     }
 }
 
-fn store(block: Section<'_>, dir: PathBuf) -> store::Settings {
+fn store(block: Section<'_>, dir: PathBuf, keeping: store::Keeping) -> store::Settings {
     let default = store::Settings::default();
     let verify_reads = block.parsed("verify_reads", |text| match text {
         "always" => Ok(VerifyReads::Always),
@@ -216,6 +219,7 @@ fn store(block: Section<'_>, dir: PathBuf) -> store::Settings {
         dir,
         verify_reads: verify_reads.map_or(default.verify_reads, |found| found.value),
         index_cache_bytes: index_cache_bytes.unwrap_or(default.index_cache_bytes),
+        keeping,
     }
 }
 

@@ -7,7 +7,10 @@
 //! the command line reads this module.
 
 mod address;
+mod cache;
 mod environment;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod limits;
 mod listeners;
 mod load;

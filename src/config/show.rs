@@ -27,6 +27,7 @@ struct Effective {
     node: Node,
     admin: Admin,
     store: Store,
+    cache: Cache,
     log: Log,
     proxy: Proxy,
     limits: Limits,
@@ -43,6 +44,7 @@ struct Node {
     refuse_at: &'static str,
     max_connections: usize,
     header_timeout: String,
+    idle_timeout: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls>,
 }
@@ -72,6 +74,19 @@ struct Tls {
 struct Store {
     verify_reads: &'static str,
     index_cache: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Cache {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<String>,
+    high_watermark: u8,
+    low_watermark: u8,
+    min_free: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<String>,
+    scrub_rate: String,
+    scrub_every: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -184,6 +199,20 @@ impl From<&TlsSettings> for Tls {
     }
 }
 
+impl From<&crate::store::Keeping> for Cache {
+    fn from(keeping: &crate::store::Keeping) -> Self {
+        Self {
+            quota: keeping.quota_bytes.map(show_size),
+            high_watermark: keeping.high_percent,
+            low_watermark: keeping.low_percent,
+            min_free: show_size(keeping.min_free_bytes),
+            retention: keeping.retention.map(show_duration),
+            scrub_rate: show_size(keeping.scrub_rate_bytes),
+            scrub_every: show_duration(keeping.scrub_every.unwrap_or_default()),
+        }
+    }
+}
+
 impl From<&crate::upstream::Limits> for Limits {
     fn from(limits: &crate::upstream::Limits) -> Self {
         let size = |bytes: usize| show_size(u64::try_from(bytes).unwrap_or(u64::MAX));
@@ -245,6 +274,7 @@ impl From<&Settings> for Effective {
                 },
                 max_connections: node.connections_max,
                 header_timeout: show_duration(node.header_timeout),
+                idle_timeout: show_duration(node.idle_timeout),
                 tls: node.tls.as_ref().map(Tls::from),
             },
             admin: Admin {
@@ -262,6 +292,7 @@ impl From<&Settings> for Effective {
                 },
                 index_cache: show_size(settings.store.index_cache_bytes),
             },
+            cache: Cache::from(&settings.store.keeping),
             log: Log {
                 format: match settings.log.format {
                     LogFormat::Json => "json",

@@ -352,3 +352,18 @@ fn clients_on_this_machine_are_led_to_the_listeners() {
     assert_eq!(settings.node_url(), None);
     assert_eq!(Settings::default().node_url().as_deref(), Some("http://127.0.0.1:5000"));
 }
+
+#[test]
+fn the_watermarks_leave_room_between_them() {
+    let settings =
+        read("[cache]\nquota = \"1000MB\"\nhigh_watermark = 90\nlow_watermark = 50\n").unwrap();
+    let keeping = &settings.store.keeping;
+    assert_eq!((keeping.high_bytes(), keeping.low_bytes()), (Some(900_000_000), Some(500_000_000)));
+    for wrong in ["low_watermark = 95", "high_watermark = 85", "high_watermark = 101"] {
+        let refused = read(&format!("[cache]\n{wrong}\n")).unwrap_err();
+        assert!(refused.contains("cache.") && refused.contains("watermark"), "{refused}");
+    }
+    let settings = read("[cache]\nscrub_every = \"0s\"\n").unwrap();
+    assert_eq!(settings.store.keeping.scrub_every, None);
+    assert!(read("[cache]\nscrub_every = \"5ms\"\n").unwrap_err().contains("scrub_every"));
+}

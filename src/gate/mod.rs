@@ -8,6 +8,7 @@ mod by_name;
 mod checks;
 mod decide;
 mod evidence;
+mod logic;
 mod phrase;
 mod signatures;
 mod standing;
@@ -22,6 +23,7 @@ pub use decide::decide;
 pub use evidence::{
     AttachedTag, Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
 };
+pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
 pub use signatures::check_signers;
 pub use standing::Standing;

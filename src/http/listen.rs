@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -13,17 +12,19 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tower::util::MapRequestLayer;
+use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
+use super::attended::{Activity, Attended};
 use super::body::NodeBody;
+use super::descriptors::{Share, connections_allowed};
 use super::node::{Node, Peer};
+use super::punctual::{Answer, Heads, Punctual};
 use super::stall::Stall;
 use super::tls::{Error, Reloading, TlsSettings};
 use crate::metrics::Metrics;
@@ -35,8 +36,16 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client may leave what it was sent unread.
 const WRITE_PATIENCE: Duration = Duration::from_mins(5);
-/// How long an admin's connection may take to carry its first request.
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the head of an admin's request may take, and how long HTTP/1.1 may rest between two.
+const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests that an admin's connection may carry at one time.
+const ADMIN_STREAMS_MAX: u32 = 64;
+/// Streams of an admin that were reset before they were looked at; one more ends the connection.
+const ADMIN_RESETS_PENDING_MAX: usize = 20;
+/// Streams of an admin that we had to reset for its mistakes; one more ends the connection.
+const ADMIN_RESETS_MAX: usize = 256;
+/// Most bytes of a request's head in HTTP/2; frames that continue it are bounded by this too.
+const ADMIN_HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 /// Most bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Most header fields of a request.
@@ -50,7 +59,7 @@ const ADMIN_PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
 pub struct Listener {
     socket: TcpListener,
     tls: Option<TlsSettings>,
-    permits: Arc<Semaphore>,
+    connections_max: usize,
 }
 
 /// Binds `address`.
@@ -63,7 +72,7 @@ pub async fn bind(
     connections_max: usize,
 ) -> std::io::Result<Listener> {
     let socket = TcpListener::bind(address).await?;
-    Ok(Listener { socket, tls, permits: Arc::new(Semaphore::new(connections_max)) })
+    Ok(Listener { socket, tls, connections_max })
 }
 
 impl Listener {
@@ -80,15 +89,26 @@ impl Listener {
         reloading.map(|settings| Reloading::start(settings, protocols, tasks)).transpose()
     }
 
+    /// One permit for each connection that there may be.
+    fn permits(&self, share: Share) -> Arc<Semaphore> {
+        let most = connections_allowed(self.connections_max, share);
+        Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))
+    }
+
     /// The next connection within the bound, or none when stopping.
-    async fn accept(&self, metrics: &Metrics, tasks: &Tasks) -> Option<(Accepted, IpAddr)> {
+    async fn accept(
+        &self,
+        permits: &Arc<Semaphore>,
+        metrics: &Metrics,
+        tasks: &Tasks,
+    ) -> Option<(Accepted, IpAddr)> {
         loop {
             let accepted = tokio::select! {
                 () = tasks.stopping() => return None,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => match Arc::clone(&self.permits).try_acquire_owned() {
+                Ok((stream, peer)) => match Arc::clone(permits).try_acquire_owned() {
                     Ok(permit) => {
                         if let Err(error) = stream.set_nodelay(true) {
                             debug!(%peer, %error, "TCP_NODELAY not set");
@@ -119,10 +139,11 @@ struct Accepted {
 /// When the certificates cannot be used.
 pub fn serve_nodes(listener: Listener, node: Node, tasks: &Tasks) -> Result<(), Error> {
     let tls = listener.tls(NODE_PROTOCOLS, tasks)?;
+    let permits = listener.permits(Share::Nodes);
     let tasks = tasks.clone();
     drop(tasks.clone().spawn(async move {
         let metrics = Arc::clone(node.metrics());
-        while let Some((accepted, address)) = listener.accept(&metrics, &tasks).await {
+        while let Some((accepted, address)) = listener.accept(&permits, &metrics, &tasks).await {
             let (node, tls, connection_tasks) = (node.clone(), tls.clone(), tasks.clone());
             drop(tasks.spawn(async move {
                 node.metrics().connections.add(1);
@@ -174,23 +195,28 @@ async fn handshake(
     }
 }
 
-async fn serve_node<S>(stream: S, node: Node, peer: Peer, tasks: Tasks)
+pub(super) async fn serve_node<S>(stream: S, node: Node, peer: Peer, tasks: Tasks)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = Arc::new(peer);
-    let header_timeout = node.header_timeout();
+    let heads = Heads::new();
+    let stream = Stall::new(stream, WRITE_PATIENCE);
+    let stream = Punctual::new(stream, heads.clone(), node.patience());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (node, peer) = (node.clone(), Arc::clone(&peer));
-        async move { Ok::<Response<NodeBody>, Infallible>(node.answer(request, &peer).await) }
+        let (node, peer, answering) = (node.clone(), Arc::clone(&peer), heads.read());
+        async move {
+            let response = node.answer(request, &peer).await;
+            let response = response.map(|body| Answer::new(body, answering));
+            Ok::<Response<Answer<NodeBody>>, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .half_close(false)
-        .serve_connection(TokioIo::new(Stall::new(stream, WRITE_PATIENCE)), service);
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -215,9 +241,10 @@ pub fn serve_admins(
     tasks: &Tasks,
 ) -> Result<(), Error> {
     let tls = listener.tls(ADMIN_PROTOCOLS, tasks)?;
+    let permits = listener.permits(Share::Admins);
     let tasks = tasks.clone();
     drop(tasks.clone().spawn(async move {
-        while let Some((accepted, address)) = listener.accept(&metrics, &tasks).await {
+        while let Some((accepted, address)) = listener.accept(&permits, &metrics, &tasks).await {
             let (router, tls, connection_tasks) = (router.clone(), tls.clone(), tasks.clone());
             drop(tasks.spawn(async move {
                 let Accepted { stream, _permit } = accepted;
@@ -243,34 +270,21 @@ async fn serve_admin<S>(stream: S, router: axum::Router, address: IpAddr, tasks:
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let asked = Arc::new(AtomicBool::new(false));
-    let first = Arc::clone(&asked);
-    let note = MapRequestLayer::new(move |request: axum::extract::Request| {
-        first.store(true, Ordering::Relaxed);
-        request
+    let activity = Activity::new();
+    let router = router.layer(axum::Extension(AdminAddress(address)));
+    let asked = activity.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (open, answering) = (asked.request(), router.clone().oneshot(request));
+        async move { answering.await.map(|response| response.map(|body| Attended::new(body, open))) }
     });
-    let router = router.layer(axum::Extension(AdminAddress(address))).layer(note);
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(30))
-        .max_buf_size(HEAD_BYTES_MAX);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64);
-    let service = TowerToHyperService::new(router);
+    let builder = admin_protocol();
     let stream = Stall::new(stream, WRITE_PATIENCE);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let silent = async {
-        tokio::time::sleep(FIRST_REQUEST_TIMEOUT).await;
-        if asked.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
-    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = silent => {
-            debug!(%address, "connection of an admin asked nothing");
+        () = activity.lapsed() => {
+            debug!(%address, "connection of an admin closed: nothing moved on it");
             return;
         }
         () = tasks.stopping() => {
@@ -281,6 +295,25 @@ where
     if let Err(error) = ended {
         debug!(%address, %error, "connection of an admin ended");
     }
+}
+
+/// HTTP/1.1 and 2 within their bounds.
+fn admin_protocol() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ADMIN_HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(ADMIN_STREAMS_MAX)
+        .max_pending_accept_reset_streams(ADMIN_RESETS_PENDING_MAX)
+        .max_local_error_reset_streams(ADMIN_RESETS_MAX)
+        .max_header_list_size(ADMIN_HEADER_LIST_BYTES_MAX);
+    builder
 }
 
 /// An error with its causes.
@@ -302,6 +335,7 @@ impl fmt::Display for Chain<'_> {
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+    use super::super::attended::FIRST_REQUEST_TIMEOUT;
     use super::*;
 
     const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

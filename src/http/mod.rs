@@ -5,9 +5,14 @@
 //! becomes a status code.
 
 pub mod admin;
+mod attended;
 mod body;
+mod descriptors;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod listen;
 mod node;
+mod punctual;
 mod respond;
 mod stall;
 mod tls;
@@ -18,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use body::NodeBody;
+pub use descriptors::raise_descriptor_limit;
 pub use listen::{Listener, bind, serve_admins, serve_nodes};
 pub use node::Node;
 pub use tls::{ClientCertificates, Error as TlsError, Reloading, TlsSettings};
@@ -46,8 +52,10 @@ pub struct NodeSettings {
     pub default_registry: Registry,
     /// Most connections at one time; one more is closed at once.
     pub connections_max: usize,
-    /// How long a client may take to send a request's head, and to be idle between two.
+    /// How long the head of a request may take once it has begun.
     pub header_timeout: Duration,
+    /// How long a connection may rest between two requests.
+    pub idle_timeout: Duration,
     /// At which request a node is told no.
     pub refuse_at: RefuseAt,
     /// Where people find the requests that refusals name, without a trailing slash.
@@ -61,7 +69,8 @@ impl Default for NodeSettings {
             tls: None,
             default_registry: Registry::docker_hub(),
             connections_max: 4_096,
-            header_timeout: Duration::from_mins(1),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
             refuse_at: RefuseAt::default(),
             public_url: None,
         }

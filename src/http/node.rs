@@ -5,22 +5,26 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use rustls::pki_types::CertificateDer;
 use tracing::{Instrument as _, debug, info, info_span};
 
 use super::body::NodeBody;
+use super::punctual::Patience;
 use super::respond::{self, Refused};
 use super::{NodeSettings, RefuseAt};
 use crate::metrics::Metrics;
 use crate::mirror::{BlobAnswer, Decision, Error, Mirror, Pull};
-use crate::oci::{self, ByteRange, Digest, Endpoint, Name, RangeRequest, Reference, TagsPage};
+use crate::oci::{
+    self, ByteRange, Digest, Endpoint, ErrorCode, Name, RangeRequest, Reference, TagsPage,
+};
 use crate::store::ReadMode;
 
+/// Most bytes of a request's head, without what stands between the fields.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Longest client name that is kept, in bytes.
 const CLIENT_NAME_MAX: usize = 128;
 
@@ -53,7 +57,7 @@ impl Peer {
 }
 
 /// The common name in a certificate's subject, printable and bounded.
-fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+pub(super) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     use x509_cert::der::Decode as _;
     use x509_cert::der::oid::db::rfc4519::CN;
     let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
@@ -74,8 +78,9 @@ impl Node {
         self.mirror.metrics()
     }
 
-    pub(crate) fn header_timeout(&self) -> Duration {
-        self.settings.header_timeout
+    /// How long clients are waited for.
+    pub(super) fn patience(&self) -> Patience {
+        Patience { head: self.settings.header_timeout, idle: self.settings.idle_timeout }
     }
 
     /// Answers one request.
@@ -84,6 +89,38 @@ impl Node {
         request: Request<Incoming>,
         peer: &Arc<Peer>,
     ) -> Response<NodeBody> {
+        match self.answer_known(&request, peer) {
+            Some(response) => response,
+            // Boxed: a connection moves the future of every answer about, and most are warm.
+            None => Box::pin(self.answer_any(request, peer)).await,
+        }
+    }
+
+    /// The answer to a pull of a manifest that takes nothing but a look into memory. It has no span,
+    /// because writing one down would be a large part of what it costs.
+    fn answer_known(&self, request: &Request<Incoming>, peer: &Peer) -> Option<Response<NodeBody>> {
+        let path = request.uri().path();
+        if !path.contains("/manifests/") || refused_by_form(request).is_some() {
+            return None;
+        }
+        let registry = &self.settings.default_registry;
+        let asked = oci::Request::parse(path, request.uri().query(), registry).ok()?;
+        let oci::Request::Repository { name, endpoint: Endpoint::Manifest(reference) } = asked
+        else {
+            return None;
+        };
+        let by_digest = matches!(reference, Reference::Digest(_));
+        let pull = Pull { name, reference, client: Arc::clone(&peer.client) };
+        let answer = self.mirror.pull_known(&pull)?;
+        debug!(name = %pull.name, client = %peer.client, digest = %answer.digest, "warm manifest served");
+        let unchanged = by_digest && is_known_to(request.headers(), &answer.digest);
+        let mut response = respond::manifest(&answer, unchanged);
+        respond::namespace(&mut response, pull.name.registry());
+        let is_head = request.method() == Method::HEAD;
+        Some(if is_head { without_body(response) } else { response })
+    }
+
+    async fn answer_any(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Response<NodeBody> {
         let span = info_span!(
             "node",
             method = %request.method(),
@@ -132,6 +169,7 @@ impl Node {
         name: &Name,
         endpoint: Endpoint,
     ) -> Response<NodeBody> {
+        let unknown = respond::unknown(&endpoint);
         let answered = match endpoint {
             // Boxed: judging is a deep future, and every connection would carry room for it.
             Endpoint::Manifest(reference) => {
@@ -143,7 +181,7 @@ impl Node {
             }
             Endpoint::Tags(page) => self.tags(request, name, &page).await,
         };
-        answered.unwrap_or_else(|error| self.refusal(&error, name))
+        answered.unwrap_or_else(|error| self.refusal(&error, name, unknown))
     }
 
     async fn manifest(
@@ -248,9 +286,9 @@ impl Node {
         }
     }
 
-    fn refusal(&self, error: &Error, name: &Name) -> Response<NodeBody> {
+    fn refusal(&self, error: &Error, name: &Name, unknown: ErrorCode) -> Response<NodeBody> {
         let public_url = self.settings.public_url.as_deref();
-        let refused = Refused::new(error, name, public_url);
+        let refused = Refused::new(error, name, unknown, public_url);
         refused.log(error);
         refused.response()
     }
@@ -262,20 +300,46 @@ fn refused_by_form(request: &Request<Incoming>) -> Option<Response<NodeBody>> {
         return Some(respond::method_not_allowed());
     }
     let headers = request.headers();
+    if head_bytes(request) > HEAD_BYTES_MAX {
+        return Some(respond::head_too_large());
+    }
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
         || !request.body().is_end_stream();
     if has_body {
         return Some(respond::bad_request("a request for content has no body"));
     }
-    if headers.get_all(header::HOST).iter().count() > 1 {
-        return Some(respond::bad_request("more than one Host header"));
+    names_one_host(request).err().map(respond::bad_request)
+}
+
+/// The size of a head: hyper bounds it only to twice what it may buffer.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let target = request.uri().path().len() + request.uri().query().map_or(0, str::len);
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    fields.fold(target, usize::saturating_add)
+}
+
+/// Which host is asked decides nothing here, but a request that names none or two may be read
+/// otherwise by whoever stands in front of us (RFC 9112 section 3.2).
+fn names_one_host(request: &Request<Incoming>) -> Result<(), &'static str> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err("more than one Host header");
     }
-    None
+    if host.is_none() && request.version() == Version::HTTP_11 {
+        return Err("no Host header");
+    }
+    match (request.uri().authority(), host) {
+        (Some(asked), Some(host)) if asked.as_str().as_bytes() != host.as_bytes() => {
+            Err("the request is for another host than its Host header names")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The range that is asked for, unless `If-Range` names other content.
-fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
+pub(super) fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
     if headers.get_all(header::RANGE).iter().count() != 1 {
         return None;
     }
@@ -288,7 +352,10 @@ fn wanted_range(headers: &HeaderMap, digest: &Digest) -> Option<RangeRequest> {
 }
 
 /// Whether `If-None-Match` names this digest.
-fn is_known_to(headers: &HeaderMap, digest: &Digest) -> bool {
+pub(super) fn is_known_to(headers: &HeaderMap, digest: &Digest) -> bool {
+    if !headers.contains_key(header::IF_NONE_MATCH) {
+        return false;
+    }
     let etag = respond::etag(digest);
     headers
         .get_all(header::IF_NONE_MATCH)

@@ -5,8 +5,10 @@
 //! loses the text of 404. The reason phrase is what reaches the person whose pod does not start, so
 //! it says what happened to which image, by which rule, and what to do.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -17,7 +19,8 @@ use super::body::NodeBody;
 use crate::gate;
 use crate::mirror::{Decision, Error, ManifestAnswer, Refusal, TagList};
 use crate::oci::{
-    ByteRange, Descriptor, Digest, EndpointError, ErrorCode, MediaType, Name, Reference, Registry,
+    ByteRange, Descriptor, Digest, Endpoint, EndpointError, ErrorCode, MediaType, Name, Reference,
+    Registry,
 };
 
 /// Longest error body in bytes.
@@ -27,6 +30,12 @@ const PHRASE_MAX: usize = gate::PHRASE_LENGTH_MAX;
 /// When it is worth asking again after our own failure.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Headers of a usual answer, with room for the date.
+const HEADERS_USUAL: usize = 8;
+
+/// Bytes of the entity tag of content that is named by SHA-256.
+const ETAG_BYTES_USUAL: usize = 2 + 7 + 64;
+
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const DECISION: HeaderName = HeaderName::from_static("x-mirror-decision");
@@ -34,8 +43,11 @@ const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied
 const NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 
 /// A strong entity tag: the digest.
+#[expect(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
 pub(crate) fn etag(digest: &Digest) -> String {
-    format!("\"{digest}\"")
+    let mut text = String::with_capacity(ETAG_BYTES_USUAL);
+    let _ = write!(text, "\"{digest}\"");
+    text
 }
 
 /// `GET /v2/`
@@ -52,6 +64,7 @@ pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<Node
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response.map(|_| NodeBody::whole(text))
 }
 
@@ -60,9 +73,9 @@ pub(crate) fn manifest(answer: &ManifestAnswer, unchanged: bool) -> Response<Nod
     let status = if unchanged { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let mut response = sized(status, answer.bytes.len());
     let headers = response.headers_mut();
+    headers.reserve(HEADERS_USUAL);
     insert(headers, header::CONTENT_TYPE, answer.media_type.as_str());
-    insert(headers, CONTENT_DIGEST, &answer.digest.to_string());
-    insert(headers, header::ETAG, &etag(&answer.digest));
+    insert_digest(headers, &answer.digest);
     if let Some(warning) = &answer.warning {
         insert(headers, header::WARNING, &format!("299 - \"{}\"", printable(warning, PHRASE_MAX)));
     }
@@ -92,8 +105,7 @@ pub(crate) fn blob(
         header::CACHE_CONTROL,
         HeaderValue::from_static("private, max-age=31536000, immutable, no-transform"),
     );
-    insert(headers, CONTENT_DIGEST, &digest.to_string());
-    insert(headers, header::ETAG, &etag(digest));
+    insert_digest(headers, digest);
     if let Some(part) = part {
         let last = part.end.saturating_sub(1);
         insert(headers, header::CONTENT_RANGE, &format!("bytes {}-{last}/{size}", part.start));
@@ -165,10 +177,28 @@ pub(crate) fn bad_request(message: &str) -> Response<NodeBody> {
     response
 }
 
+/// 431, and the connection is closed.
+pub(crate) fn head_too_large() -> Response<NodeBody> {
+    let message = "the head of the request is too large";
+    let error = error_value(ErrorCode::Unsupported, message, &json!({}));
+    let mut response = error_response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, None, &error);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// 404 for what the API does not have.
 pub(crate) fn unsupported(message: &str) -> Response<NodeBody> {
     let error = error_value(ErrorCode::Unsupported, message, &json!({}));
     error_response(StatusCode::NOT_FOUND, None, &error)
+}
+
+/// The code for what `endpoint` asks for, when upstream does not have it.
+pub(crate) const fn unknown(endpoint: &Endpoint) -> ErrorCode {
+    match endpoint {
+        Endpoint::Blob(_) => ErrorCode::BlobUnknown,
+        Endpoint::Manifest(_) | Endpoint::Referrers { .. } => ErrorCode::ManifestUnknown,
+        Endpoint::Tags(_) => ErrorCode::NameUnknown,
+    }
 }
 
 /// A path or query that is no request.
@@ -197,11 +227,20 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// What `error` is to a node that asked for something of `name`; requests are found below
-    /// `public_url`.
-    pub(crate) fn new(error: &Error, name: &Name, public_url: Option<&str>) -> Self {
+    /// What `error` is to a node that asked for something of `name`, which is called `unknown` when
+    /// upstream does not have it; requests are found below `public_url`.
+    pub(crate) fn new(
+        error: &Error,
+        name: &Name,
+        unknown: ErrorCode,
+        public_url: Option<&str>,
+    ) -> Self {
         match error {
-            Error::Absent(what) => Self::absent(what),
+            Error::Absent(what) => Self::absent(what, unknown),
+            Error::Malformed(error) => Self::denied(
+                format!("Denied: {error}"),
+                format!("upstream has no well-formed manifest there: {error}"),
+            ),
             Error::Refused(refusal) => Self::of_gate(refusal, public_url),
             Error::RegistryUnknown(registry) => Self::denied(
                 format!("Denied: registry {registry} is not configured"),
@@ -287,10 +326,10 @@ impl Refused {
         }
     }
 
-    fn absent(what: &str) -> Self {
+    fn absent(what: &str, unknown: ErrorCode) -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
-            code: ErrorCode::ManifestUnknown,
+            code: unknown,
             phrase: None,
             message: format!("{what} does not exist upstream"),
             detail: json!({}),
@@ -401,6 +440,18 @@ fn insert(headers: &mut hyper::HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
+/// Sets what names the content: its digest, and that again as the entity tag. One allocation for
+/// both, because every warm answer has them.
+fn insert_digest(headers: &mut hyper::HeaderMap, digest: &Digest) {
+    let quoted = Bytes::from(etag(digest));
+    let plain = quoted.slice(1..quoted.len().saturating_sub(1));
+    for (name, value) in [(CONTENT_DIGEST, plain), (header::ETAG, quoted)] {
+        if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+            headers.insert(name, value);
+        }
+    }
+}
+
 /// ASCII without control characters and quotes, at most `length` characters.
 fn printable(text: &str, length: usize) -> String {
     let plain = |c: char| {
@@ -439,7 +490,7 @@ mod tests {
     #[test]
     fn content_that_may_not_be_read_and_content_that_is_not_there_look_alike() {
         let name: Name = "up.test/a".parse().unwrap();
-        let one = Refused::new(&Error::Ungranted, &name, None).response();
+        let one = Refused::new(&Error::Ungranted, &name, ErrorCode::BlobUnknown, None).response();
         assert_eq!(one.status(), StatusCode::FORBIDDEN);
         assert_eq!(one.headers().get(DECISION).unwrap(), "denied");
     }

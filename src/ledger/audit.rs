@@ -34,12 +34,16 @@ pub enum AuditKind {
     ChainCut,
     /// A verdict was reached that differs from the one before.
     Judged,
+    /// All stored verdicts were brought to the logic of this program.
+    LogicConfirmed,
     /// A policy came into force.
     PolicyLoaded,
     /// A policy came into force that is older than the one before.
     PolicyRolledBack,
     /// A rejection or revocation was taken back.
     Reinstated,
+    /// A person had stored verdicts decided again by the logic of a new program.
+    RejudgeConfirmed,
     /// A subject was rejected by a person.
     Rejected,
     /// A blocked pull, or a person, asked for a decision.

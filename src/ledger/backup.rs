@@ -61,7 +61,8 @@ impl Ledger {
     }
 }
 
-fn add_head(path: &Path) -> Result<(), Error> {
+/// Writes into the copy in `path` the head of its own audit chain, which makes it a backup.
+pub(super) fn add_head(path: &Path) -> Result<(), Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "full")?;
     let head = serde_json::to_string(&Head(Chain::load(&connection)?))?;
@@ -89,6 +90,22 @@ pub fn restore(
     if path.exists() && !replace {
         return Err(Error::Exists { path });
     }
+    let event = AuditEvent::new(AuditKind::Restored, "restore");
+    put_in_place(from, dir, clock, event, |connection, coming| {
+        schema::migrate(connection, coming, schema::MIGRATIONS, |_backup_stays, _version| Ok(()))
+    })
+}
+
+/// Puts a checked copy of the backup `from`, after `finish` was done to it and with `event` in its
+/// chain, in the place of the ledger in `dir`, whose lock is held.
+pub(super) fn put_in_place(
+    from: &Path,
+    dir: &Path,
+    clock: &dyn Clock,
+    event: AuditEvent,
+    finish: impl FnOnce(&mut Connection, &Path) -> Result<(), Error>,
+) -> Result<Restored, Error> {
+    let path = open::database_path(dir);
     let coming = dir.join("ledger.db.restoring");
     match fs::remove_file(&coming) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -96,7 +113,7 @@ pub fn restore(
         }
         Ok(()) | Err(_) => {}
     }
-    let prepared = prepare(from, &coming, clock);
+    let prepared = prepare(from, &coming, clock, event, finish);
     let (audit_records, chain) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -105,7 +122,7 @@ pub fn restore(
         }
     };
     head::prepare(dir)?;
-    let replaced = if path.exists() { Some(set_aside(&path, clock)?) } else { None };
+    let replaced = set_aside(&path, clock)?;
     fs::rename(&coming, &path).map_err(Error::file("rename", &coming))?;
     database::sync_directory(dir)?;
     head::write(dir, chain)?;
@@ -113,7 +130,13 @@ pub fn restore(
 }
 
 /// Copies the backup to `coming`, checks every part of the copy, and puts the restoring on record.
-fn prepare(from: &Path, coming: &Path, clock: &dyn Clock) -> Result<(u64, Chain), Error> {
+fn prepare(
+    from: &Path,
+    coming: &Path,
+    clock: &dyn Clock,
+    event: AuditEvent,
+    finish: impl FnOnce(&mut Connection, &Path) -> Result<(), Error>,
+) -> Result<(u64, Chain), Error> {
     let mut source = fs::File::open(from).map_err(Error::file("open", from))?;
     let mut target =
         database::private().create_new(true).open(coming).map_err(Error::file("create", coming))?;
@@ -139,8 +162,8 @@ fn prepare(from: &Path, coming: &Path, clock: &dyn Clock) -> Result<(u64, Chain)
     }
     check_rows(&connection)?;
     connection.execute_batch("DROP TABLE backup")?;
-    schema::migrate(&mut connection, coming, schema::MIGRATIONS)?;
-    let event = AuditEvent::new(AuditKind::Restored, "restore").with("records", report.records);
+    finish(&mut connection, coming)?;
+    let event = event.with("records", report.records);
     chain.append(&connection, clock.now(), &event)?;
     connection.close().map_err(|(_, error)| error)?;
     let synced = fs::File::open(coming).and_then(|file| file.sync_all());
@@ -148,7 +171,8 @@ fn prepare(from: &Path, coming: &Path, clock: &dyn Clock) -> Result<(u64, Chain)
     Ok((report.records, chain))
 }
 
-fn backup_head(connection: &Connection) -> Result<Option<Chain>, Error> {
+/// The chain that the backup behind `connection` was made with; `None`: it is not a backup.
+pub(super) fn backup_head(connection: &Connection) -> Result<Option<Chain>, Error> {
     let table: Option<String> = connection
         .query_row("SELECT name FROM sqlite_schema WHERE name = 'backup'", [], |row| row.get(0))
         .optional()?;
@@ -161,37 +185,47 @@ fn backup_head(connection: &Connection) -> Result<Option<Chain>, Error> {
     Ok(head.map(|Head(chain)| chain))
 }
 
-/// How the seals of a table are checked: its name, and a query for each row's key, body and seal.
-const SEALED: &[(&str, &str)] = &[
+/// How the seals of a table are checked: its name, the schema version it came
+/// with, and a query for each row's key, body and seal.
+const SEALED: &[(&str, u32, &str)] = &[
     (
         "records",
+        1,
         "SELECT json_array(n.name, r.digest), r.body, r.seal
          FROM records r JOIN repositories n ON n.id = r.repository",
     ),
     (
         "grants",
+        1,
         "SELECT json_array(n.name, g.digest, r.digest), g.body, g.seal
          FROM grants g JOIN repositories n ON n.id = g.repository
          JOIN records r ON r.id = g.record",
     ),
     (
         "tags",
+        1,
         "SELECT json_array(n.name, t.tag), t.body, t.seal
          FROM tags t JOIN repositories n ON n.id = t.repository",
     ),
-    ("requests", "SELECT json_array('R-' || id, key), body, seal FROM requests"),
+    ("requests", 1, "SELECT json_array('R-' || id, key), body, seal FROM requests"),
     (
         "decisions",
+        1,
         "SELECT json_array(n.name || '@' || r.digest), d.body, d.seal
          FROM decisions d JOIN records r ON r.id = d.record
          JOIN repositories n ON n.id = r.repository",
     ),
-    ("tokens", "SELECT json_array(name), body, seal FROM tokens"),
-    ("policies", "SELECT json_array(), body, seal FROM policies"),
+    ("tokens", 1, "SELECT json_array(name), body, seal FROM tokens"),
+    ("policies", 1, "SELECT json_array(), body, seal FROM policies"),
+    ("logics", 2, "SELECT json_array(), body, seal FROM logics"),
 ];
 
 fn check_rows(connection: &Connection) -> Result<(), Error> {
-    for (table, sql) in SEALED {
+    let version = schema::version(connection)?;
+    for (table, since, sql) in SEALED {
+        if version < *since {
+            continue;
+        }
         let mut statement = connection.prepare(sql)?;
         let rows = statement
             .query_map([], |row| Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?)))?;
@@ -214,10 +248,22 @@ fn check_rows(connection: &Connection) -> Result<(), Error> {
     Ok(())
 }
 
-/// Moves the database in `path` and its log aside; gives where it is now.
-fn set_aside(path: &Path, clock: &dyn Clock) -> Result<PathBuf, Error> {
+/// Moves the database in `path` and its log aside; gives where it is now, if there was one.
+///
+/// What is in the log is brought into the database first, and the database goes before its log: ended
+/// in between, there is no database, which a start refuses, and never one without what was
+/// acknowledged, nor a new one beside another one's log.
+fn set_aside(path: &Path, clock: &dyn Clock) -> Result<Option<PathBuf>, Error> {
+    if path.exists() {
+        // A database that is too damaged for this is moved as it is.
+        drop(database::open_writer(path).and_then(|connection| {
+            let busy = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+            Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], busy)?)
+        }));
+    }
     let aside = path.with_extension(format!("db.replaced-{}", clock.now().milliseconds()));
-    for suffix in ["-wal", "-shm", ""] {
+    let mut moved = false;
+    for suffix in ["", "-wal", "-shm"] {
         let with_suffix = |path: &Path| {
             let mut name = path.as_os_str().to_owned();
             name.push(suffix);
@@ -226,7 +272,8 @@ fn set_aside(path: &Path, clock: &dyn Clock) -> Result<PathBuf, Error> {
         let (from, to) = (with_suffix(path), with_suffix(&aside));
         if from.exists() {
             fs::rename(&from, &to).map_err(Error::file("rename", &from))?;
+            moved |= suffix.is_empty();
         }
     }
-    Ok(aside)
+    Ok(moved.then_some(aside))
 }

@@ -82,7 +82,7 @@ pub enum Error {
     },
     /// The file was written by a later version of the program.
     #[error(
-        "{} has schema version {found}, this program knows up to {known}; use a later version of it",
+        "{} has schema version {found}, this program knows up to {known}; start the program that wrote it, or go back to a snapshot from before with `pratique rollback`",
         path.display()
     )]
     NewerSchema {
@@ -110,6 +110,14 @@ pub enum Error {
         /// The subject of the decision.
         subject: Subject,
     },
+    /// There is no such snapshot.
+    #[error("there is no snapshot {name:?} in {}; `pratique rollback` lists them", dir.display())]
+    NoSuchSnapshot {
+        /// What was asked for.
+        name: String,
+        /// Where snapshots are.
+        dir: PathBuf,
+    },
     /// A write or read ended in a panic; its transaction was rolled back.
     #[error("an operation of the ledger panicked")]
     Panicked,
@@ -124,6 +132,15 @@ pub enum Error {
     /// The machine gave no random bytes.
     #[error("no random bytes to be had")]
     Random,
+    /// No snapshot could be taken, so the schema was not changed either.
+    #[error("no snapshot of the ledger could be written to {}, so its schema was left as it is", dir.display())]
+    Snapshot {
+        /// Where snapshots are.
+        dir: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
     /// There is a token of that name.
     #[error("there is a token {0:?} already")]
     TokenExists(String),
@@ -145,7 +162,7 @@ pub enum Error {
 
 impl Error {
     /// Whether the cause is that no space is left.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "three variants carry a cause that tells")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "four variants carry a cause that tells")]
     pub fn is_disk_full(&self) -> bool {
         let full = |source: &rusqlite::Error| {
             source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
@@ -154,6 +171,7 @@ impl Error {
             Self::File { source, .. } => return source.kind() == io::ErrorKind::StorageFull,
             Self::Commit(source) => Some(&**source),
             Self::Database(source) => Some(source),
+            Self::Snapshot { source, .. } => return source.is_disk_full(),
             _ => None,
         };
         source.is_some_and(full)
@@ -182,6 +200,7 @@ impl Error {
                 | Self::File { .. }
                 | Self::Panicked
                 | Self::Random
+                | Self::Snapshot { .. }
         )
     }
 

@@ -9,7 +9,7 @@ use super::records::{self, key};
 use super::rows::{self, Sealed};
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::gate::{Grant, Subject};
+use crate::gate::{Grant, GrantKind, Subject};
 use crate::oci::{Digest, Name};
 
 /// A grant and whose it is.
@@ -65,17 +65,26 @@ impl Writing<'_> {
     fn show_grants(&mut self, name: &Name, digest: &Digest) -> Result<(), Error> {
         let key = key(name, digest);
         match load_grants(self.connection, name, digest) {
-            Ok((granted, bytes)) if !granted.is_empty() => {
-                self.after_commit(move |memory| memory.grants.set(key, granted, bytes));
+            Ok((granted, bytes)) => {
+                if granted.iter().any(|granted| may_be_subject(&granted.grant)) {
+                    self.show_record(name, digest)?;
+                }
+                let found = (!granted.is_empty()).then_some((granted, bytes));
+                self.after_commit(move |memory| memory.grants.set(key, found));
             }
             // Another subject's damaged row is that one's failure, at its own next read.
-            Ok(_) | Err(Error::CorruptRow { .. }) => {
+            Err(Error::CorruptRow { .. }) => {
                 self.after_commit(move |memory| memory.grants.forget(&key));
             }
             Err(error) => return Err(error),
         }
         Ok(())
     }
+}
+
+/// Whether people may have decided about what `grant` lists, so that serving it asks for its record.
+pub(super) fn may_be_subject(grant: &Grant) -> bool {
+    matches!(grant.kind, GrantKind::Manifest | GrantKind::Referrer)
 }
 
 /// Reads who grants `digest` in `name`, and the size of it all as stored.
@@ -118,16 +127,15 @@ impl Ledger {
     pub async fn granted(&self, name: &Name, digest: &Digest) -> Result<Arc<[Granted]>, Error> {
         let key = key(name, digest);
         let grants = &self.inner.memory.grants;
-        if let Some(granted) = grants.get(&key) {
-            return Ok(granted);
+        if let Some(known) = grants.get(&key) {
+            return Ok(known.unwrap_or_default());
         }
-        let moment = grants.moment();
+        let moments = grants.moment();
         let (wanted, digest) = (name.clone(), *digest);
         let (granted, bytes) =
             self.read(move |connection| load_grants(connection, &wanted, &digest)).await?;
-        if !granted.is_empty() {
-            grants.offer(key, Arc::clone(&granted), bytes, moment);
-        }
+        let found = (!granted.is_empty()).then(|| (Arc::clone(&granted), bytes));
+        grants.offer(key, found, moments);
         Ok(granted)
     }
 

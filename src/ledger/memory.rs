@@ -15,7 +15,9 @@ use super::tokens::Known;
 use crate::oci::{Algorithm, Name, Tag};
 
 /// Most tags in memory, in bytes of their stored form.
-const TAG_MEMORY_BYTES: u64 = 16 << 20;
+const TAG_MEMORY_BYTES: u64 = 4 << 20;
+/// Most answers "there is nothing" in memory, in bytes, for each kind of thing.
+const NOTHING_MEMORY_BYTES: u64 = 1 << 20;
 /// Parts of a cache, each with its own lock.
 const SHARDS: usize = 16;
 /// What an entry costs beside its own weight, in bytes: key, slot, place in the order.
@@ -24,9 +26,9 @@ const ENTRY_BYTES: u64 = 160;
 /// Everything the ledger holds in memory.
 #[derive(Debug)]
 pub(super) struct Memory {
-    pub(super) records: Cache<Arc<Record>>,
-    pub(super) grants: Cache<Arc<[Granted]>>,
-    pub(super) tags: Cache<Arc<TagRecord>>,
+    pub(super) records: Answers<Arc<Record>>,
+    pub(super) grants: Answers<Arc<[Granted]>>,
+    pub(super) tags: Answers<Arc<TagRecord>>,
     pub(super) tags_of: Cache<Arc<[Tag]>>,
     pub(super) desk: Mutex<Desk>,
     pub(super) tokens: RwLock<Vec<Known>>,
@@ -37,9 +39,9 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            records: Cache::new(settings.record_memory_bytes),
-            grants: Cache::new(settings.grant_memory_bytes),
-            tags: Cache::new(TAG_MEMORY_BYTES),
+            records: Answers::new(settings.record_memory_bytes),
+            grants: Answers::new(settings.grant_memory_bytes),
+            tags: Answers::new(TAG_MEMORY_BYTES),
             tags_of: Cache::new(TAG_MEMORY_BYTES),
             desk: Mutex::default(),
             tokens: RwLock::default(),
@@ -72,6 +74,82 @@ impl Key {
         let [first, ..] = self.0;
         usize::from(first) % SHARDS
     }
+}
+
+/// What the database says under each key, which may be: nothing.
+///
+/// That there is nothing is worth as much as what there is: most questions about children of an index
+/// have that answer, and it must not need the disk. It has memory of its own, so that questions about
+/// things that do not exist, which anybody can ask without end, displace nothing that does.
+#[derive(Debug)]
+pub(super) struct Answers<V> {
+    there: Cache<V>,
+    nothing: Cache<()>,
+}
+
+impl<V: Clone> Answers<V> {
+    fn new(bytes_max: u64) -> Self {
+        Self { there: Cache::new(bytes_max), nothing: Cache::new(NOTHING_MEMORY_BYTES) }
+    }
+
+    /// What is known under `key`; the inner `None` is known, too.
+    pub(super) fn get(&self, key: &Key) -> Option<Option<V>> {
+        match self.there.get(key) {
+            Some(value) => Some(Some(value)),
+            None => self.nothing.get(key).map(|()| None),
+        }
+    }
+
+    /// As [`Cache::moment`].
+    pub(super) fn moment(&self) -> Moments {
+        Moments { there: self.there.moment(), nothing: self.nothing.moment() }
+    }
+
+    /// As [`Cache::offer`]: a value with its weight, or nothing.
+    pub(super) fn offer(&self, key: Key, found: Option<(V, u64)>, moments: Moments) {
+        match found {
+            Some((value, bytes)) => self.there.offer(key, value, bytes, moments.there),
+            None => self.nothing.offer(key, (), 0, moments.nothing),
+        }
+    }
+
+    /// Takes what was just committed: a value with its weight, or that there is nothing.
+    pub(super) fn set(&self, key: Key, found: Option<(V, u64)>) {
+        // Both count a change, so that neither takes what was read before it.
+        match found {
+            Some((value, bytes)) => {
+                self.there.set(key, value, bytes);
+                self.nothing.forget(&key);
+            }
+            None => {
+                self.nothing.set(key, (), 0);
+                self.there.forget(&key);
+            }
+        }
+    }
+
+    /// As [`Cache::forget`].
+    pub(super) fn forget(&self, key: &Key) {
+        self.there.forget(key);
+        self.nothing.forget(key);
+    }
+
+    /// As [`Cache::is_full`], for what there is.
+    pub(super) fn is_full(&self) -> bool {
+        self.there.is_full()
+    }
+
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.there.count()
+    }
+}
+
+/// When a read began, for [`Answers`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moments {
+    there: Moment,
+    nothing: Moment,
 }
 
 /// A bounded map; when full, what was not asked for lately goes first (second chance).
@@ -227,6 +305,37 @@ mod tests {
         assert_eq!(cache.get(&key(1)), None);
         cache.offer(key(1), "read after", 1, cache.moment());
         assert_eq!(cache.get(&key(1)), Some("read after"));
+    }
+
+    #[test]
+    fn nothing_and_something_take_each_others_place_and_older_reads_do_not() {
+        let known = Answers::new(1 << 20);
+        let before = known.moment();
+        known.set(key(1), Some(("written", 1)));
+        known.offer(key(1), None, before);
+        assert_eq!(known.get(&key(1)), Some(Some("written")));
+        let before = known.moment();
+        known.set(key(1), None);
+        known.offer(key(1), Some(("read before", 1)), before);
+        assert_eq!(known.get(&key(1)), Some(None));
+        let before = known.moment();
+        known.forget(&key(1));
+        known.offer(key(1), None, before);
+        assert_eq!(known.get(&key(1)), None);
+        known.offer(key(1), None, known.moment());
+        assert_eq!(known.get(&key(1)), Some(None));
+    }
+
+    #[test]
+    fn questions_about_nothing_displace_nothing_that_is_there() {
+        let known = Answers::new(1 << 20);
+        known.set(key(0), Some(("there", 10)));
+        for number in 1..100_000 {
+            known.offer(key(number), None, known.moment());
+        }
+        assert_eq!(known.get(&key(0)), Some(Some("there")));
+        let most = usize::try_from(NOTHING_MEMORY_BYTES / ENTRY_BYTES).unwrap();
+        assert!(known.nothing.count() <= most, "{}", known.nothing.count());
     }
 
     #[test]

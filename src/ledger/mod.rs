@@ -21,8 +21,11 @@ mod canonical;
 mod database;
 mod decisions;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod grants;
 mod head;
+mod logic;
 mod memory;
 mod open;
 mod policy;
@@ -30,8 +33,10 @@ mod pulls;
 mod readers;
 mod records;
 mod requests;
+mod rollback;
 mod rows;
 mod schema;
+mod snapshots;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -53,6 +58,8 @@ pub use records::{New, Record};
 pub use requests::{
     ClientCount, Filing, RequestFilter, RequestId, RequestIdError, RequestRow, RequestState,
 };
+pub use rollback::{Loss, LostDecision, LostRows, loss, roll_back};
+pub use snapshots::{Snapshot, snapshot, snapshots};
 pub use tags::TagMove;
 pub use tokens::{Role, Token, TokenRow};
 pub use verify::{AuditFault, AuditProblem, AuditReport};
@@ -79,8 +86,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            record_memory_bytes: 64 << 20,
-            grant_memory_bytes: 64 << 20,
+            record_memory_bytes: 12 << 20,
+            grant_memory_bytes: 8 << 20,
             open_requests_max: 10_000,
             open_requests_per_client_max: 500,
         }

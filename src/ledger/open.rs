@@ -12,8 +12,8 @@ use super::readers::Readers;
 use super::rows::{self, Sealed};
 use super::writer::{Owned, Writer};
 use super::{
-    Error, Inner, Ledger, Settings, database, grants, head, policy, pulls, records, requests,
-    schema, tokens, verify,
+    Error, Inner, Ledger, Settings, database, grants, head, logic, policy, pulls, records,
+    requests, schema, snapshots, tokens, verify,
 };
 use crate::gate::Subject;
 use crate::metrics::Metrics;
@@ -155,7 +155,12 @@ fn open_database(
     head::prepare(&dir)?;
     let mut connection = database::open_writer(&path)?;
     let is_new = schema::version(&connection)? == 0;
-    schema::migrate(&mut connection, &path, schema::MIGRATIONS)?;
+    schema::migrate(&mut connection, &path, schema::MIGRATIONS, |connection, version| {
+        snapshots::take(connection, &dir, version, clock.now())
+    })?;
+    if is_new {
+        logic::begin(&connection, clock.now())?;
+    }
     let mut chain = Chain::load(&connection)?;
     if !is_new {
         note_cut(&connection, &mut chain, &anchored, clock.as_ref())?;
@@ -216,7 +221,8 @@ fn warm_records(
             Ok(record) => {
                 let Subject { name, digest } = &record.subject;
                 let key = records::key(name, digest);
-                memory.records.offer(key, Arc::new(record), sealed.weight(), moment);
+                let found = Some((Arc::new(record), sealed.weight()));
+                memory.records.offer(key, found, moment);
             }
             Err(error) => tracing::error!(%error, "left out"),
         }
@@ -254,7 +260,11 @@ fn warm_grants(
         let digest: Digest = rows::parsed("grants", &place.1)?;
         match grants::load_grants(connection, &name, &digest) {
             Ok((granted, bytes)) => {
-                memory.grants.offer(records::key(&name, &digest), granted, bytes, moment);
+                let key = records::key(&name, &digest);
+                if granted.iter().any(|granted| grants::may_be_subject(&granted.grant)) {
+                    warm_record_of(connection, memory, &name, &digest)?;
+                }
+                memory.grants.offer(key, Some((granted, bytes)), moment);
             }
             Err(error @ Error::CorruptRow { .. }) => tracing::error!(%error, "left out"),
             Err(error) => return Err(error),
@@ -265,6 +275,21 @@ fn warm_grants(
         last = Some(place);
     }
     Ok(last)
+}
+
+/// What is listed is asked for its own record whenever it is served: mostly, there is none.
+fn warm_record_of(
+    connection: &Connection,
+    memory: &Memory,
+    name: &Name,
+    digest: &Digest,
+) -> Result<(), Error> {
+    let key = records::key(name, digest);
+    let moments = memory.records.moment();
+    if memory.records.get(&key).is_none() && records::id(connection, name, digest)?.is_none() {
+        memory.records.offer(key, None, moments);
+    }
+    Ok(())
 }
 
 fn warm_tags(
@@ -291,7 +316,8 @@ fn warm_tags(
                 let name = rows::parsed("repositories", &name)?;
                 let tag = rows::parsed("tags", &place.1)?;
                 let key = super::tags::key(&name, &tag);
-                memory.tags.offer(key, Arc::new(record), sealed.weight(), moment);
+                let found = Some((Arc::new(record), sealed.weight()));
+                memory.tags.offer(key, found, moment);
             }
             Err(error) => tracing::error!(%error, "left out"),
         }

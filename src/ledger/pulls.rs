@@ -4,7 +4,7 @@
 //! audit chain knows nothing of it.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use rusqlite::params;
@@ -92,7 +92,7 @@ pub(super) struct Pulls {
 pub(super) struct Counted {
     minute: i64,
     subject: Subject,
-    client: String,
+    client: Arc<str>,
     outcome: PullOutcome,
 }
 
@@ -124,7 +124,7 @@ impl Writing<'_> {
                 counted.minute,
                 counted.subject.name.to_string(),
                 counted.subject.digest.to_string(),
-                counted.client,
+                &*counted.client,
                 counted.outcome.as_str(),
                 integer(*count)
             ])?;
@@ -161,10 +161,14 @@ impl Batch {
 
 impl Ledger {
     /// Counts a pull of `subject` by `client`; never waits, and may be lost.
-    pub fn count_pull(&self, subject: &Subject, client: &str, outcome: PullOutcome) {
+    pub fn count_pull(&self, subject: &Subject, client: impl Into<Arc<str>>, outcome: PullOutcome) {
         let minute =
             self.inner.clock.now().milliseconds().div_euclid(MINUTE).saturating_mul(MINUTE);
-        let client = client.chars().take(CLIENT_LENGTH_MAX).collect();
+        let mut client = client.into();
+        if client.len() > CLIENT_LENGTH_MAX {
+            client =
+                client.get(..client.floor_char_boundary(CLIENT_LENGTH_MAX)).unwrap_or("").into();
+        }
         let counted = Counted { minute, subject: subject.clone(), client, outcome };
         self.inner.memory.pulls.lock().unwrap_or_else(PoisonError::into_inner).count(counted);
     }

@@ -11,7 +11,7 @@ use super::requests::{self, RequestId, RequestState};
 use super::rows::{self, Sealed};
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::gate::{Evidence, Grant, Judgement, Standing, Subject, Verdict};
+use crate::gate::{Evidence, Grant, Judgement, Logic, Standing, Subject, Verdict};
 use crate::oci::{Digest, MediaType, Name};
 use crate::policy::PolicyId;
 use crate::time::Timestamp;
@@ -30,6 +30,9 @@ pub struct Record {
     pub judgement: Option<Judgement>,
     /// The policy of that verdict.
     pub policy: Option<PolicyId>,
+    /// By which logic that verdict was reached; verdicts that do not say are of the first.
+    #[serde(default)]
+    pub logic: Logic,
     /// When that verdict was reached; without one, when the record last changed.
     pub decided_at: Timestamp,
     /// When the subject was first heard of.
@@ -61,6 +64,7 @@ impl Record {
             evidence: Evidence::default(),
             judgement: None,
             policy: None,
+            logic: Logic::CURRENT,
             decided_at: now,
             first_seen: now,
             standing: None,
@@ -130,6 +134,20 @@ pub(super) fn load(connection: &Connection, subject: &Subject) -> Result<Option<
     Ok(Some(Loaded { id, record, bytes: sealed.weight() }))
 }
 
+/// The number of the row with the record of `digest` in `name`, if there is one.
+pub(super) fn id(
+    connection: &Connection,
+    name: &Name,
+    digest: &Digest,
+) -> Result<Option<i64>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT r.id FROM records r JOIN repositories n ON n.id = r.repository
+         WHERE n.name = ?1 AND r.digest = ?2",
+    )?;
+    let row = statement.query_row([name.to_string(), digest.to_string()], |row| row.get(0));
+    Ok(row.optional()?)
+}
+
 impl Writing<'_> {
     /// The record of `subject`, or the one it has before anything is known.
     pub(super) fn record_or_blank(&self, subject: &Subject) -> Result<Record, Error> {
@@ -154,8 +172,24 @@ impl Writing<'_> {
             .query_row(params![repository, digest, sealed.body, sealed.seal], |row| row.get(0))?;
         let (key, bytes) = (key(&subject.name, &subject.digest), sealed.weight());
         let record = Arc::clone(record);
-        self.after_commit(move |memory| memory.records.set(key, record, bytes));
+        self.after_commit(move |memory| memory.records.set(key, Some((record, bytes))));
         Ok(id)
+    }
+
+    /// Has the record of `digest` in `name`, or that there is none, shown in memory, so that it is
+    /// known without the disk.
+    pub(super) fn show_record(&mut self, name: &Name, digest: &Digest) -> Result<(), Error> {
+        let (subject, key) = (Subject { name: name.clone(), digest: *digest }, key(name, digest));
+        match load(self.connection, &subject) {
+            Ok(loaded) => {
+                let found = loaded.map(|loaded| (Arc::new(loaded.record), loaded.bytes));
+                self.after_commit(move |memory| memory.records.set(key, found));
+                Ok(())
+            }
+            // That one's failure, at its own next read.
+            Err(Error::CorruptRow { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn announce(&mut self, record: &mut Record, judgement: &Judgement) -> Result<(), Error> {
@@ -202,6 +236,7 @@ impl Writing<'_> {
         record.decided_at = self.now;
         if record.standing == new.standing {
             record.policy = Some(new.policy);
+            record.logic = Logic::CURRENT;
             self.announce(&mut record, &new.judgement)?;
             if new.judgement.admits() && new.judgement.enforced {
                 let key = requests::subject_key(&new.subject);
@@ -228,17 +263,20 @@ impl Ledger {
     pub async fn record(&self, subject: &Subject) -> Result<Option<Arc<Record>>, Error> {
         let key = key(&subject.name, &subject.digest);
         let records = &self.inner.memory.records;
-        if let Some(record) = records.get(&key) {
-            return Ok(Some(record));
+        if let Some(known) = records.get(&key) {
+            return Ok(known);
         }
-        let moment = records.moment();
+        let moments = records.moment();
         let wanted = subject.clone();
-        let Some(loaded) = self.read(move |connection| load(connection, &wanted)).await? else {
-            return Ok(None);
-        };
-        let record = Arc::new(loaded.record);
-        records.offer(key, Arc::clone(&record), loaded.bytes, moment);
-        Ok(Some(record))
+        let loaded = self.read(move |connection| load(connection, &wanted)).await?;
+        let found = loaded.map(|loaded| (Arc::new(loaded.record), loaded.bytes));
+        records.offer(key, found.clone(), moments);
+        Ok(found.map(|(record, _)| record))
+    }
+
+    /// The record of `subject`, if it is in memory.
+    pub fn record_in_memory(&self, subject: &Subject) -> Option<Arc<Record>> {
+        self.inner.memory.records.get(&key(&subject.name, &subject.digest))
     }
 
     /// Puts a verdict on record, with its evidence and grants, and an audit row if verdict or rule

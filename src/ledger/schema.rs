@@ -1,18 +1,23 @@
 //! The tables, and how an older database becomes a current one.
+//!
+//! A database carries its schema version (`user_version`). Every program reads those of all programs
+//! before it, and refuses those of later ones. All steps are one transaction, taken after a snapshot
+//! of what was: ended at any moment, the database is of the old version or of the new one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::Error;
-use super::database;
 
 /// Marks the file as ours (`application_id`): "PRTQ".
 pub(super) const APPLICATION_ID: i32 = 0x5052_5451;
 
 /// The steps from an empty database to the current schema; step `n` leads to version `n + 1`.
 /// A step that was released is never changed.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+
+const VERSION_1: &str = "
     CREATE TABLE repositories (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE
@@ -93,7 +98,16 @@ pub(super) const MIGRATIONS: &[&str] = &["
         previous BLOB NOT NULL,
         hash BLOB NOT NULL
     ) STRICT;
-"];
+";
+
+/// By which logic verdicts are reached, and who confirmed that; no row means the first.
+const VERSION_2: &str = "
+    CREATE TABLE logics (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+";
 
 /// The version that `connection`'s database has; 0 is an empty one.
 pub(super) fn version(connection: &Connection) -> Result<u32, Error> {
@@ -105,20 +119,17 @@ pub(super) fn latest(migrations: &[&str]) -> u32 {
     u32::try_from(migrations.len()).unwrap_or(u32::MAX)
 }
 
-/// Where the database is copied to before it is migrated away from `version`.
-pub(super) fn snapshot_path(path: &Path, version: u32) -> PathBuf {
-    path.with_extension(format!("db.v{version}"))
-}
-
-/// Takes the database in `path` to the latest schema, all steps in one transaction; an older
-/// database that has content is copied beside itself first.
+/// Takes the database in `path` to the latest schema, all steps in one transaction. `snapshot` is
+/// called first, with the version found, when that database has content.
 ///
 /// # Errors
-/// [`Error::NewerSchema`] when it was written by a later program; it is left alone then.
+/// [`Error::NewerSchema`] when it was written by a later program; it is left alone then. What
+/// `snapshot` gives; nothing is changed then either.
 pub(super) fn migrate(
     connection: &mut Connection,
     path: &Path,
     migrations: &[&str],
+    snapshot: impl FnOnce(&Connection, u32) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let (found, known) = (version(connection)?, latest(migrations));
     if found > known {
@@ -128,14 +139,8 @@ pub(super) fn migrate(
         return Ok(());
     }
     if found > 0 {
-        let snapshot = snapshot_path(path, found);
-        if !snapshot.exists() {
-            let partial = snapshot.with_extension("partial");
-            drop(std::fs::remove_file(&partial));
-            database::copy_into(connection, &partial)?;
-            std::fs::rename(&partial, &snapshot).map_err(Error::file("rename", &partial))?;
-        }
-        tracing::info!(from = found, to = known, snapshot = %snapshot.display(), "ledger migrates");
+        snapshot(connection, found)?;
+        tracing::info!(from = found, to = known, "ledger migrates");
     }
     let transaction = connection.transaction()?;
     for step in migrations.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {

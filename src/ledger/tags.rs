@@ -95,7 +95,7 @@ impl Writing<'_> {
             .execute(params![repository, tag.as_str(), admitted, sealed.body, sealed.seal])?;
         let (key, bytes) = (key(name, tag), sealed.weight());
         let record = Arc::new(record);
-        self.after_commit(move |memory| memory.tags.set(key, record, bytes));
+        self.after_commit(move |memory| memory.tags.set(key, Some((record, bytes))));
         Ok(())
     }
 
@@ -169,16 +169,15 @@ impl Ledger {
     async fn tag(&self, name: &Name, tag: &Tag) -> Result<Arc<TagRecord>, Error> {
         let key = key(name, tag);
         let tags = &self.inner.memory.tags;
-        if let Some(record) = tags.get(&key) {
-            return Ok(record);
+        if let Some(known) = tags.get(&key) {
+            return Ok(known.unwrap_or_default());
         }
-        let moment = tags.moment();
+        let moments = tags.moment();
         let (name, tag) = (name.clone(), tag.clone());
         let loaded = self.read(move |connection| load(connection, &name, &tag)).await?;
-        let Some((record, bytes)) = loaded else { return Ok(Arc::default()) };
-        let record = Arc::new(record);
-        tags.offer(key, Arc::clone(&record), bytes, moment);
-        Ok(record)
+        let found = loaded.map(|(record, bytes)| (Arc::new(record), bytes));
+        tags.offer(key, found.clone(), moments);
+        Ok(found.map(|(record, _)| record).unwrap_or_default())
     }
 
     /// Notes that `tag` resolves to `digest` now; gives whether it moved there since it was last
@@ -187,7 +186,7 @@ impl Ledger {
     /// # Errors
     /// When a move did not reach the disk.
     pub async fn record_tag(&self, name: &Name, tag: &Tag, digest: &Digest) -> Result<bool, Error> {
-        let known = self.inner.memory.tags.get(&key(name, tag));
+        let known = self.inner.memory.tags.get(&key(name, tag)).flatten();
         let last = known.as_ref().and_then(|record| record.moves.last());
         if last.is_some_and(|last| last.digest == *digest) {
             return Ok(false);
@@ -213,6 +212,12 @@ impl Ledger {
         Ok(tags)
     }
 
+    /// Whether memory has it that `tag` was last admitted as `digest`.
+    pub fn is_admitted_tag(&self, name: &Name, tag: &Tag, digest: &Digest) -> bool {
+        let known = self.inner.memory.tags.get(&key(name, tag)).flatten();
+        known.is_some_and(|record| record.admitted == Some(*digest))
+    }
+
     /// Notes that `tag` was served as `digest`, which is admitted: what is served on when the tag
     /// moves to something that is not.
     ///
@@ -224,8 +229,7 @@ impl Ledger {
         tag: &Tag,
         digest: &Digest,
     ) -> Result<(), Error> {
-        let known = self.inner.memory.tags.get(&key(name, tag));
-        if known.is_some_and(|record| record.admitted == Some(*digest)) {
+        if self.is_admitted_tag(name, tag, digest) {
             return Ok(());
         }
         let (name, tag, digest) = (name.clone(), tag.clone(), *digest);

@@ -3,16 +3,20 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::warn;
 
-use super::board::{self, Boarded};
+use super::board::{Boarded, Place};
 use super::{Error, Mirror};
-use crate::gate::{Grant, GrantKind};
+use crate::gate::{Grant, GrantKind, Subject};
 use crate::oci::{ByteRange, Digest, MediaType, Name};
 use crate::policy::{Mode, Policy};
-use crate::store::{self, Arriving, Blob, ReadMode};
+use crate::store::{self, Blob, ReadMode};
+
+/// How long the size that upstream told of a blob is good for, in observe mode.
+const SIZED_TTL: Duration = Duration::from_secs(10);
 
 /// A blob that may be sent.
 #[derive(Debug)]
@@ -38,12 +42,35 @@ pub enum BlobBody {
     Unread,
 }
 
+/// A fetch under way and a place in it, which keeps it going.
+#[derive(Debug, Clone)]
+pub struct Arriving {
+    blob: store::Arriving,
+    place: Arc<Place>,
+}
+
+/// A reader behind the write mark of a fetch, which goes on for as long as somebody reads.
+#[derive(Debug)]
+pub struct ArrivingReader {
+    reader: store::BlobReader,
+    _place: Arc<Place>,
+}
+
+/// What upstream told of a blob that no grant speaks of.
+#[derive(Debug, Clone)]
+pub(crate) struct Sized {
+    size: u64,
+    boarded: Option<Boarded>,
+}
+
 /// Bytes of a blob in order; ends early only with an error.
 #[derive(Debug)]
 pub enum BlobReader {
+    /// From a fetch under way.
+    Arriving(ArrivingReader),
     /// From memory.
     Memory(Option<Bytes>),
-    /// From the store, behind the write mark of a fetch where there is one.
+    /// From the store.
     Stored(store::BlobReader),
 }
 
@@ -52,7 +79,10 @@ impl BlobBody {
     pub fn reader(&self, range: ByteRange, mode: ReadMode) -> BlobReader {
         match self {
             // What has just been written is copied for less than a map of each small stretch costs.
-            Self::Arriving(arriving) => BlobReader::Stored(arriving.reader(range)),
+            Self::Arriving(Arriving { blob, place }) => {
+                let (reader, place) = (blob.reader(range), Arc::clone(place));
+                BlobReader::Arriving(ArrivingReader { reader, _place: place })
+            }
             Self::Cached(blob) => BlobReader::Stored(blob.reader(range, mode)),
             Self::Memory(bytes) => {
                 let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
@@ -86,7 +116,9 @@ impl BlobReader {
     ) -> Poll<Result<Option<Bytes>, store::Error>> {
         match self {
             Self::Memory(bytes) => Poll::Ready(Ok(bytes.take().filter(|bytes| !bytes.is_empty()))),
-            Self::Stored(reader) => reader.poll_next(context),
+            Self::Arriving(ArrivingReader { reader, .. }) | Self::Stored(reader) => {
+                reader.poll_next(context)
+            }
         }
     }
 }
@@ -131,20 +163,24 @@ impl Mirror {
         if let Some(blob) = self.cached(digest, Some(size)).await {
             return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Cached(blob) });
         }
-        let boarded = self.inner.boards.board(name, digest, size, None)?;
-        self.arriving(boarded, digest, size).await
+        let subject = Self::subject(name, digest);
+        self.not_absent(&subject)?;
+        let boarded = self.inner.boards.board(name, digest, size, None).await;
+        Ok(self.boarded(self.note_absence(&subject, boarded)?, digest, size))
     }
 
-    async fn arriving(
-        &self,
-        mut boarded: Boarded,
-        digest: &Digest,
-        size: u64,
-    ) -> Result<BlobAnswer, Error> {
-        boarded.started().await?;
-        self.metrics().blobs_arriving.increment();
-        let body = BlobBody::Arriving(boarded.arriving);
-        Ok(BlobAnswer { digest: *digest, size, body })
+    fn boarded(&self, boarded: Boarded, digest: &Digest, size: u64) -> BlobAnswer {
+        let body = match boarded {
+            Boarded::Arriving(blob, place) => {
+                self.metrics().blobs_arriving.increment();
+                BlobBody::Arriving(Arriving { blob, place })
+            }
+            Boarded::Stored(blob) => {
+                self.metrics().blobs_cached.increment();
+                BlobBody::Cached(blob)
+            }
+        };
+        BlobAnswer { digest: *digest, size, body }
     }
 
     /// A disk that cannot be read is not an answer: the blob is fetched again.
@@ -200,15 +236,50 @@ impl Mirror {
         digest: &Digest,
         with_body: bool,
     ) -> Result<BlobAnswer, Error> {
-        let (stream, size) = board::sized_stream(self.client(), name, digest).await?;
+        let Sized { size, boarded } = self.sized(name, digest, with_body).await?;
         if !with_body {
             return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Unread });
+        }
+        if let Some(boarded) = boarded {
+            return Ok(self.boarded(boarded, digest, size));
         }
         if let Some(blob) = self.cached(digest, Some(size)).await {
             return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Cached(blob) });
         }
-        let boarded = self.inner.boards.board(name, digest, size, Some(stream))?;
-        self.arriving(boarded, digest, size).await
+        let boarded = self.inner.boards.board(name, digest, size, None).await?;
+        Ok(self.boarded(boarded, digest, size))
+    }
+
+    /// What upstream says of a blob whose size nobody else has told; asked once for a crowd.
+    async fn sized(&self, name: &Name, digest: &Digest, with_body: bool) -> Result<Sized, Error> {
+        let subject = Self::subject(name, digest);
+        if let Some((size, at)) = self.inner.sized.get(&subject)
+            && self.clock().monotonic().saturating_sub(at) < SIZED_TTL
+        {
+            return Ok(Sized { size, boarded: None });
+        }
+        self.not_absent(&subject)?;
+        let (mirror, asked) = (self.clone(), subject.clone());
+        let asking = self.inner.sizing.join((subject, with_body), || async move {
+            let outcome = mirror.ask_size(&asked, with_body).await;
+            mirror.note_absence(&asked, outcome)
+        })?;
+        asking.landed().await?
+    }
+
+    async fn ask_size(&self, subject: &Subject, with_body: bool) -> Result<Sized, Error> {
+        let Subject { name, digest } = subject;
+        let absent = || Error::Absent(subject.to_string().into());
+        let permit = self.inner.gatherings.acquire(name.registry()).await?;
+        let stream = self.client().fetch_blob(name, digest).await?.ok_or_else(absent)?;
+        drop(permit);
+        let size = stream.size().ok_or_else(absent)?;
+        self.inner.sized.set(subject.clone(), (size, self.clock().monotonic()));
+        if !with_body || self.cached(digest, Some(size)).await.is_some() {
+            return Ok(Sized { size, boarded: None });
+        }
+        let boarded = self.inner.boards.board(name, digest, size, Some(stream)).await?;
+        Ok(Sized { size, boarded: Some(boarded) })
     }
 }
 

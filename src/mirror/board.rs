@@ -1,155 +1,286 @@
-//! The blobs that are arriving, each fetched once for everybody.
+//! The blobs that are arriving, each fetched once for everybody who asks the same registry for it.
+//!
+//! Registries do not share a fetch: what one of them does slowly, wrongly or not at all is nobody
+//! else's matter. Repositories of one registry do; when the one that is asked first does not have the
+//! blob or fails before it sends anything, those of the others who wait are asked in turn.
+//!
+//! A fetch that everybody left is given up soon, unless it has come halfway or the blob is pinned.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tracing::{debug, warn};
 
-use super::{Error, FETCHES_MAX, Parts};
-use crate::oci::{Digest, Name};
-use crate::store::{Arriving, Blob, Ingest};
-use crate::upstream::{self, BlobStream};
+use super::seats::{Flight, Full, Pilot, Seat, Seats, Taken};
+use super::shares::{Budget, Shares};
+use super::{Error, Parts};
+use crate::metrics::Metrics;
+use crate::oci::{Digest, Name, Registry};
+use crate::store::{Arriving, Blob};
+use crate::upstream::BlobStream;
 
-/// A blob under way: what has arrived can be read while the rest comes.
-#[derive(Debug, Clone)]
-pub(crate) struct Boarded {
-    /// The growing file.
-    pub(crate) arriving: Arriving,
-    started: watch::Receiver<Started>,
-}
+/// Blobs that are waited for or fetched at a time; more are refused for now.
+const BOARDED_MAX: usize = 1_024;
+/// Fetches of blobs that run at one time. Ten registries that take all they can get stay below what
+/// the store ingests at a time.
+const FETCHES: Budget = Budget { own: 8, common: 48, wait_max: Duration::from_secs(20) };
+/// How long a fetch that everybody left goes on: clients that were cut off come back.
+const LEFT_GRACE: Duration = Duration::from_secs(2);
 
-/// Whether upstream has begun to send.
-#[derive(Debug, Clone)]
-enum Started {
-    Failed(Error),
-    No,
-    Yes,
-}
+/// Says of which blobs a fetch is finished although nobody waits for it.
+pub type PinCheck = Box<dyn Fn(&Digest) -> bool + Send + Sync>;
 
 /// One blob: a repository may lie about a size, so the size is part of the key.
-type Key = (Digest, u64);
+type Key = (Registry, Digest, u64);
+type Table = Seats<Key, Name, Fetch>;
+
+/// A place in the fetch of a blob; the fetch is for those who hold one.
+pub(crate) type Place = Seat<Key, Name, Fetch>;
+
+/// A fetch under way.
+#[derive(Debug)]
+pub(crate) struct Fetch {
+    state: watch::Sender<State>,
+    written: AtomicU64,
+    left: Notify,
+}
+
+/// How far a fetch has come, for those who wait for its beginning.
+#[derive(Debug, Clone)]
+enum State {
+    Arriving(Arriving),
+    Failed(Error),
+    Stored(Blob),
+    Waiting,
+}
+
+/// A blob that somebody fetched, or is fetching.
+#[derive(Debug, Clone)]
+pub(crate) enum Boarded {
+    /// It grows while it is read.
+    Arriving(Arriving, Arc<Place>),
+    /// It had been stored meanwhile.
+    Stored(Blob),
+}
+
+impl Flight for Fetch {
+    fn emptied(&self) {
+        self.left.notify_one();
+    }
+}
 
 /// All blobs under way; clones are the same board.
 #[derive(Clone)]
 pub(crate) struct Boards {
     parts: Parts,
-    permits: Arc<Semaphore>,
-    seats: Arc<Mutex<HashMap<Key, Boarded>>>,
+    seats: Arc<Table>,
+    shares: Arc<Shares>,
+    pinned: Arc<OnceLock<PinCheck>>,
 }
 
 impl Boards {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, permits: Arc::new(Semaphore::new(FETCHES_MAX)), seats: Arc::default() }
+        let (seats, shares) = (Arc::new(Seats::new(BOARDED_MAX)), Arc::new(Shares::new(FETCHES)));
+        Self { parts, seats, shares, pinned: Arc::default() }
     }
 
-    /// Joins the fetch of a blob, or begins it; `stream` is used if upstream was asked already.
-    pub(crate) fn board(
+    /// Has `pinned` asked about fetches that everybody left; the first one stays.
+    pub(crate) fn keep_whole_if(&self, pinned: PinCheck) {
+        if self.pinned.set(pinned).is_err() {
+            warn!("what is pinned is asked of somebody already");
+        }
+    }
+
+    /// Joins the fetch of a blob, or begins it, and waits until its first bytes can be read; `stream`
+    /// is used if upstream was asked already.
+    ///
+    /// # Errors
+    /// Why nobody could begin to fetch it.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is leaving the fetch, which goes on for the others.
+    pub(crate) async fn board(
         &self,
         name: &Name,
         digest: &Digest,
         size: u64,
         stream: Option<BlobStream>,
     ) -> Result<Boarded, Error> {
-        let mut seats = self.lock();
-        if let Some(boarded) = seats.get(&(*digest, size)) {
-            return Ok(boarded.clone());
-        }
-        let ingest = self.parts.store.ingest(digest, size)?;
-        let (tell, started) = watch::channel(Started::No);
-        let boarded = Boarded { arriving: ingest.arriving(), started };
-        seats.insert((*digest, size), boarded.clone());
-        drop(seats);
-        let clear = Clear { boards: self.clone(), key: (*digest, size) };
-        self.parts.metrics.flights.add(1);
-        let (boards, name, digest) = (self.clone(), name.clone(), *digest);
+        let key = (name.registry().clone(), *digest, size);
+        let seat = match self.seats.take(&key, name.clone(), Fetch::new) {
+            Ok(Taken::Joined(seat)) => seat,
+            Ok(Taken::Begun(seat, pilot)) => {
+                self.take_off(digest, size, stream, pilot);
+                seat
+            }
+            Err(Full) => return Err(Error::Overloaded),
+        };
+        seat.started().await
+    }
+
+    fn take_off(
+        &self,
+        digest: &Digest,
+        size: u64,
+        stream: Option<BlobStream>,
+        pilot: Pilot<Key, Name, Fetch>,
+    ) {
+        let (boards, digest) = (self.clone(), *digest);
+        let flying = Flying::new(pilot, Arc::clone(&self.parts.metrics));
         drop(self.parts.tasks.spawn(async move {
-            let fetched = boards.fetch(&name, &digest, ingest, stream, &tell).await;
-            drop(clear);
-            match fetched {
-                Ok(blob) => debug!(%name, %digest, bytes = blob.size(), "blob fetched"),
+            let pilot = &flying.pilot;
+            let fetching = boards.fetch(pilot, &digest, size, stream);
+            let outcome = tokio::select! {
+                outcome = fetching => outcome.map(Some),
+                () = boards.left_alone(pilot, &digest, size) => Ok(None),
+            };
+            // Before the outcome is seen, so that whoever comes after it begins anew.
+            pilot.end();
+            match outcome {
+                Ok(Some(blob)) => debug!(%digest, bytes = blob.size(), "blob fetched"),
+                Ok(None) => debug!(%digest, "nobody waits for the blob any more"),
                 Err(error) => {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    warn!(%name, %digest, %error, cause, "blob not fetched");
-                    tell.send_replace(Started::Failed(error));
+                    warn!(%digest, %error, cause, "blob not fetched");
+                    pilot.flight().state.send_replace(State::Failed(error));
                 }
             }
+            drop(flying);
         }));
-        Ok(boarded)
     }
 
     async fn fetch(
         &self,
-        name: &Name,
+        pilot: &Pilot<Key, Name, Fetch>,
         digest: &Digest,
-        mut ingest: Ingest,
+        size: u64,
         stream: Option<BlobStream>,
-        tell: &watch::Sender<Started>,
     ) -> Result<Blob, Error> {
-        let _permit = self.permits.acquire().await.map_err(|_closed| Error::Overloaded)?;
+        let fetch = pilot.flight();
+        // Whoever saw no blob a moment ago may have missed the end of the fetch before this one.
+        if stream.is_none()
+            && let Ok(Some(blob)) = self.parts.store.open_blob(digest, Some(size)).await
+        {
+            fetch.state.send_replace(State::Stored(blob.clone()));
+            return Ok(blob);
+        }
+        let first = pilot.next_source(0).ok_or(Error::Abandoned(super::Abandoned))?;
+        let _permit = self.shares.acquire(first.registry()).await?;
         let mut stream = match stream {
             Some(stream) => stream,
-            None => self
-                .parts
-                .client
-                .fetch_blob(name, digest)
-                .await?
-                .ok_or_else(|| Error::Absent(format!("{name}@{digest}").into()))?,
+            None => self.first_that_answers(pilot, digest, first).await?,
         };
-        tell.send_replace(Started::Yes);
+        let mut ingest = self.parts.store.ingest(digest, size)?;
+        fetch.state.send_replace(State::Arriving(ingest.arriving()));
         while let Some(chunk) = stream.next().await? {
+            let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
             ingest.write(chunk).await?;
+            fetch.written.fetch_add(length, Ordering::Relaxed);
         }
         Ok(ingest.commit().await?)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Boarded>> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Asks one repository after the other of those for which somebody waits.
+    async fn first_that_answers(
+        &self,
+        pilot: &Pilot<Key, Name, Fetch>,
+        digest: &Digest,
+        first: Name,
+    ) -> Result<BlobStream, Error> {
+        let (mut name, mut asked, mut failure) = (first, 1, None);
+        loop {
+            let failed = match self.parts.client.fetch_blob(&name, digest).await {
+                Ok(Some(stream)) => return Ok(stream),
+                Ok(None) => Error::Absent(format!("{name}@{digest}").into()),
+                Err(error) => error.into(),
+            };
+            debug!(%name, %digest, error = %failed, "not fetched from this repository");
+            // It is absent only when everybody says so.
+            if failure.as_ref().is_none_or(|known| matches!(known, Error::Absent(_))) {
+                failure = Some(failed);
+            }
+            match pilot.next_source(asked) {
+                Some(next) => (name, asked) = (next, asked + 1),
+                None => return Err(failure.unwrap_or(Error::Abandoned(super::Abandoned))),
+            }
+        }
+    }
+
+    /// Completes when everybody left the fetch and it is not worth finishing.
+    async fn left_alone(&self, pilot: &Pilot<Key, Name, Fetch>, digest: &Digest, size: u64) {
+        let fetch = pilot.flight();
+        loop {
+            fetch.left.notified().await;
+            tokio::time::sleep(LEFT_GRACE).await;
+            let half_done = fetch.written.load(Ordering::Relaxed) >= size.div_ceil(2);
+            let pinned = self.pinned.get().is_some_and(|pinned| pinned(digest));
+            if !half_done && !pinned && pilot.end_if_empty() {
+                return;
+            }
+        }
     }
 }
 
-impl Boarded {
-    /// Waits until upstream has begun to send.
-    pub(crate) async fn started(&mut self) -> Result<(), Error> {
-        let started = self
-            .started
-            .wait_for(|started| !matches!(started, Started::No))
-            .await
-            .map_err(|_closed| Error::Abandoned(super::Abandoned))?;
-        match &*started {
-            Started::Failed(error) => Err(error.clone()),
-            Started::No | Started::Yes => Ok(()),
+impl Fetch {
+    fn new() -> Self {
+        let state = watch::Sender::new(State::Waiting);
+        Self { state, written: AtomicU64::new(0), left: Notify::new() }
+    }
+}
+
+impl Place {
+    /// Waits until there is something to read.
+    fn started(self) -> impl Future<Output = Result<Boarded, Error>> {
+        let mut state = self.flight().state.subscribe();
+        async move {
+            let begun = state
+                .wait_for(|state| !matches!(state, State::Waiting))
+                .await
+                .map_err(|_closed| Error::Abandoned(super::Abandoned))?
+                .clone();
+            match begun {
+                State::Arriving(arriving) => Ok(Boarded::Arriving(arriving, Arc::new(self))),
+                State::Failed(error) => Err(error),
+                State::Stored(blob) => Ok(Boarded::Stored(blob)),
+                State::Waiting => Err(Error::Abandoned(super::Abandoned)),
+            }
         }
+    }
+}
+
+/// A fetch under way, which ends however its task does: a panic must leave nobody waiting.
+struct Flying {
+    pilot: Pilot<Key, Name, Fetch>,
+    metrics: Arc<Metrics>,
+}
+
+impl Flying {
+    fn new(pilot: Pilot<Key, Name, Fetch>, metrics: Arc<Metrics>) -> Self {
+        metrics.flights.add(1);
+        Self { pilot, metrics }
+    }
+}
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        self.pilot.end();
+        self.metrics.flights.add(-1);
+        self.pilot.flight().state.send_if_modified(|state| {
+            let waits = matches!(state, State::Waiting);
+            if waits {
+                *state = State::Failed(Error::Abandoned(super::Abandoned));
+            }
+            waits
+        });
     }
 }
 
 impl fmt::Debug for Boards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Boards").finish_non_exhaustive()
+        f.debug_struct("Boards").field("seats", &self.seats).finish_non_exhaustive()
     }
-}
-
-struct Clear {
-    boards: Boards,
-    key: Key,
-}
-
-impl Drop for Clear {
-    fn drop(&mut self) {
-        self.boards.lock().remove(&self.key);
-        self.boards.parts.metrics.flights.add(-1);
-    }
-}
-
-/// Asks upstream for a blob whose size nobody has said.
-pub(crate) async fn sized_stream(
-    client: &upstream::Client,
-    name: &Name,
-    digest: &Digest,
-) -> Result<(BlobStream, u64), Error> {
-    let absent = || Error::Absent(format!("{name}@{digest}").into());
-    let stream = client.fetch_blob(name, digest).await?.ok_or_else(absent)?;
-    let size = stream.size().ok_or_else(absent)?;
-    Ok((stream, size))
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use crate::gate::{Judgement, Reason};
 use crate::ledger::{self, RequestId};
-use crate::oci::{Digest, Name, Reference};
+use crate::oci::{Digest, ManifestError, Name, Reference};
 use crate::{store, upstream};
 
 /// Why a pull is not answered with content.
 ///
-/// "Decided no" ([`Error::Refused`], [`Error::Ungranted`], [`Error::RegistryUnknown`]) and "could
-/// not decide" (the others but [`Error::Absent`]) are different answers; neither serves.
+/// "Decided no" ([`Error::Refused`], [`Error::Malformed`], [`Error::Ungranted`],
+/// [`Error::RegistryUnknown`]) and "could not decide" (the others but [`Error::Absent`]) are different
+/// answers; neither serves.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The work behind the answer ended without one.
@@ -23,8 +24,11 @@ pub enum Error {
     /// The trust ledger could not be read or written.
     #[error("the trust ledger failed")]
     Ledger(#[source] Arc<ledger::Error>),
-    /// Too much is being fetched already.
-    #[error("too many fetches are under way")]
+    /// What upstream has there, under its right digest, is no manifest that could be served.
+    #[error("the manifest cannot be served")]
+    Malformed(#[source] Arc<ManifestError>),
+    /// Too much is being fetched or judged already.
+    #[error("too much is under way already")]
     Overloaded,
     /// The gate said no, or not yet.
     #[error("refused")]

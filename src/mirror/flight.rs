@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::Error;
 use crate::tasks::Tasks;
 
 /// The work ended without a result: it panicked, or the program is shutting down.
@@ -22,6 +23,7 @@ pub struct Abandoned;
 pub(crate) struct Flights<K, V> {
     seats: Seats<K, V>,
     tasks: Tasks,
+    limit: usize,
 }
 
 type Seats<K, V> = Arc<Mutex<HashMap<K, watch::Receiver<Option<V>>>>>;
@@ -31,21 +33,27 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// No flights yet.
-    pub(crate) fn new(tasks: Tasks) -> Self {
-        Self { seats: Arc::default(), tasks }
+    /// No flights yet; there will be no more than `limit` at a time.
+    pub(crate) fn new(tasks: Tasks, limit: usize) -> Self {
+        Self { seats: Arc::default(), tasks, limit }
     }
 
     /// Takes a seat in the flight for `key`, which `start` begins if there is none.
     ///
     /// `start` is called with the seat table locked and must only make a future.
-    pub(crate) fn join<F>(&self, key: K, start: impl FnOnce() -> F) -> Seat<V>
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when it would have to begin and too many are under way.
+    pub(crate) fn join<F>(&self, key: K, start: impl FnOnce() -> F) -> Result<Seat<V>, Error>
     where
         F: Future<Output = V> + Send + 'static,
     {
         let mut seats = lock(&self.seats);
         if let Some(landing) = seats.get(&key) {
-            return Seat { landing: landing.clone() };
+            return Ok(Seat { landing: landing.clone() });
+        }
+        if seats.len() >= self.limit {
+            return Err(Error::Overloaded);
         }
         let (land, landing) = watch::channel(None);
         seats.insert(key.clone(), landing.clone());
@@ -58,7 +66,7 @@ where
             drop(clear);
             land.send_replace(Some(result));
         }));
-        Seat { landing }
+        Ok(Seat { landing })
     }
 }
 
@@ -112,36 +120,37 @@ mod tests {
 
     #[tokio::test]
     async fn many_who_wait_cause_one_piece_of_work() {
-        let flights = Flights::<u8, usize>::new(Tasks::new());
+        let flights = Flights::<u8, usize>::new(Tasks::new(), 9);
         let runs = Arc::new(AtomicUsize::new(0));
         let go = Arc::new(Notify::new());
         let seats: Vec<_> = (0..40)
             .map(|_| {
                 let (runs, go) = (Arc::clone(&runs), Arc::clone(&go));
-                flights.join(1, || async move {
+                let seat = flights.join(1, || async move {
                     go.notified().await;
                     runs.fetch_add(1, Ordering::SeqCst) + 1
-                })
+                });
+                seat.unwrap()
             })
             .collect();
         go.notify_one();
         for seat in seats {
             assert_eq!(seat.landed().await, Ok(1));
         }
-        let again = flights.join(1, || async { 2 });
+        let again = flights.join(1, || async { 2 }).unwrap();
         assert_eq!(again.landed().await, Ok(2), "a landed flight is not joined");
     }
 
     #[tokio::test]
     async fn the_first_to_leave_spoils_nothing() {
-        let flights = Flights::<u8, u8>::new(Tasks::new());
+        let flights = Flights::<u8, u8>::new(Tasks::new(), 9);
         let go = Arc::new(Notify::new());
         let wait = Arc::clone(&go);
         let first = flights.join(1, || async move {
             wait.notified().await;
             7
         });
-        let second = flights.join(1, || async { 8 });
+        let second = flights.join(1, || async { 8 }).unwrap();
         drop(first);
         go.notify_one();
         assert_eq!(second.landed().await, Ok(7));
@@ -149,9 +158,33 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_lands_as_abandoned_and_clears_the_seat() {
-        let flights = Flights::<u8, u8>::new(Tasks::new());
-        let doomed = flights.join(1, || async { panic!("on purpose") });
+        let flights = Flights::<u8, u8>::new(Tasks::new(), 9);
+        let doomed = flights.join(1, || async { panic!("on purpose") }).unwrap();
         assert_eq!(doomed.landed().await, Err(Abandoned));
-        assert_eq!(flights.join(1, || async { 3 }).landed().await, Ok(3));
+        assert_eq!(flights.join(1, || async { 3 }).unwrap().landed().await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn no_more_than_the_limit_fly_and_who_joins_needs_no_room() {
+        let flights = Flights::<u8, u8>::new(Tasks::new(), 2);
+        let go = Arc::new(Notify::new());
+        let begin = |key| {
+            let go = Arc::clone(&go);
+            flights.join(key, || async move {
+                go.notified().await;
+                key
+            })
+        };
+        let (one, two) = (begin(1).unwrap(), begin(2).unwrap());
+        assert!(matches!(begin(3), Err(Error::Overloaded)));
+        let joined = begin(1).unwrap();
+        tokio::task::yield_now().await;
+        go.notify_waiters();
+        assert_eq!((one.landed().await, two.landed().await), (Ok(1), Ok(2)));
+        assert_eq!(joined.landed().await, Ok(1));
+        let third = begin(3).unwrap();
+        tokio::task::yield_now().await;
+        go.notify_waiters();
+        assert_eq!(third.landed().await, Ok(3));
     }
 }

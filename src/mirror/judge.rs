@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::{Decision, Error, Mirror, Refusal};
+use crate::evidence::Collected;
 use crate::gate::{
     Context, Evidence, EvidenceKind, Gathered, Grant, GrantKind, Judgement, Outcome, Reason,
     Standing, Subject, decide,
@@ -86,7 +87,10 @@ impl Mirror {
         {
             return Ok(judged);
         }
-        let landed = self.join_judging(subject, freshness).landed().await??;
+        if freshness == Freshness::Stored {
+            self.not_absent(subject)?;
+        }
+        let landed = self.join_judging(subject, freshness)?.landed().await??;
         self.as_of_now(subject, landed).await
     }
 
@@ -103,7 +107,8 @@ impl Mirror {
         if let Some(judged) = self.judged_from_stored(subject).await? {
             return Ok(judged);
         }
-        let seat = self.join_judging(subject, Freshness::Stored);
+        self.not_absent(subject)?;
+        let seat = self.join_judging(subject, Freshness::Stored)?;
         let key = (subject.clone(), Arc::clone(client));
         let now = self.clock().monotonic();
         let waited = self.inner.held.get(&key);
@@ -133,11 +138,12 @@ impl Mirror {
         &self,
         subject: &Subject,
         freshness: Freshness,
-    ) -> super::flight::Seat<Result<Judged, Error>> {
+    ) -> Result<super::flight::Seat<Result<Judged, Error>>, Error> {
         let mirror = self.clone();
         let flown = subject.clone();
         self.inner.judging.join(subject.clone(), || async move {
-            mirror.gather_and_decide(flown, freshness).await
+            let outcome = mirror.gather_and_decide(&flown, freshness).await;
+            mirror.note_absence(&flown, outcome)
         })
     }
 
@@ -214,11 +220,11 @@ impl Mirror {
     }
 
     async fn gather_and_decide(
-        self,
-        subject: Subject,
+        &self,
+        subject: &Subject,
         freshness: Freshness,
     ) -> Result<Judged, Error> {
-        let record = self.ledger().record(&subject).await?;
+        let record = self.ledger().record(subject).await?;
         let mut evidence = match (&record, freshness) {
             (Some(record), Freshness::Stored) => without_absence(record.evidence.clone()),
             _ => Evidence::default(),
@@ -227,16 +233,15 @@ impl Mirror {
         let mut gathered: Vec<EvidenceKind> = Vec::new();
         for _ in 0..ROUNDS_MAX {
             let policy = self.policy();
-            match self.decide(&subject, &evidence, record.as_deref(), &policy).await? {
+            match self.decide(subject, &evidence, record.as_deref(), &policy).await? {
                 Outcome::Decided(judgement) => {
-                    self.inner.failures.forget(&subject);
-                    let grants = self.with_kept_grants(&subject, grants, &gathered).await?;
+                    self.inner.failures.forget(subject);
+                    let grants = self.with_kept_grants(subject, grants, &gathered).await?;
                     let kept = Kept { evidence, judgement, grants };
-                    return self.keep(&subject, kept, record.as_deref(), &policy).await;
+                    return self.keep(subject, kept, record.as_deref(), &policy).await;
                 }
                 Outcome::Missing(kinds) => {
-                    let collector = &self.inner.parts.collector;
-                    let collected = collector.collect(&subject, &kinds, evidence).await;
+                    let collected = self.collect(subject, &kinds, evidence).await?;
                     evidence = collected.evidence;
                     grants.extend(collected.grants);
                     gathered.extend(collected.gathered);
@@ -245,12 +250,23 @@ impl Mirror {
                     }
                 }
                 Outcome::Undecided(reasons) => {
-                    self.remember_failure(&subject, &reasons);
+                    self.remember_failure(subject, &reasons);
                     return Ok(Judged { record, outcome: Outcome::Undecided(reasons) });
                 }
             }
         }
         Err(Error::Abandoned(super::Abandoned))
+    }
+
+    /// Gathers evidence when there is room for it among what is gathered already.
+    async fn collect(
+        &self,
+        subject: &Subject,
+        kinds: &[EvidenceKind],
+        evidence: Evidence,
+    ) -> Result<Collected, Error> {
+        let _permit = self.inner.gatherings.acquire(subject.name.registry()).await?;
+        Ok(self.inner.parts.collector.collect(subject, kinds, evidence).await)
     }
 
     fn remember_failure(&self, subject: &Subject, reasons: &[Reason]) {
@@ -344,8 +360,7 @@ impl Mirror {
         kinds: &[EvidenceKind],
     ) -> Result<Evidence, Error> {
         let subject = &record.subject;
-        let collector = &self.inner.parts.collector;
-        let collected = collector.collect(subject, kinds, record.evidence.clone()).await;
+        let collected = self.collect(subject, kinds, record.evidence.clone()).await?;
         let policy = self.policy();
         let mut evidence = collected.evidence;
         if matches!(evidence.signatures, Gathered::Failed(_))

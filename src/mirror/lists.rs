@@ -1,9 +1,10 @@
 //! Lists of tags: what is admitted, and for those who look for news, what is there.
 
 use super::{Error, Mirror};
+use crate::gate::refuse_by_name;
 use crate::ledger::Role;
 use crate::oci::{Name, Tag, TagsPage};
-use crate::policy::Mode;
+use crate::policy::{Mode, Policy};
 
 /// Most tags on one page.
 const TAGS_PAGE_MAX: usize = 1_000;
@@ -31,24 +32,65 @@ impl Mirror {
     ) -> Result<TagList, Error> {
         self.known(name)?;
         let role = token.and_then(|token| self.ledger().authenticate(token)).map(|t| t.role);
+        let policy = self.policy();
         let discovers = matches!(role, Some(Role::Admin | Role::Discover))
-            || self.policy().mode_for(name) == Mode::Audit;
-        let mut tags = if discovers {
+            || (policy.mode_for(name) == Mode::Audit
+                && policy.refuses_outright(name).is_none_or(|refused| !refused.enforced));
+        if discovers {
             let listed = self.client().list_tags(name).await?;
-            listed.ok_or_else(|| Error::Absent(name.to_string().into()))?
-        } else {
-            self.ledger().admitted_tags(name).await?
-        };
-        tags.sort();
-        tags.dedup();
+            let mut tags = listed.ok_or_else(|| Error::Absent(name.to_string().into()))?;
+            tags.sort();
+            tags.dedup();
+            return Ok(paged(tags, page));
+        }
+        self.servable_tags(name, page, &policy).await
+    }
+
+    /// The tags that were admitted and still would be: nothing of what the policy refuses by name, and
+    /// nothing that was revoked since.
+    async fn servable_tags(
+        &self,
+        name: &Name,
+        page: &TagsPage,
+        policy: &Policy,
+    ) -> Result<TagList, Error> {
+        if refuse_by_name(policy, name, None).is_some() {
+            return Ok(TagList { tags: Vec::new(), next_after: None });
+        }
+        let limit = limit(page);
+        let mut tags = Vec::new();
+        for tag in self.ledger().admitted_tags(name).await? {
+            let after = page.last.as_deref().is_none_or(|last| tag.as_str() > last);
+            if after && self.is_servable(name, &tag, policy).await? {
+                tags.push(tag);
+            }
+            if tags.len() > limit {
+                break;
+            }
+        }
         Ok(paged(tags, page))
+    }
+
+    async fn is_servable(&self, name: &Name, tag: &Tag, policy: &Policy) -> Result<bool, Error> {
+        if refuse_by_name(policy, name, Some(tag)).is_some() {
+            return Ok(false);
+        }
+        match self.ledger().admitted_tag(name, tag).await? {
+            Some(digest) => self.admits(name, &digest).await,
+            None => Ok(false),
+        }
     }
 }
 
-fn paged(tags: Vec<Tag>, page: &TagsPage) -> TagList {
-    let limit = page.limit.map_or(TAGS_PAGE_MAX, |limit| {
+/// How many tags `page` may have.
+fn limit(page: &TagsPage) -> usize {
+    page.limit.map_or(TAGS_PAGE_MAX, |limit| {
         usize::try_from(limit).unwrap_or(TAGS_PAGE_MAX).min(TAGS_PAGE_MAX)
-    });
+    })
+}
+
+fn paged(tags: Vec<Tag>, page: &TagsPage) -> TagList {
+    let limit = limit(page);
     let after = page.last.as_deref();
     let mut rest = tags.into_iter().filter(|tag| after.is_none_or(|last| tag.as_str() > last));
     let tags: Vec<Tag> = rest.by_ref().take(limit).collect();

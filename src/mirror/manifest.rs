@@ -285,22 +285,36 @@ impl Mirror {
         if let Some(bytes) = self.inner.manifests.get(&subject.digest) {
             return Ok(bytes);
         }
-        let stored = match self.store().read(&subject.digest, MANIFEST_BYTES_MAX).await {
+        let (mirror, wanted) = (self.clone(), subject.clone());
+        let reading = self.inner.reading.join(subject.clone(), || async move {
+            let bytes = match mirror.stored_manifest(&wanted).await {
+                Some(bytes) => bytes,
+                None => mirror.refetch_manifest(&wanted).await?,
+            };
+            mirror.inner.manifests.insert(wanted.digest, bytes.clone());
+            Ok(bytes)
+        })?;
+        reading.landed().await?
+    }
+
+    async fn stored_manifest(&self, subject: &Subject) -> Option<Bytes> {
+        match self.store().read(&subject.digest, MANIFEST_BYTES_MAX).await {
             Ok(stored) => stored,
             Err(error) => {
                 warn!(%subject, %error, "stored manifest not read; fetching it again");
                 None
             }
-        };
-        let bytes = match stored {
-            Some(bytes) => bytes,
-            None => self.refetch_manifest(subject).await?,
-        };
-        self.inner.manifests.insert(subject.digest, bytes.clone());
-        Ok(bytes)
+        }
     }
 
     async fn refetch_manifest(&self, subject: &Subject) -> Result<Bytes, Error> {
+        self.not_absent(subject)?;
+        let _permit = self.inner.gatherings.acquire(subject.name.registry()).await?;
+        let fetched = self.fetch_manifest(subject).await;
+        self.note_absence(subject, fetched)
+    }
+
+    async fn fetch_manifest(&self, subject: &Subject) -> Result<Bytes, Error> {
         let reference = Reference::Digest(subject.digest);
         let remote = self.client().fetch_manifest(&subject.name, &reference).await?;
         let remote = remote.ok_or_else(|| Error::Absent(subject.to_string().into()))?;
@@ -390,7 +404,7 @@ impl Mirror {
                 Decision::Pending => (&metrics.manifests_pending, PullOutcome::Pending),
             },
             Err(Error::Absent(_)) => (&metrics.manifests_absent, PullOutcome::Denied),
-            Err(Error::RegistryUnknown(_) | Error::Ungranted) => {
+            Err(Error::Malformed(_) | Error::RegistryUnknown(_) | Error::Ungranted) => {
                 (&metrics.manifests_denied, PullOutcome::Denied)
             }
             Err(
@@ -410,7 +424,7 @@ impl Mirror {
         };
         if let Some(digest) = digest {
             let subject = Self::subject(&pull.name, &digest);
-            self.ledger().count_pull(&subject, &pull.client, outcome);
+            self.ledger().count_pull(&subject, Arc::clone(&pull.client), outcome);
         }
     }
 }
@@ -450,6 +464,6 @@ fn absent(pull: &Pull) -> Error {
 fn sniffed(bytes: &Bytes) -> Result<MediaType, Error> {
     match Manifest::parse(bytes, None) {
         Ok(manifest) => Ok(manifest.media_type().clone()),
-        Err(error) => Err(Error::Absent(format!("a well-formed manifest ({error})").into())),
+        Err(error) => Err(Error::Malformed(Arc::new(error))),
     }
 }

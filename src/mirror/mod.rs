@@ -6,6 +6,7 @@
 //!   goes away spoils nothing;
 //! - a person's decision is in force for the next request after it was acknowledged.
 
+mod absence;
 mod attachments;
 mod blob;
 mod board;
@@ -21,13 +22,18 @@ mod policy_file;
 mod prefetch;
 mod recent;
 mod resolve;
+mod seats;
+mod shares;
+mod sync;
+mod warm;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use blob::{BlobAnswer, BlobBody, BlobReader};
+pub use blob::{Arriving, ArrivingReader, BlobAnswer, BlobBody, BlobReader};
+pub use board::PinCheck;
 pub use error::{Decision, Error, Refusal};
 pub use flight::Abandoned;
 pub use judge::{Freshness, Judged};
@@ -35,6 +41,8 @@ pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
 pub use policy_file::{PolicyError, load_policy, record_policy};
 pub use prefetch::Prefetched;
+
+use bytes::Bytes;
 
 use crate::evidence::Collector;
 use crate::gate::Subject;
@@ -50,9 +58,12 @@ use crate::upstream;
 use flight::Flights;
 use manifest_cache::ManifestCache;
 use recent::Recent;
+use shares::{Budget, Shares};
 
-/// Fetches of blobs that run at one time.
-pub const FETCHES_MAX: usize = 64;
+/// Subjects that are judged, and tags that are resolved, at one time; more are refused for now.
+const FLIGHTS_MAX: usize = 1_024;
+/// Gatherings of evidence that run at one time.
+const GATHERINGS: Budget = Budget { own: 4, common: 32, wait_max: Duration::from_secs(60) };
 /// Tags, subjects and refusals that are remembered in memory, each.
 const REMEMBERED_MAX: usize = 65_536;
 
@@ -108,9 +119,14 @@ struct Inner {
     policy: RwLock<Arc<Policy>>,
     judging: Flights<Subject, Result<Judged, Error>>,
     resolving: Flights<(Name, Tag), Result<resolve::Answer, Error>>,
+    reading: Flights<Subject, Result<Bytes, Error>>,
+    sizing: Flights<(Subject, bool), Result<blob::Sized, Error>>,
+    gatherings: Shares,
     boards: board::Boards,
     manifests: ManifestCache,
     tags: Recent<(Name, Tag), resolve::Remembered>,
+    absent: Recent<Subject, Duration>,
+    sized: Recent<Subject, (u64, Duration)>,
     failures: Recent<Subject, judge::Failure>,
     held: Recent<(Subject, Arc<str>), Duration>,
     filed: Recent<file::FiledKey, (RequestId, Duration)>,
@@ -125,11 +141,16 @@ impl Mirror {
         let inner = Inner {
             settings,
             policy: RwLock::new(Arc::new(policy)),
-            judging: Flights::new(tasks.clone()),
-            resolving: Flights::new(tasks.clone()),
+            judging: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            resolving: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            reading: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            sizing: Flights::new(tasks, FLIGHTS_MAX),
+            gatherings: Shares::new(GATHERINGS),
             boards: board::Boards::new(parts.clone()),
             manifests: ManifestCache::default(),
             tags: Recent::new(REMEMBERED_MAX),
+            absent: Recent::new(REMEMBERED_MAX),
+            sized: Recent::new(REMEMBERED_MAX),
             failures: Recent::new(REMEMBERED_MAX),
             held: Recent::new(REMEMBERED_MAX),
             filed: Recent::new(REMEMBERED_MAX),
@@ -180,6 +201,12 @@ impl Mirror {
     /// The spawner.
     pub fn tasks(&self) -> &Tasks {
         &self.inner.parts.tasks
+    }
+
+    /// Has `pinned` asked whether a fetch that every client left is to be finished all the same; asked
+    /// once for each such fetch, the first `pinned` stays.
+    pub fn keep_whole_if(&self, pinned: PinCheck) {
+        self.inner.boards.keep_whole_if(pinned);
     }
 
     fn known(&self, name: &Name) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use super::absence::ABSENT_TTL;
 use super::{Error, Mirror};
 use crate::oci::{Digest, Name, Reference, Tag};
 use crate::store::SeenTag;
@@ -54,25 +55,30 @@ impl Mirror {
 
     /// What `tag` stands for now.
     pub(super) async fn resolve_tag(&self, name: &Name, tag: &Tag) -> Result<Answer, Error> {
-        let key = (name.clone(), tag.clone());
-        let now = self.clock().monotonic();
-        if let Some(remembered) = self.inner.tags.get(&key) {
-            let age = now.saturating_sub(remembered.at);
-            let fresh_for = match remembered.answer {
-                Answer::Stale(_) => STALE_TTL.min(self.tag_ttl(name)),
-                Answer::Gone | Answer::Upstream(_) => self.tag_ttl(name),
-            };
-            if age < fresh_for {
-                return Ok(remembered.answer);
-            }
+        if let Some(answer) = self.resolved_lately(name, tag) {
+            return Ok(answer);
         }
+        let key = (name.clone(), tag.clone());
         let mirror = self.clone();
         let flight = key.clone();
         self.inner
             .resolving
-            .join(key, || async move { mirror.ask_upstream(flight.0, flight.1).await })
+            .join(key, || async move { mirror.ask_upstream(flight.0, flight.1).await })?
             .landed()
             .await?
+    }
+
+    /// What `tag` stands for, if that was found out so lately that nobody is asked again.
+    pub(super) fn resolved_lately(&self, name: &Name, tag: &Tag) -> Option<Answer> {
+        let remembered = self.inner.tags.get(&(name.clone(), tag.clone()))?;
+        let fresh_for = match remembered.answer {
+            Answer::Stale(_) => STALE_TTL.min(self.tag_ttl(name)),
+            // However long tags are kept, one that appears is seen soon.
+            Answer::Gone => ABSENT_TTL.min(self.tag_ttl(name)),
+            Answer::Upstream(_) => self.tag_ttl(name),
+        };
+        let age = self.clock().monotonic().saturating_sub(remembered.at);
+        (age < fresh_for).then_some(remembered.answer)
     }
 
     fn tag_ttl(&self, name: &Name) -> Duration {
@@ -83,6 +89,7 @@ impl Mirror {
     async fn ask_upstream(self, name: Name, tag: Tag) -> Result<Answer, Error> {
         let answer = match self.claimed_digest(&name, &tag).await {
             Ok(Some(digest)) => {
+                self.forget_absence(&Self::subject(&name, &digest));
                 let seen = SeenTag { digest, at: self.clock().now() };
                 self.store().record_seen_tag(&name, &tag, seen);
                 if let Err(error) = self.note_tag(&name, &tag, &digest).await {

@@ -132,7 +132,13 @@ impl FromStr for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm.as_str(), self.hex())
+        // By way of the stack: digests are printed in every answer.
+        let (mut text, bytes) = ([0; 128], self.as_bytes());
+        let text = text.get_mut(..2 * bytes.len()).ok_or(fmt::Error)?;
+        hex::encode_to_slice(bytes, text).map_err(|_| fmt::Error)?;
+        f.write_str(self.algorithm.as_str())?;
+        f.write_str(":")?;
+        f.write_str(std::str::from_utf8(text).map_err(|_| fmt::Error)?)
     }
 }
 

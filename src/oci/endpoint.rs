@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Digest, ErrorCode, Name, NameError, Reference, Registry, Repository, Tag};
 
 /// Longest path and query that is looked at, in bytes each.
-const PATH_BYTES_MAX: usize = 2_048;
+pub(super) const PATH_BYTES_MAX: usize = 2_048;
 
 /// A request to the distribution API.
 ///
@@ -109,10 +109,13 @@ impl Request {
             Some(rest) => rest.strip_prefix('/').ok_or(EndpointError::NoSuchPath)?,
             None => return Err(EndpointError::NoSuchPath),
         };
+        if rest.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(EndpointError::Name(NameError::Repository));
+        }
         let (name, endpoint) = split(rest)?;
         let endpoint = endpoint.parse(query)?;
         let name = match namespace(query)? {
-            Some(registry) => Name::new(registry, name.parse().map_err(EndpointError::Name)?),
+            Some(registry) => Name::within(registry, name).map_err(EndpointError::Name)?,
             None => Name::from_path(name, default_registry).map_err(EndpointError::Name)?,
         };
         Ok(Self::Repository { name, endpoint })
@@ -232,6 +235,10 @@ mod tests {
 
     use super::*;
 
+    fn parse_in(path: &str, query: &str) -> Result<Request, EndpointError> {
+        Request::parse(path, Some(query), &Registry::docker_hub())
+    }
+
     fn parse(path: &str) -> Result<Request, EndpointError> {
         let (path, query) =
             path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
@@ -243,6 +250,14 @@ mod tests {
             Request::Repository { name, endpoint } => format!("{name} {endpoint}"),
             other => format!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_name_with_ns_is_as_canonical_as_one_without() {
+        let short = parse_in("/v2/alpine/manifests/3", "ns=docker.io");
+        assert_eq!(short, parse("/v2/docker.io/library/alpine/manifests/3"));
+        let no_registry = parse_in("/v2/nginx/manifests/1", "ns=library");
+        assert_eq!(no_registry, Err(EndpointError::Namespace));
     }
 
     #[test]
@@ -264,7 +279,7 @@ mod tests {
     fn paths_that_name_nothing_have_the_code_of_their_mistake() {
         let upper = format!("sha256:{}", "AB".repeat(32));
         for (path, code) in [
-            ("/v2/../../etc/passwd", ErrorCode::Unsupported),
+            ("/v2/../../etc/passwd", ErrorCode::NameInvalid),
             ("/v2/a/../b/manifests/x", ErrorCode::NameInvalid),
             ("/v2/%2e%2e/%2e%2e/etc/manifests/x", ErrorCode::NameInvalid),
             ("/v2/%252e%252e/a/manifests/x", ErrorCode::NameInvalid),

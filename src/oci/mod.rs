@@ -8,6 +8,8 @@ mod descriptor;
 mod digest;
 mod endpoint;
 mod error_code;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod json;
 mod manifest;
 mod media_type;

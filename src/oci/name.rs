@@ -152,11 +152,14 @@ fn canonical_registry(text: &str) -> Result<String, NameError> {
         Some(port) => Some(port.parse::<u16>().map_err(|_| NameError::Registry)?),
     };
     let host = if DOCKER_HUB_ALIASES.contains(&host) { DOCKER_HUB } else { host };
-    Ok(match port {
-        None | Some(443) => host.to_owned(),
-        Some(0) => return Err(NameError::Registry),
-        Some(port) => format!("{host}:{port}"),
-    })
+    match port {
+        Some(0) => Err(NameError::Registry),
+        // Without the port it would not be told apart from the first part of a repository.
+        Some(443) if !Registry::is_named_by(host) => Ok(format!("{host}:443")),
+        None | Some(443) if Registry::is_named_by(host) => Ok(host.to_owned()),
+        None | Some(443) => Err(NameError::Registry),
+        Some(port) => Ok(format!("{host}:{port}")),
+    }
 }
 
 fn is_host(host: &str) -> bool {
@@ -238,10 +241,19 @@ impl Name {
             Some((first, rest)) if Registry::is_named_by(first) => (first.parse()?, rest),
             _ => (default_registry.clone(), path),
         };
-        if registry.as_str() == DOCKER_HUB && !rest.contains('/') {
-            return Ok(Self::new(registry, format!("library/{rest}").parse()?));
+        Self::within(registry, rest)
+    }
+
+    /// The repository that `path` means in `registry`: Docker Hub's single-segment names belong to
+    /// `library/`.
+    ///
+    /// # Errors
+    /// When the repository breaks its grammar.
+    pub fn within(registry: Registry, path: &str) -> Result<Self, NameError> {
+        if registry.as_str() == DOCKER_HUB && !path.contains('/') {
+            return Ok(Self::new(registry, format!("library/{path}").parse()?));
         }
-        Ok(Self::new(registry, rest.parse()?))
+        Ok(Self::new(registry, path.parse()?))
     }
 }
 
@@ -369,6 +381,18 @@ mod tests {
                 "docker.io/library/nginx",
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_registry_cannot_be_taken_for_the_first_part_of_a_repository() {
+        for bad in ["org", "org.", "library", "ORG"] {
+            assert_eq!(bad.parse::<Registry>(), Err(NameError::Registry), "{bad}");
+        }
+        for (text, canonical) in [("org:443", "org:443"), ("org.:5000", "org:5000")] {
+            let name = Name::new(text.parse().unwrap(), "a/b".parse().unwrap());
+            assert_eq!(name.to_string(), format!("{canonical}/a/b"));
+            assert_eq!(name.to_string().parse::<Name>().unwrap(), name);
         }
     }
 

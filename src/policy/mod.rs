@@ -10,6 +10,8 @@
 
 mod document;
 mod fields;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod parse;
 mod pattern;
 mod problem;

@@ -150,7 +150,7 @@ fn statement(payload: &[u8]) -> Result<Statement, Refusal> {
 }
 
 /// Checks what `payload`, whose signature has verified, claims.
-fn check_claims(payload: &[u8], subject: &Digest) -> Result<(), Refusal> {
+pub(super) fn check_claims(payload: &[u8], subject: &Digest) -> Result<(), Refusal> {
     let statement = statement(payload)?;
     if statement.predicate_type != PREDICATE_TYPE {
         return Err(Refusal::NotASignature(quoted(&statement.predicate_type)));

@@ -12,6 +12,8 @@
 mod bundle;
 mod crypto;
 mod found;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod key;
 mod refusal;
 mod simple_signing;

@@ -66,7 +66,7 @@ pub(super) fn verify(
 }
 
 /// Checks what `payload`, whose signature has verified, claims.
-fn check_claims(payload: &[u8], name: &Name, subject: &Digest) -> Result<(), Refusal> {
+pub(super) fn check_claims(payload: &[u8], name: &Name, subject: &Digest) -> Result<(), Refusal> {
     let Payload { critical } =
         from_strict_slice(payload).map_err(|_| Refusal::Malformed("signed payload"))?;
     if critical.kind != PAYLOAD_TYPE {

@@ -15,7 +15,7 @@ use crate::oci::Digest;
 /// What tells one state of a file from another without reading it.
 ///
 /// The time of the last status change is part of it, because no program can set it back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     device: u64,
     inode: u64,
@@ -35,7 +35,7 @@ impl Identity {
         (self.device, self.inode) == (metadata.dev(), metadata.ino())
     }
 
-    fn from_metadata(metadata: &std::fs::Metadata) -> Self {
+    pub(super) fn from_metadata(metadata: &std::fs::Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),

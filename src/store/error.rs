@@ -47,6 +47,14 @@ pub enum Error {
         /// The directory.
         dir: PathBuf,
     },
+    /// There is no room for the blob, and nothing that may give way.
+    #[error("no room in the cache for the {bytes} bytes of blob {digest}")]
+    NoRoom {
+        /// The blob.
+        digest: Digest,
+        /// Its size in bytes.
+        bytes: u64,
+    },
     /// A stored blob could not be opened.
     #[error("cannot open stored blob {digest}")]
     Open {
@@ -123,6 +131,12 @@ impl Error {
                 if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 
+    /// Whether content could not be kept for want of room or because the disk failed: the content
+    /// itself may be had without the store.
+    pub fn is_disk_trouble(&self) -> bool {
+        matches!(self, Self::Directory { .. } | Self::NoRoom { .. } | Self::Write { .. })
+    }
+
     /// Whether the store failed, and not the content or the caller.
     pub(super) fn is_failure(&self) -> bool {
         match self {
@@ -136,6 +150,7 @@ impl Error {
             | Self::Corrupt { .. }
             | Self::DigestMismatch { .. }
             | Self::Locked { .. }
+            | Self::NoRoom { .. }
             | Self::TooLarge { .. }
             | Self::TooLong { .. }
             | Self::TooManyIngests { .. }

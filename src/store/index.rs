@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::metrics::Metrics;
-use crate::oci::{Digest, Name, Tag};
+use crate::oci::{Algorithm, Digest, Name, Tag};
 use crate::tasks::Tasks;
 use crate::time::Timestamp;
 
@@ -53,6 +53,8 @@ pub(super) struct Index {
 }
 
 enum Note {
+    Kept(&'static str, String),
+    Removed(Digest),
     Seen(String, SeenTag),
     Used(Digest, Timestamp),
 }
@@ -61,6 +63,8 @@ enum Note {
 struct Files {
     tags: sled::Tree,
     used: sled::Tree,
+    /// What the keeper notes for itself.
+    kept: sled::Tree,
     db: sled::Db,
 }
 
@@ -121,11 +125,11 @@ impl Index {
             }
             tags.insert(key.clone(), seen);
         }
-        self.note(Note::Seen(key, seen));
+        self.send(Note::Seen(key, seen));
     }
 
     pub(super) fn record_used(&self, digest: Digest, at: Timestamp) {
-        self.note(Note::Used(digest, at));
+        self.send(Note::Used(digest, at));
     }
 
     pub(super) async fn last_used(&self, digest: Digest) -> Option<Timestamp> {
@@ -135,7 +139,43 @@ impl Index {
         Some(Timestamp::from_milliseconds(std::str::from_utf8(&value).ok()?.parse().ok()?))
     }
 
-    fn note(&self, note: Note) {
+    /// Notes that the blob is not stored any more.
+    pub(super) fn record_removed(&self, digest: Digest) {
+        self.send(Note::Removed(digest));
+    }
+
+    /// When the blobs whose hash begins with `prefix` were last asked for, as far as the index
+    /// remembers. Blocks.
+    pub(super) fn used_in(&self, algorithm: Algorithm, prefix: u8) -> HashMap<Digest, Timestamp> {
+        let Some(files) = lock(&self.files).clone() else { return HashMap::new() };
+        let start = format!("{}:{}", algorithm.as_str(), hex::encode([prefix]));
+        let read = || {
+            let entries = files.used.scan_prefix(start.as_bytes()).flatten();
+            let entry = |(key, value): (sled::IVec, sled::IVec)| {
+                let digest = std::str::from_utf8(&key).ok()?.parse().ok()?;
+                let at = std::str::from_utf8(&value).ok()?.parse().ok()?;
+                Some((digest, Timestamp::from_milliseconds(at)))
+            };
+            entries.filter_map(entry).collect()
+        };
+        // A broken file may make sled panic: nothing is known then.
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).unwrap_or_default()
+    }
+
+    /// What was noted under `key`.
+    pub(super) async fn note(&self, key: &'static str) -> Option<String> {
+        let files = lock(&self.files).clone()?;
+        let work = move || files.kept.get(key).ok().flatten();
+        let value = self.tasks.spawn_blocking(work).await.ok()??;
+        std::str::from_utf8(&value).ok().map(str::to_owned)
+    }
+
+    /// Notes `value` under `key`; may be lost.
+    pub(super) fn record_note(&self, key: &'static str, value: String) {
+        self.send(Note::Kept(key, value));
+    }
+
+    fn send(&self, note: Note) {
         if self.notes.try_send(note).is_err() {
             tracing::trace!("index is behind or gone; a note was dropped");
         }
@@ -153,7 +193,9 @@ impl Files {
             .cache_capacity(cache_bytes)
             .flush_every_ms(Some(FLUSH_MILLISECONDS))
             .open()?;
-        let files = Self { tags: db.open_tree("tags")?, used: db.open_tree("used")?, db };
+        let open = |name: &str| db.open_tree(name);
+        let (tags, used, kept) = (open("tags")?, open("used")?, open("kept")?);
+        let files = Self { tags, used, kept, db };
         let mut tags = HashMap::new();
         for entry in files.tags.iter().take(TAGS_MAX) {
             let (key, value) = entry?;
@@ -167,6 +209,8 @@ impl Files {
     fn apply(&self, notes: Vec<Note>) -> sled::Result<()> {
         for note in notes {
             match note {
+                Note::Kept(key, value) => self.kept.insert(key, value.as_bytes())?,
+                Note::Removed(digest) => self.used.remove(digest.to_string())?,
                 Note::Seen(key, seen) => self.tags.insert(key, seen.print().as_bytes())?,
                 Note::Used(digest, at) => {
                     let at = at.milliseconds().to_string();
@@ -180,11 +224,11 @@ impl Files {
 
 impl SeenTag {
     /// As the index keeps it: the digest, a space, milliseconds.
-    fn print(&self) -> String {
+    pub(super) fn print(&self) -> String {
         format!("{} {}", self.digest, self.at.milliseconds())
     }
 
-    fn parse(value: &[u8]) -> Option<Self> {
+    pub(super) fn parse(value: &[u8]) -> Option<Self> {
         let (digest, at) = std::str::from_utf8(value).ok()?.split_once(' ')?;
         let at = Timestamp::from_milliseconds(at.parse().ok()?);
         Some(Self { digest: digest.parse().ok()?, at })

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use super::blob::Blob;
 use super::content::{Content, Identity};
 use super::error::Error;
+use super::keep::Reservation;
 use super::layout::Partial;
 use super::length_of;
 use super::progress::{self, Reporter, Watch};
@@ -35,6 +36,8 @@ pub struct Ingest {
     /// `None` after too much was offered.
     queue: Option<mpsc::Sender<Message>>,
     written: u64,
+    /// `None` once there is a file.
+    ready: Option<oneshot::Receiver<()>>,
 }
 
 /// A blob that arrives, for those who want to read it meanwhile; stays readable after that.
@@ -77,9 +80,24 @@ impl Ingest {
             reported: 0,
             _permit: permit,
         };
-        room.tasks.spawn_blocking(move || writer.run(messages));
+        let (tell, ready) = oneshot::channel();
+        room.tasks.spawn_blocking(move || writer.run(messages, tell));
         let arriving = Arriving { room: Arc::clone(room), content, progress };
-        Self { arriving, queue: Some(queue), written: 0 }
+        Self { arriving, queue: Some(queue), written: 0, ready: Some(ready) }
+    }
+
+    /// Waits until there is room for all of the blob, and a file to write it to.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`] if nothing can give way for it; [`Error::Write`] if the disk failed.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn ready(&mut self) -> Result<(), Error> {
+        let Some(ready) = &mut self.ready else { return Ok(()) };
+        ready.await.map_err(|_| self.arriving.failure())?;
+        self.ready = None;
+        Ok(())
     }
 
     /// Takes the next bytes of the blob; waits while the disk is behind.
@@ -174,20 +192,30 @@ impl Arriving {
 }
 
 impl Writer {
-    fn run(mut self, mut messages: mpsc::Receiver<Message>) {
-        let digest = self.content.digest;
-        let outcome = match self.room.layout.new_partial(&digest) {
-            Ok((file, partial)) => {
-                let content = Arc::clone(&self.content);
-                self.receive(content.opened(file), partial, &mut messages)
-            }
-            Err(error) => Err(Error::write(digest)(error)),
-        };
+    fn run(mut self, mut messages: mpsc::Receiver<Message>, ready: oneshot::Sender<()>) {
+        let mut ready = Some(ready);
+        let outcome = self.write(&mut messages, &mut ready);
         if let Err(error) = outcome {
             let error = self.room.count(error);
             // Before the channel closes, so that whoever finds it closed learns why.
             progress::settle(&self.reporter, Err(error));
         }
+    }
+
+    /// Takes room, and a file to write to, and then what comes.
+    fn write(
+        &mut self,
+        messages: &mut mpsc::Receiver<Message>,
+        ready: &mut Option<oneshot::Sender<()>>,
+    ) -> Result<(), Error> {
+        let (digest, content) = (self.content.digest, Arc::clone(&self.content));
+        let mut reserved = self.room.reserve(&digest, content.size)?;
+        let created = self.room.layout.new_partial(&digest);
+        let (file, partial) = created.map_err(Error::write(digest))?;
+        if ready.take().is_some_and(|ready| ready.send(()).is_err()) {
+            tracing::trace!(%digest, "nobody waits for the file");
+        }
+        self.receive(content.opened(file), partial, messages, &mut reserved)
     }
 
     /// Writes what comes until it is complete, or fails; then the file is gone before anyone hears.
@@ -196,6 +224,7 @@ impl Writer {
         mut file: &File,
         partial: Partial,
         messages: &mut mpsc::Receiver<Message>,
+        reserved: &mut Reservation,
     ) -> Result<(), Error> {
         let digest = self.content.digest;
         let mut hasher = digest.algorithm().hasher();
@@ -209,6 +238,7 @@ impl Writer {
                     if messages.is_empty() || self.written - self.reported >= REPORT_BYTES {
                         self.reported = self.written;
                         progress::advance(&self.reporter, self.written);
+                        reserved.landed(self.written);
                     }
                 }
                 Some(Message::Commit(reply)) => {

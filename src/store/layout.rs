@@ -4,26 +4,32 @@
 //! store.lock                 held exclusively while a process uses the directory
 //! blobs/sha256/ab/<hex>      0444, complete, verified and synced before it gets this name
 //! blobs/sha512/ab/<hex>
-//! ingest/                    partial files; swept at start
+//! ingest/                    partial files; swept at start, and now and then
+//! aside/                     what lay among the blobs and is none
 //! index/                     the rebuildable index
 //! ```
 //!
 //! Everything here blocks.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FallocateFlags, FlockOperation};
 
 use super::content::Identity;
 use super::error::Error;
 use crate::metrics::Metrics;
 use crate::oci::{Algorithm, Digest};
+use crate::time::Timestamp;
+
+/// Most things that are kept under `aside/`; what is found then stays where it is.
+const ASIDE_MAX: usize = 1_000;
 
 /// The directory of one store, locked for this process as long as this value lives.
 #[derive(Debug)]
@@ -32,16 +38,54 @@ pub(super) struct Layout {
     metrics: Arc<Metrics>,
     names: Mutex<Names>,
     partial: AtomicU64,
+    /// Names of the partial files that somebody writes to.
+    live: Arc<Mutex<HashSet<PathBuf>>>,
     _lock: File,
+}
+
+/// A blob as it lies in its directory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    pub(super) identity: Identity,
+    pub(super) modified: Timestamp,
+    pub(super) accessed: Timestamp,
+}
+
+/// What is in one directory of blobs.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) blobs: Vec<Stored>,
+    /// What is no blob, or not in its place.
+    pub(super) foreign: Vec<PathBuf>,
+}
+
+/// What the file system says about itself, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DiskSpace {
+    pub(super) available: u64,
+    pub(super) total: u64,
+}
+
+/// All directories that blobs lie in, in order.
+pub(super) fn directories() -> impl Iterator<Item = (Algorithm, u8)> {
+    [Algorithm::Sha256, Algorithm::Sha512]
+        .into_iter()
+        .flat_map(|algorithm| (0..=u8::MAX).map(move |prefix| (algorithm, prefix)))
 }
 
 /// What is known about the names under `blobs/`; whoever adds or removes one holds it.
 #[derive(Debug, Default)]
 struct Names {
-    /// Directories that have been counted; others are about to be, with what is in them then.
-    counted: HashSet<PathBuf>,
+    /// Blobs and bytes of the directories that have been counted; others are about to be, with what
+    /// is in them then.
+    counted: HashMap<PathBuf, (u64, u64)>,
+    /// Sums over all of them.
     blobs: u64,
     bytes: u64,
+    /// Whether all of them have been.
+    is_counted: bool,
 }
 
 /// A partial file; removed when dropped, unless it was given a name.
@@ -49,6 +93,7 @@ struct Names {
 pub(super) struct Partial {
     path: PathBuf,
     is_placed: bool,
+    live: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Layout {
@@ -62,6 +107,7 @@ impl Layout {
             metrics,
             names: Mutex::default(),
             partial: AtomicU64::new(0),
+            live: Arc::default(),
             _lock: lock,
         };
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
@@ -70,7 +116,7 @@ impl Layout {
         }
         let ingest = layout.ingest();
         make_dir(&ingest).map_err(Error::directory(&ingest))?;
-        sweep(&ingest).map_err(Error::directory(&ingest))?;
+        sweep(&ingest, |_| false).map_err(Error::directory(&ingest))?;
         Ok(layout)
     }
 
@@ -90,8 +136,17 @@ impl Layout {
     pub(super) fn new_partial(&self, digest: &Digest) -> io::Result<(File, Partial)> {
         let number = self.partial.fetch_add(1, Ordering::Relaxed);
         let path = self.ingest().join(format!("{number}-{}", digest.short()));
-        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        Ok((file, Partial { path, is_placed: false }))
+        lock_live(&self.live).insert(path.clone());
+        // Gone from the list, and from the disk, with whoever writes to it.
+        let partial = Partial { path, is_placed: false, live: Arc::clone(&self.live) };
+        let options = File::options().read(true).write(true).create_new(true).open(&partial.path);
+        match options {
+            Ok(file) => Ok((file, partial)),
+            Err(error) => {
+                partial.never_made();
+                Err(error)
+            }
+        }
     }
 
     /// Syncs a complete and verified file and gives it its name, in the place of whatever has it.
@@ -161,58 +216,155 @@ impl Layout {
     /// Counts what is stored, one directory after the other, until `keep_on` says no. Files with
     /// names that are not digests are left alone: nothing can ask for them.
     pub(super) fn count(&self, keep_on: impl Fn() -> bool) -> io::Result<()> {
-        let mut foreign = 0_u64;
-        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            for prefix in 0..=u8::MAX {
-                if !keep_on() {
-                    return Ok(());
-                }
-                let prefix = hex::encode([prefix]);
-                foreign += self.count_dir(algorithm, &prefix)?;
+        let mut foreign = 0;
+        for (algorithm, prefix) in directories() {
+            if !keep_on() {
+                return Ok(());
             }
+            foreign += self.count_directory(algorithm, prefix)?;
         }
+        self.names().is_counted = true;
         if foreign > 0 {
             tracing::warn!(foreign, dir = %self.dir.display(), "files in the store that are no blobs");
         }
         Ok(())
     }
 
-    /// Counts one directory; gives how many things in it are no blobs.
-    fn count_dir(&self, algorithm: Algorithm, prefix: &str) -> io::Result<u64> {
-        let dir = self.blobs(algorithm).join(prefix);
+    /// Counts one directory, in the place of what was counted there before; gives how many things in
+    /// it are no blobs.
+    pub(super) fn count_directory(&self, algorithm: Algorithm, prefix: u8) -> io::Result<usize> {
+        // Held, so that what comes and goes meanwhile is counted once.
         let mut names = self.names();
-        let (mut blobs, mut bytes, mut foreign) = (0, 0, 0);
+        let listed = self.list(algorithm, prefix)?;
+        let blobs = u64::try_from(listed.blobs.len()).unwrap_or(u64::MAX);
+        let bytes = listed.blobs.iter().map(|stored| stored.size).sum();
+        let before = names.counted.insert(self.directory(algorithm, prefix), (blobs, bytes));
+        let before = before.unwrap_or_default();
+        names.blobs = (names.blobs + blobs).saturating_sub(before.0);
+        names.bytes = (names.bytes + bytes).saturating_sub(before.1);
+        self.publish(&names);
+        Ok(listed.foreign.len())
+    }
+
+    /// Whether everything has been counted since the start.
+    pub(super) fn is_counted(&self) -> bool {
+        self.names().is_counted
+    }
+
+    /// What is in one directory of blobs; nothing if there is no such directory.
+    pub(super) fn list(&self, algorithm: Algorithm, prefix: u8) -> io::Result<Listed> {
+        let dir = self.directory(algorithm, prefix);
+        let mut listed = Listed::default();
         let entries = match std::fs::read_dir(&dir) {
-            Ok(entries) => Some(entries),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(listed),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                listed.foreign.push(dir);
+                return Ok(listed);
+            }
             Err(error) => return Err(error),
         };
-        for entry in entries.into_iter().flatten() {
+        for entry in entries {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                // Removed while the directory was read.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             let name = entry.file_name();
-            let digest =
+            let digest: Option<Digest> =
                 name.to_str().and_then(|hex| format!("{}:{hex}", algorithm.as_str()).parse().ok());
-            if metadata.is_file() && digest.is_some_and(|digest| self.path(&digest) == entry.path())
-            {
-                blobs += 1;
-                bytes += metadata.len();
-            } else {
-                foreign += 1;
+            match digest {
+                Some(digest) if metadata.is_file() && self.path(&digest) == entry.path() => {
+                    let milliseconds = |seconds: i64, nanoseconds: i64| {
+                        let whole = seconds.saturating_mul(1_000);
+                        Timestamp::from_milliseconds(whole.saturating_add(nanoseconds / 1_000_000))
+                    };
+                    listed.blobs.push(Stored {
+                        digest,
+                        size: metadata.len(),
+                        identity: Identity::from_metadata(&metadata),
+                        modified: milliseconds(metadata.mtime(), metadata.mtime_nsec()),
+                        accessed: milliseconds(metadata.atime(), metadata.atime_nsec()),
+                    });
+                }
+                _ => listed.foreign.push(entry.path()),
             }
         }
-        names.blobs += blobs;
-        names.bytes += bytes;
-        names.counted.insert(dir);
-        self.publish(&names);
-        Ok(foreign)
+        Ok(listed)
+    }
+
+    /// The size of the stored blob; `None` if it is not stored.
+    pub(super) fn size(&self, digest: &Digest) -> Option<u64> {
+        let metadata = std::fs::symlink_metadata(self.path(digest)).ok()?;
+        metadata.is_file().then_some(metadata.len())
+    }
+
+    /// Moves what is no blob out of the way; gives where it is now. A blob of that name may come to
+    /// lie there again.
+    pub(super) fn set_aside(&self, path: &Path) -> io::Result<PathBuf> {
+        let aside = self.dir.join("aside");
+        make_dir(&aside)?;
+        if std::fs::read_dir(&aside)?.take(ASIDE_MAX).count() >= ASIDE_MAX {
+            return Err(io::Error::other("too much has been set aside already"));
+        }
+        let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+        // One at a time, and no blob is placed between the look and the move.
+        let _names = self.names();
+        let found = std::fs::symlink_metadata(path)?;
+        let hex_is_ours = |hex: &str| {
+            [Algorithm::Sha256, Algorithm::Sha512].iter().any(|algorithm| {
+                let digest = format!("{}:{hex}", algorithm.as_str()).parse::<Digest>();
+                digest.is_ok_and(|digest| self.path(&digest) == path)
+            })
+        };
+        if found.is_file() && name.to_str().is_some_and(hex_is_ours) {
+            return Err(io::Error::other("it is a blob by now"));
+        }
+        for number in 0..=ASIDE_MAX {
+            let to = aside.join(format!("{number}-{}", name.display()));
+            if to.symlink_metadata().is_err() {
+                std::fs::rename(path, &to)?;
+                return Ok(to);
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+
+    /// Removes partial files that nobody writes to; gives how many.
+    pub(super) fn sweep_stale(&self) -> io::Result<u64> {
+        sweep(&self.ingest(), |path| lock_live(&self.live).contains(path))
+    }
+
+    /// How much room the file system says there is; `None` if it does not say.
+    pub(super) fn space(&self) -> Option<DiskSpace> {
+        let said = rustix::fs::statvfs(&self.dir).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(said.f_frsize);
+        Some(DiskSpace { available: bytes(said.f_bavail), total: bytes(said.f_blocks) })
+    }
+
+    /// Finds out whether the file system really gives `bytes`, by taking and returning them.
+    pub(super) fn try_space(&self, bytes: u64) -> io::Result<()> {
+        let digest = Digest::sha256(b"");
+        let (file, _partial) = self.new_partial(&digest)?;
+        match rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes.max(1)) {
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) | Ok(()) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The directory of the blobs whose hash begins with `prefix`.
+    pub(super) fn directory(&self, algorithm: Algorithm, prefix: u8) -> PathBuf {
+        self.blobs(algorithm).join(hex::encode([prefix]))
     }
 
     fn blobs(&self, algorithm: Algorithm) -> PathBuf {
         self.dir.join("blobs").join(algorithm.as_str())
     }
 
-    fn ingest(&self) -> PathBuf {
+    /// Where partial files lie.
+    pub(super) fn ingest(&self) -> PathBuf {
         self.dir.join("ingest")
     }
 
@@ -229,27 +381,37 @@ impl Layout {
 impl Names {
     /// Notes that a name in `dir` led to a file of `before` bytes and leads to one of `after` now.
     fn count(&mut self, dir: &Path, before: Option<u64>, after: Option<u64>) {
-        if !self.counted.contains(dir) {
-            return;
-        }
+        let Some((blobs, bytes)) = self.counted.get_mut(dir) else { return };
         if let Some(size) = before {
+            *blobs = blobs.saturating_sub(1);
+            *bytes = bytes.saturating_sub(size);
             self.blobs = self.blobs.saturating_sub(1);
             self.bytes = self.bytes.saturating_sub(size);
         }
         if let Some(size) = after {
+            *blobs += 1;
+            *bytes += size;
             self.blobs += 1;
             self.bytes += size;
         }
     }
 }
 
+impl Partial {
+    /// There is no such file.
+    fn never_made(mut self) {
+        self.is_placed = true;
+    }
+}
+
 impl Drop for Partial {
     fn drop(&mut self) {
+        lock_live(&self.live).remove(&self.path);
         if self.is_placed {
             return;
         }
         if let Err(error) = std::fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "partial file stays until the next start");
+            tracing::warn!(path = %self.path.display(), %error, "partial file stays until the next sweep");
         }
     }
 }
@@ -288,15 +450,30 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Removes everything in the directory of partial files.
-fn sweep(ingest: &Path) -> io::Result<()> {
+fn lock_live(live: &Mutex<HashSet<PathBuf>>) -> MutexGuard<'_, HashSet<PathBuf>> {
+    live.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes everything in the directory of partial files but what is live, which is asked about each
+/// after it was found: a writer makes that known before it makes its file. Gives how many.
+fn sweep(ingest: &Path, is_live: impl Fn(&Path) -> bool) -> io::Result<u64> {
+    let mut swept = 0;
     for entry in std::fs::read_dir(ingest)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
+        if is_live(&entry.path()) {
+            continue;
+        }
+        let removed = if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())
         } else {
-            std::fs::remove_file(entry.path())?;
+            std::fs::remove_file(entry.path())
+        };
+        match removed {
+            Ok(()) => swept += 1,
+            // Whoever wrote to it has removed it.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(swept)
 }

@@ -7,6 +7,7 @@
 //!   or whose file has changed since, is hashed beside the stream, the last block held back.
 //! - What is not a regular file, or has another size or hash, is never served; it is removed.
 //! - A blob removed while it is read can be read to its end.
+//! - What it writes fits: room is reserved first, and what nobody asks for gives way (`keep`).
 //! - Losing `index/` costs time, never content and never trust.
 //!
 //! What it must not do: decide who may read what (that is what grants are for), fetch, or block a
@@ -16,26 +17,32 @@ mod blob;
 mod buffers;
 mod content;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod index;
 mod ingest;
+mod keep;
 mod layout;
 mod map;
+mod maps;
 mod progress;
 mod reader;
 mod room;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 pub use self::blob::Blob;
 pub use self::error::Error;
 pub use self::index::SeenTag;
 pub use self::ingest::{Arriving, Ingest};
+pub use self::keep::{Evicted, Keeping, ScrubReport, Scrubbing, Tidied};
 pub use self::reader::{ArrivingReader, BlobReader, CHUNK_BYTES_MAX, HOLD_BACK_BYTES, ReadMode};
 
 use self::content::Content;
@@ -59,6 +66,8 @@ pub struct Settings {
     pub verify_reads: VerifyReads,
     /// Memory that the index may use as its cache, in bytes.
     pub index_cache_bytes: u64,
+    /// How much may lie there, and what gives way.
+    pub keeping: Keeping,
 }
 
 impl Default for Settings {
@@ -67,6 +76,7 @@ impl Default for Settings {
             dir: PathBuf::from("pratique-data"),
             verify_reads: VerifyReads::default(),
             index_cache_bytes: 16 * 1024 * 1024,
+            keeping: Keeping::default(),
         }
     }
 }
@@ -84,22 +94,36 @@ pub enum VerifyReads {
 }
 
 /// What a store holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// Blobs, as far as they have been counted since the start.
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Whether all of them have been counted.
+    pub is_counted: bool,
     /// Whether the index works.
     pub index_available: bool,
+    /// Bytes that are reserved for blobs under way.
+    pub reserved_bytes: u64,
+    /// Bytes that the file system has left, if it says.
+    pub disk_available_bytes: Option<u64>,
+    /// Contents that are pinned; `None` while nobody has said, and nothing is evicted.
+    pub pinned: Option<u64>,
+    /// What has been evicted since the start.
+    pub evicted: Evicted,
+    /// The scrub under way, or the last one since the start.
+    pub scrub: Option<ScrubReport>,
+    /// When a scrub last came to its end.
+    pub scrub_ended: Option<Timestamp>,
+    /// How the cache is kept.
+    pub keeping: Keeping,
 }
 
 /// The store; clones share one directory, which stays locked until the last is dropped.
 #[derive(Clone)]
 pub struct Store {
     room: Arc<Room>,
-    index: Index,
-    clock: Arc<dyn Clock>,
     ingests: Arc<Semaphore>,
 }
 
@@ -116,12 +140,14 @@ impl Store {
         tasks: Tasks,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
-        let Settings { dir, verify_reads, index_cache_bytes } = settings;
+        let Settings { dir, verify_reads, index_cache_bytes, keeping } = settings;
         let counters = Arc::clone(&metrics);
         let layout = tasks.spawn_blocking(move || Layout::open(&dir, counters)).await;
         let layout = layout.unwrap_or(Err(Error::Interrupted))?;
         let index = Index::open(&layout.index(), index_cache_bytes, &tasks, &metrics).await;
-        let room = Arc::new(Room::new(layout, tasks, metrics, verify_reads));
+        let files = (layout, index);
+        let room = Arc::new(Room::new(files, clock, tasks, metrics, verify_reads, keeping));
+        drop(room.tasks.spawn(keep::run(Arc::downgrade(&room))));
 
         let counted = Arc::downgrade(&room);
         room.tasks.spawn_blocking(move || {
@@ -129,8 +155,9 @@ impl Store {
             if let Err(error) = room.layout.count(|| !room.tasks.is_stopping()) {
                 tracing::warn!(%error, "stored blobs could not be counted");
             }
+            room.keep.wake();
         });
-        Ok(Self { room, index, clock, ingests: Arc::new(Semaphore::new(INGESTS_MAX)) })
+        Ok(Self { room, ingests: Arc::new(Semaphore::new(INGESTS_MAX)) })
     }
 
     /// The blob, if it is stored and has `size`. What is not a regular file is removed, and so is one
@@ -161,7 +188,7 @@ impl Store {
             self.room.blocking(discard).await?;
             return Ok(None);
         }
-        self.index.record_used(digest, self.clock.now());
+        self.room.touch(&digest);
         Ok(Some(Blob::new(Arc::clone(&self.room), content)))
     }
 
@@ -175,7 +202,7 @@ impl Store {
         let digest = *digest;
         let read = self.room.blocking(move |room| room.read(&digest, limit_bytes)).await?;
         if read.is_some() {
-            self.index.record_used(digest, self.clock.now());
+            self.room.touch(&digest);
         }
         Ok(read)
     }
@@ -183,8 +210,8 @@ impl Store {
     /// Stores small content; when this is done it is durable. Nothing is written if it is there.
     ///
     /// # Errors
-    /// [`Error::DigestMismatch`] if the content has another digest; [`Error::Write`] if the disk
-    /// failed.
+    /// [`Error::DigestMismatch`] if the content has another digest; [`Error::NoRoom`] if there is no
+    /// room; [`Error::Write`] if the disk failed.
     ///
     /// # Cancel safety
     /// If dropped before it is done, the content is stored all the same, or nothing is left behind.
@@ -212,6 +239,7 @@ impl Store {
         self.room
             .blocking(move |room| {
                 room.forget(&digest);
+                room.index.record_removed(digest);
                 room.layout.remove(&digest, None).map_err(Error::remove(digest))
             })
             .await
@@ -219,25 +247,92 @@ impl Store {
 
     /// What the tag pointed to when it was last seen, as far as the index remembers; from memory.
     pub fn seen_tag(&self, name: &Name, tag: &Tag) -> Option<SeenTag> {
-        self.index.seen_tag(name, tag)
+        self.room.index.seen_tag(name, tag)
     }
 
     /// Notes what the tag points to; may be lost, never waits.
     pub fn record_seen_tag(&self, name: &Name, tag: &Tag, seen: SeenTag) {
-        self.index.record_seen_tag(name, tag, seen);
+        self.room.index.record_seen_tag(name, tag, seen);
     }
 
     /// When the blob was last asked for, as far as the index remembers.
     pub async fn last_used(&self, digest: &Digest) -> Option<Timestamp> {
-        self.index.last_used(*digest).await
+        self.room.index.last_used(*digest).await
+    }
+
+    /// Notes that content is asked for which the caller has in memory; one atomic load, nearly always.
+    pub fn touch(&self, digest: &Digest) {
+        self.room.touch(digest);
+    }
+
+    /// Notes that content is asked for by somebody who comes back for it: it is not evicted for ten
+    /// minutes.
+    pub fn promise(&self, digest: &Digest) {
+        self.room.promise(digest);
+    }
+
+    /// Says what is pinned, in the place of what was. Nothing is evicted before this is called once.
+    pub fn set_pinned(&self, pinned: HashSet<Digest>) {
+        self.room.keep.set_pinned(pinned);
+    }
+
+    /// Damaged blobs as they are found and removed, so that they can be fetched again; given once.
+    pub fn take_damaged(&self) -> Option<mpsc::Receiver<Digest>> {
+        self.room.keep.take_damaged()
+    }
+
+    /// Sweeps partial files that nobody writes, lets go what the retention says, and evicts down to
+    /// the low watermark if there is more than the high one allows.
+    ///
+    /// # Errors
+    /// [`Error::Directory`] if the disk fails.
+    pub async fn tidy(&self) -> Result<Tidied, Error> {
+        self.room.blocking(|room| room.tidy()).await
+    }
+
+    /// Begins to hash everything again, or joins the scrub under way; `rate_bytes` a second, or as
+    /// the settings say. Must be called on a runtime.
+    pub fn scrub(&self, rate_bytes: Option<u64>) -> Scrubbing {
+        self.room.scrub(rate_bytes)
+    }
+
+    /// Which of `digests` are stored, with their sizes on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if the program stops.
+    pub async fn sizes(&self, digests: Vec<Digest>) -> Result<Vec<Option<u64>>, Error> {
+        self.room
+            .blocking(move |room| {
+                Ok(digests.iter().map(|digest| room.layout.size(digest)).collect())
+            })
+            .await
     }
 
     /// What the store holds.
     pub async fn status(&self) -> Status {
         // Those who change the totals hold them while they wait for the disk.
-        let totals = self.room.blocking(|room| Ok(room.layout.totals())).await;
-        let (blobs, bytes) = totals.unwrap_or_default();
-        Status { blobs, bytes, index_available: self.index.is_available() }
+        let look = |room: &Arc<Room>| {
+            Ok((room.layout.totals(), room.layout.is_counted(), room.layout.space()))
+        };
+        let ((blobs, bytes), is_counted, space) =
+            self.room.blocking(look).await.unwrap_or_default();
+        let (keep, metrics) = (&self.room.keep, &self.room.metrics);
+        Status {
+            blobs,
+            bytes,
+            is_counted,
+            index_available: self.room.index.is_available(),
+            reserved_bytes: keep.reserved(),
+            disk_available_bytes: space.map(|space| space.available),
+            pinned: keep.pinned().map(|pinned| u64::try_from(pinned.len()).unwrap_or(u64::MAX)),
+            evicted: Evicted {
+                blobs: metrics.store_evicted_blobs.value(),
+                bytes: metrics.store_evicted_bytes.value(),
+            },
+            scrub: self.room.scrubbing(),
+            scrub_ended: self.room.scrub_ended().await,
+            keeping: keep.settings.clone(),
+        }
     }
 }
 
@@ -278,6 +373,7 @@ impl Room {
         if self.read(digest, bytes.len()).is_ok_and(|stored| stored.is_some()) {
             return Ok(());
         }
+        let _reserved = self.reserve(digest, length_of(bytes))?;
         let (mut file, partial) = self.layout.new_partial(digest).map_err(Error::write(*digest))?;
         file.write_all(bytes).map_err(Error::write(*digest))?;
         self.layout.place(digest, &file, partial).map_err(Error::write(*digest))?;

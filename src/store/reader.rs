@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::content::Content;
 use super::error::Error;
 use super::length_of;
-use super::map;
+use super::map::{self, WholeMap};
 use super::progress::Watch;
 use super::room::Room;
 use crate::oci::ByteRange;
@@ -50,12 +50,20 @@ pub struct BlobReader {
     progress: Option<Watch>,
     /// Bytes from `position` on that may be given.
     stretch: Bytes,
+    whole: Whole,
     pending: Option<Pin<Box<dyn Future<Output = Step> + Send>>>,
     failed: Option<Error>,
 }
 
 /// A stream of some bytes of a blob that may still be arriving.
 pub type ArrivingReader = BlobReader;
+
+/// The map of the whole blob, as far as a reader knows of one.
+enum Whole {
+    Mapped(WholeMap),
+    None,
+    Unasked,
+}
 
 /// What a reader has waited for.
 enum Step {
@@ -73,8 +81,18 @@ impl BlobReader {
     ) -> Self {
         let end = range.end.min(content.size);
         let position = range.start.min(end);
-        let stretch = Bytes::new();
-        Self { room, content, mode, position, end, progress, stretch, pending: None, failed: None }
+        Self {
+            room,
+            content,
+            mode,
+            position,
+            end,
+            progress,
+            stretch: Bytes::new(),
+            whole: Whole::Unasked,
+            pending: None,
+            failed: None,
+        }
     }
 
     /// The next chunk, of at most [`CHUNK_BYTES_MAX`]; `None` when all was given and is verified.
@@ -150,23 +168,29 @@ impl BlobReader {
         }
     }
 
-    /// Reads a stretch that ends before `until`: at once if it is small and in the page cache,
-    /// else on the pool for blocking work.
+    /// Reads a stretch that ends before `until`: at once if it is in memory, else on the pool for
+    /// blocking work.
     fn read(&mut self, until: u64) {
         let (offset, length) = (self.position, until - self.position);
         let is_copy = self.mode == ReadMode::Copy || length <= MAP_BYTES_MIN;
-        if is_copy
-            && let Ok(file) = self.content.file()
-            && let Some(chunk) = self.room.buffers.read_resident(file, offset, length)
-        {
-            self.stretch = chunk;
-            return;
+        let whole = if is_copy { None } else { self.whole() };
+        if let Ok(file) = self.content.file() {
+            let resident = match &whole {
+                Some(whole) => whole.resident(file, offset, length),
+                None if is_copy => self.room.buffers.read_resident(file, offset, length),
+                None => None,
+            };
+            if let Some(stretch) = resident {
+                self.stretch = stretch;
+                return;
+            }
         }
         let (room, content) = (Arc::clone(&self.room), Arc::clone(&self.content));
         let work = self.room.tasks.spawn_blocking(move || {
             let file = content.file();
-            let mapped = match &file {
-                Ok(file) if !is_copy => map::window(file, offset, length),
+            let mapped = match (&file, &whole) {
+                (Ok(file), Some(whole)) => whole.read_in(file, offset, length),
+                (Ok(file), None) if !is_copy => map::window(file, offset, length),
                 _ => Err(std::io::ErrorKind::Unsupported.into()),
             };
             let copied = |_| room.buffers.read(file?, offset, length);
@@ -174,6 +198,17 @@ impl BlobReader {
         });
         self.pending =
             Some(Box::pin(async { Step::Read(work.await.unwrap_or(Err(Error::Interrupted))) }));
+    }
+
+    /// The map of the whole blob, if there is room for one; asked for once.
+    fn whole(&mut self) -> Option<WholeMap> {
+        if matches!(self.whole, Whole::Unasked) {
+            self.whole = self.room.maps.of(&self.content).map_or(Whole::None, Whole::Mapped);
+        }
+        match &self.whole {
+            Whole::Mapped(whole) => Some(whole.clone()),
+            Whole::None | Whole::Unasked => None,
+        }
     }
 }
 

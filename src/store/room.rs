@@ -9,11 +9,15 @@ use super::VerifyReads;
 use super::buffers::Buffers;
 use super::content::{Content, Found, Identity};
 use super::error::Error;
+use super::index::Index;
+use super::keep::{Keep, Keeping};
 use super::layout::Layout;
+use super::maps::Maps;
 use super::progress::{self, Reporter, Watch};
 use crate::metrics::Metrics;
 use crate::oci::Digest;
 use crate::tasks::Tasks;
+use crate::time::Clock;
 
 /// Files kept open, so that a blob in demand is served without looking its name up.
 const OPEN_FILES_MAX: usize = 128;
@@ -27,9 +31,13 @@ const HASHINGS_MAX: usize = 4;
 /// Shared by all clones of a store, its blobs and its readers.
 pub(super) struct Room {
     pub(super) layout: Layout,
+    pub(super) index: Index,
+    pub(super) keep: Keep,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) tasks: Tasks,
     pub(super) metrics: Arc<Metrics>,
     pub(super) buffers: Buffers,
+    pub(super) maps: Maps,
     verify_reads: VerifyReads,
     pub(super) hashings: Semaphore,
     trust: Mutex<Trust>,
@@ -45,16 +53,23 @@ struct Trust {
 
 impl Room {
     pub(super) fn new(
-        layout: Layout,
+        (layout, index): (Layout, Index),
+        clock: Arc<dyn Clock>,
         tasks: Tasks,
         metrics: Arc<Metrics>,
         verify_reads: VerifyReads,
+        keeping: Keeping,
     ) -> Self {
+        let maps = Maps::new(tasks.clone());
         Self {
             layout,
+            index,
+            keep: Keep::new(keeping, &metrics),
+            clock,
             tasks,
             metrics,
             buffers: Buffers::default(),
+            maps,
             verify_reads,
             hashings: Semaphore::new(HASHINGS_MAX),
             trust: Mutex::default(),
@@ -136,6 +151,7 @@ impl Room {
             trust.open.remove(digest)
         };
         drop(closed);
+        self.maps.forget(digest);
     }
 
     /// Removes a stored file whose content is not what its name says, and nothing that has taken
@@ -146,7 +162,13 @@ impl Room {
         self.forget(&digest);
         self.metrics.store_corrupt.increment();
         match self.layout.remove(&digest, Some(identity)) {
-            Ok(_) => tracing::warn!(%digest, why, "stored blob is damaged; removed"),
+            Ok(is_removed) => {
+                tracing::warn!(%digest, why, "stored blob is damaged; removed");
+                if is_removed {
+                    self.index.record_removed(digest);
+                    self.keep.found_damaged(digest);
+                }
+            }
             Err(error) => tracing::error!(%digest, why, %error, "damaged blob cannot be removed"),
         }
     }
@@ -222,6 +244,7 @@ impl Room {
     pub(super) fn count(&self, error: Error) -> Error {
         if error.is_failure() {
             self.metrics.store_failures.increment();
+            self.keep.write_failed(&error);
         }
         error
     }

@@ -201,7 +201,7 @@ fn strong_etag(headers: &HeaderMap) -> Option<HeaderValue> {
 /// `bytes 5-9/10` or `bytes 5-9/*`: first and last byte, and the size.
 ///
 /// Spec: RFC 9110 section 14.4.
-fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
+pub(super) fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let number = |text: &str| text.parse().ok().filter(|number: &u64| *number < u64::MAX);

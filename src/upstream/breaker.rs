@@ -139,7 +139,7 @@ impl Health {
 }
 
 /// `ratelimit-limit: 100;w=21600` and `ratelimit-remaining: 76;w=21600`, as Docker Hub sends them.
-fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
+pub(super) fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
     let value = |name: &str| {
         let text = headers.get(name)?.to_str().ok()?;
         let (count, parameters) = text.split_once(';').unwrap_or((text, ""));

@@ -16,7 +16,7 @@ pub(super) struct Challenge {
     /// Lower case: `basic`, `bearer`, …
     pub(super) scheme: String,
     /// Names in lower case.
-    parameters: Vec<(String, String)>,
+    pub(super) parameters: Vec<(String, String)>,
 }
 
 impl Challenge {

@@ -72,10 +72,6 @@ impl Client {
     /// When the upstream cannot be asked, or what comes is no list, does not end, or goes on at
     /// another host.
     pub async fn list_tags(&self, name: &Name) -> Result<Option<Vec<Tag>>, Error> {
-        #[derive(Deserialize)]
-        struct Page {
-            tags: Option<Vec<String>>,
-        }
         let upstream = self.upstream(name)?;
         let path = Endpoint::Tags(TagsPage::default()).path(name.repository());
         let mut ask = upstream.ask(Method::GET, name.repository(), &path)?;
@@ -92,9 +88,8 @@ impl Client {
             };
             let next = link::next(answer.headers());
             let bytes = answer.into_body().read_all(upstream.limits.manifest_bytes).await?;
-            let page: Page = from_strict_slice(&bytes)
-                .map_err(|_| upstream.unexpected(StatusCode::OK, "list of tags"))?;
-            tags.extend(page.tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()));
+            let page = tags_of(&bytes);
+            tags.extend(page.ok_or_else(|| upstream.unexpected(StatusCode::OK, "list of tags"))?);
             match next {
                 None => return Ok(Some(tags)),
                 Some(next) => ask = upstream.next_page(ask, &next)?,
@@ -103,6 +98,17 @@ impl Client {
         let (registry, limit) = (name.registry().clone(), upstream.limits.tag_pages);
         Err(Error::TooManyPages { registry, limit })
     }
+}
+
+/// The tags in one page of a list; `None` when it is no list. A tag that breaks the grammar is left
+/// out.
+pub(super) fn tags_of(page: &[u8]) -> Option<Vec<Tag>> {
+    #[derive(Deserialize)]
+    struct Page {
+        tags: Option<Vec<String>>,
+    }
+    let page: Page = from_strict_slice(page).ok()?;
+    Some(page.tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()).collect())
 }
 
 /// Whether a status (with 200: a body that is no index) says that there is no referrers API.

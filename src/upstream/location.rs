@@ -201,7 +201,7 @@ impl HostList {
 fn host_and_port(authority: &Authority) -> Option<(String, Option<u16>)> {
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    if host.is_empty() || host.contains('%') {
+    if host.contains('%') || host.split('.').any(str::is_empty) {
         return None;
     }
     let after_host =
@@ -250,6 +250,15 @@ mod tests {
             };
             assert_eq!(joined, expected, "{reference}");
         }
+    }
+
+    #[test]
+    fn a_host_has_no_empty_label_but_a_final_dot() {
+        for text in ["https://../y", "https://./y", "https://x..test/y", "https://.test/y"] {
+            assert_eq!(Location::parse(text), Err(LocationError::Malformed), "{text}");
+        }
+        let dotted = Location::parse("https://cdn.test./y").unwrap();
+        assert_eq!(dotted.absolute_form(), "https://cdn.test/y");
     }
 
     #[test]

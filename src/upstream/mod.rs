@@ -27,6 +27,8 @@ mod client;
 mod credentials;
 mod dial;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gauges;
 mod helper;
 mod link;

@@ -7,6 +7,8 @@ mod bypass;
 #[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod denial;
 #[cfg(test)]
 mod evidence;
@@ -32,3 +34,5 @@ mod upstream_credentials;
 mod upstream_health;
 #[cfg(test)]
 mod upstream_redirects;
+#[cfg(test)]
+mod wire;

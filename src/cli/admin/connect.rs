@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
 use super::client::Client;
 use super::text::Times;
 use crate::cli::{CliError, Connection};
@@ -11,6 +14,8 @@ use crate::time::{Clock as _, SystemClock};
 
 /// Longest token file that is read, in bytes.
 const TOKEN_BYTES_MAX: u64 = 4_096;
+/// Longest CA file that is read, in bytes: all of the web's authorities are a quarter of it.
+const CA_BYTES_MAX: u64 = 1 << 20;
 
 /// How times are printed.
 pub(super) fn times(connection: &Connection) -> Times {
@@ -37,7 +42,10 @@ pub(super) fn client(connection: &Connection) -> Result<Client, CliError> {
         (None, Some(settings)) => settings.token_file(),
         (None, None) => return Err(CliError::misused("give --token-file")),
     };
-    let roots = settings.as_ref().map_or_else(Vec::new, own_certificates);
+    let roots = match &connection.ca_file {
+        Some(file) => authorities(file)?,
+        None => settings.as_ref().map_or_else(Vec::new, own_certificates),
+    };
     Client::new(&url, token(&token_file)?, &roots)
 }
 
@@ -48,6 +56,25 @@ pub(super) fn client(connection: &Connection) -> Result<Client, CliError> {
 pub(super) fn settings(connection: &Connection) -> Result<Settings, CliError> {
     config::load_for_client(connection.config.as_deref())
         .map_err(|failure| CliError::misused(failure.to_string()))
+}
+
+/// The authorities in `file`, bounded.
+///
+/// # Errors
+/// When it cannot be read or holds no certificate.
+fn authorities(file: &Path) -> Result<Vec<u8>, CliError> {
+    use std::io::Read as _;
+    let path = file.display();
+    let failed = |error: std::io::Error| {
+        CliError::misused(format!("could not read the CA file {path}")).caused_by(error)
+    };
+    let mut pem = Vec::new();
+    let opened = std::fs::File::open(file).map_err(failed)?;
+    opened.take(CA_BYTES_MAX).read_to_end(&mut pem).map_err(failed)?;
+    if CertificateDer::pem_slice_iter(&pem).next().is_none() {
+        return Err(CliError::misused(format!("the CA file {path} holds no certificate")));
+    }
+    Ok(pem)
 }
 
 /// The server's own certificates, which the settings file names: a client that is told by the same

@@ -175,6 +175,7 @@ impl Rig {
             dir: dir.path().to_owned(),
             verify_reads: VerifyReads::Always,
             index_cache_bytes: 1024 * 1024,
+            ..Settings::default()
         };
         let metrics = Arc::new(Metrics::default());
         let store = Store::open(settings, clock.clone(), Tasks::new(), metrics).await.unwrap();

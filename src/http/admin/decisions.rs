@@ -10,8 +10,8 @@ use super::AdminState;
 use super::auth::Caller;
 use super::body::{JsonBody, json};
 use super::problem::Problem;
-use crate::mirror::desk::view::DecisionBody;
-use crate::mirror::desk::{Verb, Wish};
+use crate::mirror::desk::view::{DecidedView, DecisionBody};
+use crate::mirror::desk::{self, Verb, Wish};
 
 type Body = JsonBody<DecisionBody>;
 
@@ -68,9 +68,15 @@ async fn decide(
     let wish = Wish { verb, target, by, reason, expires, seen };
     // A task of its own: someone who hangs up after deciding has decided.
     let deciding = tasks.spawn(async move { Box::pin(desk.decide(&wish)).await });
-    match deciding.await {
+    decided(deciding.await)
+}
+
+/// The answer to a decision whose task ended so. One that was cut short may have been taken: that is
+/// our failure and not the admin's, and nothing that a script may take for a no.
+fn decided<E>(ended: Result<Result<DecidedView, desk::Error>, E>) -> Result<Response, Problem> {
+    match ended {
         Ok(decided) => Ok(json(&decided?)),
-        Err(_) => Err(Problem::invalid("the decision was cut short; look whether it was taken")),
+        Err(_) => Err(Problem::internal("the decision was cut short; look whether it was taken")),
     }
 }
 
@@ -80,4 +86,18 @@ fn seen(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let quoted = value.to_str().ok().and_then(|v| v.strip_prefix('"')?.strip_suffix('"'));
     let version = quoted.ok_or_else(|| Problem::invalid("If-Match is not one quoted version"))?;
     Ok(Some(version.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    #[test]
+    fn a_decision_that_was_cut_short_is_our_failure_and_no_mistake_of_the_admin() {
+        let problem = decided(Err("the task was aborted")).unwrap_err();
+        assert_eq!(problem.into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

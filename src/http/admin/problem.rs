@@ -17,6 +17,9 @@ use crate::mirror::desk::view::{ProblemView, ReasonView, problem};
 /// When it is worth asking again after something could not be decided, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
+/// Longest detail, in characters: it may quote what was sent.
+const DETAIL_LENGTH_MAX: usize = 700;
+
 /// A problem document.
 ///
 /// Spec: <https://www.rfc-editor.org/rfc/rfc9457>
@@ -28,11 +31,16 @@ pub(super) struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL_LENGTH_MAX) {
+            detail.truncate(end);
+            detail.push('…');
+        }
         let view = ProblemView {
             kind: kind.to_owned(),
             title: title.to_owned(),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail,
             reasons: Vec::new(),
         };
         Self { view: Box::new(view), retry_after: None }
@@ -93,7 +101,8 @@ impl Problem {
         Self { retry_after: Some(seconds), ..throttled }
     }
 
-    fn internal(detail: impl Into<String>) -> Self {
+    /// 500: it is not known what came of it.
+    pub(super) fn internal(detail: impl Into<String>) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Self::new(status, problem::INTERNAL, "Failed", detail)
     }
@@ -179,6 +188,7 @@ fn from_mirror(subject: &str, error: &mirror::Error) -> Problem {
         Error::Refused(_) | Error::RegistryUnknown(_) | Error::Ungranted => {
             Problem::refused(format!("{subject}: {error}"))
         }
+        Error::Malformed(source) => Problem::refused(format!("{subject}: {error}: {source}")),
         Error::Undecided { reasons, .. } => {
             Problem::undecided(format!("{subject}: {error}")).because(reasons)
         }

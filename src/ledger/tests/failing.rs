@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 
 use super::*;
-use crate::ledger::{Error, schema};
+use crate::ledger::Error;
 
 /// Everything that must go on being answered from memory.
 async fn known_things_are_answered(bench: &Bench, secret: &crate::oci::Secret) {
@@ -171,25 +171,4 @@ async fn a_database_of_a_later_version_is_refused_and_left_alone() {
     let error = bench.open().await.unwrap_err();
     assert!(matches!(error, Error::NewerSchema { found: 99, .. }), "{error}");
     assert_eq!(fs::read(bench.database()).unwrap(), before);
-}
-
-#[test]
-fn an_older_database_is_copied_aside_before_it_is_migrated() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("ledger.db");
-    let mut connection = Connection::open(&path).unwrap();
-    let steps = ["CREATE TABLE one (a INTEGER) STRICT", "CREATE TABLE two (b INTEGER) STRICT"];
-    schema::migrate(&mut connection, &path, &steps[..1]).unwrap();
-    connection.execute("INSERT INTO one VALUES (7)", []).unwrap();
-    assert!(!schema::snapshot_path(&path, 0).exists(), "nothing to copy yet");
-    let broken = [steps[0], "CREATE TABLE two (b INTEGER) STRICT; SELECT nothing FROM nowhere"];
-    assert!(schema::migrate(&mut connection, &path, &broken).is_err());
-    assert_eq!(schema::version(&connection).unwrap(), 1, "all steps or none");
-    schema::migrate(&mut connection, &path, &steps).unwrap();
-    assert_eq!(schema::version(&connection).unwrap(), 2);
-    connection.execute("INSERT INTO two VALUES (8)", []).unwrap();
-    let copy = Connection::open(schema::snapshot_path(&path, 1)).unwrap();
-    assert_eq!(schema::version(&copy).unwrap(), 1);
-    let kept: i64 = copy.query_row("SELECT a FROM one", [], |row| row.get(0)).unwrap();
-    assert_eq!(kept, 7);
 }

@@ -6,8 +6,10 @@ mod deciding;
 mod failing;
 mod keeping;
 mod recording;
+mod remembering;
 mod requesting;
 mod restoring;
+mod upgrading;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -235,3 +235,41 @@ async fn readers_of_one_blob_share_one_hashing_and_outlive_those_who_leave() {
     }
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_is_cut_while_it_is_read_by_a_kept_map_ends_with_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(dir.path()).await;
+    let content = content(20_000_000);
+    let digest = running.store(&content).await;
+    assert!(read(running.reader(&digest, ReadMode::Map).await).await == content, "maps it");
+
+    let mut reader = running.reader(&digest, ReadMode::Map).await;
+    let first = reader.next().await.unwrap().unwrap();
+    let path = place(dir.path(), &digest);
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(9_000_000).unwrap();
+    let (rest, outcome) = drain(&mut reader).await;
+    assert!(matches!(outcome, Err(Error::Corrupt { .. })), "{outcome:?}");
+    let given = [&first[..], &rest[..]].concat();
+    assert!(given == content[..given.len()] && given.len() <= 9_000_000, "{}", given.len());
+    assert!(!path.exists(), "it stays");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_page_cache_has_lost_is_read_from_disk_by_a_kept_map() {
+    let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let running = Running::open(dir.path()).await;
+    let content = content(20_000_000);
+    let digest = running.store(&content).await;
+    let mut reader = running.reader(&digest, ReadMode::Map).await;
+    let first = reader.next().await.unwrap().unwrap();
+    let file = std::fs::File::open(place(dir.path(), &digest)).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let (rest, outcome) = drain(&mut reader).await;
+    outcome.unwrap();
+    assert!([&first[..], &rest[..]].concat() == content);
+    running.stop().await;
+}

@@ -156,3 +156,18 @@ async fn bodies_are_bounded_strict_json_and_nothing_else() {
     let reply = desk.send(Method::PUT, "/api/v1/status", admin, None, &[]).await;
     assert_eq!((reply.status, reply.problem().as_str()), (405, "method"));
 }
+
+#[tokio::test]
+async fn an_error_stays_short_however_long_the_mistake_is() {
+    let desk = Desk::start().await;
+    let long = "ü".repeat(4_000);
+    let reply = desk.get(&format!("/api/v1/audit?{}=1", "x".repeat(8_000))).await;
+    assert_eq!((reply.status, reply.problem().as_str()), (400, "invalid"));
+    assert!(reply.text().len() < 4096, "{}", reply.text().len());
+    let body = json!({"target": long, "reason": "x", long.as_str(): 1}).to_string();
+    let headers = [("content-type", "application/json")];
+    let admin = Some(desk.token.as_str());
+    let reply = desk.send(Method::POST, "/api/v1/approvals", admin, Some(body), &headers).await;
+    assert_eq!((reply.status, reply.problem().as_str()), (400, "invalid"));
+    assert!(reply.text().len() < 4096, "{}", reply.text().len());
+}

@@ -1,0 +1,56 @@
+//! Fuzz targets: every parser of bytes from outside, with what must hold for any input.
+//!
+//! The bodies stand beside what they test (`fuzzing.rs` in each folder); here they are gathered.
+//! `fuzz/` runs them under cargo-fuzz, `tests/it/fuzz.rs` runs the same under the test command. A
+//! target panics when a promise is broken; otherwise it returns, whatever it was given.
+
+mod world;
+
+/// A fuzz target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name; its seeds are in `fuzz/seeds/<name>`.
+    pub name: &'static str,
+    /// Takes any bytes.
+    pub run: fn(&[u8]),
+    /// Whether one run takes so long that a few hundred have to do in a test.
+    pub slow: bool,
+}
+
+/// All targets, by name.
+pub const TARGETS: [Target; 10] = [
+    Target { name: "admin", run: world::admin, slow: true },
+    Target { name: "backup", run: world::backup, slow: true },
+    Target { name: "manifest", run: crate::oci::fuzzing::manifest, slow: false },
+    Target { name: "node", run: world::node, slow: true },
+    Target { name: "policy", run: crate::policy::fuzzing::policy, slow: false },
+    Target { name: "request", run: request, slow: false },
+    Target { name: "row", run: row, slow: false },
+    Target { name: "settings", run: crate::config::fuzzing::settings, slow: false },
+    Target { name: "signature", run: signature, slow: true },
+    Target { name: "upstream", run: crate::upstream::fuzzing::upstream, slow: false },
+];
+
+/// Runs the target `name` on `bytes`.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    assert!(target.is_some(), "there is no target {name}");
+    if let Some(target) = target {
+        (target.run)(bytes);
+    }
+}
+
+fn request(bytes: &[u8]) {
+    crate::oci::fuzzing::request(bytes);
+    crate::http::fuzzing::conditions(bytes);
+}
+
+fn row(bytes: &[u8]) {
+    crate::ledger::fuzzing::row(bytes);
+    crate::store::fuzzing::seen_tag(bytes);
+}
+
+fn signature(bytes: &[u8]) {
+    crate::signature::fuzzing::signature(bytes);
+    crate::http::fuzzing::certificate(bytes);
+}

@@ -1,0 +1,118 @@
+//! Fuzz target for policy documents and patterns.
+
+use std::io;
+use std::path::Path;
+
+use super::pattern::Pattern;
+use super::{Artifact, Policy};
+use crate::oci::{Digest, Name, Tag};
+
+/// Longest texts that the slow matcher is asked about, in bytes.
+const SLOW_BYTES_MAX: usize = 40;
+const KEY: &[u8] = include_bytes!("../../tests/fixtures/signatures/p256.pub");
+
+/// A whole document; and its lines as patterns and texts.
+pub(crate) fn policy(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    document(text);
+    patterns(text);
+}
+
+fn document(text: &str) {
+    let read_file = |path: &Path| {
+        if path.as_os_str() == "absent" {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        Ok(KEY.to_vec())
+    };
+    match Policy::parse(text, &read_file) {
+        Err(problems) => {
+            assert!(!problems.is_empty() && problems.len() <= 101, "{} problems", problems.len());
+            let places = problems.iter().map(|problem| (problem.line, problem.column));
+            assert!(places.is_sorted(), "{problems:?}");
+            for problem in &problems {
+                let place = problem.line >= 1 && problem.line <= text.split('\n').count() + 1;
+                assert!(place && problem.column >= 1, "{problem} is nowhere");
+                assert!(!problem.to_string().contains('\n'), "{problem} is more than a line");
+            }
+        }
+        Ok(policy) => {
+            let again = Policy::parse(text, &read_file).map(|again| *again.id());
+            assert_eq!(again.as_ref(), Ok(policy.id()), "one text, one identity");
+            asked(&policy);
+        }
+    }
+}
+
+fn asked(policy: &Policy) {
+    let names = ["docker.io/library/redis", "ghcr.io/acme/web", "up.test:5000/a/b/c"];
+    for name in names.iter().filter_map(|name| name.parse::<Name>().ok()) {
+        let outright = policy.refuses_outright(&name);
+        let tags: Vec<Tag> =
+            ["latest", "1.2.3"].iter().filter_map(|tag| tag.parse().ok()).collect();
+        let rule = policy.rule_for(&name, Artifact::Image, &tags);
+        let candidates = policy.candidates(&name);
+        assert!(rule.is_none_or(|rule| candidates.iter().any(|it| it.id() == rule.id())));
+        assert!(!candidates.is_empty() || outright.is_some(), "{name} is nobody's");
+        if let Some(outright) = outright {
+            assert!(outright.text.is_ascii() && !outright.text.contains('\n'), "{outright:?}");
+        }
+    }
+    assert!(policy.denied_image(&Digest::sha256(b"")).is_none_or(|reason| !reason.is_empty()));
+}
+
+/// Two patterns and texts: matching is what the definition says, and what both cover, overlaps.
+fn patterns(text: &str) {
+    let mut lines = text.lines().filter(|line| line.len() <= SLOW_BYTES_MAX);
+    let (Some(one), Some(other)) = (lines.next(), lines.next()) else { return };
+    let (Ok(one), Ok(other)) = (Pattern::parse(one), Pattern::parse(other)) else { return };
+    let texts = [one.as_str(), other.as_str()];
+    for text in lines.take(8).chain(texts) {
+        let mut both = true;
+        for pattern in [&one, &other] {
+            let matches = pattern.matches(text);
+            both &= matches;
+            assert_eq!(matches, slow(pattern.as_str(), text), "{pattern} and {text:?}");
+        }
+        assert!(!both || one.overlaps(&other), "{one} and {other} share {text:?}");
+    }
+    assert_eq!(one.overlaps(&other), other.overlaps(&one), "{one} and {other}");
+    for pattern in [one.as_str(), other.as_str()] {
+        if let Ok(of_names) = Pattern::of_names(pattern) {
+            let again = Pattern::of_names(of_names.as_str());
+            assert_eq!(again.as_ref(), Ok(&of_names), "{pattern} is not canonical after all");
+        }
+    }
+}
+
+/// What a pattern means, by the definition; a table, so that it ends. Texts are bytes, as for the
+/// real one.
+fn slow(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let width = text.len() + 1;
+    // From the back: whether the rest of the pattern covers the rest of the text.
+    let mut after: Vec<bool> = (0..width).map(|at| at == text.len()).collect();
+    let mut rest = pattern;
+    while let Some((last, before)) = rest.split_last() {
+        let across = *last == b'*' && before.last() == Some(&b'*');
+        let mut now = vec![false; width];
+        for at in (0..width).rev() {
+            let byte = text.get(at);
+            let here = after.get(at).copied().unwrap_or(false);
+            let eaten = |table: &[bool]| table.get(at + 1).copied().unwrap_or(false);
+            let covers = match byte {
+                _ if *last == b'*' => {
+                    here || (byte.is_some_and(|byte| across || *byte != b'/') && eaten(&now))
+                }
+                Some(byte) => byte == last && eaten(&after),
+                None => false,
+            };
+            if let Some(slot) = now.get_mut(at) {
+                *slot = covers;
+            }
+        }
+        after = now;
+        rest = if across { before.split_last().map_or(before, |(_, rest)| rest) } else { before };
+    }
+    after.first().copied().unwrap_or(false)
+}
