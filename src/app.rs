@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::config::Settings;
 use crate::evidence::Collector;
+use crate::gate::Logic;
 use crate::http::admin::AdminState;
 use crate::http::{self, Listener, Node, TlsError};
 use crate::ledger::{self, Ledger};
@@ -137,6 +138,12 @@ impl App {
             path: settings.data_dir.clone(),
             source: Box::new(source),
         })?;
+        if ledger.confirmed_logic().await.is_ok_and(|confirmed| confirmed != Logic::CURRENT) {
+            warn!(
+                "this version judges in another way than the one before; stored verdicts hold \
+                 until `pratique rejudge --confirm`; `pratique rejudge --dry-run` shows what changes"
+            );
+        }
         mirror::record_policy(&ledger, &policy, settings.allow_rollback).await?;
         let first_token = desk::first_token(&ledger, &settings.data_dir)
             .await

@@ -5,7 +5,7 @@ use super::text::{ascii, few, size};
 use super::{
     Check, CheckState, Evidence, Gathered, ManifestFacts, Reason, ReasonCode, Standing, Subject,
 };
-use crate::oci::{Name, Platform};
+use crate::oci::{MediaType, Name, Platform};
 use crate::policy::{Outright, OutrightCause, Policy, Rule, Trust};
 use crate::time::Timestamp;
 
@@ -138,7 +138,9 @@ pub(super) fn manifest(manifest: &Gathered<ManifestFacts>, policy: &Policy) -> F
 
 fn describe(facts: &ManifestFacts) -> String {
     let what = match (&facts.artifact_type, facts.is_index) {
-        (Some(artifact_type), _) => format!("artifact of type {artifact_type}"),
+        (Some(artifact_type), _) => {
+            format!("artifact of type {}", MediaType::new(artifact_type).shown())
+        }
         (None, true) => format!("index of {}", platforms(&facts.platforms)),
         (None, false) => format!("image for {}", platforms(&facts.platforms)),
     };

@@ -276,7 +276,7 @@ impl Ledger {
 
     /// The record of `subject`, if it is in memory.
     pub fn record_in_memory(&self, subject: &Subject) -> Option<Arc<Record>> {
-        self.inner.memory.records.get(&key(&subject.name, &subject.digest))
+        self.inner.memory.records.get(&key(&subject.name, &subject.digest)).flatten()
     }
 
     /// Puts a verdict on record, with its evidence and grants, and an audit row if verdict or rule

@@ -173,7 +173,7 @@ impl Mirror {
     }
 
     /// Decides about stored evidence, and keeps the judgement; `None`: it is not enough.
-    async fn decide_again(
+    pub(super) async fn decide_again(
         &self,
         record: &Record,
         policy: &Arc<Policy>,
@@ -196,6 +196,11 @@ impl Mirror {
             }
             kept => kept.map(Some),
         }
+    }
+
+    /// What the gate says now about stored evidence; nothing is kept.
+    pub(super) async fn ask_gate(&self, record: &Record) -> Result<Outcome, Error> {
+        self.decide(&record.subject, &record.evidence, Some(record), &self.policy()).await
     }
 
     /// A tag was seen to stand for this subject for the first time: rules that speak of tags may

@@ -39,6 +39,9 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     u64::try_from(size).map_err(serde::de::Error::custom)
 }
 
+/// Longest part of a platform, in characters.
+const PART_LENGTH_MAX: usize = 64;
+
 /// What an image runs on, for example `linux/arm64/v8`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
@@ -62,9 +65,19 @@ impl Platform {
 
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+        write!(f, "{}/{}", shown(&self.os), shown(&self.architecture))?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{}", shown(variant)))
     }
+}
+
+/// `part` of a platform, where it is one: a config from outside may say anything.
+fn shown(part: &str) -> &str {
+    if is_plain(part) { part } else { "(unreadable)" }
+}
+
+fn is_plain(part: &str) -> bool {
+    (1..=PART_LENGTH_MAX).contains(&part.len())
+        && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 impl std::str::FromStr for Platform {
@@ -77,11 +90,7 @@ impl std::str::FromStr for Platform {
         else {
             return Err("a platform is written os/architecture or os/architecture/variant");
         };
-        let plain = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
-        if !plain(os) || !plain(architecture) || !variant.is_none_or(plain) {
+        if !is_plain(os) || !is_plain(architecture) || !variant.is_none_or(is_plain) {
             return Err("a platform is written os/architecture or os/architecture/variant");
         }
         Ok(Self {

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 
 /// Deepest nesting of arrays and objects that is read.
 pub const JSON_DEPTH_MAX: usize = 64;
@@ -15,6 +16,20 @@ pub const JSON_DEPTH_MAX: usize = 64;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct JsonError(serde_json::Error);
+
+impl JsonError {
+    /// What is wrong and where, without a word of the text itself: for answers to somebody other than
+    /// who wrote it.
+    pub fn without_content(&self) -> String {
+        let what = match self.0.classify() {
+            Category::Data => "unexpected content",
+            Category::Eof => "early end",
+            Category::Io => "unreadable text",
+            Category::Syntax => "no strict JSON",
+        };
+        format!("{what} at line {} column {}", self.0.line(), self.0.column())
+    }
+}
 
 /// Reads `bytes` as one strict JSON document of type `T`.
 ///
@@ -133,6 +148,16 @@ mod tests {
         ] {
             assert!(check_strict(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
+    }
+
+    #[test]
+    fn a_mistake_can_be_told_without_the_text_it_is_in() {
+        for text in [r#"{"canary":1,"canary":2}"#, r#"{"a":"canary"#, r#"{"a":canary}"#] {
+            let told = check_strict(text.as_bytes()).unwrap_err().without_content();
+            assert!(told.contains("at line 1 column ") && !told.contains("canary"), "{told}");
+        }
+        let told = from_strict_slice::<u64>(br#""canary""#).unwrap_err().without_content();
+        assert_eq!(told, "unexpected content at line 1 column 8");
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub enum ManifestError {
     #[error("manifest is ambiguous: it must have either config and layers, or manifests")]
     Ambiguous,
     /// The body calls itself something else than the place it came from does (CVE-2021-41190).
-    #[error("manifest says it is {body} but was offered as {declared}")]
+    #[error("manifest says it is {} but was offered as {}", .body.shown(), .declared.shown())]
     MediaTypeMismatch {
         /// `mediaType` in the body.
         body: MediaType,
@@ -76,7 +76,7 @@ pub enum ManifestError {
         declared: MediaType,
     },
     /// Not strict JSON of the right shape.
-    #[error("manifest is not well formed: {0}")]
+    #[error("manifest is not well formed: {}", .0.without_content())]
     Malformed(#[from] JsonError),
     /// A retired schema 1 manifest, whose digest is ambiguous.
     #[error("manifest schema 1 is retired and cannot be verified")]
@@ -91,7 +91,7 @@ pub enum ManifestError {
     #[error("image has more than 1000 layers")]
     TooManyLayers,
     /// A type that is no manifest.
-    #[error("media type {0:?} is not that of a manifest")]
+    #[error("media type {} is not that of a manifest", .0.shown())]
     UnknownMediaType(MediaType),
 }
 

@@ -43,6 +43,21 @@ impl MediaType {
         &self.0
     }
 
+    /// The text, where it has the form of a media type; else words that say so. For answers to
+    /// somebody other than who wrote it.
+    ///
+    /// Spec: RFC 6838 section 4.2.
+    pub fn shown(&self) -> &str {
+        let plain = |name: &str| {
+            (1..=127).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+        };
+        match self.0.split_once('/') {
+            Some((kind, subtype)) if plain(kind) && plain(subtype) => &self.0,
+            _ => "(no media type)",
+        }
+    }
+
     /// Whether content of this type is an index (or Docker manifest list).
     pub fn is_index(&self) -> bool {
         matches!(&*self.0, Self::OCI_INDEX | Self::DOCKER_LIST)
@@ -85,6 +100,15 @@ impl From<&str> for MediaType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_not_the_form_of_a_media_type_is_not_shown() {
+        assert_eq!(MediaType::new(MediaType::OCI_INDEX).shown(), MediaType::OCI_INDEX);
+        let long = format!("a/{}", "b".repeat(128));
+        for bad in ["", "a", "a/", "a/b/c", "a/b c", "a/<b>", "a/\u{1b}[2J", long.as_str()] {
+            assert_eq!(MediaType::new(bad).shown(), "(no media type)", "{bad}");
+        }
+    }
 
     #[test]
     fn parameters_do_not_change_the_type() {

@@ -228,6 +228,10 @@ pub(super) fn status(view: &StatusView, times: Times) -> String {
     let id: String = id.chars().take(12).collect();
     line(&mut out, "policy", &policy.name, &format!("revision {}, {id}", policy.revision));
     line(&mut out, "requests", &format!("{} pending", view.pending_requests), "");
+    if view.rejudgement_waits {
+        let what = "verdicts of an earlier version hold; see pratique rejudge --dry-run";
+        line(&mut out, "rejudge", "waits", what);
+    }
     let store = &view.store;
     let index =
         if store.index_available { "" } else { "without its index: slower, otherwise whole" };

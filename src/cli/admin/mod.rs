@@ -1,5 +1,5 @@
-//! The admin commands: clients of the admin API of a running server, and the two that work on the
-//! data directory while it is down.
+//! The admin commands: clients of the admin API of a running server, and the three that work on
+//! the data directory while it is down.
 //!
 //! Results go to standard output as tables or, with `--json`, as the API's own JSON.
 
@@ -12,6 +12,8 @@ mod fetch;
 mod lists;
 mod look;
 mod offline;
+mod rejudge;
+mod rollback;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,8 @@ pub(crate) enum AdminCommand {
     Prefetch(fetch::PrefetchArguments),
     /// Undo a rejection or revocation where the rule asks for no approval
     Reinstate(act::DecisionArguments),
+    /// Show what this version would decide differently from the one before, or have it decided
+    Rejudge(rejudge::RejudgeArguments),
     /// Say no to something that waits
     Reject(act::DecisionArguments),
     /// Ask for images before a node does, so that people can decide about them
@@ -60,6 +64,8 @@ pub(crate) enum AdminCommand {
     Restore(offline::RestoreArguments),
     /// Say no to something that was admitted
     Revoke(act::DecisionArguments),
+    /// Go back to a snapshot of the trust ledger from before an upgrade, while the server is down
+    Rollback(rollback::RollbackArguments),
     /// Show one request
     Show {
         /// The request, for example R-42
@@ -91,12 +97,14 @@ pub(crate) async fn run(
             act::decide(&connection, "/reinstatements", arguments).await
         }
         AdminCommand::Reject(arguments) => act::decide(&connection, "/rejections", arguments).await,
+        AdminCommand::Rejudge(arguments) => rejudge::run(&connection, arguments).await,
         AdminCommand::Request(arguments) => fetch::request(&connection, arguments).await,
         AdminCommand::Requests(arguments) => look::requests(&connection, arguments).await,
         AdminCommand::Restore(arguments) => offline::restore(&connection, &arguments),
         AdminCommand::Revoke(arguments) => {
             act::decide(&connection, "/revocations", arguments).await
         }
+        AdminCommand::Rollback(arguments) => rollback::run(&connection, &arguments),
         AdminCommand::Show { request } => look::show(&connection, &request).await,
         AdminCommand::Status => look::status(&connection).await,
         AdminCommand::Token(command) => token::run(&connection, command).await,

@@ -1,4 +1,4 @@
-//! Approve, reject, revoke, reinstate.
+//! Approve, reject, revoke, reinstate; decide again by the logic of a newer program.
 
 use axum::Extension;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use super::AdminState;
 use super::auth::Caller;
 use super::body::{JsonBody, json};
 use super::problem::Problem;
-use crate::mirror::desk::view::{DecidedView, DecisionBody};
+use crate::mirror::desk::view::{DecidedView, DecisionBody, RejudgeBody};
 use crate::mirror::desk::{self, Verb, Wish};
 
 type Body = JsonBody<DecisionBody>;
@@ -53,6 +53,25 @@ pub(super) async fn revoke(
     body: Body,
 ) -> Result<Response, Problem> {
     decide(&state, Verb::Revoke, caller, &headers, body).await
+}
+
+/// `GET /rejudgements`: what deciding again would change.
+pub(super) async fn rejudge_dry(State(state): State<AdminState>) -> Result<Response, Problem> {
+    Ok(json(&state.desk.rejudge_dry().await?))
+}
+
+/// `POST /rejudgements`: decides again.
+pub(super) async fn rejudge(
+    State(state): State<AdminState>,
+    Extension(Caller(by)): Extension<Caller>,
+    JsonBody(RejudgeBody { reason }): JsonBody<RejudgeBody>,
+) -> Result<Response, Problem> {
+    let (desk, tasks) = (state.desk.clone(), state.desk.mirror().tasks().clone());
+    let rejudging = tasks.spawn(async move { Box::pin(desk.rejudge(&by, &reason)).await });
+    match rejudging.await {
+        Ok(done) => Ok(json(&done?)),
+        Err(_) => Err(Problem::invalid("it was cut short; what was decided so far is decided")),
+    }
 }
 
 async fn decide(

@@ -61,6 +61,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/prefetch", post(requests::prefetch))
         .route("/reinstatements", post(decisions::reinstate))
         .route("/rejections", post(decisions::reject))
+        .route("/rejudgements", get(decisions::rejudge_dry).post(decisions::rejudge))
         .route("/requests", get(requests::list).post(requests::ask))
         .route("/requests/{id}", get(requests::show))
         .route("/revocations", post(decisions::revoke))

@@ -86,11 +86,7 @@ impl Desk {
     }
 
     fn check_form(&self, wish: &Wish) -> Result<(), Error> {
-        let reason = wish.reason.trim();
-        let length = reason.chars().count();
-        if length == 0 || length > REASON_LENGTH_MAX || reason.chars().any(char::is_control) {
-            return Err(Error::ReasonForm);
-        }
+        check_reason(&wish.reason)?;
         match (wish.verb, wish.expires) {
             (_, None) => Ok(()),
             (Verb::Approve, Some(expires)) if expires > self.mirror.clock().now() => Ok(()),
@@ -280,6 +276,16 @@ impl Desk {
             }
         }
     }
+}
+
+/// Checks the form of a person's reason.
+pub(super) fn check_reason(reason: &str) -> Result<(), Error> {
+    let reason = reason.trim();
+    let length = reason.chars().count();
+    if length == 0 || length > REASON_LENGTH_MAX || reason.chars().any(char::is_control) {
+        return Err(Error::ReasonForm);
+    }
+    Ok(())
 }
 
 /// The version of a request, for conditional decisions: it changes whenever someone decides.

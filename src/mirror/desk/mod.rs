@@ -12,6 +12,7 @@ mod decide;
 mod error;
 mod explain;
 mod observe;
+mod rejudge;
 mod requests;
 mod show;
 mod target;

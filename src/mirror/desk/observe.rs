@@ -9,7 +9,7 @@ use super::view::{
     StatusView, StoreView, UpstreamView,
 };
 use super::{Desk, Error, PAGE_MAX};
-use crate::gate::{Judgement, Verdict};
+use crate::gate::{Judgement, Logic, Verdict};
 use crate::ledger::{AuditEvent, AuditKind, AuditRow, Record, RequestFilter, RequestState};
 use crate::policy::{Rule, Trust};
 use crate::upstream::{Breaker, UpstreamStatus};
@@ -124,6 +124,7 @@ impl Desk {
             started_at: self.started_at,
             policy: policy_name(&self.mirror.policy()),
             pending_requests: u64::try_from(pending).unwrap_or(u64::MAX),
+            rejudgement_waits: self.mirror.ledger().confirmed_logic().await? != Logic::CURRENT,
             store: StoreView {
                 blobs: store.blobs,
                 bytes: store.bytes,

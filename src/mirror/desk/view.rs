@@ -427,6 +427,9 @@ pub struct StatusView {
     pub policy: PolicyName,
     /// Requests that wait for people.
     pub pending_requests: u64,
+    /// Whether stored verdicts of an earlier program wait to be decided again by this one's logic.
+    #[serde(default)]
+    pub rejudgement_waits: bool,
     /// The cache.
     pub store: StoreView,
     /// The upstream registries.
@@ -472,6 +475,50 @@ pub struct UpstreamView {
     /// When it last failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Timestamp>,
+}
+
+/// What deciding again by the logic of the running program changes, or would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejudgementView {
+    /// The version of the running program's logic.
+    pub logic: String,
+    /// The version that stored verdicts were last brought to.
+    pub logic_confirmed: String,
+    /// Whether stored verdicts may still be of another logic than the running program's.
+    pub waits: bool,
+    /// Whether it was done; else it is only shown.
+    pub confirmed: bool,
+    /// Verdicts of another logic that were looked at.
+    pub examined: u64,
+    /// How many of them change.
+    pub changed: u64,
+    /// How many cannot be decided now, and hold as they are.
+    pub left: u64,
+    /// Those that change; the first thousand.
+    pub changes: Vec<RejudgedView>,
+}
+
+/// A verdict that changes by being decided again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejudgedView {
+    /// The subject: repository and digest.
+    pub image: String,
+    /// The version of the logic that reached the verdict in force.
+    pub logic: String,
+    /// That verdict: `admit`, `pending` or `deny`.
+    pub before: String,
+    /// The new one: `admit`, `pending`, `deny`, or `undecided`, and then the old one holds.
+    pub after: String,
+    /// Why the new one is not to admit.
+    pub reasons: Vec<ReasonView>,
+}
+
+/// The confirmation of deciding again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejudgeBody {
+    /// Why; required.
+    pub reason: String,
 }
 
 /// Images to ask for: the body of a request and of a prefetch.

@@ -11,19 +11,19 @@ use crate::support::mirror::TestMirror;
 
 /// What a command did.
 #[derive(Debug)]
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub(super) struct Ran {
+    pub(super) code: i32,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
 }
 
 impl Ran {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-async fn run(arguments: &[&str]) -> Ran {
+pub(super) async fn run(arguments: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pratique"));
     let Output { status, stdout, stderr } = command.args(arguments).output().await.expect("a run");
     Ran {
@@ -34,14 +34,14 @@ async fn run(arguments: &[&str]) -> Ran {
 }
 
 impl Desk {
-    async fn run(&self, arguments: &[&str]) -> Ran {
+    pub(super) async fn run(&self, arguments: &[&str]) -> Ran {
         let (url, token) = (self.mirror.admin_url(), self.mirror.folder().join("data/admin.token"));
         let token = token.to_str().expect("a path");
         run(&[arguments, &["--admin-url", &url, "--token-file", token]].concat()).await
     }
 
     /// A settings file for the same server, whose keys the commands find it by.
-    fn settings_file(&self) -> String {
+    pub(super) fn settings_file(&self) -> String {
         let (path, url) = (self.mirror.folder().join("pratique.toml"), self.mirror.admin_url());
         let listen = url.strip_prefix("http://").expect("plain HTTP");
         let data = self.mirror.folder().join("data");

@@ -4,6 +4,7 @@ mod access;
 mod command_line;
 mod decisions;
 mod tokens;
+mod upgrading;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};

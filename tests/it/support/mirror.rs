@@ -99,8 +99,14 @@ impl TestMirror {
     }
 
     /// Stops the program and starts it again on the same data.
-    pub(crate) async fn restart(mut self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|_data| {}).await
+    }
+
+    /// Stops the program, has `change` done to its data, and starts it again.
+    pub(crate) async fn restart_after(mut self, change: impl FnOnce(&std::path::Path)) -> Self {
         assert!(self.app.stop(GRACE).await, "the program did not stop");
+        change(&self.settings.data_dir);
         let clock = Arc::new(self.clock.clone());
         self.app = App::start_at(self.settings.clone(), clock).await.expect("a restart");
         self

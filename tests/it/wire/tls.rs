@@ -188,3 +188,56 @@ async fn a_new_certificate_serves_new_connections_and_a_bad_one_none() {
     in_time(kept.read_to_end(&mut answer)).await.unwrap();
     assert_eq!(Said::parse(&answer).status, 200, "a connection was cut by the change");
 }
+
+/// The admin commands find a server behind an authority of one's own, by `--ca-file` or by the
+/// settings, and send no token to one that they do not trust.
+#[tokio::test]
+async fn admin_commands_trust_the_authority_they_are_told_and_no_other() {
+    let (authority, stranger) = (Authority::generate(), Authority::generate());
+    let folder = tempfile::tempdir().unwrap();
+    let tls = authority.sign("mirror", Validity::Now).listener(folder.path(), None);
+    let settings = tls.clone();
+    let mirror = TestMirror::start_with(RULES, |settings| settings.admin.tls = Some(tls)).await;
+    let url = mirror.admin_url().replacen("http://", "https://", 1);
+    let token = mirror.folder().join("data/admin.token");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let ours = write("ours.crt", authority.pem());
+    let theirs = write("theirs.crt", stranger.pem());
+    let empty = write("empty.crt", "nothing\n");
+    let listen = url.strip_prefix("https://").unwrap();
+    let config = format!(
+        "data_dir = {:?}\n[admin]\nlisten = \"{listen}\"\n[admin.tls]\ncert = {:?}\nkey = {:?}\n",
+        mirror.folder().join("data"),
+        settings.cert,
+        settings.key
+    );
+    let config = write("pratique.toml", &config);
+    let run = async |authority: Option<&std::path::Path>| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_pratique"));
+        command.args(["status", "--json", "--admin-url", &url, "--token-file"]).arg(&token);
+        if let Some(file) = authority {
+            command.arg("--ca-file").arg(file);
+        }
+        let output = command.output().await.unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(run(Some(&ours)).await, (Some(0), String::new()));
+    for (why, file) in [("none", None), ("a stranger's", Some(theirs.as_path()))] {
+        let (code, text) = run(file).await;
+        assert_eq!(code, Some(2), "{why}: {text}");
+        assert!(text.contains("no connection"), "{why}: {text}");
+    }
+    for file in [empty.as_path(), std::path::Path::new("/nonexistent")] {
+        let (code, text) = run(Some(file)).await;
+        assert_eq!(code, Some(64), "{text}");
+        assert!(text.contains("CA file"), "{text}");
+    }
+    let mut by_config = tokio::process::Command::new(env!("CARGO_BIN_EXE_pratique"));
+    by_config.args(["status", "--json", "--ca-file"]).arg(&ours).arg("--config").arg(&config);
+    let output = by_config.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
