@@ -45,7 +45,7 @@ pub(crate) async fn make(
             evict(world, mirror.mirror(), seed).await;
         }
         if step.is_multiple_of(20) {
-            move_tag(world, seed);
+            move_tag(world, mirror.mirror(), seed).await;
             moods(world, seed).await;
         }
         if step.is_multiple_of(LOOK_EVERY) {
@@ -122,15 +122,19 @@ async fn evict(world: &World, mirror: &Mirror, seed: &mut Seed) {
     }
 }
 
-/// New content in the place of old, under the same tag.
-fn move_tag(world: &World, seed: &mut Seed) {
+/// New content in the place of old, under the same tag; what was cached of the old one goes.
+async fn move_tag(world: &World, mirror: &Mirror, seed: &mut Seed) {
     let kind = ["open", "asked", "closed"][seed.below(3)];
     let repository = format!("{kind}/app-{}", seed.below(SLOTS));
     count(&world.counts.moves);
-    world.push(seed, &repository);
+    let old = world.push(seed, &repository);
     // Nobody has said anything about this one.
     let before = world.decision(&repository);
     world.decided(&repository, before + before % 2 + 2);
+    for digest in old {
+        // What could not be removed stays, and is as good as evicted later.
+        drop(mirror.store().remove(&digest).await);
+    }
 }
 
 /// The upstream goes away for a moment, or wants another password for a moment.

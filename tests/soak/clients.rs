@@ -156,14 +156,23 @@ async fn ask(
             return Came::Answer(answer);
         }
         _ if world.restarted_since(before) => {}
-        Ok(Err(error)) => world.broke([format!("no answer to {path}: {error}")]),
+        // Cut before the first byte, as a body is that never came right.
+        Ok(Err(Failed::Exchange(error))) if error.is_incomplete_message() => {
+            count(&world.counts.cut);
+        }
+        Ok(Err(error)) => world.broke([format!("no answer to {path}: {error:?}")]),
         Err(_elapsed) => world.broke([format!("no answer to {path} in {ANSWER_MAX:?}")]),
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     Came::Restart
 }
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+/// Why there is no answer.
+#[derive(Debug)]
+enum Failed {
+    Connect(std::io::Error),
+    Exchange(hyper::Error),
+}
 
 async fn exchange(
     world: &World,
@@ -173,15 +182,17 @@ async fn exchange(
     range: Option<&str>,
 ) -> Result<Answer, Failed> {
     let address = *lock(&world.address);
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let stream = TcpStream::connect(address).await.map_err(Failed::Connect)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(Failed::Exchange)?;
     let driving = Driving(tasks.spawn(connection));
     let mut request = Request::builder().method(method).uri(path).header("host", "mirror.test");
     if let Some(range) = range {
         request = request.header("range", range);
     }
-    let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+    let request = request.body(Empty::<Bytes>::new()).expect("a request");
+    let response = sender.send_request(request).await.map_err(Failed::Exchange)?;
     let (parts, body) = response.into_parts();
     let phrase = parts.extensions.get::<ReasonPhrase>();
     let phrase = phrase.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());

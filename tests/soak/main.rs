@@ -1,6 +1,6 @@
 //! The soak: everything at once against a hostile upstream, for as long as it is told.
 //!
-//! `cargo test --test soak -- --minutes 30 --seed 7`. Not part of `cargo test`. Clients pull good,
+//! `cargo test --test soak -- --minutes 30 --seed 7 --log soak.log`. Not part of `cargo test`. Clients pull good,
 //! refused and waiting images, whole and in ranges, and hang up; people approve and revoke; content is
 //! evicted; tags move; the upstream misbehaves by seeded plan, goes away, and changes its password; the
 //! mirror is restarted. Promises are checked all along and at the end, and memory and descriptors have

@@ -20,19 +20,27 @@ const DESCRIPTORS_MORE: usize = 8;
 
 /// Runs by the command line's words.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    let number = |name: &str, otherwise: f64| {
+    let value = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name);
-        let value = at.and_then(|at| arguments.get(at + 1));
-        value.map_or(Ok(otherwise), |value| value.parse())
+        at.and_then(|at| arguments.get(at + 1))
     };
-    let (Ok(minutes), Ok(seed)) = (number("--minutes", 1.0), number("--seed", 1.0)) else {
-        eprintln!("usage: cargo test --test soak -- [--minutes N] [--seed N]");
+    let number =
+        |name: &str, otherwise: f64| value(name).map_or(Ok(otherwise), |value| value.parse());
+    let (Ok(minutes), Ok(seed), Ok(quota)) = (
+        number("--minutes", 1.0),
+        number("--seed", 1.0),
+        value("--quota-mib").map(|it| it.parse::<u64>()).transpose(),
+    ) else {
+        eprintln!(
+            "usage: cargo test --test soak -- [--minutes N] [--seed N] [--quota-mib N] [--log FILE]"
+        );
         return ExitCode::from(64);
     };
-    watch::listen();
+    let quota = quota.map(|mebibytes| mebibytes << 20);
+    watch::listen(value("--log"));
     invariants::watch_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let broken = runtime.expect("a runtime").block_on(soak(minutes, seed.to_bits()));
+    let broken = runtime.expect("a runtime").block_on(soak(minutes, seed.to_bits(), quota));
     for broken in &broken {
         println!("BROKEN  {broken}");
     }
@@ -40,12 +48,13 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn soak(minutes: f64, number: u64) -> Vec<String> {
+async fn soak(minutes: f64, number: u64, quota: Option<u64>) -> Vec<String> {
     let began = Instant::now();
     let mut seed = Seed::new(number);
-    let (world, mirror) = World::new(&mut seed).await;
+    let (world, mirror) = World::new(&mut seed, quota).await;
     let mut watch = Watch::default();
     let tasks = Tasks::new();
+    let mirror = rest(&world, mirror, &tasks).await;
     let descriptors_before = watch::descriptors();
     let nodes: Vec<_> = (0..CLIENTS)
         .map(|client| {
@@ -96,6 +105,8 @@ async fn rest(world: &World, mirror: TestMirror, tasks: &Tasks) -> TestMirror {
     for _ in 0..3_000 {
         let flights = mirror.mirror().metrics().flights.value();
         if flights == 0 && invariants::partials(mirror.folder()).is_empty() {
+            // Kept connections have their time, too.
+            tokio::time::sleep(Duration::from_secs(3)).await;
             return mirror;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

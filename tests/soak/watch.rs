@@ -1,6 +1,7 @@
 //! Eyes on the process: memory, descriptors, logs, panics; and on the promises.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -76,14 +77,17 @@ pub(crate) fn descriptors() -> usize {
 }
 
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static LOG: Mutex<Option<File>> = Mutex::new(None);
 
 /// Secrets that were logged.
 fn said() -> Vec<String> {
     SAID.lock().expect("no panic under it").clone()
 }
 
-/// Has everything that is logged searched for what must not be there, and kept nowhere.
-pub(crate) fn listen() {
+/// Has everything that is logged searched for what must not be there, and kept in `file` if any.
+pub(crate) fn listen(file: Option<&String>) {
+    let file = file.map(|path| File::create(path).expect("a file for the log"));
+    *LOG.lock().expect("no panic under it") = file;
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::DEBUG)
         .with_ansi(false)
@@ -102,7 +106,10 @@ impl io::Write for Searched {
                 SAID.lock().expect("no panic under it").push(format!("{canary} was logged"));
             }
         }
-        Ok(bytes.len())
+        match &mut *LOG.lock().expect("no panic under it") {
+            Some(file) => file.write_all(bytes).map(|()| bytes.len()),
+            None => Ok(bytes.len()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -18,8 +18,6 @@ use crate::support::upstream::{Artifact, Image, Index};
 
 /// Images under `open/`, `asked/` and `closed/`, each.
 pub(crate) const SLOTS: usize = 24;
-/// Bytes of blobs that the mirror may keep: about half of what there is.
-const QUOTA_BYTES: u64 = 16 * 1024 * 1024;
 /// Largest layer, in bytes.
 const LAYER_BYTES_MAX: usize = 1_500_000;
 /// How long an upstream may be silent.
@@ -84,8 +82,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl World {
-    /// A world of `seed`, and the mirror in it.
-    pub(crate) async fn new(seed: &mut Seed) -> (Arc<Self>, TestMirror) {
+    /// A world of `seed`, and the mirror in it, which may keep so many bytes.
+    pub(crate) async fn new(seed: &mut Seed, quota: Option<u64>) -> (Arc<Self>, TestMirror) {
         let (upstream, elsewhere) =
             (HostileUpstream::start().await, HostileUpstream::start().await);
         upstream.set_auth(Auth::Token(upstream.realm()));
@@ -104,12 +102,13 @@ impl World {
             ..RegistrySettings::new(REGISTRY.parse().expect("a registry"), upstream.url())
         };
         let mirror = TestMirror::start_with(RULES, |settings| {
-            settings.store.keeping.quota_bytes = Some(QUOTA_BYTES);
+            settings.store.keeping.quota_bytes = quota;
             let limits = &mut settings.upstream.limits;
             limits.connect_timeout = PATIENCE;
             limits.first_byte_timeout = PATIENCE;
             limits.idle_timeout = PATIENCE;
             limits.retry_delay = Duration::from_millis(5);
+            limits.pool_idle_timeout = PATIENCE;
             limits.login_rest = Duration::from_secs(10);
             settings.upstream.registries = vec![registry];
         })
@@ -136,8 +135,8 @@ impl World {
         (Arc::new(world), mirror)
     }
 
-    /// Puts a new image into `repository`, in the place of what was there.
-    pub(crate) fn push(&self, seed: &mut Seed, repository: &str) {
+    /// Puts a new image into `repository`, in the place of what was there; gives the old blobs.
+    pub(crate) fn push(&self, seed: &mut Seed, repository: &str) -> Vec<Digest> {
         let canary = if repository.starts_with("closed/") { CLOSED_CANARY } else { "" };
         let single = |seed: &mut Seed, platform: &str| {
             let config = format!(r#"{{"os":"linux","architecture":"{platform}","x":"{canary}"}}"#);
@@ -158,13 +157,16 @@ impl World {
             single(seed, "amd64")
         };
         let old = lock(&self.images).insert(repository.to_owned(), image.clone());
+        let old: Vec<_> = old.iter().flat_map(blobs).map(|blob| Digest::sha256(blob)).collect();
         let mut contents = lock(&self.contents);
-        for blob in old.iter().flat_map(blobs) {
-            contents.remove(&Digest::sha256(blob));
+        for digest in &old {
+            contents.remove(digest);
         }
         contents.extend(blobs(&image).map(|blob| (Digest::sha256(blob), blob.clone())));
+        drop(contents);
         self.upstream.clear(repository);
         self.upstream.push(repository, "1", &image);
+        old
     }
 
     /// What is in `repository` now.
