@@ -103,7 +103,9 @@ impl Tally {
         if has_config {
             self.grant(grant(&image.config, GrantKind::Config, platform));
         }
-        for layer in layer_grants(image, platform) {
+        // An image that nobody says the platform of is for none that a policy could name.
+        let nowhere = (artifact_type_of(image).is_none() && platform.is_none()).then(unknown);
+        for layer in layer_grants(image, platform.or(nowhere.as_ref())) {
             self.grant(layer);
         }
     }
@@ -130,6 +132,12 @@ impl Tally {
         };
         Gathering { facts, grants: self.grants }
     }
+}
+
+/// What stands for a platform that neither an index nor a config tells; `BuildKit` writes it, too.
+fn unknown() -> Platform {
+    let unknown = || "unknown".to_owned();
+    Platform { os: unknown(), architecture: unknown(), variant: None }
 }
 
 /// A tally, or why the content is not well formed although it has the right digest.

@@ -33,20 +33,19 @@ pub(super) async fn search<S: Source>(
     limits: &Limits,
 ) -> Found {
     let mut finding = Finding::new(limits);
-    let (signatures, attestations, fallback) = (
-        tag_of(&subject.digest, ".sig"),
-        tag_of(&subject.digest, ".att"),
-        tag_of(&subject.digest, ""),
-    );
-    let (signed, attested, tagged, listed) = tokio::join!(
+    let [signatures, attestations, materials, fallback] =
+        [".sig", ".att", ".sbom", ""].map(|suffix| tag_of(&subject.digest, suffix));
+    let (signed, attested, described, tagged, listed) = tokio::join!(
         at_tag(fetcher, signatures.as_ref()),
         at_tag(fetcher, attestations.as_ref()),
+        at_tag(fetcher, materials.as_ref()),
         at_tag(fetcher, fallback.as_ref()),
         fetcher.referrers(&subject.digest),
     );
     finding.looked_at(signatures.as_ref());
     finding.looked_at(fallback.as_ref());
-    for (tag, outcome) in [(&signatures, signed), (&attestations, attested)] {
+    let attached = [(&signatures, signed), (&attestations, attested), (&materials, described)];
+    for (tag, outcome) in attached {
         if let Some((own, arrived)) = finding.tagged(tag.as_ref(), outcome) {
             finding.attached(
                 &own,

@@ -131,6 +131,7 @@ impl Writing<'_> {
         }
         let request = self.request_answered(verb, decision)?;
         record.standing = verb.standing(decision, self.now);
+        record.ran_out = false;
         (record.judgement, record.policy, record.decided_at) = (None, None, self.now);
         let answered = request.as_ref().map(|request| request.id);
         record.request = answered.or(record.request);

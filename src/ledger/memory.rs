@@ -14,7 +14,7 @@ use super::tags::TagRecord;
 use super::tokens::Known;
 use crate::oci::{Algorithm, Name, Tag};
 
-/// Most tags in memory, in bytes of their stored form.
+/// Most tags in memory, in bytes.
 const TAG_MEMORY_BYTES: u64 = 4 << 20;
 /// Most answers "there is nothing" in memory, in bytes, for each kind of thing.
 const NOTHING_MEMORY_BYTES: u64 = 1 << 20;
@@ -22,6 +22,9 @@ const NOTHING_MEMORY_BYTES: u64 = 1 << 20;
 const SHARDS: usize = 16;
 /// What an entry costs beside its own weight, in bytes: key, slot, place in the order.
 const ENTRY_BYTES: u64 = 160;
+/// What a value takes in memory for each byte of its stored form, as measured: text in boxes of its
+/// own, and what the allocator rounds up.
+const HELD_PER_STORED: u64 = 4;
 
 /// Everything the ledger holds in memory.
 #[derive(Debug)]
@@ -93,6 +96,7 @@ impl<V: Clone> Answers<V> {
     }
 
     /// What is known under `key`; the inner `None` is known, too.
+    #[expect(clippy::option_option, reason = "not known, and known to be nothing")]
     pub(super) fn get(&self, key: &Key) -> Option<Option<V>> {
         match self.there.get(key) {
             Some(value) => Some(Some(value)),
@@ -116,15 +120,12 @@ impl<V: Clone> Answers<V> {
     /// Takes what was just committed: a value with its weight, or that there is nothing.
     pub(super) fn set(&self, key: Key, found: Option<(V, u64)>) {
         // Both count a change, so that neither takes what was read before it.
-        match found {
-            Some((value, bytes)) => {
-                self.there.set(key, value, bytes);
-                self.nothing.forget(&key);
-            }
-            None => {
-                self.nothing.set(key, (), 0);
-                self.there.forget(&key);
-            }
+        if let Some((value, bytes)) = found {
+            self.there.set(key, value, bytes);
+            self.nothing.forget(&key);
+        } else {
+            self.nothing.set(key, (), 0);
+            self.there.forget(&key);
         }
     }
 
@@ -246,7 +247,7 @@ impl<V: Clone> Cache<V> {
 
 impl<V> Shard<V> {
     fn put(&mut self, key: Key, value: V, bytes: u64, bytes_max: u64) {
-        let bytes = bytes.saturating_add(ENTRY_BYTES);
+        let bytes = bytes.saturating_mul(HELD_PER_STORED).saturating_add(ENTRY_BYTES);
         let asked = AtomicBool::new(false);
         match self.entries.insert(key, Slot { value, bytes, asked }) {
             Some(old) => self.bytes = self.bytes.saturating_sub(old.bytes),
@@ -285,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_full_cache_keeps_what_is_asked_for() {
-        let cache = Cache::new(16 * 10 * (ENTRY_BYTES + 10));
+        let cache = Cache::new(16 * 10 * (ENTRY_BYTES + 10 * HELD_PER_STORED));
         cache.set(key(0), 0, 10);
         for number in 1..10_000 {
             assert_eq!(cache.get(&key(0)), Some(0), "after {number}");

@@ -73,9 +73,9 @@ use writer::Writer;
 /// Bounds of a ledger that an operator may move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Most records in memory, in bytes of their stored form.
+    /// Most records in memory, in bytes.
     pub record_memory_bytes: u64,
-    /// Most grants in memory, in bytes of their stored form.
+    /// Most grants in memory, in bytes.
     pub grant_memory_bytes: u64,
     /// Most requests that wait for people, in all.
     pub open_requests_max: u64,
@@ -86,8 +86,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            record_memory_bytes: 12 << 20,
-            grant_memory_bytes: 8 << 20,
+            record_memory_bytes: 8 << 20,
+            grant_memory_bytes: 4 << 20,
             open_requests_max: 10_000,
             open_requests_per_client_max: 500,
         }

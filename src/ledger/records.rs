@@ -45,6 +45,10 @@ pub struct Record {
     pub media_type: Option<MediaType>,
     /// The size of its manifest in bytes, once it was read.
     pub size: Option<u64>,
+    /// Whether the approval in `standing` was found to have run out. That stays so whatever a clock
+    /// says later: only people can approve again.
+    #[serde(default)]
+    pub(super) ran_out: bool,
     /// The verdict that the audit chain knows of.
     pub(super) announced: Option<Announced>,
 }
@@ -71,6 +75,7 @@ impl Record {
             request: None,
             media_type: None,
             size: None,
+            ran_out: false,
             announced: None,
         }
     }
@@ -78,14 +83,24 @@ impl Record {
     /// The verdict, if it still holds: it was reached under `policy`, people have not decided since,
     /// and no approval it may rest on ran out before `now`.
     pub fn judgement_in_force(&self, policy: &PolicyId, now: Timestamp) -> Option<&Judgement> {
-        let expired = match &self.standing {
-            Some(Standing::Approved { expires: Some(expires), .. }) => {
-                *expires <= now && self.decided_at < *expires
-            }
-            Some(_) | None => false,
-        };
+        // A verdict that was reached after that knows of it.
+        let expired = !self.ran_out && self.expires().is_some_and(|expires| expires <= now);
         let same = self.policy.as_ref() == Some(policy);
         self.judgement.as_ref().filter(|_| same && !expired)
+    }
+
+    /// The time by which to decide about the subject at `now`: not before the end of an approval that
+    /// was found to have run out.
+    pub fn time_to_decide_by(&self, now: Timestamp) -> Timestamp {
+        let ended = self.expires().filter(|_| self.ran_out);
+        ended.map_or(now, |ended| ended.max(now))
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        match &self.standing {
+            Some(Standing::Approved { expires, .. }) => *expires,
+            Some(_) | None => None,
+        }
     }
 }
 
@@ -103,6 +118,9 @@ pub struct New {
     /// The decision of people it was reached under, as the record had it then. If there is another
     /// by now, the verdict is not taken: the record comes back without one.
     pub standing: Option<Standing>,
+    /// The time by which it was reached, or an earlier one: an approval that ends after it is not
+    /// noted as run out.
+    pub now: Timestamp,
     /// What the subject entitles its repository to; `None` leaves that as it is.
     pub grants: Option<Vec<Grant>>,
 }
@@ -113,6 +131,9 @@ pub(super) struct Loaded {
     pub(super) record: Record,
     pub(super) bytes: u64,
 }
+
+/// Records of a repository, newest first, in which a listed manifest is looked for.
+const LISTING_RECORDS_MAX: u32 = 256;
 
 /// The key of `digest` in `name`, for records and grants.
 pub(super) fn key(name: &Name, digest: &Digest) -> Key {
@@ -243,6 +264,7 @@ impl Writing<'_> {
                 self.close_requests(&key, RequestState::Lapsed, None)?;
             }
             record.judgement = Some(new.judgement);
+            record.ran_out |= record.expires().is_some_and(|expires| expires <= new.now);
         } else {
             (record.judgement, record.policy) = (None, None);
         }
@@ -272,6 +294,39 @@ impl Ledger {
         let found = loaded.map(|loaded| (Arc::new(loaded.record), loaded.bytes));
         records.offer(key, found.clone(), moments);
         Ok(found.map(|(record, _)| record))
+    }
+
+    /// The subjects of `name` whose manifest lists `digest` as a child, whether it was there or not
+    /// when they were gathered; of the latest 256 that were heard of.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn listing(&self, name: &Name, digest: &Digest) -> Result<Vec<Digest>, Error> {
+        let (name, digest) = (name.to_string(), *digest);
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT digest, body, seal FROM (
+                     SELECT digest, body, seal FROM records
+                     WHERE repository = (SELECT id FROM repositories WHERE name = ?1)
+                     ORDER BY id DESC LIMIT ?2
+                 ) WHERE instr(body, ?3) > 0",
+            )?;
+            let rows = statement
+                .query_map(params![name, LISTING_RECORDS_MAX, digest.to_string()], |row| {
+                    Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?))
+                })?;
+            let mut listing = Vec::new();
+            for row in rows {
+                let (of, sealed) = row?;
+                let record: Record = sealed.open("records", &[&name, &of])?;
+                let facts = record.evidence.manifest.found();
+                if facts.is_some_and(|facts| facts.children.contains(&digest)) {
+                    listing.push(record.subject.digest);
+                }
+            }
+            Ok(listing)
+        })
+        .await
     }
 
     /// The record of `subject`, if it is in memory.

@@ -3,14 +3,23 @@
 //! They get no verdict of their own: whoever may read a subject may read what is attached to it,
 //! and loses both together. What is attached to a subject that is not admitted stays unread.
 
-use super::{Error, Freshness, ManifestAnswer, Mirror, Pull};
-use crate::gate::{EvidenceKind, Gathered, Outcome, SignatureSearch, Subject};
+use std::time::Duration;
+
+use super::judge::{ABSENCE_RETRY, Kept};
+use super::{Error, Freshness, Judged, ManifestAnswer, Mirror, Pull};
+use crate::gate::{Evidence, EvidenceKind, Gathered, Outcome, SignatureSearch, Subject};
+use crate::ledger::Record;
 use crate::oci::{Descriptor, Digest, Name, Tag};
 use crate::policy::Mode;
 
 /// The suffixes that cosign puts behind `sha256-<hex>` for signatures, attestations and SBOMs; none
 /// is the referrers tag of the distribution specification.
 const SUFFIXES: [&str; 4] = ["", ".sig", ".att", ".sbom"];
+
+/// Grants that the attachments of one child may add to those of its parent at a time.
+const ATTACHED_GRANTS_MAX: usize = 256;
+/// When a search that failed is worth asking for again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The subject that a tag is about, when it is one of those that attach something to a digest.
 pub(super) fn subject_of_tag(tag: &Tag) -> Option<Digest> {
@@ -61,49 +70,101 @@ impl Mirror {
     /// What is attached to `digest`: from the stored evidence, else looked for now.
     async fn attachments(&self, name: &Name, digest: &Digest) -> Result<SignatureSearch, Error> {
         let subject = Self::subject(name, digest);
-        let record = self.readable(&subject).await?;
+        let observed = self.policy().mode_for(name) == Mode::Audit;
+        let own = self.judged_from_stored(&subject).await?;
+        let is_served = own.as_ref().is_some_and(Judged::is_served);
+        if !is_served && let Some(listed) = self.listed_by(name, digest).await? {
+            return self.attachments_of_child(&subject, &listed.subject).await;
+        }
+        let judged = match own {
+            Some(judged) => judged,
+            None if observed => self.judge(&subject, Freshness::Stored).await?,
+            None => return Err(Error::Ungranted),
+        };
+        if !judged.is_served() && !observed {
+            return Err(Error::Ungranted);
+        }
+        match (judged.record, judged.outcome) {
+            (Some(record), _) => self.attachments_on_record(&record).await,
+            (None, Outcome::Undecided(reasons)) => {
+                Err(Error::Undecided { reasons, retry_after: RETRY_AFTER })
+            }
+            (None, Outcome::Decided(_) | Outcome::Missing(_)) => Err(Error::Ungranted),
+        }
+    }
+
+    async fn attachments_on_record(&self, record: &Record) -> Result<SignatureSearch, Error> {
         if let Gathered::Found(search) = &record.evidence.signatures
             && (!search.found.is_empty() || self.was_gathered_lately(&record.evidence))
         {
             return Ok(search.clone());
         }
-        let evidence = self.gather_more(&record, &[EvidenceKind::Signatures]).await?;
-        match evidence.signatures {
-            Gathered::Found(search) => Ok(search),
-            Gathered::Absent => Ok(SignatureSearch::default()),
-            Gathered::Failed(_) | Gathered::NotGathered => Err(Error::Undecided {
-                reasons: Vec::new(),
-                retry_after: std::time::Duration::from_secs(5),
-            }),
+        let evidence = self.gather_more(record, &[EvidenceKind::Signatures]).await?;
+        found(evidence.signatures)
+    }
+
+    /// What is attached to `child`, which is served because `parent` lists it: it has no verdict and
+    /// no record of its own, so what is found hangs on its parent.
+    async fn attachments_of_child(
+        &self,
+        child: &Subject,
+        parent: &Digest,
+    ) -> Result<SignatureSearch, Error> {
+        let now = self.clock().monotonic();
+        let known = self.inner.attached.get(child);
+        if let Some((search, at)) = &known
+            && now.saturating_sub(*at) < ABSENCE_RETRY
+        {
+            return Ok(search.clone());
+        }
+        let (mirror, searched) = (self.clone(), child.clone());
+        let parent = Self::subject(&child.name, parent);
+        let attaching = self.inner.attaching.join(child.clone(), || async move {
+            Box::pin(mirror.attach_to_parent(&searched, &parent)).await
+        })?;
+        match (attaching.landed().await?, known) {
+            (Ok(search), _) | (Err(_), Some((search, _))) => Ok(search),
+            (Err(error), None) => Err(error),
         }
     }
 
-    /// The record of a subject whose attachments may be read.
-    async fn readable(
+    async fn attach_to_parent(
         &self,
-        subject: &Subject,
-    ) -> Result<std::sync::Arc<crate::ledger::Record>, Error> {
-        let observed = self.policy().mode_for(&subject.name) == Mode::Audit;
-        let known = match self.judged_from_stored(subject).await? {
-            Some(judged) => Some(judged),
-            // A child of an admitted index is judged by itself here, so that what is attached to it
-            // has a subject to hang on.
-            None if observed || self.inherited(&subject.name, &subject.digest).await?.is_some() => {
-                Some(self.judge(subject, Freshness::Stored).await?)
+        child: &Subject,
+        parent: &Subject,
+    ) -> Result<SignatureSearch, Error> {
+        let kinds = [EvidenceKind::Signatures];
+        let collected = self.collect(child, &kinds, Evidence::default()).await?;
+        let search = found(collected.evidence.signatures)?;
+        let now = self.now();
+        let mut grants = self.ledger().grants_of(parent).await?;
+        let before = grants.len();
+        for grant in collected.grants {
+            if grants.len() < before + ATTACHED_GRANTS_MAX && !grants.contains(&grant) {
+                grants.push(grant);
             }
-            None => None,
-        };
-        match known {
-            Some(judged) if judged.is_served() || observed => match (judged.record, judged.outcome)
-            {
-                (Some(record), _) => Ok(record),
-                (None, Outcome::Undecided(reasons)) => Err(Error::Undecided {
-                    reasons,
-                    retry_after: std::time::Duration::from_secs(5),
-                }),
-                (None, Outcome::Decided(_) | Outcome::Missing(_)) => Err(Error::Ungranted),
-            },
-            _ => Err(Error::Ungranted),
+        }
+        if grants.len() > before
+            && let Some(Judged { record: Some(record), outcome: Outcome::Decided(judgement) }) =
+                self.judged_from_stored(parent).await?
+        {
+            let (evidence, grants) = (record.evidence.clone(), Some(grants));
+            let kept = Kept { evidence, judgement, now, grants };
+            self.keep(parent, kept, Some(&record), &self.policy()).await?;
+        }
+        let remembered = (search.clone(), self.clock().monotonic());
+        self.inner.attached.set(child.clone(), remembered);
+        Ok(search)
+    }
+}
+
+/// What a search found; that it could not be made is not "nothing".
+fn found(signatures: Gathered<SignatureSearch>) -> Result<SignatureSearch, Error> {
+    match signatures {
+        Gathered::Found(search) => Ok(search),
+        Gathered::Absent => Ok(SignatureSearch::default()),
+        Gathered::Failed(_) | Gathered::NotGathered => {
+            Err(Error::Undecided { reasons: Vec::new(), retry_after: RETRY_AFTER })
         }
     }
 }

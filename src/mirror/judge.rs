@@ -14,17 +14,20 @@ use crate::gate::{
 use crate::ledger::{New, Record};
 use crate::oci::Reference;
 use crate::policy::Policy;
+use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
 const ROUNDS_MAX: usize = 4;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
-const ABSENCE_RETRY: Duration = Duration::from_mins(1);
+pub(super) const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
 const FAILURE_RETRY_MIN: Duration = Duration::from_secs(5);
 const FAILURE_RETRY_MAX: Duration = Duration::from_mins(5);
 /// Within this time of a hold that ran out, the same client is answered at once.
 const HOLD_AGAIN: Duration = Duration::from_secs(30);
+/// Grants for older referrers that stay with a subject when it is searched for new ones.
+const REFERRER_GRANTS_MAX: usize = 512;
 /// Records that are decided again in one go after a policy change.
 const REJUDGE_PAGE: u32 = 256;
 
@@ -62,10 +65,12 @@ impl Judged {
 }
 
 /// What is to be written down about a subject.
-struct Kept {
-    evidence: Evidence,
-    judgement: Judgement,
-    grants: Option<Vec<Grant>>,
+pub(super) struct Kept {
+    pub(super) evidence: Evidence,
+    pub(super) judgement: Judgement,
+    /// A moment before the judgement was made, but after what it rests on was read.
+    pub(super) now: Timestamp,
+    pub(super) grants: Option<Vec<Grant>>,
 }
 
 /// Why evidence could not be gathered, and until when nobody tries again.
@@ -118,14 +123,7 @@ impl Mirror {
             return self.as_of_now(subject, landed??).await;
         }
         self.inner.held.set(key, self.clock().monotonic());
-        Err(Error::Refused(Box::new(Refusal {
-            decision: Decision::Checking,
-            name: subject.name.clone(),
-            reference: asked.clone(),
-            digest: Some(subject.digest),
-            judgement: None,
-            request: None,
-        })))
+        Err(still_checking(subject, asked))
     }
 
     /// What landed, as it is now: a policy or a decision of people that came into force while the
@@ -157,10 +155,10 @@ impl Mirror {
             return Ok(self.paused_failure(subject, None));
         };
         let policy = self.policy();
-        let now = self.clock().now();
+        let now = self.now();
         if let Some(judgement) = record.judgement_in_force(policy.id(), now) {
-            let looked_at = now.since(record.decided_at);
-            if !judgement.verdict.rests_on_absence() || looked_at < ABSENCE_RETRY {
+            let lately = is_lately(record.decided_at, now);
+            if !judgement.verdict.rests_on_absence() || lately {
                 let outcome = Outcome::Decided(judgement.clone());
                 return Ok(Some(Judged { record: Some(record), outcome }));
             }
@@ -178,10 +176,11 @@ impl Mirror {
         record: &Record,
         policy: &Arc<Policy>,
     ) -> Result<Option<Judged>, Error> {
+        let now = self.now();
         let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
         let Outcome::Decided(judgement) = outcome else { return Ok(None) };
         let evidence = record.evidence.clone();
-        let kept = Kept { evidence, judgement: judgement.clone(), grants: None };
+        let kept = Kept { evidence, judgement: judgement.clone(), now, grants: None };
         match self.keep(&record.subject, kept, Some(record), policy).await {
             // What was known goes on being served when the disk does not take the new verdict: it
             // is the same decision, made again at the next pull.
@@ -214,8 +213,7 @@ impl Mirror {
 
     /// Whether evidence was looked for so lately that it is not looked for again.
     pub(super) fn was_gathered_lately(&self, evidence: &Evidence) -> bool {
-        let now = self.clock().now();
-        evidence.gathered_at.is_some_and(|at| now.since(at) < ABSENCE_RETRY)
+        evidence.gathered_at.is_some_and(|at| is_lately(at, self.now()))
     }
 
     fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
@@ -237,12 +235,12 @@ impl Mirror {
         let mut grants: Vec<Grant> = Vec::new();
         let mut gathered: Vec<EvidenceKind> = Vec::new();
         for _ in 0..ROUNDS_MAX {
-            let policy = self.policy();
+            let (policy, now) = (self.policy(), self.now());
             match self.decide(subject, &evidence, record.as_deref(), &policy).await? {
                 Outcome::Decided(judgement) => {
                     self.inner.failures.forget(subject);
                     let grants = self.with_kept_grants(subject, grants, &gathered).await?;
-                    let kept = Kept { evidence, judgement, grants };
+                    let kept = Kept { evidence, judgement, now, grants };
                     return self.keep(subject, kept, record.as_deref(), &policy).await;
                 }
                 Outcome::Missing(kinds) => {
@@ -264,7 +262,7 @@ impl Mirror {
     }
 
     /// Gathers evidence when there is room for it among what is gathered already.
-    async fn collect(
+    pub(super) async fn collect(
         &self,
         subject: &Subject,
         kinds: &[EvidenceKind],
@@ -295,7 +293,8 @@ impl Mirror {
         let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
-        let (policy, now) = (Arc::clone(policy), self.clock().now());
+        let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
+        let policy = Arc::clone(policy);
         let address = self.client().address(subject.name.registry());
         self.metrics().judgements.increment();
         let decided = self.tasks().spawn_blocking(move || {
@@ -317,14 +316,19 @@ impl Mirror {
         if kinds.is_empty() {
             return Ok(None);
         }
+        let mut referrers = 0;
         for kept in self.ledger().grants_of(subject).await? {
-            let kind = match kept.kind {
-                GrantKind::Referrer => EvidenceKind::Signatures,
+            let stays = match kept.kind {
+                // Those of children are among them, and whoever was told of one may still ask for it.
+                GrantKind::Referrer => {
+                    referrers += 1;
+                    referrers <= REFERRER_GRANTS_MAX || !kinds.contains(&EvidenceKind::Signatures)
+                }
                 GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => {
-                    EvidenceKind::Manifest
+                    !kinds.contains(&EvidenceKind::Manifest)
                 }
             };
-            if !kinds.contains(&kind) {
+            if stays && !grants.contains(&kept) {
                 grants.push(kept);
             }
         }
@@ -332,14 +336,14 @@ impl Mirror {
     }
 
     /// Writes a judgement down; when people decided since it was made, decides once more.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         subject: &Subject,
         kept: Kept,
         decided_on: Option<&Record>,
         policy: &Arc<Policy>,
     ) -> Result<Judged, Error> {
-        let Kept { evidence, judgement, grants } = kept;
+        let Kept { evidence, judgement, now, grants } = kept;
         info!(%subject, admitted = judgement.admits(), rule = ?judgement.rule, reasons = ?judgement.reasons(), "judged");
         let new = New {
             subject: subject.clone(),
@@ -347,6 +351,7 @@ impl Mirror {
             judgement,
             policy: *policy.id(),
             standing: decided_on.and_then(|record| record.standing.clone()),
+            now,
             grants,
         };
         let record = self.ledger().record_judgement(new).await?;
@@ -358,8 +363,22 @@ impl Mirror {
     }
 
     /// Gathers `kinds` of evidence about a subject that has a record, beyond what its rule asked
-    /// for, and keeps it with the judgement it has.
+    /// for, and keeps it with the judgement it has; once for everybody who asks for it meanwhile.
     pub(super) async fn gather_more(
+        &self,
+        record: &Record,
+        kinds: &[EvidenceKind],
+    ) -> Result<Evidence, Error> {
+        let key = (record.subject.clone(), kinds.to_vec());
+        let (mirror, record, kinds) = (self.clone(), record.clone(), kinds.to_vec());
+        let gathering = self
+            .inner
+            .gathering
+            .join(key, || async move { Box::pin(mirror.gather_into(&record, &kinds)).await })?;
+        gathering.landed().await?
+    }
+
+    async fn gather_into(
         &self,
         record: &Record,
         kinds: &[EvidenceKind],
@@ -374,12 +393,13 @@ impl Mirror {
             // What was known goes on being served; it is looked for again in a while.
             evidence.signatures.clone_from(&record.evidence.signatures);
         }
+        let now = self.now();
         if let Outcome::Decided(judgement) =
             self.decide(subject, &evidence, Some(record), &policy).await?
         {
             let grants =
                 self.with_kept_grants(subject, collected.grants, &collected.gathered).await?;
-            let kept = Kept { evidence: evidence.clone(), judgement, grants };
+            let kept = Kept { evidence: evidence.clone(), judgement, now, grants };
             self.keep(subject, kept, Some(record), &policy).await?;
         }
         Ok(evidence)
@@ -406,6 +426,24 @@ impl Mirror {
             }
         }
     }
+}
+
+/// Whether absence that was found at `at` need not be looked at again. What lies in the future was
+/// written by another clock, and says nothing.
+fn is_lately(at: Timestamp, now: Timestamp) -> bool {
+    at <= now && now.since(at) < ABSENCE_RETRY
+}
+
+/// The answer to whoever waited as long as the hold allows.
+pub(super) fn still_checking(subject: &Subject, asked: &Reference) -> Error {
+    Error::Refused(Box::new(Refusal {
+        decision: Decision::Checking,
+        name: subject.name.clone(),
+        reference: asked.clone(),
+        digest: Some(subject.digest),
+        judgement: None,
+        request: None,
+    }))
 }
 
 /// Whether a verdict lets the subject be served: it admits, or it is only written down.

@@ -13,7 +13,7 @@ use super::{Decision, Error, Freshness, Mirror, Refusal};
 use crate::gate::{
     Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict, refuse_by_name,
 };
-use crate::ledger::{PullOutcome, Record};
+use crate::ledger::{Granted, PullOutcome, Record};
 use crate::oci::{Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag};
 use crate::policy::{Mode, Policy, TagMove};
 
@@ -92,6 +92,11 @@ impl Mirror {
     async fn by_digest(&self, pull: &Pull, digest: &Digest) -> Result<ManifestAnswer, Error> {
         let subject = Self::subject(&pull.name, digest);
         if let Some(answer) = self.served_as_known(&subject).await? {
+            return Ok(answer);
+        }
+        if self.came_late(&subject, &pull.reference).await?
+            && let Some(answer) = self.served_as_known(&subject).await?
+        {
             return Ok(answer);
         }
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await?;
@@ -229,11 +234,20 @@ impl Mirror {
         name: &Name,
         digest: &Digest,
     ) -> Result<Option<Grant>, Error> {
+        Ok(self.listed_by(name, digest).await?.map(|listed| listed.grant))
+    }
+
+    /// As [`Mirror::inherited`], with the manifest that lists it.
+    pub(super) async fn listed_by(
+        &self,
+        name: &Name,
+        digest: &Digest,
+    ) -> Result<Option<Granted>, Error> {
         for granted in self.ledger().granted(name, digest).await?.iter() {
             let readable = matches!(granted.grant.kind, GrantKind::Manifest | GrantKind::Referrer);
             if readable && self.admits(name, &granted.subject).await? {
                 let withheld = self.is_withheld(name, digest).await?;
-                return Ok((!withheld).then(|| granted.grant.clone()));
+                return Ok((!withheld).then(|| granted.clone()));
             }
         }
         Ok(None)

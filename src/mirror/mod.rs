@@ -10,6 +10,7 @@ mod absence;
 mod attachments;
 mod blob;
 mod board;
+mod children;
 pub mod desk;
 mod error;
 mod file;
@@ -45,14 +46,14 @@ pub use prefetch::Prefetched;
 use bytes::Bytes;
 
 use crate::evidence::Collector;
-use crate::gate::Subject;
+use crate::gate::{Evidence, EvidenceKind, SignatureSearch, Subject};
 use crate::ledger::{Ledger, RequestId};
 use crate::metrics::Metrics;
 use crate::oci::{Digest, Name, Registry, Tag};
 use crate::policy::Policy;
 use crate::store::Store;
 use crate::tasks::Tasks;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::upstream;
 
 use flight::Flights;
@@ -63,9 +64,11 @@ use shares::{Budget, Shares};
 /// Subjects that are judged, and tags that are resolved, at one time; more are refused for now.
 const FLIGHTS_MAX: usize = 1_024;
 /// Gatherings of evidence that run at one time.
-const GATHERINGS: Budget = Budget { own: 4, common: 32, wait_max: Duration::from_secs(60) };
+const GATHERINGS: Budget = Budget { own: 4, common: 32, wait_max: Duration::from_mins(1) };
 /// Tags, subjects and refusals that are remembered in memory, each.
 const REMEMBERED_MAX: usize = 65_536;
+/// Children of indexes of which it is remembered what is attached to them.
+const ATTACHED_MAX: usize = 256;
 
 /// What the mirror needs to be told.
 #[derive(Debug, Clone)]
@@ -117,16 +120,22 @@ struct Inner {
     settings: Settings,
     parts: Parts,
     policy: RwLock<Arc<Policy>>,
+    /// What both clocks showed at the start.
+    started: (Timestamp, Duration),
     judging: Flights<Subject, Result<Judged, Error>>,
     resolving: Flights<(Name, Tag), Result<resolve::Answer, Error>>,
     reading: Flights<Subject, Result<Bytes, Error>>,
     sizing: Flights<(Subject, bool), Result<blob::Sized, Error>>,
+    gathering: Flights<(Subject, Vec<EvidenceKind>), Result<Evidence, Error>>,
+    late: Flights<Subject, Result<bool, Error>>,
+    attaching: Flights<Subject, Result<SignatureSearch, Error>>,
     gatherings: Shares,
     boards: board::Boards,
     manifests: ManifestCache,
     tags: Recent<(Name, Tag), resolve::Remembered>,
     absent: Recent<Subject, Duration>,
     sized: Recent<Subject, (u64, Duration)>,
+    attached: Recent<Subject, (SignatureSearch, Duration)>,
     failures: Recent<Subject, judge::Failure>,
     held: Recent<(Subject, Arc<str>), Duration>,
     filed: Recent<file::FiledKey, (RequestId, Duration)>,
@@ -141,16 +150,21 @@ impl Mirror {
         let inner = Inner {
             settings,
             policy: RwLock::new(Arc::new(policy)),
+            started: (parts.clock.now(), parts.clock.monotonic()),
             judging: Flights::new(tasks.clone(), FLIGHTS_MAX),
             resolving: Flights::new(tasks.clone(), FLIGHTS_MAX),
             reading: Flights::new(tasks.clone(), FLIGHTS_MAX),
-            sizing: Flights::new(tasks, FLIGHTS_MAX),
+            sizing: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            gathering: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            late: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            attaching: Flights::new(tasks, FLIGHTS_MAX),
             gatherings: Shares::new(GATHERINGS),
             boards: board::Boards::new(parts.clone()),
             manifests: ManifestCache::default(),
             tags: Recent::new(REMEMBERED_MAX),
             absent: Recent::new(REMEMBERED_MAX),
             sized: Recent::new(REMEMBERED_MAX),
+            attached: Recent::new(ATTACHED_MAX),
             failures: Recent::new(REMEMBERED_MAX),
             held: Recent::new(REMEMBERED_MAX),
             filed: Recent::new(REMEMBERED_MAX),
@@ -196,6 +210,15 @@ impl Mirror {
     /// The clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.parts.clock
+    }
+
+    /// What time it is for verdicts: never earlier than the start and the time that passed since, so
+    /// that a wall clock that is set back brings no approval back. A clock that was wrongly ahead for
+    /// a while leaves no trace here.
+    pub(crate) fn now(&self) -> Timestamp {
+        let (wall, monotonic) = self.inner.started;
+        let passed = self.clock().monotonic().saturating_sub(monotonic);
+        self.clock().now().max(wall.after(passed))
     }
 
     /// The spawner.

@@ -34,7 +34,7 @@ impl Mirror {
         }
         let subject = Self::subject(name, &digest);
         let record = self.ledger().record_in_memory(&subject)?;
-        let judgement = record.judgement_in_force(policy.id(), self.clock().now());
+        let judgement = record.judgement_in_force(policy.id(), self.now());
         if !judgement.is_some_and(Judgement::admits) {
             return None;
         }

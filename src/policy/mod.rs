@@ -12,6 +12,7 @@ mod document;
 mod fields;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod lately;
 mod parse;
 mod pattern;
 mod problem;
@@ -28,6 +29,7 @@ pub use problem::{Position, Problem};
 pub use tags::TagFilter;
 
 use document::Floor;
+use lately::Lately;
 
 /// A policy, understood and free of contradictions.
 #[derive(Debug, Clone)]
@@ -40,6 +42,7 @@ pub struct Policy {
     floor: Floor,
     signers: Vec<Signer>,
     rules: Vec<Rule>,
+    lately: Lately,
 }
 
 /// A refusal that needs no look at the content and no request upstream.

@@ -1,7 +1,9 @@
 //! What a policy says about one repository, digest or tag.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
+use super::lately::Applied;
 use super::pattern::Rank;
 use super::{
     Artifact, FloorLimits, Mode, Outright, OutrightCause, Pattern, Policy, PolicyId, Rule, Signer,
@@ -35,44 +37,17 @@ impl Policy {
     ///
     /// [`Policy::denied_image`] follows [`Policy::mode`] instead: no rule loosens the floor.
     pub fn mode_for(&self, name: &Name) -> Mode {
-        if !self.lists(name.registry()) {
-            return self.mode;
-        }
-        let candidates = self.candidates(name);
-        let every_audits = candidates.iter().all(|rule| rule.mode == Mode::Audit);
-        let rest_audits = decides_alone(&candidates) || self.mode == Mode::Audit;
-        if every_audits && rest_audits { Mode::Audit } else { Mode::Enforce }
+        self.applied(name).mode
     }
 
     /// What happens when a tag of `name` moves; where several rules could apply, `Strict` wins.
     pub fn tag_move(&self, name: &Name) -> TagMove {
-        let candidates = self.candidates(name);
-        let strict = candidates.iter().any(|rule| rule.tag_move == TagMove::Strict)
-            || (!decides_alone(&candidates) && self.tag_move == TagMove::Strict);
-        if strict { TagMove::Strict } else { TagMove::HoldNew }
+        self.applied(name).tag_move
     }
 
     /// Why nothing of `name` may be served, when that is certain without a look at the content.
     pub fn refuses_outright(&self, name: &Name) -> Option<Outright> {
-        let enforced = self.mode == Mode::Enforce;
-        if !self.lists(name.registry()) {
-            let text = format!("{} is not among the policy's registries", name.registry());
-            return Some(Outright { cause: OutrightCause::Registry, rule: None, text, enforced });
-        }
-        let candidates = self.candidates(name);
-        let Some(first) = candidates.first() else {
-            let text = format!("no rule lists {name}");
-            return Some(Outright { cause: OutrightCause::NoRule, rule: None, text, enforced });
-        };
-        if candidates.iter().any(|rule| rule.trust != Trust::Deny) {
-            return None;
-        }
-        Some(Outright {
-            cause: OutrightCause::Rule,
-            rule: Some(first.id.clone()),
-            text: format!("nothing of {name} is served"),
-            enforced: self.mode_for(name) == Mode::Enforce,
-        })
+        self.applied(name).outright.clone()
     }
 
     /// Whether asking by `tag` is forbidden. The same content asked by digest is not.
@@ -88,7 +63,8 @@ impl Policy {
 
     /// The one rule that applies to an artifact of `name` to which `tags` resolved.
     pub fn rule_for(&self, name: &Name, artifact: Artifact<'_>, tags: &[Tag]) -> Option<&Rule> {
-        self.ranked(name).into_iter().map(|(_, rule)| rule).find(|rule| {
+        let applied = self.applied(name);
+        applied.ranked.iter().filter_map(|place| self.rules.get(*place)).find(|rule| {
             let kinds = &rule.artifacts;
             let is_kind = kinds.is_empty() || kinds.iter().any(|kind| kind.covers(artifact));
             let has_tag = |filter| tags.iter().any(|tag| TagFilter::matches(filter, tag));
@@ -132,27 +108,79 @@ impl Policy {
 
     /// The rules that could apply to content of `name`, most specific first.
     pub fn candidates(&self, name: &Name) -> Vec<&Rule> {
-        let mut candidates = Vec::new();
-        for (_, rule) in self.ranked(name) {
-            candidates.push(rule);
-            if rule.is_unconditional() {
-                break;
-            }
-        }
-        candidates
+        let applied = self.applied(name);
+        let places = applied.ranked.iter().take(applied.candidates);
+        places.filter_map(|place| self.rules.get(*place)).collect()
     }
 
-    /// The rules with a pattern that covers `name`, most specific first.
-    fn ranked(&self, name: &Name) -> Vec<((Rank, u8, bool), &Rule)> {
+    /// What the policy says about `name`, whatever of it is asked for.
+    fn applied(&self, name: &Name) -> Arc<Applied> {
+        self.lately.of(name, || self.work_out(name))
+    }
+
+    fn work_out(&self, name: &Name) -> Applied {
+        let ranked = self.ranked(name);
+        let unconditional = ranked.iter().position(|(_, _, rule)| rule.is_unconditional());
+        let count = unconditional.map_or(ranked.len(), |place| place + 1);
+        let candidates: Vec<&Rule> = ranked.iter().take(count).map(|(_, _, rule)| *rule).collect();
+        let mode = self.mode_by(name, &candidates);
+        Applied {
+            mode,
+            tag_move: self.tag_move_by(&candidates),
+            outright: self.outright_by(name, &candidates, mode),
+            candidates: count,
+            ranked: ranked.into_iter().map(|(_, place, _)| place).collect(),
+        }
+    }
+
+    fn mode_by(&self, name: &Name, candidates: &[&Rule]) -> Mode {
+        if !self.lists(name.registry()) {
+            return self.mode;
+        }
+        let every_audits = candidates.iter().all(|rule| rule.mode == Mode::Audit);
+        let rest_audits = decides_alone(candidates) || self.mode == Mode::Audit;
+        if every_audits && rest_audits { Mode::Audit } else { Mode::Enforce }
+    }
+
+    fn tag_move_by(&self, candidates: &[&Rule]) -> TagMove {
+        let strict = candidates.iter().any(|rule| rule.tag_move == TagMove::Strict)
+            || (!decides_alone(candidates) && self.tag_move == TagMove::Strict);
+        if strict { TagMove::Strict } else { TagMove::HoldNew }
+    }
+
+    fn outright_by(&self, name: &Name, candidates: &[&Rule], mode: Mode) -> Option<Outright> {
+        let enforced = self.mode == Mode::Enforce;
+        if !self.lists(name.registry()) {
+            let text = format!("{} is not among the policy's registries", name.registry());
+            return Some(Outright { cause: OutrightCause::Registry, rule: None, text, enforced });
+        }
+        let Some(first) = candidates.first() else {
+            let text = format!("no rule lists {name}");
+            return Some(Outright { cause: OutrightCause::NoRule, rule: None, text, enforced });
+        };
+        if candidates.iter().any(|rule| rule.trust != Trust::Deny) {
+            return None;
+        }
+        Some(Outright {
+            cause: OutrightCause::Rule,
+            rule: Some(first.id.clone()),
+            text: format!("nothing of {name} is served"),
+            enforced: mode == Mode::Enforce,
+        })
+    }
+
+    /// The rules with a pattern that covers `name` and their places, most specific first.
+    fn ranked(&self, name: &Name) -> Vec<((Rank, u8, bool), usize, &Rule)> {
         let text = name.to_string();
         let mut ranked = Vec::new();
-        for rule in &self.rules {
+        for (place, rule) in self.rules.iter().enumerate() {
             let patterns = rule.patterns().filter(|pattern| pattern.matches(&text));
             if let Some(rank) = patterns.map(Pattern::rank).max() {
-                ranked.push(((rank, rule.tag_rank(), !rule.artifacts.is_empty()), rule));
+                let rank = (rank, rule.tag_rank(), !rule.artifacts.is_empty());
+                ranked.push((rank, place, rule));
             }
         }
-        ranked.sort_by_key(|(rank, _)| Reverse(*rank));
+        ranked.sort_by_key(|(rank, _, _)| Reverse(*rank));
         ranked
     }
 }

@@ -5,6 +5,10 @@ mod admin;
 #[cfg(test)]
 mod bypass;
 #[cfg(test)]
+mod children;
+#[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
 mod crowds;
@@ -17,9 +21,13 @@ mod hostile;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod protocol;
+#[cfg(test)]
+mod ranges;
 #[cfg(test)]
 mod signatures;
 #[cfg(test)]

@@ -89,7 +89,8 @@ async fn a_verdict_holds_only_under_its_policy_and_as_long_as_its_approval() {
     assert!(record.judgement_in_force(&other, bench.clock_now()).is_none());
     bench.clock.advance(MINUTE);
     assert!(record.judgement_in_force(&policy(), bench.clock_now()).is_none());
-    let again = New { judgement: new(1, pending()).judgement, ..admitted };
+    let now = bench.clock_now();
+    let again = New { judgement: new(1, pending()).judgement, now, ..admitted };
     let record = bench.ledger.record_judgement(again).await.unwrap();
     assert!(record.judgement_in_force(&policy(), bench.clock_now()).is_some(), "decided since");
 }

@@ -149,6 +149,7 @@ fn new(number: u64, verdict: Verdict) -> New {
         judgement: Judgement { verdict, rule: Some(rule()), enforced: true, checks: Vec::new() },
         policy: policy(),
         standing: None,
+        now: at("2026-11-20T10:00:00Z"),
         grants: Some(vec![layer(1000 + number)]),
     }
 }

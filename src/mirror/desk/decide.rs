@@ -89,7 +89,7 @@ impl Desk {
         check_reason(&wish.reason)?;
         match (wish.verb, wish.expires) {
             (_, None) => Ok(()),
-            (Verb::Approve, Some(expires)) if expires > self.mirror.clock().now() => Ok(()),
+            (Verb::Approve, Some(expires)) if expires > self.mirror.now() => Ok(()),
             (Verb::Approve, Some(_)) => Err(Error::ExpiryPast),
             (Verb::Reinstate | Verb::Reject | Verb::Revoke, Some(_)) => Err(Error::ExpiryUnwanted),
         }

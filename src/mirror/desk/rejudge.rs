@@ -97,7 +97,7 @@ impl Desk {
     /// The verdict in force on `record`, if it was reached by another logic than this program's.
     /// One that is not in force is decided again anyway, when it is asked for.
     fn decided_by_other_logic<'a>(&self, record: &'a Record) -> Option<&'a Judgement> {
-        let (policy, now) = (self.mirror.policy(), self.mirror.clock().now());
+        let (policy, now) = (self.mirror.policy(), self.mirror.now());
         record.judgement_in_force(policy.id(), now).filter(|_| record.logic != Logic::CURRENT)
     }
 

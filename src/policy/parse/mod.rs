@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Mode, PolicyId, TagMove};
 use super::fields::{Fields, Problems, Words};
+use super::lately::Lately;
 use super::problem::{Position, Problem};
 use super::yaml::Node;
 use super::{Policy, yaml};
@@ -154,6 +155,7 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         floor: floor?,
         signers,
         rules: rules.into_iter().map(|read| read.rule).collect(),
+        lately: Lately::default(),
     })
 }
 

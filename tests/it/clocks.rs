@@ -1,0 +1,101 @@
+//! Clocks that are wrong: they bring no approval back, and hold no denial for ever.
+
+use std::time::Duration;
+
+use pratique::gate::Subject;
+use pratique::ledger::Decision;
+use pratique::oci::Digest;
+use pratique::time::{Clock as _, Timestamp};
+
+use crate::support::mirror::TestMirror;
+use crate::support::signer::Signer;
+use crate::support::upstream::Image;
+
+const ASKED: &str = r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#;
+const HOUR: Duration = Duration::from_hours(1);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+
+/// An image that is approved for an hour and was pulled, and the time at which that was.
+async fn approved_for_an_hour() -> (TestMirror, Digest, Timestamp) {
+    let mirror = TestMirror::start(ASKED).await;
+    let digest = mirror.upstream.push("asked/app", "1", &Image::new().layer("app").build());
+    let now = mirror.clock.now();
+    let decision = Decision {
+        subject: Subject { name: "up.test/asked/app".parse().expect("a name"), digest },
+        by: "alice".to_owned(),
+        reason: "for today".to_owned(),
+        expires: Some(now.after(HOUR)),
+        request: None,
+        policy: *mirror.mirror().policy().id(),
+    };
+    mirror.pull("asked/app", digest).await.assert_refused("Pending");
+    mirror.mirror().ledger().approve(decision).await.expect("an approval");
+    mirror.pull("asked/app", digest).await.assert_complete();
+    (mirror, digest, now)
+}
+
+#[tokio::test]
+async fn an_approval_seen_to_have_run_out_stays_so_when_the_clock_is_set_back() {
+    let (mirror, digest, now) = approved_for_an_hour().await;
+    mirror.clock.advance(HOUR);
+    mirror.pull("asked/app", digest).await.assert_refused("Pending");
+    mirror.clock.set(now);
+    mirror.pull("asked/app", digest).await.assert_refused("Pending");
+    let mirror = mirror.restart().await;
+    mirror.pull("asked/app", digest).await.assert_refused("Pending");
+    mirror.set_policy(&format!("rules:\n{ASKED}\n# another"), 2).await;
+    mirror.pull("asked/app", digest).await.assert_refused("Pending");
+}
+
+#[tokio::test]
+async fn an_approval_runs_out_by_the_time_that_passed_whatever_the_clock_is_set_to() {
+    let (mirror, digest, now) = approved_for_an_hour().await;
+    mirror.clock.advance(HOUR);
+    mirror.clock.set(now);
+    mirror.pull("asked/app", digest).await.assert_refused("Pending");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_for_a_while_ends_no_approval_that_nobody_used_then() {
+    let (mirror, digest, now) = approved_for_an_hour().await;
+    mirror.clock.set(now.after(10 * YEAR));
+    mirror.clock.set(now);
+    mirror.pull("asked/app", digest).await.assert_complete();
+}
+
+#[tokio::test]
+async fn a_new_approval_counts_after_one_that_ran_out() {
+    let (mirror, digest, now) = approved_for_an_hour().await;
+    mirror.clock.advance(HOUR);
+    mirror.pull("asked/app", digest).await.assert_refused("Pending");
+    let decision = Decision {
+        subject: Subject { name: "up.test/asked/app".parse().expect("a name"), digest },
+        by: "alice".to_owned(),
+        reason: "one more".to_owned(),
+        expires: Some(now.after(3 * HOUR)),
+        request: None,
+        policy: *mirror.mirror().policy().id(),
+    };
+    mirror.mirror().ledger().approve(decision).await.expect("an approval");
+    mirror.pull("asked/app", digest).await.assert_complete();
+}
+
+#[tokio::test]
+async fn a_denial_from_the_future_is_looked_at_again() {
+    let team = Signer::generate();
+    let pem = team.policy_pem();
+    let policy = format!(
+        "signers:\n  team:\n    transparencyLog: none\n    key:\n     pem: |\n{pem}\
+         rules:\n- {{id: signed, match: [\"up.test/lib/**\"], trust: allow, \
+         signatures: {{atLeast: 1, of: [team]}}}}\n"
+    );
+    let mirror = TestMirror::start_with(&policy, |_| {}).await;
+    let now = mirror.clock.now();
+    mirror.clock.set(now.after(YEAR));
+    let digest = mirror.upstream.push("lib/app", "1", &Image::new().layer("x").build());
+    mirror.pull("lib/app", digest).await.assert_refused("Denied by rule signed: not signed");
+    mirror.clock.set(now);
+    let signature = team.simple_signing("up.test/lib/app", &digest);
+    mirror.upstream.attach_by_sig_tag("lib/app", &digest, &signature);
+    mirror.pull("lib/app", digest).await.assert_complete();
+}
