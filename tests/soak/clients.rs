@@ -170,7 +170,7 @@ async fn ask(
 /// Why there is no answer.
 #[derive(Debug)]
 enum Failed {
-    Connect(std::io::Error),
+    Connect(#[expect(dead_code, reason = "shown by Debug")] std::io::Error),
     Exchange(hyper::Error),
 }
 

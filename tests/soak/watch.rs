@@ -1,7 +1,8 @@
 //! Eyes on the process: memory, descriptors, logs, panics; and on the promises.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ const PAGE: u64 = 4096;
 /// allocator.
 const NOISE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Blobs that may be open: those that the store keeps so, and those that clients are reading.
+const BLOBS_OPEN_MAX: usize = 512;
+
 /// What was seen over time.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -35,6 +39,10 @@ impl Watch {
     pub(crate) async fn look(&mut self, world: &World, mirror: &TestMirror) {
         self.memory.push(memory());
         self.descriptors.push(descriptors());
+        let blobs = blobs_open();
+        if blobs > BLOBS_OPEN_MAX {
+            world.broke([format!("{blobs} blobs are open")]);
+        }
         let began = Instant::now();
         let answer =
             tokio::time::timeout(Duration::from_secs(30), mirror.ask(Method::GET, "/livez", &[]));
@@ -72,8 +80,25 @@ pub(crate) fn memory() -> u64 {
     (pages[1] - pages[2]) * PAGE
 }
 
+/// Open descriptors, but for those of cached blobs: the store keeps some open, see
+/// [`blobs_open`].
 pub(crate) fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").expect("descriptors").count()
+    open_files().filter(|path| !is_blob(path)).count()
+}
+
+/// Open descriptors of cached blobs.
+pub(crate) fn blobs_open() -> usize {
+    open_files().filter(|path| is_blob(path)).count()
+}
+
+fn open_files() -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir("/proc/self/fd").expect("descriptors");
+    // What was closed in between does not count.
+    entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+}
+
+fn is_blob(path: &Path) -> bool {
+    path.to_string_lossy().contains("/data/blobs/")
 }
 
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
