@@ -91,6 +91,59 @@ async fn an_endless_blob_is_read_to_its_descriptors_size_and_no_further() {
 }
 
 #[tokio::test]
+async fn what_goes_on_with_other_bytes_than_it_began_with_is_cut() {
+    let rig = Rig::start().await;
+    let other = |name, value: &str| Fault::Header(name, value.to_owned());
+    for (number, (fault, is_whole)) in (0..).zip([
+        (Fault::IgnoreRange, Some(true)),
+        (Fault::WrongRange, Some(false)),
+        (other("etag", "\"other\""), Some(false)),
+        (other("content-range", "bytes 0-9/200000"), Some(false)),
+        (other("content-range", "bytes 70000-199999/200001"), Some(false)),
+        (other("content-range", "nonsense"), Some(false)),
+        (Fault::WrongBytes, Some(false)),
+        (Fault::LengthOff(-1), None),
+        (Fault::Status(416, None), Some(false)),
+    ]) {
+        let repository = format!("open/again-{number}");
+        let image = push(&rig, &repository, 100 + number);
+        let needle = needle(&repository, &image.layer(0));
+        rig.upstream.plan(&needle, fault.clone());
+        rig.upstream.plan_times(&needle, 1, Fault::FinAt(70_000));
+        let came = rig.pull(&repository, "1").await;
+        assert!(is_whole.is_none_or(|is_whole| came == is_whole), "{fault:?}: {came}");
+        rig.check().await;
+        rig.upstream.heal();
+        rig.later();
+        assert!(rig.pull(&repository, "1").await, "{fault:?} spoils later pulls");
+    }
+    rig.check().await;
+}
+
+#[tokio::test]
+async fn a_large_blob_is_right_or_cut_whatever_upstream_makes_of_ranges() {
+    let rig = Rig::start().await;
+    for (number, fault) in (0..).zip([
+        Fault::IgnoreRange,
+        Fault::WrongRange,
+        Fault::Header("etag", "\"other\"".to_owned()),
+        Fault::FinAt(1_000_000),
+        Fault::Status(503, None),
+    ]) {
+        let repository = format!("open/large-{number}");
+        let image = Image::new().layer(Seed::new(number).bytes(20 << 20)).build();
+        rig.upstream.push(&repository, "1", &image);
+        rig.upstream.plan(&needle(&repository, &image.layer(0)), fault.clone());
+        rig.pull(&repository, "1").await;
+        rig.check().await;
+        rig.upstream.heal();
+        rig.later();
+        assert!(rig.pull(&repository, "1").await, "{fault:?} spoils later pulls");
+    }
+    rig.check().await;
+}
+
+#[tokio::test]
 async fn odd_framing_of_right_bytes_does_no_harm() {
     let rig = Rig::start().await;
     assert!(pull_through(&rig, 0, Fault::NoLength, 1).await);
@@ -129,14 +182,14 @@ async fn a_hundred_seeded_faults_break_no_promise() {
     for number in 0..100 {
         let repository = format!("open/seeded-{number}");
         let image = push(&rig, &repository, 1_000 + number);
-        let fault = match seed.below(4) {
-            0 => {
+        let fault = match seed.chance(4) {
+            true => {
                 let fault = Fault::of_manifest(&mut seed);
                 let needle = format!("/v2/{repository}/manifests/");
                 rig.upstream.plan_times(&needle, 1, fault.clone());
                 fault
             }
-            _ => {
+            false => {
                 let fault = Fault::of_blob(&mut seed, LENGTH);
                 let times = u64::try_from(1 + seed.below(2)).expect("small");
                 let needle = needle(&repository, &image.layer(0));

@@ -2,23 +2,14 @@
 
 use std::time::Duration;
 
-use hyper::Method;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-
 use crate::support::hostile::Fault;
 use crate::support::hostile::rig::Rig;
 use crate::support::upstream::Image;
+use hyper::Method;
 
 /// What `GET /metrics` says.
 async fn metrics(rig: &Rig) -> String {
-    let url = rig.mirror.admin_url();
-    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
-    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).await.unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    text
+    super::admin(rig, "/metrics", "").await
 }
 
 #[tokio::test]

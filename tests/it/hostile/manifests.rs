@@ -333,3 +333,18 @@ async fn what_waits_for_a_yes_gives_not_a_byte_whatever_upstream_does() {
         rig.check().await;
     }
 }
+
+#[tokio::test]
+async fn what_upstream_deletes_is_served_on_and_says_so() {
+    let rig = Rig::start().await;
+    rig.upstream.clear("open/warm");
+    rig.upstream.clear_entries();
+    for _ in 0..3 {
+        assert!(rig.pull("open/warm", "1").await);
+        let answer = rig.manifest("open/warm", "1").await;
+        assert!(answer.header("warning").contains("is gone upstream"), "{answer:?}");
+        rig.later();
+    }
+    assert_eq!(rig.upstream.count("GET /v2/open/warm/blobs/"), 0);
+    rig.check().await;
+}

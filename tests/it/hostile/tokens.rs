@@ -116,6 +116,38 @@ async fn a_login_goes_nowhere_that_the_token_service_or_the_challenge_points_to(
 }
 
 #[tokio::test]
+async fn no_secret_of_an_upstream_comes_out_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = with_tokens(&folder).await;
+    let (good, bad) = ("open/private/good", "open/private/bad");
+    for repository in [good, bad] {
+        rig.upstream.push(repository, "1", &Image::new().layer(repository).build());
+    }
+    assert!(rig.pull(good, "1").await);
+    rig.upstream.set_logins(&[("user", "changed")]);
+    rig.later();
+    assert!(!rig.pull(bad, "1").await);
+    let token = std::fs::read_to_string(rig.mirror.folder().join("data/admin.token")).unwrap();
+    let mut said = vec![rig.log()];
+    for path in
+        ["/metrics", "/api/v1/status", "/api/v1/audit", "/api/v1/requests", "/api/v1/policy"]
+    {
+        let text = super::admin(&rig, path, &token).await;
+        assert!(text.starts_with("HTTP/1.1 200"), "{path}: {text}");
+        said.push(text);
+    }
+    said.push(format!("{:?}", rig.mirror.mirror().client().status()));
+    let shown = rig.upstream.entries();
+    let shown: Vec<_> = shown.iter().filter_map(|entry| entry.authorization()).collect();
+    assert!(shown.iter().any(|it| it.starts_with("Basic ")) && shown.len() > 2, "{shown:?}");
+    let secrets = shown.iter().filter_map(|it| it.split_once(' ')).map(|(_, secret)| secret);
+    for secret in secrets.chain([PASSWORD, token.trim()]) {
+        assert!(said.iter().all(|said| !said.contains(secret)), "{secret} came out");
+    }
+    rig.check().await;
+}
+
+#[tokio::test]
 async fn the_lifetime_of_a_token_may_be_any_number() {
     let folder = tempfile::tempdir().unwrap();
     let rig = with_tokens(&folder).await;

@@ -104,8 +104,17 @@ impl TestMirror {
     }
 
     /// Stops the program, has `change` done to its data, and starts it again.
-    pub(crate) async fn restart_after(mut self, change: impl FnOnce(&std::path::Path)) -> Self {
-        assert!(self.app.stop(GRACE).await, "the program did not stop");
+    pub(crate) async fn restart_after(self, change: impl FnOnce(&std::path::Path)) -> Self {
+        self.restart_within(GRACE, change).await
+    }
+
+    /// The same, where what is under way may take `grace` to end.
+    pub(crate) async fn restart_within(
+        mut self,
+        grace: Duration,
+        change: impl FnOnce(&std::path::Path),
+    ) -> Self {
+        assert!(self.app.stop(grace).await, "the program did not stop");
         change(&self.settings.data_dir);
         let clock = Arc::new(self.clock.clone());
         self.app = App::start_at(self.settings.clone(), clock).await.expect("a restart");

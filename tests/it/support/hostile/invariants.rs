@@ -119,25 +119,31 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// Fetches of one digest that no bad answer before them explains.
 pub(crate) fn unexplained_fetches(entries: &[Entry]) -> Vec<String> {
-    let mut fetches: HashMap<&str, (usize, usize)> = HashMap::new();
+    let mut fetches: HashMap<&str, Vec<&Entry>> = HashMap::new();
     let fetches_of = entries.iter().filter(|entry| entry.method == "GET" && entry.is_found);
     for entry in fetches_of {
         let is_content = entry.target.contains("/blobs/") || entry.target.contains("/manifests/");
         if is_content && entry.target.contains("sha256:") {
-            let (all, bad) = fetches.entry(&entry.target).or_default();
-            *all += 1;
-            *bad += usize::from(entry.is_faulted);
+            fetches.entry(&entry.target).or_default().push(entry);
         }
     }
-    let unexplained = fetches.into_iter().filter(|(_, (all, bad))| *all > bad + 1);
-    unexplained.map(|(target, (all, bad))| format!("{target}: {all} GETs, {bad} bad")).collect()
+    let told = |(target, all): (&str, Vec<&Entry>)| {
+        let bad = all.iter().filter(|entry| entry.is_faulted).count();
+        let within = all.last()?.at.duration_since(all.first()?.at);
+        let is_explained = all.len() <= bad + 1;
+        (!is_explained).then(|| format!("{target}: {} GETs in {within:?}, {bad} bad", all.len()))
+    };
+    fetches.into_iter().filter_map(told).collect()
 }
 
 /// What arrived at a host that stands in no configuration.
 pub(crate) fn strays(elsewhere: &HostileUpstream) -> Vec<String> {
     let entries = elsewhere.entries();
-    let mut broken: Vec<_> =
-        entries.iter().map(|entry| format!("stray request {}", entry.line())).collect();
+    let told = |entry: &Entry| {
+        let with = if entry.carries_credentials() { "with" } else { "without" };
+        format!("stray request {with} credentials: {}", entry.line())
+    };
+    let mut broken: Vec<_> = entries.iter().map(told).collect();
     if elsewhere.connections() > entries.len() {
         broken.push(format!("{} stray connections", elsewhere.connections()));
     }

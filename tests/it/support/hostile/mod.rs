@@ -184,9 +184,9 @@ impl HostileUpstream {
         digest
     }
 
-    /// Takes a manifest away; its tags stay.
-    pub(crate) fn remove_manifest(&self, repository: &str, digest: &Digest) {
-        self.repository(repository, |it| it.manifests.remove(digest));
+    /// Forgets a repository with everything in it.
+    pub(crate) fn clear(&self, repository: &str) {
+        self.shared.state().repositories.remove(repository);
     }
 
     /// Points `tag` at each of `digests` in turn: another one with every request.

@@ -1,0 +1,29 @@
+//! The soak: everything at once against a hostile upstream, for as long as it is told.
+//!
+//! `cargo test --test soak -- --minutes 30 --seed 7 --log soak.log`. Not part of `cargo test`. Clients pull good,
+//! refused and waiting images, whole and in ranges, and hang up; people approve and revoke; content is
+//! evicted; tags move; the upstream misbehaves by seeded plan, goes away, and changes its password; the
+//! mirror is restarted. Promises are checked all along and at the end, and memory and descriptors have
+//! to stay flat. The seed brings back what is asked for and what goes wrong, not the order in which
+//! tasks run.
+
+#[cfg(test)]
+mod chaos;
+#[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod report;
+#[cfg(test)]
+mod watch;
+#[cfg(test)]
+mod world;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "shared with the behaviour tests, which use more of it")]
+#[path = "../it/support/mod.rs"]
+mod support;
+
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    report::run(&arguments)
+}
