@@ -92,6 +92,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
             policy: *policy.id(),
             standing: None,
             grants: Some(Vec::new()),
+            now,
         };
         ledger.record_judgement(new).await.expect("a verdict on record");
         ledger

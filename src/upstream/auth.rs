@@ -287,11 +287,12 @@ impl Upstream {
                 let body = answer.into_body().read_all(self.limits.token_bytes).await?;
                 Token::parse(&body).ok_or(Error::Malformed { registry, what: "token" })
             }
-            StatusCode::UNAUTHORIZED => Err(self.unauthorized()),
             StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN if login.is_some() => {
                 Err(Error::AccessDenied { registry })
             }
-            StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => Err(self.unauthorized()),
+            StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+                Err(self.unauthorized())
+            }
             StatusCode::TOO_MANY_REQUESTS => {
                 self.metrics.upstream_rate_limited.increment();
                 let retry_after = retry_after.unwrap_or(self.limits.breaker_probe);

@@ -264,6 +264,10 @@ async fn run(steps: Vec<Step>) -> Outcome {
 }
 
 /// Few in each run of the tests; more by `PROPTEST_CASES`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "proptest's own variable, which a setting here would hide"
+)]
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(12)
 }

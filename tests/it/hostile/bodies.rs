@@ -182,20 +182,17 @@ async fn a_hundred_seeded_faults_break_no_promise() {
     for number in 0..100 {
         let repository = format!("open/seeded-{number}");
         let image = push(&rig, &repository, 1_000 + number);
-        let fault = match seed.chance(4) {
-            true => {
-                let fault = Fault::of_manifest(&mut seed);
-                let needle = format!("/v2/{repository}/manifests/");
-                rig.upstream.plan_times(&needle, 1, fault.clone());
-                fault
-            }
-            false => {
-                let fault = Fault::of_blob(&mut seed, LENGTH);
-                let times = u64::try_from(1 + seed.below(2)).expect("small");
-                let needle = needle(&repository, &image.layer(0));
-                rig.upstream.plan_times(&needle, times, fault.clone());
-                fault
-            }
+        let fault = if seed.chance(4) {
+            let fault = Fault::of_manifest(&mut seed);
+            let needle = format!("/v2/{repository}/manifests/");
+            rig.upstream.plan_times(&needle, 1, fault.clone());
+            fault
+        } else {
+            let fault = Fault::of_blob(&mut seed, LENGTH);
+            let times = u64::try_from(1 + seed.below(2)).expect("small");
+            let needle = needle(&repository, &image.layer(0));
+            rig.upstream.plan_times(&needle, times, fault.clone());
+            fault
         };
         rig.pull(&repository, "1").await;
         rig.settled().await;

@@ -51,7 +51,9 @@ async fn a_wrong_password_is_shown_once_however_many_ask() {
         let folder = tempfile::tempdir().unwrap();
         let rig = with_wrong_login(&folder, is_token).await;
         let repositories: Vec<_> = (0..40).map(|it| format!("open/private/app-{it}")).collect();
-        repositories.iter().for_each(|repository| push(&rig, repository));
+        for repository in &repositories {
+            push(&rig, repository);
+        }
         let pulls = repositories.iter().map(|repository| rig.pull(repository, "1"));
         assert!(join_all(pulls).await.iter().all(|came| !came));
         assert_eq!(logins_shown(&rig), 1, "with tokens: {is_token}");

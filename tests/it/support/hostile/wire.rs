@@ -155,6 +155,7 @@ async fn slowly(
     Ok(())
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not of the content is of the framing")]
 async fn send(
     socket: &mut impl Socket,
     entry: &Entry,
@@ -205,7 +206,21 @@ async fn right(socket: &mut impl Socket, entry: &Entry, answer: &Answer) -> io::
     Ok(After::Keep)
 }
 
+/// Sends `before` and then `again` until nobody takes it any more.
+async fn endless(
+    socket: &mut impl Socket,
+    entry: &Entry,
+    before: &str,
+    again: &[u8],
+) -> io::Result<After> {
+    put(socket, entry, before.as_bytes()).await?;
+    loop {
+        put(socket, entry, again).await?;
+    }
+}
+
 /// Faults of the framing and of the pace.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the other half of `send`")]
 async fn raw(
     socket: &mut impl Socket,
     entry: &Entry,
@@ -219,19 +234,12 @@ async fn raw(
     match fault {
         Fault::EndlessBody => {
             let head = answer.head("transfer-encoding: chunked\r\n");
-            put(socket, entry, head.as_bytes()).await?;
             let chunk = [format!("{PIECE:x}\r\n").into_bytes(), vec![0; PIECE], b"\r\n".to_vec()];
-            let chunk = chunk.concat();
-            loop {
-                put(socket, entry, &chunk).await?;
-            }
+            endless(socket, entry, &head, &chunk.concat()).await
         }
         Fault::EndlessChunkExtension => {
             let head = answer.head("transfer-encoding: chunked\r\n") + "5;x=";
-            put(socket, entry, head.as_bytes()).await?;
-            loop {
-                put(socket, entry, &[b'x'; 1024]).await?;
-            }
+            endless(socket, entry, &head, &[b'x'; 1024]).await
         }
         Fault::FinAt(at) => {
             put(socket, entry, &[whole.as_bytes(), &start(at)].concat()).await?;
@@ -348,7 +356,9 @@ impl State {
             _ => None,
         };
         let mut answer = match found {
-            Some((digest, media_type, bytes)) => content(&digest, &media_type, bytes, range),
+            Some((digest, media_type, bytes)) => {
+                content(&digest, &media_type, bytes, range.as_deref())
+            }
             None => Answer::of(404),
         };
         for (name, value) in headers {
@@ -403,13 +413,13 @@ fn split(path: &str) -> Option<(String, &str, String)> {
     Some((name.to_owned(), kind, last.to_owned()))
 }
 
-fn content(digest: &Digest, media_type: &str, bytes: Bytes, range: Option<String>) -> Answer {
+fn content(digest: &Digest, media_type: &str, bytes: Bytes, range: Option<&str>) -> Answer {
     let mut answer = Answer::of(200);
     answer.set("content-type", media_type);
     answer.set("docker-content-digest", digest.to_string());
     answer.set("etag", format!("\"{digest}\""));
     let size = u64::try_from(bytes.len()).expect("content fits");
-    let range = range.as_deref().and_then(RangeRequest::parse).map(|range| range.resolve(size));
+    let range = range.and_then(RangeRequest::parse).map(|range| range.resolve(size));
     answer.body = match range {
         None => bytes,
         Some(Ok(range)) => {
