@@ -108,8 +108,9 @@ async fn an_upstream_that_fails_leaves_nothing_absent() {
         let signatures = &collected.evidence.signatures;
         assert!(matches!(signatures, Gathered::Failed(_)), "{status} {signatures:?}");
         assert!(matches!(collected.evidence.manifest, Gathered::Found(_)), "{status}");
+        let never_shown = rig.push(&Image::new().layer("another").build());
         rig.upstream.fault("/manifests/", Fault::Status(status));
-        let collected = rig.collect(&subject).await;
+        let collected = rig.collect(&never_shown).await;
         assert!(matches!(collected.evidence.manifest, Gathered::Failed(_)), "{status}");
         assert!(collected.grants.is_empty());
     }
