@@ -4,18 +4,16 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::structure::{self, Structure};
 use super::{Error, schema};
 
 /// First bytes of every database file.
 const MAGIC: &[u8] = b"SQLite format 3\0";
-/// Longest check of a whole database at start; one that takes longer is left to the seals of rows.
-const QUICK_CHECK_TIME_MAX: Duration = Duration::from_secs(1);
 /// Longest wait for a lock that another connection of this process holds.
 const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 /// Size to which the write-ahead log is cut back after a checkpoint, in bytes.
@@ -77,12 +75,13 @@ pub(super) fn recover(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks the database in `path` without changing a byte of it or of its log.
+/// Checks the database in `path` without changing a byte of it or of its log; gives whether there was
+/// time to see all of it.
 ///
 /// # Errors
 /// [`Error::Damaged`] when it is not a whole database of ours, [`Error::NewerSchema`] when a later
 /// program wrote it.
-pub(super) fn check(path: &Path) -> Result<(), Error> {
+pub(super) fn check(path: &Path) -> Result<bool, Error> {
     let damaged = |problem: String| Error::Damaged { path: path.to_owned(), problem };
     let mut start = Vec::new();
     let file = File::open(path).map_err(Error::file("open", path))?;
@@ -106,41 +105,14 @@ pub(super) fn check(path: &Path) -> Result<(), Error> {
         if found > 0 && ours != schema::APPLICATION_ID {
             return Err(damaged("it is not a ledger".to_owned()));
         }
-        quick_check(&connection, QUICK_CHECK_TIME_MAX)
+        structure::check_for(&connection, structure::AT_START_TIME_MAX)
     });
     match outcome {
-        Ok(None) => Ok(()),
-        Ok(Some(problem)) => Err(damaged(problem)),
+        Ok(Structure::Whole) => Ok(true),
+        Ok(Structure::Unfinished) => Ok(false),
+        Ok(Structure::Damaged(problem)) => Err(damaged(problem)),
         Err(Error::Database(error)) if unreadable(&error) => Err(damaged(error.to_string())),
         Err(error) => Err(error),
-    }
-}
-
-/// The first problem of the database's structure; `None` also when looking took longer than `limit`.
-pub(super) fn quick_check(
-    connection: &Connection,
-    limit: Duration,
-) -> Result<Option<String>, Error> {
-    let interrupt = connection.get_interrupt_handle();
-    let (finished, watched) = sync_channel::<()>(1);
-    let outcome: rusqlite::Result<String> = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                interrupt.interrupt();
-            }
-        });
-        let outcome = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
-        drop(finished);
-        outcome
-    });
-    match outcome {
-        Ok(answer) if answer == "ok" => Ok(None),
-        Ok(problem) => Ok(Some(problem)),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            tracing::warn!("ledger is too large to be checked whole at start");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
     }
 }
 

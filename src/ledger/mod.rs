@@ -38,6 +38,7 @@ mod rollback;
 mod rows;
 mod schema;
 mod snapshots;
+mod structure;
 mod tags;
 #[cfg(test)]
 mod tests;

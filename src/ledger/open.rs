@@ -80,22 +80,14 @@ impl Ledger {
             let (clock, metrics) = (Arc::clone(&clock), Arc::clone(&metrics));
             tasks.spawn_blocking(move || open_database(dir, clock, metrics, memory))
         };
-        let writer = Writer::start(owned.await.map_err(|_| Error::Panicked)??)?;
+        let (owned, is_checked) = owned.await.map_err(|_| Error::Panicked)??;
+        let writer = Writer::start(owned)?;
         let readers = Readers::new(path, tasks.clone());
         let inner = Inner { dir, settings, clock, metrics, memory, writer, readers };
         let ledger = Self { inner: Arc::new(inner) };
         ledger.show_open_requests();
         pulls::start_flushing(&tasks, Arc::downgrade(&ledger.inner));
-        let warming = ledger.clone();
-        let stopping = tasks.stopping();
-        tasks.spawn(async move {
-            tokio::select! {
-                () = stopping => {}
-                outcome = warming.warm() => if let Err(error) = outcome {
-                    tracing::warn!(%error, "ledger's memory is not warm; it fills as it is asked");
-                },
-            }
-        });
+        tasks.spawn(ledger.clone().settle(tasks.clone(), is_checked));
         Ok(ledger)
     }
 
@@ -104,6 +96,19 @@ impl Ledger {
         self.flush().await;
         self.inner.readers.close().await;
         self.inner.writer.close().await;
+    }
+
+    /// What is done behind what is being served, once after each start.
+    async fn settle(self, tasks: Tasks, is_checked: bool) {
+        tokio::select! {
+            () = tasks.stopping() => return,
+            outcome = self.warm() => if let Err(error) = outcome {
+                tracing::warn!(%error, "ledger's memory is not warm; it fills as it is asked");
+            },
+        }
+        if !is_checked {
+            self.check_structure(&tasks).await;
+        }
     }
 
     /// Fills memory from the database, newest records first, until it is full.
@@ -142,7 +147,7 @@ fn open_database(
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     memory: Arc<Memory>,
-) -> Result<Owned, Error> {
+) -> Result<(Owned, bool), Error> {
     std::fs::create_dir_all(&dir).map_err(Error::file("create", &dir))?;
     let lock = lock(&dir)?;
     let path = database_path(&dir);
@@ -150,8 +155,9 @@ fn open_database(
     if path.exists() {
         database::recover(&path)?;
     }
+    let mut is_checked = true;
     if path.metadata().is_ok_and(|there| there.len() > 0) {
-        database::check(&path).map_err(Error::with_way_out)?;
+        is_checked = database::check(&path).map_err(Error::with_way_out)?;
     } else if let Ok(Some(Chain { count: records @ 1.., .. })) = anchored {
         return Err(Error::Missing { path, records });
     }
@@ -181,7 +187,7 @@ fn open_database(
     *memory.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens::load(&connection)?;
     *memory.in_force.write().unwrap_or_else(PoisonError::into_inner) = policy::load(&connection)?;
     database::sync_directory(&dir)?;
-    Ok(Owned { connection, chain, dir, clock, metrics, memory, lock })
+    Ok((Owned { connection, chain, dir, clock, metrics, memory, lock }, is_checked))
 }
 
 /// Puts on record, in the chain itself, that the chain is not the one its head knew: the head moves
