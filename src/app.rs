@@ -56,6 +56,9 @@ pub enum Error {
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
+    /// The operating system gives no threads.
+    #[error("the threads for large transfers cannot be started")]
+    Threads(#[source] std::io::Error),
     /// The blob store cannot be opened.
     #[error("the blob store cannot be opened")]
     Store(#[source] Box<store::Error>),
@@ -95,7 +98,7 @@ impl App {
     /// # Errors
     /// As [`App::start`].
     pub async fn start_at(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let tasks = Tasks::new();
+        let tasks = Tasks::with_bulk_lane().map_err(Error::Threads)?;
         let started = Self::assemble(settings, clock, &tasks).await;
         if started.is_err() {
             tasks.shut_down(SHUTDOWN_GRACE).await;

@@ -3,7 +3,11 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Parts of the descriptors that the connections of a listener may take; the rest is for the store,
+/// Descriptors that the program itself has open before anybody asks for anything: listeners, ledger,
+/// index, and those by which its threads wait.
+const OWN: u64 = 24;
+
+/// Parts of the other descriptors that the connections of a listener may take; the rest is for the store,
 /// the ledger and upstreams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
@@ -48,7 +52,7 @@ pub(super) fn connections_allowed(wanted: usize, share: Share) -> usize {
 }
 
 fn allowed(wanted: usize, share: Share, limit: u64) -> usize {
-    let most = limit / 8 * share.eighths();
+    let most = limit.saturating_sub(OWN) / 8 * share.eighths();
     wanted.min(usize::try_from(most).unwrap_or(usize::MAX)).max(1)
 }
 
@@ -57,10 +61,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quarter_of_the_descriptors_is_never_given_to_clients() {
+    fn own_descriptors_and_a_quarter_of_the_others_are_never_given_to_clients() {
         for limit in [64, 256, 1_024, 1 << 20] {
             let all = [Share::Admins, Share::Nodes].map(|share| allowed(usize::MAX, share, limit));
-            assert_eq!(all.iter().sum::<usize>(), usize::try_from(limit).unwrap() / 4 * 3);
+            let rest = usize::try_from(limit - OWN).unwrap();
+            assert_eq!(all.iter().sum::<usize>(), rest / 8 * 6);
         }
         assert_eq!(allowed(8, Share::Nodes, 1_024), 8);
         assert_eq!(allowed(8, Share::Nodes, 0), 1);

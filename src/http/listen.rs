@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use tracing::{debug, warn};
 use super::attended::{Activity, Attended};
 use super::body::NodeBody;
 use super::descriptors::{Share, connections_allowed};
+use super::lanes;
 use super::node::{Node, Peer};
 use super::punctual::{Answer, Heads, Punctual};
 use super::stall::Stall;
@@ -201,11 +201,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = Arc::new(peer);
-    let heads = Heads::new();
+    let (heads, metrics) = (Heads::new(), Arc::clone(node.metrics()));
     let stream = Stall::new(stream, WRITE_PATIENCE);
     let mut stream = Punctual::new(stream, heads.clone(), node.patience());
+    let reading = heads.clone();
     let mut service = service_fn(move |request: Request<Incoming>| {
-        let (node, peer, answering) = (node.clone(), Arc::clone(&peer), heads.read());
+        let (node, peer, answering) = (node.clone(), Arc::clone(&peer), reading.read());
         async move {
             let response = node.answer(request, &peer).await;
             let response = response.map(|body| Answer::new(body, answering));
@@ -227,17 +228,10 @@ where
             return;
         }
         // Boxed: a connection that rests has none.
-        let mut connection = Box::new(protocol.serve_connection(TokioIo::new(stream), service));
-        let ended = tokio::select! {
-            ended = &mut *connection => Some(ended),
-            () = tasks.stopping() => None,
-        };
-        let ended = if let Some(ended) = ended {
-            ended
-        } else {
-            Pin::new(&mut *connection).graceful_shutdown();
-            (&mut *connection).await
-        };
+        let connection = Box::new(protocol.serve_connection(TokioIo::new(stream), service));
+        let wind_up = http1::Connection::graceful_shutdown;
+        let served = lanes::serve(connection, wind_up, &heads, &metrics, &tasks).await;
+        let Some((connection, ended)) = served else { return };
         let parts = connection.into_parts();
         (stream, service) = (parts.io.into_inner(), parts.service);
         if !stream.rests() {

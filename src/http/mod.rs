@@ -10,6 +10,7 @@ mod body;
 mod descriptors;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod lanes;
 mod listen;
 mod node;
 mod punctual;

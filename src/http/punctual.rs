@@ -24,6 +24,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::lanes::LARGE_BYTES;
+
 /// How long a connection rests before its protocol's state is dropped.
 const REST_BEGINS: Duration = Duration::from_millis(250);
 /// The longest pause between two looks at whether a long answer has ended.
@@ -50,6 +52,8 @@ struct Shared {
     /// Heads that were read to their end.
     read: AtomicU32,
     answering: AtomicBool,
+    /// Whether the answer under way is a large one.
+    large: AtomicBool,
     /// When the last answer ended, in milliseconds after `begun`.
     answered: AtomicU64,
 }
@@ -61,6 +65,7 @@ impl Heads {
             begun: Instant::now(),
             read: AtomicU32::new(0),
             answering: AtomicBool::new(false),
+            large: AtomicBool::new(false),
             answered: AtomicU64::new(0),
         }))
     }
@@ -80,6 +85,11 @@ impl Heads {
         self.0.answering.load(Ordering::Relaxed)
     }
 
+    /// Whether the client is being sent something large.
+    pub(super) fn is_sending_large(&self) -> bool {
+        self.0.large.load(Ordering::Relaxed)
+    }
+
     /// Since when the connection rests: the end of the last answer, or its own beginning.
     fn resting_since(&self) -> Instant {
         self.0.begun + Duration::from_millis(self.0.answered.load(Ordering::Relaxed))
@@ -94,6 +104,7 @@ impl Drop for Answering {
     fn drop(&mut self) {
         let now = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.answered.store(now, Ordering::Relaxed);
+        self.0.large.store(false, Ordering::Relaxed);
         self.0.answering.store(false, Ordering::Relaxed);
     }
 }
@@ -105,9 +116,12 @@ pub(super) struct Answer<B> {
     _answering: Answering,
 }
 
-impl<B> Answer<B> {
+impl<B: Body> Answer<B> {
     /// `body`, sent while `answering`.
     pub(super) fn new(body: B, answering: Answering) -> Self {
+        if body.size_hint().lower() >= LARGE_BYTES {
+            answering.0.large.store(true, Ordering::Relaxed);
+        }
         Self { body, _answering: answering }
     }
 }

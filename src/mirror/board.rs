@@ -111,15 +111,21 @@ impl Boards {
         stream: Option<BlobStream>,
     ) -> Result<Boarded, Error> {
         let key = (name.registry().clone(), *digest, size);
-        let seat = match self.seats.take(&key, name.clone(), Fetch::new) {
-            Ok(Taken::Joined(seat)) => seat,
-            Ok(Taken::Begun(seat, pilot)) => {
-                self.take_off(digest, size, stream, pilot);
-                seat
+        loop {
+            let seat = match self.seats.take(&key, name.clone(), Fetch::new) {
+                Ok(Taken::Joined(seat)) => seat,
+                Ok(Taken::Begun(seat, pilot)) => {
+                    self.take_off(digest, size, stream, pilot);
+                    return seat.started().await;
+                }
+                Err(Full) => return Err(Error::Overloaded),
+            };
+            match seat.started().await? {
+                // Its readers know already, and its task not yet: who tries again must not board it.
+                Boarded::Arriving(arriving, seat) if arriving.has_failed() => seat.end(),
+                boarded => return Ok(boarded),
             }
-            Err(Full) => return Err(Error::Overloaded),
-        };
-        seat.started().await
+        }
     }
 
     fn take_off(
@@ -131,7 +137,7 @@ impl Boards {
     ) {
         let (boards, digest) = (self.clone(), *digest);
         let flying = Flying::new(pilot, Arc::clone(&self.parts.metrics));
-        drop(self.parts.tasks.spawn(async move {
+        drop(self.parts.tasks.spawn_bulk(async move {
             let pilot = &flying.pilot;
             let fetching = boards.fetch(pilot, &digest, size, stream);
             let outcome = tokio::select! {

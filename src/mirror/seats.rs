@@ -147,6 +147,11 @@ impl<K: Eq + Hash, S, F: Flight> Seat<K, S, F> {
     pub(crate) fn flight(&self) -> &F {
         &self.place.flight
     }
+
+    /// Ends the flight, which a passenger may find to have failed before its pilot does.
+    pub(crate) fn end(&self) {
+        self.place.remove();
+    }
 }
 
 impl<K: Eq + Hash, S, F> Place<K, S, F> {

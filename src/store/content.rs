@@ -13,6 +13,7 @@ use super::buffers::BUFFER_BYTES;
 use super::map::WholeMap;
 use crate::oci::Digest;
 use crate::tasks::Tasks;
+use crate::tasks::give_way;
 
 /// What tells one state of a file from another without reading it.
 ///
@@ -163,6 +164,7 @@ impl Content {
             let piece = scratch.get_mut(..left.min(BUFFER_BYTES)).unwrap_or_default();
             file.read_exact_at(piece, offset)?;
             hasher.update(piece);
+            give_way();
             offset += u64::try_from(piece.len()).map_err(io::Error::other)?;
         }
         Ok(Some(hasher.finish()))

@@ -22,10 +22,13 @@ use super::progress::{self, Reporter, Watch};
 use super::reader::{ArrivingReader, BlobReader, ReadMode};
 use super::room::Room;
 use crate::oci::{ByteRange, Digest, Hasher};
+use crate::tasks::give_way;
 
 /// Chunks that may wait for the writer; a faster sender waits.
 const QUEUE_CHUNKS: usize = 16;
 
+/// Bytes that are hashed before other threads have their turn: 64 KiB, some 30 µs.
+const HASH_BYTES: usize = 64 * 1024;
 /// While more chunks wait, readers are told of new bytes only this often: 256 KiB.
 const REPORT_BYTES: u64 = 256 * 1024;
 
@@ -81,7 +84,7 @@ impl Ingest {
             _permit: permit,
         };
         let (tell, ready) = oneshot::channel();
-        room.tasks.spawn_blocking(move || writer.run(messages, tell));
+        room.tasks.spawn_bulk_blocking(move || writer.run(messages, tell));
         let arriving = Arriving { room: Arc::clone(room), content, progress };
         Self { arriving, queue: Some(queue), written: 0, ready: Some(ready) }
     }
@@ -182,6 +185,11 @@ impl Arriving {
         BlobReader::new(Arc::clone(&self.room), Arc::clone(&self.content), range, mode, progress)
     }
 
+    /// Whether the bytes turned out to be wrong, or did not come or stay.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.progress.borrow().settled, Some(Err(_)))
+    }
+
     /// Why the writer is gone.
     fn failure(&self) -> Error {
         match &self.progress.borrow().settled {
@@ -232,9 +240,13 @@ impl Writer {
             match messages.blocking_recv() {
                 None => return Err(Error::Aborted { digest }),
                 Some(Message::Chunk(chunk)) => {
-                    hasher.update(&chunk);
+                    for piece in chunk.chunks(HASH_BYTES) {
+                        hasher.update(piece);
+                        give_way();
+                    }
                     file.write_all(&chunk).map_err(Error::write(digest))?;
                     self.written += length_of(&chunk);
+                    give_way();
                     if messages.is_empty() || self.written - self.reported >= REPORT_BYTES {
                         self.reported = self.written;
                         progress::advance(&self.reporter, self.written);

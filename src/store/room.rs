@@ -204,7 +204,7 @@ impl Room {
     async fn hash(self: Arc<Self>, content: Arc<Content>, reporter: Reporter) {
         let Ok(_permit) = self.hashings.acquire().await else { return };
         let (room, hashed, waiting) = (Arc::clone(&self), Arc::clone(&content), reporter.clone());
-        let work = self.tasks.spawn_blocking(move || room.hash_now(&hashed, &waiting));
+        let work = self.tasks.spawn_bulk_blocking(move || room.hash_now(&hashed, &waiting));
         let outcome = match work.await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => return,

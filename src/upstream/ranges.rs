@@ -368,7 +368,7 @@ impl Ranges {
         let (send, pieces) = mpsc::channel(places.saturating_add(resumes).saturating_add(2));
         let (open, opened) = watch::channel(false);
         let tasks = source.upstream.transport.tasks.clone();
-        let task = tasks.spawn(async move {
+        let task = tasks.spawn_bulk(async move {
             if let Err(ended) = source.fetch(from, until, &send, &open).await {
                 // Nobody listens any more: then nobody needs to know.
                 send.send(Err(ended)).await.unwrap_or_default();

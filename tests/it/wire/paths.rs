@@ -1,11 +1,10 @@
 //! Paths and names (hostile catalogue, section A).
 
-use hyper::Method;
 use pratique::oci::{Algorithm, Digest, MediaType};
 use serde_json::json;
 
 use super::{OPEN, exchange, get};
-use crate::support::mirror::{REGISTRY, TestMirror};
+use crate::support::mirror::TestMirror;
 use crate::support::upstream::Image;
 
 /// Rows 1, 2, 4, 5, 6, 7, 9 (CWE-22, CWE-117; CVE-2024-4956 and CVE-2026-42018 class): one way to read
@@ -143,9 +142,8 @@ async fn content_named_by_sha512_is_verified_by_sha512() {
         let served = mirror.blob("open/app", &good).await;
         assert_eq!((served.status, &served.bytes()[..]), (200, &right[..]), "{served:?}");
         assert_eq!(served.header("docker-content-digest"), good.to_string());
-        let path = format!("/v2/open/app/blobs/{bad}?ns={REGISTRY}");
-        let lied = mirror.try_ask(Method::GET, &path, &[]).await;
-        assert!(!lied.is_ok_and(|lied| lied.status == 200 && lied.body.is_some()));
+        let lied = mirror.blob("open/app", &bad).await;
+        assert!(lied.status != 200 || lied.body.is_none(), "{lied:?}");
     }
 }
 

@@ -13,7 +13,7 @@ pulls() { # WHAT PULL_FUNCTION REFERENCE
   "$2" "$3"
   succeeds "$1" "${PULL[@]}"
 }
-layer_of() { curl -fsS --max-time 30 "http://$MIRROR/v2/$1/manifests/$2?ns=up.test" | jq -r ".layers[$3].digest"; }
+served_layer_of() { curl -fsS --max-time 30 "http://$MIRROR/v2/$1/manifests/$2?ns=up.test" | jq -r ".layers[$3].digest"; }
 cached_file() { printf '%s/blobs/sha256/%s/%s' "$CASE/data" "$(cut -c8-9 <<<"$1")" "${1#sha256:}"; }
 
 # More images than there is room for: all are served, the cache stays within its quota, what is pinned stays.
@@ -23,7 +23,7 @@ keeping_quota() {
   cache_settings $'quota = "8MB"\nmin_free = "0B"'
   mirror_start
   succeeds "prefetch --pin" "$PRATIQUE" prefetch --pin up.test/open/alpine:3.23 --config "$CASE/pratique.toml"
-  pinned=$(layer_of open/alpine 3.23 1)
+  pinned=$(served_layer_of open/alpine 3.23 1)
   pulls "first image" crane_pull open/zstd:1
   pulls "image of 60 layers" skopeo_pull open/many:60
   pulls "image of 60 layers again" crane_pull open/many:60
@@ -42,7 +42,7 @@ keeping_scrub() {
   local layer file
   mirror_with general
   pulls "image" crane_pull open/alpine:3.23
-  layer=$(layer_of open/alpine 3.23 1)
+  layer=$(served_layer_of open/alpine 3.23 1)
   file=$(cached_file "$layer")
   wait_until 10 test -s "$file" || fail "the layer is not cached"
   chmod 644 "$file"
@@ -65,7 +65,7 @@ keeping_full_disk() {
   mount -t tmpfs -o size=24m tmpfs "$CASE/data"
   mirror_start
   pulls "image" crane_pull open/alpine:3.23
-  wait_until 10 test -s "$(cached_file "$(layer_of open/alpine 3.23 1)")" || fail "nothing is cached"
+  wait_until 10 test -s "$(cached_file "$(served_layer_of open/alpine 3.23 1)")" || fail "nothing is cached"
   pulls "image larger than the disk" skopeo_pull open/cut:1
   cache_must_be '.passed_through >= 1'
   dd if=/dev/zero of="$CASE/data/ballast" bs=64k >/dev/null 2>&1 || true
@@ -77,7 +77,7 @@ keeping_full_disk() {
   kill -0 "$MIRROR_PID" || fail "a full disk ended the mirror"
   rm "$CASE/data/ballast"
   pulls "image with room again" skopeo_pull open/zstd:1
-  wait_until 10 test -s "$(cached_file "$(layer_of open/zstd 1 1)")" || fail "nothing is cached any more"
+  wait_until 10 test -s "$(cached_file "$(served_layer_of open/zstd 1 1)")" || fail "nothing is cached any more"
 }
 
 register keeping-quota 120 keeping_quota
