@@ -176,20 +176,25 @@ impl Room {
     /// What a reader of stored `content` has to wait for before it may give the last of its
     /// response: a hashing that it shares with other readers; `None` if the file is trusted.
     pub(super) fn hashing(self: &Arc<Self>, content: &Arc<Content>) -> Option<Watch> {
+        match self.verify_reads {
+            VerifyReads::Never => None,
+            VerifyReads::Always | VerifyReads::Changed => self.begin_hashing(content),
+        }
+    }
+
+    /// Begins to hash a stored file, or joins those who wait for that already, unless every reader has
+    /// a hashing of its own; `None` if it is trusted by now.
+    fn begin_hashing(self: &Arc<Self>, content: &Arc<Content>) -> Option<Watch> {
         let identity = content.identity()?;
         let mut trust = self.trust();
-        match self.verify_reads {
-            VerifyReads::Never => return None,
-            VerifyReads::Always => {}
-            VerifyReads::Changed => {
-                if trust.verified.get(&content.digest) == Some(&identity) {
-                    return None;
-                }
-                if let Some((of, reporter)) = trust.hashing.get(&content.digest)
-                    && *of == identity
-                {
-                    return Some(reporter.subscribe());
-                }
+        if self.verify_reads != VerifyReads::Always {
+            if trust.verified.get(&content.digest) == Some(&identity) {
+                return None;
+            }
+            if let Some((of, reporter)) = trust.hashing.get(&content.digest)
+                && *of == identity
+            {
+                return Some(reporter.subscribe());
             }
         }
         let (reporter, watch) = progress::begin(content.size);
@@ -198,6 +203,14 @@ impl Room {
         let (room, content) = (Arc::clone(self), Arc::clone(content));
         self.tasks.spawn(async move { room.hash(content, reporter).await });
         Some(watch)
+    }
+
+    /// Waits until stored `content` has been hashed, and been removed if it is damaged, whatever the
+    /// settings say of reads.
+    pub(super) async fn hashed(self: &Arc<Self>, content: &Arc<Content>) {
+        let Some(mut watch) = self.begin_hashing(content) else { return };
+        // Without an outcome the program stops, and nothing is removed.
+        drop(watch.wait_for(|progress| progress.settled.is_some()).await);
     }
 
     /// Hashes a stored file for those who wait for it, and gives up when nobody does any more.
