@@ -233,11 +233,7 @@ impl Store {
     pub async fn remove(&self, digest: &Digest) -> Result<bool, Error> {
         let digest = *digest;
         self.room
-            .blocking(move |room| {
-                room.forget(&digest);
-                room.index.record_removed(digest);
-                room.layout.remove(&digest, None).map_err(Error::remove(digest))
-            })
+            .blocking(move |room| room.remove(&digest, None).map_err(Error::remove(digest)))
             .await
     }
 
