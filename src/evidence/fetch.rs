@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use tracing::warn;
 
 use super::Limits;
-use super::seen::{Seen, Shown};
+use super::seen::{Form, Seen, Shown};
 use super::source::Source;
 use crate::oci::{Descriptor, Digest, MANIFEST_BYTES_MAX, MediaType, Name, Reference, Tag};
 use crate::store::Store;
@@ -79,8 +79,9 @@ impl<'a, S: Source> Fetcher<'a, S> {
 
     /// The manifest `digest`; `None` when upstream does not have it.
     pub(super) async fn manifest(&self, digest: &Digest) -> Result<Option<Fetched>, Trouble> {
-        if let Some(bytes) = self.stored(digest, MANIFEST_BYTES_MAX).await {
-            let media_type = self.seen.get(self.name, digest).and_then(|shown| shown.media_type);
+        if let Some(bytes) = self.stored(digest, Form::Manifest, MANIFEST_BYTES_MAX).await {
+            let shown = self.seen.get(self.name, digest, Form::Manifest);
+            let media_type = shown.and_then(|shown| shown.media_type);
             return Ok(Some(Fetched { bytes, digest: *digest, media_type }));
         }
         let reference = Reference::Digest(*digest);
@@ -90,7 +91,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
         if !digest.matches(&received.bytes) {
             return Err(Trouble::Digest(*digest));
         }
-        self.keep(digest, &received.bytes, received.media_type.as_ref()).await?;
+        self.keep(digest, &received.bytes, Form::Manifest, received.media_type.as_ref()).await?;
         let (bytes, media_type) = (received.bytes, received.media_type);
         Ok(Some(Fetched { bytes, digest: *digest, media_type }))
     }
@@ -106,7 +107,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
             return Ok(None);
         };
         let digest = Digest::sha256(&received.bytes);
-        self.keep(&digest, &received.bytes, received.media_type.as_ref()).await?;
+        self.keep(&digest, &received.bytes, Form::Manifest, received.media_type.as_ref()).await?;
         Ok(Some(Fetched { bytes: received.bytes, digest, media_type: received.media_type }))
     }
 
@@ -114,7 +115,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
     /// one of another size than the descriptor states.
     pub(super) async fn blob(&self, descriptor: &Descriptor) -> Result<Option<Bytes>, Trouble> {
         let size = usize::try_from(descriptor.size).map_err(|_| Trouble::Bytes)?;
-        let stored = self.stored(&descriptor.digest, size).await;
+        let stored = self.stored(&descriptor.digest, Form::Blob, size).await;
         if let Some(bytes) = stored.filter(|bytes| bytes.len() == size) {
             return Ok(Some(bytes));
         }
@@ -126,7 +127,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
         if !descriptor.digest.matches(&bytes) {
             return Err(Trouble::Digest(descriptor.digest));
         }
-        self.keep(&descriptor.digest, &bytes, None).await?;
+        self.keep(&descriptor.digest, &bytes, Form::Blob, None).await?;
         Ok((bytes.len() == size).then_some(bytes))
     }
 
@@ -143,8 +144,8 @@ impl<'a, S: Source> Fetcher<'a, S> {
         futures_util::stream::iter(work).buffered(self.at_once).collect().await
     }
 
-    async fn stored(&self, digest: &Digest, limit_bytes: usize) -> Option<Bytes> {
-        if self.content == Content::New && self.seen.get(self.name, digest).is_none() {
+    async fn stored(&self, digest: &Digest, form: Form, limit_bytes: usize) -> Option<Bytes> {
+        if self.content == Content::New && self.seen.get(self.name, digest, form).is_none() {
             return None;
         }
         // A store that cannot be read costs a fetch, nothing else.
@@ -155,6 +156,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
         &self,
         digest: &Digest,
         bytes: &Bytes,
+        form: Form,
         media_type: Option<&MediaType>,
     ) -> Result<(), Trouble> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -165,7 +167,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
         if let Err(error) = self.store.put(digest, bytes.clone()).await {
             warn!(%digest, %error, "evidence could not be stored; it will be fetched again");
         }
-        self.seen.note(self.name, digest, Shown { media_type: media_type.cloned() });
+        self.seen.note(self.name, digest, form, Shown { media_type: media_type.cloned() });
         Ok(())
     }
 }

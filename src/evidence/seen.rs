@@ -15,6 +15,14 @@ const CONTENTS_MAX: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Seen(Mutex<Contents>);
 
+/// As what upstream showed something. A registry that has a blob need not have it as a manifest: that
+/// one is pushed, and refused, by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    Blob,
+    Manifest,
+}
+
 /// How upstream showed something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Shown {
@@ -24,23 +32,25 @@ pub(super) struct Shown {
 
 #[derive(Debug, Default)]
 struct Contents {
-    known: HashMap<(Name, Digest), Shown>,
-    order: VecDeque<(Name, Digest)>,
+    known: HashMap<Key, Shown>,
+    order: VecDeque<Key>,
 }
+
+type Key = (Name, Digest, Form);
 
 impl Seen {
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How upstream showed `digest` in `name`, if it did.
-    pub(super) fn get(&self, name: &Name, digest: &Digest) -> Option<Shown> {
-        self.contents().known.get(&(name.clone(), *digest)).cloned()
+    /// How upstream showed `digest` in `name` as `form`, if it did.
+    pub(super) fn get(&self, name: &Name, digest: &Digest, form: Form) -> Option<Shown> {
+        self.contents().known.get(&(name.clone(), *digest, form)).cloned()
     }
 
     /// Remembers that it did.
-    pub(super) fn note(&self, name: &Name, digest: &Digest, shown: Shown) {
-        let key = (name.clone(), *digest);
+    pub(super) fn note(&self, name: &Name, digest: &Digest, form: Form, shown: Shown) {
+        let key = (name.clone(), *digest, form);
         let mut contents = self.contents();
         if contents.known.insert(key.clone(), shown).is_some() {
             return;
@@ -64,11 +74,12 @@ mod tests {
         let name: Name = "up.test/lib/app".parse().unwrap();
         let digest = |number: usize| Digest::sha256(&number.to_le_bytes());
         for number in 0..=CONTENTS_MAX {
-            seen.note(&name, &digest(number), Shown::default());
-            seen.note(&name, &digest(number), Shown::default());
+            seen.note(&name, &digest(number), Form::Blob, Shown::default());
+            seen.note(&name, &digest(number), Form::Blob, Shown::default());
         }
-        assert!(seen.get(&name, &digest(0)).is_none() && seen.get(&name, &digest(1)).is_some());
-        assert!(seen.get(&"up.test/lib/other".parse().unwrap(), &digest(1)).is_none());
+        let get = |name: &Name, number| seen.get(name, &digest(number), Form::Blob);
+        assert!(get(&name, 0).is_none() && get(&name, 1).is_some());
+        assert!(get(&"up.test/lib/other".parse().unwrap(), 1).is_none());
         assert_eq!(seen.contents().known.len(), CONTENTS_MAX);
     }
 }

@@ -234,6 +234,7 @@ where
         let Some((connection, ended)) = served else { return };
         let parts = connection.into_parts();
         (stream, service) = (parts.io.into_inner(), parts.service);
+        stream.give_back(parts.read_buf);
         if !stream.rests() {
             if let Err(error) = ended {
                 debug!(error = %Chain(&error), "connection of a node ended");

@@ -236,6 +236,12 @@ impl Node {
             Some(Ok(range)) => range,
             Some(Err(_)) => return Ok(respond::unsatisfiable(digest, size)),
         };
+        if with_body && size == 0 {
+            // No body could end with an error after this: that nothing is all there is, a manifest
+            // may merely claim.
+            let mut reader = body.reader(resolved, ReadMode::Copy);
+            while reader.next().await?.is_some() {}
+        }
         if !with_body || size == 0 {
             return Ok(respond::blob(digest, size, None, NodeBody::empty()));
         }

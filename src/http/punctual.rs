@@ -10,7 +10,9 @@
 //!
 //! A connection that has rested for a moment says so by an error of its own ([`Punctual::rests`]), on
 //! which the protocol's state and its 16 KiB of buffers can be dropped: ten thousand nodes that ask
-//! nothing then cost little more than their sockets. [`Punctual::stirs`] waits for the next byte.
+//! nothing then cost little more than their sockets. [`Punctual::stirs`] waits for the next byte. What
+//! the protocol had read and not looked at yet has to be given back ([`Punctual::give_back`]): a head
+//! may have begun in the same bytes in which the one before it ended.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, IoSlice};
@@ -20,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -162,21 +165,8 @@ pub(super) struct Punctual<S> {
     /// What was written last has not all left.
     unsent: bool,
     rests: bool,
-    first: First,
-}
-
-/// Bytes that were read before anybody asked for them.
-#[derive(Debug)]
-struct First {
-    bytes: [u8; FIRST_BYTES],
-    taken: usize,
-    length: usize,
-}
-
-impl First {
-    fn rest(&self) -> &[u8] {
-        self.bytes.get(self.taken..self.length).unwrap_or_default()
-    }
+    /// Bytes that were read before anybody asked for them.
+    first: Bytes,
 }
 
 impl<S> Punctual<S> {
@@ -192,13 +182,18 @@ impl<S> Punctual<S> {
             look_pause: REST_BEGINS,
             unsent: false,
             rests: false,
-            first: First { bytes: [0; FIRST_BYTES], taken: 0, length: 0 },
+            first: Bytes::new(),
         }
     }
 
     /// Whether the connection ended for no other reason than that it rests.
     pub(super) fn rests(&self) -> bool {
         self.rests
+    }
+
+    /// Takes back what was read from here and not used, for the next read.
+    pub(super) fn give_back(&mut self, unused: Bytes) {
+        self.first = unused;
     }
 
     fn sent<T>(&mut self, sent: Poll<T>) -> Poll<T> {
@@ -266,15 +261,14 @@ impl<S: AsyncRead + Unpin> Punctual<S> {
         self.timer = None;
         let deadline = self.heads.resting_since() + self.patience.idle;
         let reading = poll_fn(|context| {
-            if !self.first.rest().is_empty() {
+            if !self.first.is_empty() {
                 return Poll::Ready(true);
             }
             let mut bytes = [0; FIRST_BYTES];
             let mut buffer = ReadBuf::new(&mut bytes);
             let read = ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer));
-            let length = buffer.filled().len();
-            self.first = First { bytes, taken: 0, length };
-            Poll::Ready(read.is_ok() && length > 0)
+            self.first = Bytes::copy_from_slice(buffer.filled());
+            Poll::Ready(read.is_ok() && !self.first.is_empty())
         });
         tokio::time::timeout_at(deadline, reading).await.unwrap_or(false)
     }
@@ -286,10 +280,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Punctual<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.first.rest().is_empty() {
-            let length = self.first.rest().len().min(buffer.remaining());
-            buffer.put_slice(self.first.rest().get(..length).unwrap_or_default());
-            self.first.taken += length;
+        if !self.first.is_empty() {
+            let length = self.first.len().min(buffer.remaining());
+            buffer.put_slice(self.first.get(..length).unwrap_or_default());
+            self.first.advance(length);
             self.has_read();
             return Poll::Ready(Ok(()));
         }

@@ -70,6 +70,10 @@ impl Maps {
             return None;
         }
         let map = WholeMap::of(content.file().ok()?, content.size, &self.tasks).ok()?;
+        if !content.is_current() {
+            // Removed: for this reader alone, or its space would come back late.
+            return Some(map);
+        }
         kept.bytes = kept.bytes.saturating_add(content.size);
         let entry = Entry { digest: content.digest, map: map.clone(), asked: now };
         kept.maps.insert(identity, entry);
@@ -80,7 +84,7 @@ impl Maps {
         Some(map)
     }
 
-    /// Gives up the map of a blob that has been, or is about to be, removed; who reads it reads on.
+    /// Gives up the map of a blob that was removed; who reads it reads on.
     pub(super) fn forget(&self, digest: &Digest) {
         self.kept().remove_where(|entry| entry.digest == *digest);
     }
@@ -200,8 +204,11 @@ mod tests {
         let content = stored(&dir, "large", SIZE_MIN);
         let maps = Maps::new(Tasks::new());
         let read = maps.of(&content).unwrap();
+        std::fs::remove_file(dir.path().join("large")).unwrap();
         maps.forget(&content.digest);
         assert_eq!(count(&maps), (0, 0));
+        assert!(maps.of(&content).is_some(), "for who has it open");
+        assert_eq!(count(&maps), (0, 0), "and for nobody else");
         assert_eq!(read.size(), SIZE_MIN, "who reads it reads on");
         assert!(maps.of(&stored(&dir, "small", SIZE_MIN - 1)).is_none());
     }

@@ -161,7 +161,7 @@ impl Store {
     }
 
     /// The blob, if it is stored and has `size`. What is not a regular file is removed, and so is one
-    /// of another size, unless it was hashed and is right.
+    /// of another size whose hash is another, too; that a claim about the size is wrong costs nothing.
     ///
     /// # Errors
     /// [`Error::Open`] and [`Error::Remove`] if the disk fails.
@@ -177,15 +177,11 @@ impl Store {
         };
         let Some(content) = content else { return Ok(None) };
         if size.is_some_and(|size| size != content.size) {
-            if self.room.trusts(&content) {
-                // The digest is right, so it is the claim that is wrong: a manifest may lie.
-                return Ok(None);
+            // Either the file is damaged or the claim is wrong, and a manifest may lie: the hash tells,
+            // and removes what is damaged.
+            if !self.room.trusts(&content) {
+                self.room.hashed(&content).await;
             }
-            let discard = move |room: &Arc<Room>| {
-                room.discard(&content, "its size is another");
-                Ok(())
-            };
-            self.room.blocking(discard).await?;
             return Ok(None);
         }
         self.room.touch(&digest);
@@ -237,11 +233,7 @@ impl Store {
     pub async fn remove(&self, digest: &Digest) -> Result<bool, Error> {
         let digest = *digest;
         self.room
-            .blocking(move |room| {
-                room.forget(&digest);
-                room.index.record_removed(digest);
-                room.layout.remove(&digest, None).map_err(Error::remove(digest))
-            })
+            .blocking(move |room| room.remove(&digest, None).map_err(Error::remove(digest)))
             .await
     }
 

@@ -100,16 +100,24 @@ impl Room {
 
     /// The blob's content if it is stored, kept open for the next who asks. Blocks.
     pub(super) fn open(&self, digest: &Digest) -> Result<Option<Arc<Content>>, Error> {
-        let Some(content) = self.find(digest)? else { return Ok(None) };
-        let content = Arc::new(content);
+        Ok(self.find(digest)?.map(|content| self.keep_open(content)))
+    }
+
+    /// Keeps the file of `content` open for the next who asks, unless it was removed meanwhile: whoever
+    /// removes it closes it after that, so one of the two sees the other.
+    pub(super) fn keep_open(&self, content: Content) -> Arc<Content> {
+        let (digest, content) = (content.digest, Arc::new(content));
         let closed = {
             let mut trust = self.trust();
             let displaced = make_room(&mut trust.open, OPEN_FILES_MAX);
-            (displaced, trust.open.insert(*digest, Arc::clone(&content)))
+            (displaced, trust.open.insert(digest, Arc::clone(&content)))
         };
         // Closing the last handle of a removed file frees its blocks; nobody should wait for that.
         drop(closed);
-        Ok(Some(content))
+        if !content.is_current() {
+            drop(self.trust().open.remove(&digest));
+        }
+        content
     }
 
     /// The blob's content if it is stored; what else has its name is removed. Blocks.
@@ -143,8 +151,22 @@ impl Room {
             .is_some_and(|identity| self.trust().verified.get(&content.digest) == Some(&identity))
     }
 
-    /// Forgets what is known about a blob that has been, or is about to be, removed.
-    pub(super) fn forget(&self, digest: &Digest) {
+    /// Removes whatever has the name of `digest`; with `only`, only if it is that file. Gives whether
+    /// there was something to remove; who reads it reads on. Blocks.
+    pub(super) fn remove(&self, digest: &Digest, only: Option<Identity>) -> std::io::Result<bool> {
+        // Not trusted any more even if it cannot be removed; and once more afterwards, for those who
+        // have opened it in between.
+        self.forget(digest);
+        let is_removed = self.layout.remove(digest, only)?;
+        if is_removed {
+            self.forget(digest);
+            self.index.record_removed(*digest);
+        }
+        Ok(is_removed)
+    }
+
+    /// Forgets what is known about a blob.
+    fn forget(&self, digest: &Digest) {
         let closed = {
             let mut trust = self.trust();
             trust.verified.remove(digest);
@@ -159,13 +181,11 @@ impl Room {
     pub(super) fn discard(&self, content: &Content, why: &str) {
         let digest = content.digest;
         let Some(identity) = content.identity() else { return };
-        self.forget(&digest);
         self.metrics.store_corrupt.increment();
-        match self.layout.remove(&digest, Some(identity)) {
+        match self.remove(&digest, Some(identity)) {
             Ok(is_removed) => {
                 tracing::warn!(%digest, why, "stored blob is damaged; removed");
                 if is_removed {
-                    self.index.record_removed(digest);
                     self.keep.found_damaged(digest);
                 }
             }
@@ -176,20 +196,25 @@ impl Room {
     /// What a reader of stored `content` has to wait for before it may give the last of its
     /// response: a hashing that it shares with other readers; `None` if the file is trusted.
     pub(super) fn hashing(self: &Arc<Self>, content: &Arc<Content>) -> Option<Watch> {
+        match self.verify_reads {
+            VerifyReads::Never => None,
+            VerifyReads::Always | VerifyReads::Changed => self.begin_hashing(content),
+        }
+    }
+
+    /// Begins to hash a stored file, or joins those who wait for that already, unless every reader has
+    /// a hashing of its own; `None` if it is trusted by now.
+    fn begin_hashing(self: &Arc<Self>, content: &Arc<Content>) -> Option<Watch> {
         let identity = content.identity()?;
         let mut trust = self.trust();
-        match self.verify_reads {
-            VerifyReads::Never => return None,
-            VerifyReads::Always => {}
-            VerifyReads::Changed => {
-                if trust.verified.get(&content.digest) == Some(&identity) {
-                    return None;
-                }
-                if let Some((of, reporter)) = trust.hashing.get(&content.digest)
-                    && *of == identity
-                {
-                    return Some(reporter.subscribe());
-                }
+        if self.verify_reads != VerifyReads::Always {
+            if trust.verified.get(&content.digest) == Some(&identity) {
+                return None;
+            }
+            if let Some((of, reporter)) = trust.hashing.get(&content.digest)
+                && *of == identity
+            {
+                return Some(reporter.subscribe());
             }
         }
         let (reporter, watch) = progress::begin(content.size);
@@ -198,6 +223,14 @@ impl Room {
         let (room, content) = (Arc::clone(self), Arc::clone(content));
         self.tasks.spawn(async move { room.hash(content, reporter).await });
         Some(watch)
+    }
+
+    /// Waits until stored `content` has been hashed, and been removed if it is damaged, whatever the
+    /// settings say of reads.
+    pub(super) async fn hashed(self: &Arc<Self>, content: &Arc<Content>) {
+        let Some(mut watch) = self.begin_hashing(content) else { return };
+        // Without an outcome the program stops, and nothing is removed.
+        drop(watch.wait_for(|progress| progress.settled.is_some()).await);
     }
 
     /// Hashes a stored file for those who wait for it, and gives up when nobody does any more.

@@ -169,3 +169,31 @@ async fn a_manifest_that_is_not_what_its_digest_says_is_not_served() {
     assert_eq!(answer.error()["code"], "UNAVAILABLE");
     assert!(!answer.header("retry-after").is_empty());
 }
+
+#[tokio::test]
+async fn a_layer_that_is_listed_as_empty_is_never_an_empty_answer() {
+    let mirror = TestMirror::start(OPEN).await;
+    let lying = Image::new().layer(big(1)).describe_last(|layer| layer.size = 0).build();
+    let right = Image::new().layer(big(1)).layer("").build();
+    mirror.upstream.push("open/lying", "1", &lying);
+    mirror.upstream.push("open/right", "1", &right);
+    assert_eq!(mirror.manifest("open/lying", "1").await.status, 200);
+    let gate = Gate::closed();
+    let needle = format!("GET /v2/open/lying/blobs/{}", lying.layer(0));
+    mirror.upstream.fault(&needle, Fault::StallAfter(0, gate.clone()));
+    let arrives = async {
+        while mirror.mirror().metrics().blobs_arriving.value() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // What has not been answered by now is answered from what upstream sends.
+        gate.open();
+    };
+    let layer = lying.layer(0);
+    let (cold, ()) = tokio::join!(mirror.blob("open/lying", &layer), arrives);
+    assert_eq!(cold.status, 503, "{cold:?}");
+    mirror.pull("open/right", "1").await.assert_complete();
+    let cached = mirror.blob("open/lying", &layer).await;
+    assert_eq!(cached.status, 503, "{cached:?}");
+    let empty = mirror.blob("open/right", &right.layer(1)).await;
+    assert_eq!((empty.status, empty.bytes().len()), (200, 0));
+}

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -229,6 +230,23 @@ async fn the_first_look_is_upstreams_whatever_the_store_has() {
     let again = elsewhere.gatherer.collect(&subject, &kinds, collected.evidence.clone()).await;
     assert_eq!(again.evidence.manifest, collected.evidence.manifest);
     assert_eq!(again.grants, collected.grants);
+}
+
+#[tokio::test]
+async fn what_was_shown_as_a_blob_was_not_shown_as_a_manifest() {
+    let mut registry = Registry::default();
+    let hidden = registry.image("linux/amd64");
+    let mut config = hidden.clone();
+    config["mediaType"] = json!(MediaType::OCI_CONFIG);
+    let showing = registry.manifest(&image_of(&config, &[]));
+    let asked = Arc::clone(&registry.asked);
+    let rig = Rig::new(registry).await;
+    for described in [&showing, &hidden, &showing, &hidden] {
+        rig.collect(&subject_of(described), EvidenceKind::Manifest).await;
+    }
+    let digest = digest_of(&hidden).to_string();
+    let count = asked.lock().unwrap().iter().filter(|what| **what == digest).count();
+    assert_eq!(count, 2, "once as a blob, once as a manifest");
 }
 
 #[tokio::test]

@@ -210,10 +210,8 @@ impl Room {
             if is_held {
                 continue;
             }
-            match self.layout.remove(&digest, Some(candidate.identity)) {
+            match self.remove(&digest, Some(candidate.identity)) {
                 Ok(true) => {
-                    self.forget(&digest);
-                    self.index.record_removed(digest);
                     gone.blobs += 1;
                     gone.bytes += candidate.size;
                 }

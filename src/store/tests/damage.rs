@@ -76,6 +76,16 @@ async fn a_wrong_claim_about_the_size_does_not_cost_the_right_blob() {
     assert!(running.store.open_blob(&digest, Some(100_001)).await.unwrap().is_none());
     assert!(running.store.open_blob(&digest, Some(100_000)).await.unwrap().is_some());
     running.stop().await;
+    for mode in [VerifyReads::Changed, VerifyReads::Always, VerifyReads::Never] {
+        let running = Running::open_verifying(dir.path(), mode).await;
+        assert!(running.store.open_blob(&digest, Some(100_001)).await.unwrap().is_none());
+        assert!(
+            running.store.open_blob(&digest, Some(100_000)).await.unwrap().is_some(),
+            "{mode:?}: not hashed since the start"
+        );
+        let metrics = running.stop().await;
+        assert_eq!(metrics.store_corrupt.value(), 0, "{mode:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

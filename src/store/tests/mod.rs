@@ -163,6 +163,26 @@ async fn a_reader_outlives_the_removal_of_its_blob() {
     running.stop().await;
 }
 
+/// Whether this process has the removed file of a blob open, which keeps its blocks on the disk.
+fn holds_removed(digest: &Digest) -> bool {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let mut links = links.filter_map(|entry| entry.path().read_link().ok());
+    links.any(|to| to.to_string_lossy().ends_with(&format!("{} (deleted)", digest.hex())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_goes_while_it_is_opened_gives_its_space_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::open(dir.path()).await;
+    let digest = running.store(&content(3_000_000)).await;
+    let opened = running.store.room.find(&digest).unwrap().unwrap();
+    assert!(running.store.remove(&digest).await.unwrap());
+    assert!(holds_removed(&digest), "by whoever has just opened it");
+    drop(running.store.room.keep_open(opened));
+    assert!(!holds_removed(&digest));
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn blobs_of_no_bytes_and_of_sha512_are_blobs_like_any_other() {
     let dir = tempfile::tempdir().unwrap();

@@ -69,6 +69,22 @@ async fn a_connection_that_rests_too_long_is_closed() {
     assert_eq!(Said::parse(&until_closed(&mut asked).await).status, 200);
 }
 
+/// A head that came with the request before it, and not to its end, is not lost in a pause.
+#[tokio::test]
+async fn a_head_that_was_begun_with_the_request_before_it_is_read_to_its_end() {
+    let mirror = start(|_| {}).await;
+    let ahead = ["GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", "GET /v2/nothing HTTP/1.1\r\nHos"];
+    let mut stream = TcpStream::connect(mirror.node_address()).await.unwrap();
+    stream.write_all(ahead.concat().as_bytes()).await.unwrap();
+    let mut first = [0; 512];
+    let length = in_time(stream.read(&mut first)).await.unwrap();
+    assert_eq!(Said::parse(&first[..length]).status, 200);
+    // Longer than it takes until a connection rests.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stream.write_all(b"t: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    assert_eq!(Said::parse(&until_closed(&mut stream).await).status, 404);
+}
+
 /// Row 33: who has half closed, or vanished in the middle of a head, leaves no connection behind.
 #[tokio::test]
 async fn half_closed_connections_are_gone() {
