@@ -22,8 +22,8 @@ const NOTHING_MEMORY_BYTES: u64 = 1 << 20;
 const SHARDS: usize = 16;
 /// What an entry costs beside its own weight, in bytes: key, slot, place in the order.
 const ENTRY_BYTES: u64 = 160;
-/// What a value takes in memory for each byte of its stored form, as measured: text in boxes of its
-/// own, and what the allocator rounds up.
+/// What a value is taken to hold in memory for each byte of its stored form: text in boxes of its own,
+/// and what the allocator rounds up. Estimated to be too much rather than too little.
 const HELD_PER_STORED: u64 = 4;
 
 /// Everything the ledger holds in memory.
