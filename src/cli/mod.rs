@@ -170,7 +170,6 @@ fn client_runtime() -> Result<Runtime, CliError> {
 }
 
 fn server_runtime() -> Result<Runtime, CliError> {
-    keep_freed_buffers();
     let mut builder = Builder::new_multi_thread();
     built(builder.enable_all().event_interval(POLLS_BETWEEN_EVENTS).build())
 }
@@ -180,7 +179,8 @@ fn server_runtime() -> Result<Runtime, CliError> {
 ///
 /// The GNU allocator maps large blocks one by one until it has seen one freed, and from then on keeps
 /// blocks up to that size, and twice that size of free memory in each arena. Others do as they do.
-fn keep_freed_buffers() {
+/// Not before everything has started: what the index asks for then, and never touches, is better mapped.
+pub(super) fn keep_freed_buffers() {
     drop(std::hint::black_box(vec![0_u8; KEPT_BLOCK_BYTES_MAX]));
 }
 
