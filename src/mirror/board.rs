@@ -123,7 +123,7 @@ impl Boards {
             match seat.started().await? {
                 // Its readers know already, and its task not yet: who tries again must not board it.
                 Boarded::Arriving(arriving, seat) if arriving.has_failed() => seat.end(),
-                boarded => return Ok(boarded),
+                boarded @ (Boarded::Arriving(..) | Boarded::Stored(_)) => return Ok(boarded),
             }
         }
     }
