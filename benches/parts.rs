@@ -14,7 +14,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use futures_util::FutureExt as _;
 use pratique::gate::{Context, Evidence, Gathered, ManifestFacts, Outcome, Subject, decide};
-use pratique::ledger::{Ledger, New};
+use pratique::ledger::{Ledger, New, NewGrants};
 use pratique::metrics::Metrics;
 use pratique::oci::{ByteRange, Digest, Manifest, Name, Platform, Registry, check_strict};
 use pratique::policy::{Artifact, Policy};
@@ -91,7 +91,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
             judgement,
             policy: *policy.id(),
             standing: None,
-            grants: Some(Vec::new()),
+            grants: NewGrants::default(),
             now,
         };
         ledger.record_judgement(new).await.expect("a verdict on record");

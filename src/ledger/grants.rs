@@ -9,8 +9,21 @@ use super::records::{self, key};
 use super::rows::{self, Sealed};
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::gate::{Grant, GrantKind, Subject};
+use crate::gate::{EvidenceKind, Grant, GrantKind, Subject};
 use crate::oci::{Digest, Name};
+
+/// Grants for older referrers that stay with a subject when it is searched for new ones.
+const REFERRER_GRANTS_MAX: usize = 512;
+
+/// What a subject grants besides, or instead of, what it granted before.
+#[derive(Debug, Clone, Default)]
+pub struct NewGrants {
+    /// What was found.
+    pub given: Vec<Grant>,
+    /// What was gathered for that: grants of these kinds take the place of older ones, and those of
+    /// all others stay.
+    pub gathered: Vec<EvidenceKind>,
+}
 
 /// A grant and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +35,39 @@ pub struct Granted {
 }
 
 impl Writing<'_> {
-    /// Replaces what the record `id` of `subject` grants.
-    pub(super) fn replace_grants(
+    /// Puts `new` to what the record `id` of `subject` grants. What stays is read here and now: others
+    /// may have put something to it since the caller gathered.
+    pub(super) fn take_grants(
+        &mut self,
+        id: i64,
+        subject: &Subject,
+        new: NewGrants,
+    ) -> Result<(), Error> {
+        let NewGrants { given: mut grants, gathered } = new;
+        if grants.is_empty() && gathered.is_empty() {
+            return Ok(());
+        }
+        let mut referrers = 0;
+        for kept in load_grants_of(self.connection, id, subject)? {
+            let stays = match kept.kind {
+                // Those of children are among them, and whoever was told of one may still ask for it.
+                GrantKind::Referrer => {
+                    referrers += 1;
+                    referrers <= REFERRER_GRANTS_MAX
+                        || !gathered.contains(&EvidenceKind::Signatures)
+                }
+                GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => {
+                    !gathered.contains(&EvidenceKind::Manifest)
+                }
+            };
+            if stays && !grants.contains(&kept) {
+                grants.push(kept);
+            }
+        }
+        self.replace_grants(id, subject, grants)
+    }
+
+    fn replace_grants(
         &mut self,
         id: i64,
         subject: &Subject,
@@ -111,6 +155,26 @@ pub(super) fn load_grants(
     Ok((Arc::from(granted), bytes))
 }
 
+/// Reads what the record `id` of `subject` grants.
+fn load_grants_of(
+    connection: &Connection,
+    id: i64,
+    subject: &Subject,
+) -> Result<Vec<Grant>, Error> {
+    let (name, of) = (subject.name.to_string(), subject.digest.to_string());
+    let mut statement =
+        connection.prepare_cached("SELECT digest, body, seal FROM grants WHERE record = ?1")?;
+    let rows = statement
+        .query_map([id], |row| Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?)))?;
+    let mut grants = Vec::new();
+    for row in rows {
+        let (digest, sealed) = row?;
+        let granted = open_grants(&name, &digest, &of, &sealed)?;
+        grants.extend(granted.into_iter().map(|granted| granted.grant));
+    }
+    Ok(grants)
+}
+
 /// Opens the row that says what the record of digest `of` grants of `digest` in `name`.
 fn open_grants(name: &str, digest: &str, of: &str, sealed: &Sealed) -> Result<Vec<Granted>, Error> {
     let grants: Vec<Grant> = sealed.open("grants", &[name, digest, of])?;
@@ -147,19 +211,7 @@ impl Ledger {
         let subject = subject.clone();
         self.read(move |connection| {
             let Some(loaded) = records::load(connection, &subject)? else { return Ok(Vec::new()) };
-            let (name, of) = (subject.name.to_string(), subject.digest.to_string());
-            let mut statement = connection
-                .prepare_cached("SELECT digest, body, seal FROM grants WHERE record = ?1")?;
-            let rows = statement.query_map([loaded.id], |row| {
-                Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?))
-            })?;
-            let mut grants = Vec::new();
-            for row in rows {
-                let (digest, sealed) = row?;
-                let granted = open_grants(&name, &digest, &of, &sealed)?;
-                grants.extend(granted.into_iter().map(|granted| granted.grant));
-            }
-            Ok(grants)
+            load_grants_of(connection, loaded.id, &subject)
         })
         .await
     }

@@ -53,7 +53,7 @@ pub use audit::{AuditEvent, AuditKind, AuditRow};
 pub use backup::{Restored, restore};
 pub use decisions::{Decided, Decision, Verb};
 pub use error::Error;
-pub use grants::Granted;
+pub use grants::{Granted, NewGrants};
 pub use pins::Pin;
 pub use policy::{InForce, PolicyChange};
 pub use pulls::{PullCount, PullOutcome};

@@ -6,12 +6,13 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
+use super::grants::NewGrants;
 use super::memory::Key;
 use super::requests::{self, RequestId, RequestState};
 use super::rows::{self, Sealed};
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::gate::{Evidence, Grant, Judgement, Logic, Standing, Subject, Verdict};
+use crate::gate::{Evidence, Judgement, Logic, Standing, Subject, Verdict};
 use crate::oci::{Digest, MediaType, Name};
 use crate::policy::PolicyId;
 use crate::time::Timestamp;
@@ -121,8 +122,8 @@ pub struct New {
     /// The time by which it was reached, or an earlier one: an approval that ends after it is not
     /// noted as run out.
     pub now: Timestamp,
-    /// What the subject entitles its repository to; `None` leaves that as it is.
-    pub grants: Option<Vec<Grant>>,
+    /// What the subject entitles its repository to, as far as that is new.
+    pub grants: NewGrants,
 }
 
 /// A record as it came from the database.
@@ -270,9 +271,7 @@ impl Writing<'_> {
         }
         let record = Arc::new(record);
         let id = self.save_record(&record)?;
-        if let Some(grants) = new.grants {
-            self.replace_grants(id, &new.subject, grants)?;
-        }
+        self.take_grants(id, &new.subject, new.grants)?;
         Ok(record)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::judge::{ABSENCE_RETRY, Kept};
 use super::{Error, Freshness, Judged, ManifestAnswer, Mirror, Pull};
 use crate::gate::{Evidence, EvidenceKind, Gathered, Outcome, SignatureSearch, Subject};
-use crate::ledger::Record;
+use crate::ledger::{NewGrants, Record};
 use crate::oci::{Descriptor, Digest, Name, Tag};
 use crate::policy::Mode;
 
@@ -137,18 +137,16 @@ impl Mirror {
         let collected = self.collect(child, &kinds, Evidence::default()).await?;
         let search = found(collected.evidence.signatures)?;
         let now = self.now();
-        let mut grants = self.ledger().grants_of(parent).await?;
-        let before = grants.len();
-        for grant in collected.grants {
-            if grants.len() < before + ATTACHED_GRANTS_MAX && !grants.contains(&grant) {
-                grants.push(grant);
-            }
-        }
-        if grants.len() > before
+        let known = self.ledger().grants_of(parent).await?;
+        let mut given = collected.grants;
+        given.retain(|grant| !known.contains(grant));
+        given.truncate(ATTACHED_GRANTS_MAX);
+        if !given.is_empty()
             && let Some(Judged { record: Some(record), outcome: Outcome::Decided(judgement) }) =
                 self.judged_from_stored(parent).await?
         {
-            let (evidence, grants) = (record.evidence.clone(), Some(grants));
+            let (evidence, grants) =
+                (record.evidence.clone(), NewGrants { given, gathered: Vec::new() });
             let kept = Kept { evidence, judgement, now, grants };
             self.keep(parent, kept, Some(&record), &self.policy()).await?;
         }

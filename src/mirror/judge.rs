@@ -8,10 +8,10 @@ use tracing::{info, warn};
 use super::{Decision, Error, Mirror, Refusal};
 use crate::evidence::Collected;
 use crate::gate::{
-    Context, Evidence, EvidenceKind, Gathered, Grant, GrantKind, Judgement, Outcome, Reason,
-    Standing, Subject, decide,
+    Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, Standing, Subject,
+    decide,
 };
-use crate::ledger::{New, Record};
+use crate::ledger::{New, NewGrants, Record};
 use crate::oci::Reference;
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -26,8 +26,6 @@ const FAILURE_RETRY_MIN: Duration = Duration::from_secs(5);
 const FAILURE_RETRY_MAX: Duration = Duration::from_mins(5);
 /// Within this time of a hold that ran out, the same client is answered at once.
 const HOLD_AGAIN: Duration = Duration::from_secs(30);
-/// Grants for older referrers that stay with a subject when it is searched for new ones.
-const REFERRER_GRANTS_MAX: usize = 512;
 /// Records that are decided again in one go after a policy change.
 const REJUDGE_PAGE: u32 = 256;
 
@@ -70,7 +68,7 @@ pub(super) struct Kept {
     pub(super) judgement: Judgement,
     /// A moment before the judgement was made, but after what it rests on was read.
     pub(super) now: Timestamp,
-    pub(super) grants: Option<Vec<Grant>>,
+    pub(super) grants: NewGrants,
 }
 
 /// Why evidence could not be gathered, and until when nobody tries again.
@@ -180,7 +178,8 @@ impl Mirror {
         let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
         let Outcome::Decided(judgement) = outcome else { return Ok(None) };
         let evidence = record.evidence.clone();
-        let kept = Kept { evidence, judgement: judgement.clone(), now, grants: None };
+        let kept =
+            Kept { evidence, judgement: judgement.clone(), now, grants: NewGrants::default() };
         match self.keep(&record.subject, kept, Some(record), policy).await {
             // What was known goes on being served when the disk does not take the new verdict: it
             // is the same decision, made again at the next pull.
@@ -232,22 +231,20 @@ impl Mirror {
             (Some(record), Freshness::Stored) => without_absence(record.evidence.clone()),
             _ => Evidence::default(),
         };
-        let mut grants: Vec<Grant> = Vec::new();
-        let mut gathered: Vec<EvidenceKind> = Vec::new();
+        let mut grants = NewGrants::default();
         for _ in 0..ROUNDS_MAX {
             let (policy, now) = (self.policy(), self.now());
             match self.decide(subject, &evidence, record.as_deref(), &policy).await? {
                 Outcome::Decided(judgement) => {
                     self.inner.failures.forget(subject);
-                    let grants = self.with_kept_grants(subject, grants, &gathered).await?;
                     let kept = Kept { evidence, judgement, now, grants };
                     return self.keep(subject, kept, record.as_deref(), &policy).await;
                 }
                 Outcome::Missing(kinds) => {
                     let collected = self.collect(subject, &kinds, evidence).await?;
                     evidence = collected.evidence;
-                    grants.extend(collected.grants);
-                    gathered.extend(collected.gathered);
+                    grants.given.extend(collected.grants);
+                    grants.gathered.extend(collected.gathered);
                     if matches!(evidence.manifest, Gathered::Absent) {
                         return Err(Error::Absent(subject.to_string().into()));
                     }
@@ -303,36 +300,6 @@ impl Mirror {
             decide(&subject, &evidence, &context)
         });
         decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))
-    }
-
-    /// The grants to keep when only some `kinds` of evidence were gathered: what the other kinds
-    /// gave before stays. `None`: nothing was gathered, and all stays.
-    async fn with_kept_grants(
-        &self,
-        subject: &Subject,
-        mut grants: Vec<Grant>,
-        kinds: &[EvidenceKind],
-    ) -> Result<Option<Vec<Grant>>, Error> {
-        if kinds.is_empty() {
-            return Ok(None);
-        }
-        let mut referrers = 0;
-        for kept in self.ledger().grants_of(subject).await? {
-            let stays = match kept.kind {
-                // Those of children are among them, and whoever was told of one may still ask for it.
-                GrantKind::Referrer => {
-                    referrers += 1;
-                    referrers <= REFERRER_GRANTS_MAX || !kinds.contains(&EvidenceKind::Signatures)
-                }
-                GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => {
-                    !kinds.contains(&EvidenceKind::Manifest)
-                }
-            };
-            if stays && !grants.contains(&kept) {
-                grants.push(kept);
-            }
-        }
-        Ok(Some(grants))
     }
 
     /// Writes a judgement down; when people decided since it was made, decides once more.
@@ -397,8 +364,7 @@ impl Mirror {
         if let Outcome::Decided(judgement) =
             self.decide(subject, &evidence, Some(record), &policy).await?
         {
-            let grants =
-                self.with_kept_grants(subject, collected.grants, &collected.gathered).await?;
+            let grants = NewGrants { given: collected.grants, gathered: collected.gathered };
             let kept = Kept { evidence: evidence.clone(), judgement, now, grants };
             self.keep(subject, kept, Some(record), &policy).await?;
         }

@@ -1,7 +1,8 @@
 //! The policy file: read at start, and again on SIGHUP or when it changes.
 //!
 //! A file that cannot be used changes nothing: the policy in force stays, and the log and a metric
-//! say why.
+//! say why. What keeps a good file from being used, such as a full disk under the ledger, may pass: it
+//! is tried again until then.
 
 use std::fmt;
 use std::io;
@@ -55,6 +56,17 @@ pub enum PolicyError {
         #[source]
         source: io::Error,
     },
+}
+
+impl PolicyError {
+    /// Whether the same file may be taken a little later.
+    fn passes(&self) -> bool {
+        match self {
+            Self::Ledger { source, .. } => source.is_failure(),
+            Self::Problems { .. } => false,
+            Self::Read { .. } => true,
+        }
+    }
 }
 
 struct Problems<'a> {
@@ -132,8 +144,8 @@ impl Mirror {
                 };
                 let stamp = mirror.policy_stamp(&path).await;
                 if asked || stamp != seen {
-                    seen = stamp;
-                    mirror.reload_policy(&path).await;
+                    let is_settled = mirror.reload_policy(&path).await;
+                    seen = stamp.filter(|_| is_settled);
                 }
             }
         }));
@@ -145,14 +157,17 @@ impl Mirror {
         read.await.ok().flatten().map(|content| Digest::sha256(&content))
     }
 
-    async fn reload_policy(&self, path: &Path) {
+    /// Gives whether there is no point in trying the same file again: it is in force, or it is the
+    /// file that is wrong.
+    async fn reload_policy(&self, path: &Path) -> bool {
         let owned = path.to_owned();
         let loading = self.tasks().spawn_blocking(move || load_policy(Some(&owned)));
         let loaded = match loading.await {
             Ok(Ok(policy)) => record_policy(self.ledger(), &policy, false).await.map(|()| policy),
             Ok(Err(error)) => Err(error),
-            Err(_panicked) => return,
+            Err(_panicked) => return true,
         };
+        let passes = loaded.as_ref().is_err_and(PolicyError::passes);
         match loaded {
             Ok(policy) if policy.id() == self.policy().id() => {
                 info!(name = policy.name(), revision = policy.revision(), "policy unchanged");
@@ -173,5 +188,6 @@ impl Mirror {
                 error!(%error, cause, "policy not reloaded; the old one stays in force");
             }
         }
+        !passes
     }
 }

@@ -8,7 +8,7 @@ use pratique::ledger::{Decision, RequestFilter};
 use pratique::oci::{Digest, MediaType};
 
 use crate::support::mirror::TestMirror;
-use crate::support::upstream::{Artifact, Image, Index};
+use crate::support::upstream::{Artifact, Fault, Gate, Image, Index};
 
 const ASKED: &str = r#"- {id: asked, match: ["up.test/asked/**"], trust: approve}"#;
 const OPEN: &str = r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#;
@@ -93,6 +93,41 @@ async fn referrers_of_a_child_are_served_with_the_index_that_was_approved() {
     assert_eq!(mirror.get(&format!("asked/app/referrers/{}", index.digest())).await.status, 200);
     mirror.pull("asked/app", notes.digest()).await.assert_complete();
     assert_eq!(open_requests(&mirror).await, 1, "nobody has to approve the child");
+}
+
+#[tokio::test]
+async fn what_is_attached_to_two_children_is_served_though_both_were_asked_about_at_once() {
+    let index = Index::for_platforms(&["linux/amd64", "linux/arm64"]).build();
+    let mirror = TestMirror::start(ASKED).await;
+    mirror.upstream.set_referrers_api(true);
+    mirror.upstream.push("asked/app", "1", &index);
+    let gate = Gate::closed();
+    let notes: Vec<Artifact> = index
+        .children
+        .iter()
+        .map(|child| {
+            let notes = Image::artifact("application/vnd.test.notes");
+            let notes = notes.layer(child.digest().to_string()).subject(child).build();
+            mirror.upstream.attach_referrer("asked/app", &child.digest(), &notes);
+            let asked = format!("GET /v2/asked/app/referrers/{}", child.digest());
+            mirror.upstream.fault(&asked, Fault::Hold(gate.clone()));
+            notes
+        })
+        .collect();
+    mirror.pull("asked/app", "1").await.assert_refused("Pending");
+    approve(&mirror, "asked/app", index.digest()).await;
+    mirror.pull("asked/app", "1").await.assert_complete();
+    let [one, other] =
+        [0, 1].map(|child| format!("asked/app/referrers/{}", index.children[child].digest()));
+    let both_wait = async {
+        mirror.upstream.wait_for("GET /v2/asked/app/referrers/", 2).await;
+        gate.open();
+    };
+    let (one, other, ()) = tokio::join!(mirror.get(&one), mirror.get(&other), both_wait);
+    assert_eq!((one.status, other.status), (200, 200));
+    for notes in &notes {
+        mirror.pull("asked/app", notes.digest()).await.assert_complete();
+    }
 }
 
 #[tokio::test]

@@ -201,3 +201,26 @@ async fn a_signature_may_name_the_registry_by_its_configured_address_and_by_no_o
         }
     }
 }
+
+#[tokio::test]
+async fn a_policy_that_the_ledger_could_not_take_is_in_force_as_soon_as_it_can() {
+    let mirror =
+        TestMirror::start(r#"- {id: open, match: ["up.test/open/**"], trust: allow}"#).await;
+    let ledger = rusqlite::Connection::open(mirror.folder().join("data/ledger.db")).unwrap();
+    let fails = "CREATE TRIGGER fails BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END";
+    ledger.execute_batch(fails).unwrap();
+    mirror.write_policy("rules:\n- {id: no, match: [\"up.test/**\"], trust: deny}\n", 2);
+    let until = async |holds: &dyn Fn() -> bool| {
+        for _ in 0..1_000 {
+            if holds() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("never so");
+    };
+    until(&|| mirror.mirror().metrics().policy_rejected.value() > 0).await;
+    assert_eq!(mirror.mirror().policy().revision(), 1);
+    ledger.execute_batch("DROP TRIGGER fails").unwrap();
+    until(&|| mirror.mirror().policy().revision() == 2).await;
+}

@@ -69,7 +69,7 @@ async fn on_a_full_disk_what_is_known_is_answered_and_later_writes_work_again() 
     let mut refused = 0;
     for number in 100..200 {
         let mut large = new(number, denied());
-        large.grants = Some((0..50).map(|step| layer(number * 1000 + step)).collect());
+        large.grants = granting((0..50).map(|step| layer(number * 1000 + step)).collect());
         match bench.ledger.record_judgement(large).await {
             Ok(_) => acknowledged.push(number),
             Err(error) => {

@@ -18,10 +18,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{Decision, Filing, Ledger, New, RequestState, Settings};
+use super::{Decision, Filing, Ledger, New, NewGrants, RequestState, Settings};
 use crate::gate::{
-    Evidence, Gathered, Grant, GrantKind, Judgement, ManifestFacts, Reason, ReasonCode, RuleId,
-    Standing, Subject, Verdict,
+    Evidence, EvidenceKind, Gathered, Grant, GrantKind, Judgement, ManifestFacts, Reason,
+    ReasonCode, RuleId, Standing, Subject, Verdict,
 };
 use crate::metrics::Metrics;
 use crate::oci::{Digest, MediaType, Name, Reference, Tag};
@@ -130,6 +130,11 @@ fn layer(number: u64) -> Grant {
     }
 }
 
+/// All that a manifest was found to list.
+fn granting(given: Vec<Grant>) -> NewGrants {
+    NewGrants { given, gathered: vec![EvidenceKind::Manifest] }
+}
+
 fn new(number: u64, verdict: Verdict) -> New {
     let facts = ManifestFacts {
         media_type: MediaType::new(MediaType::OCI_MANIFEST),
@@ -150,7 +155,7 @@ fn new(number: u64, verdict: Verdict) -> New {
         policy: policy(),
         standing: None,
         now: at("2026-11-20T10:00:00Z"),
-        grants: Some(vec![layer(1000 + number)]),
+        grants: granting(vec![layer(1000 + number)]),
     }
 }
 

@@ -28,7 +28,7 @@ async fn grants_hold_in_their_own_repository_and_go_when_they_are_replaced() {
         let mut new = new(number, Verdict::Admit);
         let mut shared = layer(50);
         shared.platform = None;
-        new.grants = Some(vec![layer(50), shared, layer(50), layer(60 + number)]);
+        new.grants = granting(vec![layer(50), shared, layer(50), layer(60 + number)]);
         bench.ledger.record_judgement(new).await.unwrap();
     }
     for _ in 0..2 {
@@ -40,10 +40,10 @@ async fn grants_hold_in_their_own_repository_and_go_when_they_are_replaced() {
         bench.reopen().await;
     }
     let mut less = new(1, Verdict::Admit);
-    less.grants = Some(Vec::new());
+    less.grants = granting(Vec::new());
     bench.ledger.record_judgement(less).await.unwrap();
     let mut same = new(2, Verdict::Admit);
-    same.grants = None;
+    same.grants = NewGrants::default();
     bench.ledger.record_judgement(same).await.unwrap();
     for _ in 0..2 {
         let granted = bench.ledger.granted(&name(), &digest(50)).await.unwrap();
@@ -54,6 +54,23 @@ async fn grants_hold_in_their_own_repository_and_go_when_they_are_replaced() {
         assert_eq!(bench.ledger.grants_of(&subject(2)).await.unwrap().len(), 3);
         bench.reopen().await;
     }
+}
+
+#[tokio::test]
+async fn grants_of_kinds_that_were_not_gathered_stay() {
+    let bench = Bench::new().await;
+    bench.ledger.record_judgement(new(1, Verdict::Admit)).await.unwrap();
+    for number in [70, 71] {
+        let referrer = Grant { kind: GrantKind::Referrer, ..layer(number) };
+        let grants = NewGrants { given: vec![referrer], gathered: Vec::new() };
+        let more = New { grants, ..new(1, Verdict::Admit) };
+        bench.ledger.record_judgement(more).await.unwrap();
+    }
+    assert_eq!(bench.ledger.grants_of(&subject(1)).await.unwrap().len(), 3);
+    let manifest = New { grants: granting(vec![layer(2)]), ..new(1, Verdict::Admit) };
+    bench.ledger.record_judgement(manifest).await.unwrap();
+    assert!(bench.ledger.granted(&name(), &digest(1001)).await.unwrap().is_empty());
+    assert_eq!(bench.ledger.grants_of(&subject(1)).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
@@ -130,7 +147,7 @@ async fn an_edited_grant_opens_nothing() {
         let mut bench = Bench::new().await;
         bench.ledger.record_judgement(new(1, denied())).await.unwrap();
         let mut other = new(2, Verdict::Admit);
-        other.grants = None;
+        other.grants = NewGrants::default();
         bench.ledger.record_judgement(other).await.unwrap();
         bench.tamper(&edit).await;
         for number in [1001, 77] {

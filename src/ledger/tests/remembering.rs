@@ -17,7 +17,7 @@ fn ruin(bench: &Bench) {
 /// The verdict on an index, number `number`, with the child `child`.
 fn index(number: u64, child: u64) -> New {
     let of_child = Grant { kind: GrantKind::Manifest, ..layer(child) };
-    New { grants: Some(vec![of_child, layer(1000 + number)]), ..new(number, Verdict::Admit) }
+    New { grants: granting(vec![of_child, layer(1000 + number)]), ..new(number, Verdict::Admit) }
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn what_is_written_is_seen_where_there_was_nothing_before() {
     assert!(bench.ledger.record(&subject(1)).await.unwrap().is_some());
     assert_eq!(bench.ledger.granted(&name(), &digest(1001)).await.unwrap().len(), 1);
     assert_eq!(bench.ledger.admitted_tag(&name(), &tag("1")).await.unwrap(), Some(digest(1)));
-    let fewer = New { grants: Some(Vec::new()), ..new(1, Verdict::Admit) };
+    let fewer = New { grants: granting(Vec::new()), ..new(1, Verdict::Admit) };
     bench.ledger.record_judgement(fewer).await.unwrap();
     assert!(bench.ledger.granted(&name(), &digest(1001)).await.unwrap().is_empty());
 }

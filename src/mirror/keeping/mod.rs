@@ -43,6 +43,8 @@ impl Mirror {
     /// # Errors
     /// When the ledger cannot be read; what was pinned before stays so.
     pub(super) async fn apply_pins(&self) -> Result<(), Error> {
+        // One at a time: who read earlier must not have the last word.
+        let _turn = self.inner.pinning.lock().await;
         let mut contents: HashSet<Digest> = HashSet::new();
         for pin in self.ledger().pins().await? {
             contents.insert(pin.subject.digest);
