@@ -5,7 +5,7 @@ use shuttle::sync::Mutex;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::thread;
 
-use crate::seats::{Flight, Full, Pilot, Seats, Taken};
+use crate::seats::{Flight, Full, Pilot, Seat, Seats, Taken};
 
 /// Schedules that are tried for each promise.
 const SCHEDULES: usize = 20_000;
@@ -27,6 +27,7 @@ impl Flight for Noted {
 }
 
 type Table = Seats<u8, u8, Noted>;
+type Place = Seat<u8, u8, Noted>;
 
 /// Tries `scenario` by chance and by priorities.
 fn tried(scenario: fn()) {
@@ -96,6 +97,40 @@ fn nobody_sits_in_a_flight_that_gave_up() {
                     }
                 }
                 Err(Full) => panic!("there is room"),
+            })
+        });
+        all(clients.collect());
+    });
+}
+
+#[test]
+fn whoever_finds_a_flight_failed_ends_that_one_alone_and_gets_another() {
+    tried(|| {
+        let seats = Arc::new(Table::new(4));
+        let clients = (0..3).map(|client| {
+            let seats = seats.clone();
+            thread::spawn(move || {
+                let mut failed = Vec::new();
+                loop {
+                    match seats.take(&1, client, Noted::default) {
+                        Ok(Taken::Begun(_seat, pilot)) => {
+                            // Its passengers learn of the failure before its pilot ends it.
+                            pilot.flight().gave_up.store(true, Ordering::SeqCst);
+                            thread::yield_now();
+                            return pilot.end();
+                        }
+                        Ok(Taken::Joined(seat)) => {
+                            if !seat.flight().gave_up.load(Ordering::SeqCst) {
+                                return;
+                            }
+                            let is_this = |it: &Place| std::ptr::eq(it.flight(), seat.flight());
+                            assert!(!failed.iter().any(is_this), "boarded after it was ended");
+                            seat.end();
+                            failed.push(seat);
+                        }
+                        Err(Full) => panic!("there is room"),
+                    }
+                }
             })
         });
         all(clients.collect());
