@@ -1,9 +1,9 @@
-//! Bodies in and out: bounded, strict JSON.
+//! What comes in and goes out: bounded, strict JSON; and no refusal in other words than ours.
 
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
@@ -67,6 +67,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
         let query = Query::<T>::from_request_parts(parts, state).await;
         let query = query.map_err(|error| Problem::invalid(error.body_text()))?;
         Ok(Self(query.0))
+    }
+}
+
+/// What the last segment of the path says.
+#[derive(Debug)]
+pub(super) struct InPath(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for InPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let segment = Path::<String>::from_request_parts(parts, state).await;
+        let segment = segment.map_err(|error| Problem::invalid(error.body_text()))?;
+        Ok(Self(segment.0))
     }
 }
 

@@ -1,12 +1,12 @@
 //! What is told without a token: health, metrics, and the short page of a request.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::AdminState;
-use super::body::json;
+use super::body::{InPath, json};
 use super::problem::Problem;
 use crate::upstream::render_gauges;
 
@@ -33,7 +33,7 @@ pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
 /// `GET /r/{id}`: where the link in a refusal leads; text, or JSON if that is asked for.
 pub(super) async fn request_page(
     State(state): State<AdminState>,
-    Path(id): Path<String>,
+    InPath(id): InPath,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let view = state.desk.public_request(&id).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::AdminState;
 use super::auth::Caller;
-use super::body::{JsonBody, Parameters, json};
+use super::body::{InPath, JsonBody, Parameters, json};
 use super::problem::Problem;
 use crate::mirror::desk::Desk;
 use crate::mirror::desk::view::{ImagesBody, PrefetchView};
@@ -43,7 +43,7 @@ pub(super) async fn list(
 /// `GET /requests/{id}`; the `ETag` is for `If-Match` of a decision.
 pub(super) async fn show(
     State(state): State<AdminState>,
-    Path(id): Path<String>,
+    InPath(id): InPath,
 ) -> Result<Response, Problem> {
     let (view, version) = state.desk.request(&id).await?;
     let mut response = json(&view);

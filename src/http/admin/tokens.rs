@@ -1,13 +1,13 @@
 //! Tokens: list, make, end.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::AdminState;
 use super::auth::Caller;
-use super::body::{JsonBody, json};
+use super::body::{InPath, JsonBody, json};
 use super::problem::Problem;
 use crate::mirror::desk::view::TokenBody;
 
@@ -30,7 +30,7 @@ pub(super) async fn create(
 pub(super) async fn revoke(
     State(state): State<AdminState>,
     Extension(Caller(by)): Extension<Caller>,
-    Path(name): Path<String>,
+    InPath(name): InPath,
 ) -> Result<StatusCode, Problem> {
     state.desk.revoke_token(&name, &by).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -171,3 +171,17 @@ async fn an_error_stays_short_however_long_the_mistake_is() {
     assert_eq!((reply.status, reply.problem().as_str()), (400, "invalid"));
     assert!(reply.text().len() < 4096, "{}", reply.text().len());
 }
+
+/// Found by fuzzing: the framework has words of its own for a path that is no text.
+#[tokio::test]
+async fn a_path_that_is_no_text_is_refused_as_everything_else_is() {
+    let desk = Desk::start().await;
+    for (method, path) in [
+        (Method::GET, "/r/R-2%ff"),
+        (Method::GET, "/api/v1/requests/%ff"),
+        (Method::DELETE, "/api/v1/tokens/%c3%28"),
+    ] {
+        let reply = desk.send(method, path, Some(&desk.token), None, &[]).await;
+        assert_eq!((reply.status, reply.problem().as_str()), (400, "invalid"), "{path}");
+    }
+}
