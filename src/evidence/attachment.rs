@@ -116,8 +116,13 @@ pub(super) fn describe(image: &ImageManifest, own: &Descriptor) -> Descriptor {
     let annotations =
         if length <= ANNOTATION_BYTES_MAX { image.annotations.clone() } else { BTreeMap::new() };
     Descriptor {
+        media_type: own.media_type.clone(),
+        digest: own.digest,
+        size: own.size,
+        // Whatever a list of upstream's says besides is not handed on.
+        urls: Vec::new(),
+        platform: None,
         artifact_type: Some(image.artifact_type.clone().unwrap_or_else(config_type)),
         annotations,
-        ..own.clone()
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::gate::{Grant, GrantKind};
-use crate::oci::{Descriptor, Digest, ImageManifest, Platform, from_strict_slice};
+use crate::oci::{Descriptor, Digest, ImageManifest, Platform, from_strict_slice, platform_part};
 
 /// Largest config that is read, in bytes.
 pub(super) const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -11,8 +11,11 @@ pub(super) const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The parts of an image config that are read.
 #[derive(Deserialize)]
 struct Config {
+    #[serde(default, deserialize_with = "platform_part")]
     os: Option<String>,
+    #[serde(default, deserialize_with = "platform_part")]
     architecture: Option<String>,
+    #[serde(default, deserialize_with = "platform_part")]
     variant: Option<String>,
 }
 
@@ -21,8 +24,8 @@ struct Config {
 /// # Errors
 /// When the config is not strict JSON of the right shape, with why.
 pub(super) fn platform_of(config: &[u8]) -> Result<Option<Platform>, String> {
-    let config: Config =
-        from_strict_slice(config).map_err(|error| format!("config is not well formed: {error}"))?;
+    let config: Config = from_strict_slice(config)
+        .map_err(|error| format!("config is not well formed: {}", error.without_content()))?;
     let named = |text: Option<String>| text.filter(|text| !text.is_empty());
     let (Some(os), Some(architecture)) = (named(config.os), named(config.architecture)) else {
         return Ok(None);
@@ -112,7 +115,9 @@ mod tests {
         assert_eq!(arm.unwrap().unwrap().to_string(), "linux/arm/v7");
         assert_eq!(read(r#"{"os":"linux"}"#), Ok(None));
         assert_eq!(read(r#"{"os":"","architecture":"amd64"}"#), Ok(None));
-        for bad in ["", "[]", r#"{"os":1,"architecture":"amd64"}"#, r#"{"os":"a","os":"b"}"#] {
+        let long = format!(r#"{{"os":"{}","architecture":"amd64"}}"#, "o".repeat(65));
+        for bad in ["", "[]", r#"{"os":1,"architecture":"amd64"}"#, r#"{"os":"a","os":"b"}"#, &long]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::audit::{AuditEvent, AuditKind, Chain};
-use super::head::{self, Head};
+use super::head;
 use super::rows::{self, Sealed};
 use super::{Error, Ledger, database, open, schema, verify};
 use crate::oci::from_strict_slice;
@@ -65,7 +65,7 @@ impl Ledger {
 pub(super) fn add_head(path: &Path) -> Result<(), Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "full")?;
-    let head = serde_json::to_string(&Head(Chain::load(&connection)?))?;
+    let head = serde_json::to_string(&Chain::load(&connection)?)?;
     connection.execute_batch("CREATE TABLE backup (head TEXT NOT NULL) STRICT")?;
     connection.execute("INSERT INTO backup (head) VALUES (?1)", [head])?;
     connection.close().map_err(|(_, error)| error)?;
@@ -181,8 +181,7 @@ pub(super) fn backup_head(connection: &Connection) -> Result<Option<Chain>, Erro
     }
     let head: Option<String> =
         connection.query_row("SELECT head FROM backup", [], |row| row.get(0)).optional()?;
-    let head = head.and_then(|head| from_strict_slice::<Head>(head.as_bytes()).ok());
-    Ok(head.map(|Head(chain)| chain))
+    Ok(head.and_then(|head| from_strict_slice(head.as_bytes()).ok()))
 }
 
 /// How the seals of a table are checked: its name, the schema version it came

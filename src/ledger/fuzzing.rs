@@ -6,9 +6,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::audit::Body;
+use super::audit::{Body, Chain};
 use super::canonical::to_canonical;
-use super::head::Head;
 use super::policy::InForce;
 use super::records::Record;
 use super::requests::RequestRow;
@@ -32,7 +31,7 @@ pub(crate) fn row(bytes: &[u8]) {
     as_row::<InForce>(text);
     as_row::<Decided>(text);
     as_row::<Body>(text);
-    as_row::<Head>(text);
+    as_row::<Chain>(text);
 }
 
 /// Canonical text read and written again is the same text.

@@ -4,19 +4,12 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::audit::Chain;
 use super::{Error, database};
 use crate::oci::from_strict_slice;
 
 /// Directory of the head within the data directory.
 pub(super) const AUDIT_DIR: &str = "audit";
-
-/// What the head file holds: the chain up to some record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Head(pub(super) Chain);
 
 /// Where the head of the ledger in `dir` is.
 pub(super) fn path(dir: &Path) -> PathBuf {
@@ -34,8 +27,8 @@ pub(super) fn read(dir: &Path) -> Result<Option<Chain>, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::file("read", &path)(error)),
     };
-    match from_strict_slice::<Head>(&bytes) {
-        Ok(Head(chain)) => Ok(Some(chain)),
+    match from_strict_slice(&bytes) {
+        Ok(chain) => Ok(Some(chain)),
         Err(error) => Err(Error::Damaged { path, problem: error.to_string() }),
     }
 }
@@ -44,7 +37,7 @@ pub(super) fn read(dir: &Path) -> Result<Option<Chain>, Error> {
 pub(super) fn write(dir: &Path, chain: Chain) -> Result<(), Error> {
     let path = path(dir);
     let temporary = path.with_extension("new");
-    let mut text = serde_json::to_string(&Head(chain))?;
+    let mut text = serde_json::to_string(&chain)?;
     text.push('\n');
     let mut file = fs::File::create(&temporary).map_err(Error::file("create", &temporary))?;
     file.write_all(text.as_bytes())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Digest, MediaType};
+use super::{Digest, MediaType, json, media_type};
 
 /// A pointer to content: type, digest and size, and what is said about it.
 ///
@@ -24,10 +24,14 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// For children of an index: what they run on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::object")]
     pub platform: Option<Platform>,
     /// For referrers: the type of the artifact.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "media_type::text"
+    )]
     pub artifact_type: Option<String>,
     /// Free text about the content.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -46,12 +50,37 @@ const PART_LENGTH_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
     /// Operating system, for example `linux`.
+    #[serde(deserialize_with = "part")]
     pub os: String,
     /// Architecture, for example `amd64`.
+    #[serde(deserialize_with = "part")]
     pub architecture: String,
     /// Variant of the architecture, for example `v8`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "platform_part")]
     pub variant: Option<String>,
+}
+
+/// Reads a part of a platform, which is bounded whatever else it is: it is kept with every verdict.
+fn part<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let part = String::deserialize(deserializer)?;
+    if part.len() > PART_LENGTH_MAX {
+        let length = part.len();
+        return Err(serde::de::Error::custom(format_args!("part of a platform of {length} bytes")));
+    }
+    Ok(part)
+}
+
+/// Reads a part of a platform that may be missing.
+///
+/// # Errors
+/// When it is no text, or longer than any.
+pub fn platform_part<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Part(#[serde(deserialize_with = "part")] String);
+    Ok(Option::<Part>::deserialize(deserializer)?.map(|part| part.0))
 }
 
 impl Platform {
@@ -114,6 +143,19 @@ mod tests {
         for bad in ["linux", "linux/", "linux/arm64/v8/x", "/amd64"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_platform_longer_than_any_does_not_parse() {
+        let read = |os: usize, variant: usize| {
+            let (os, variant) = ("o".repeat(os), "v".repeat(variant));
+            let text = format!(r#"{{"os":"{os}","architecture":"amd64","variant":"{variant}"}}"#);
+            serde_json::from_str::<Platform>(&text)
+        };
+        assert!(read(PART_LENGTH_MAX, PART_LENGTH_MAX).is_ok());
+        assert!(read(PART_LENGTH_MAX + 1, 1).is_err() && read(1, PART_LENGTH_MAX + 1).is_err());
+        let absent = r#"{"os":"linux","architecture":"amd64","variant":null}"#;
+        assert_eq!(serde_json::from_str::<Platform>(absent).unwrap().variant, None);
     }
 
     #[test]

@@ -5,8 +5,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 /// Deepest nesting of arrays and objects that is read.
@@ -31,14 +34,53 @@ impl JsonError {
     }
 }
 
-/// Reads `bytes` as one strict JSON document of type `T`.
+/// Reads `bytes` as one strict JSON document, an object, of type `T`.
 ///
 /// # Errors
 /// On malformed JSON, a byte order mark, trailing bytes, a duplicate key at any depth, nesting
-/// deeper than [`JSON_DEPTH_MAX`], or a shape that is not `T`.
+/// deeper than [`JSON_DEPTH_MAX`], anything but an object, or a shape that is not `T`.
 pub fn from_strict_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     check_strict(bytes)?;
-    serde_json::from_slice(bytes).map_err(JsonError)
+    serde_json::from_slice(bytes).map(|Object(value)| value).map_err(JsonError)
+}
+
+/// An object as `T`. What serde derives for a struct takes an array of its fields in their order, too,
+/// which nobody else who reads these documents does.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries))
+    }
+}
+
+/// Reads an object that may be missing.
+pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
+}
+
+/// Reads an array of objects that may be missing.
+pub(super) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let objects = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(objects.map(|objects| objects.into_iter().map(|Object(value)| value).collect()))
 }
 
 /// Checks that `bytes` are one strict JSON document, whatever its shape.
@@ -70,7 +112,7 @@ impl Strict {
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = ();
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
@@ -128,6 +170,8 @@ impl<'de> Visitor<'de> for Strict {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -156,8 +200,23 @@ mod tests {
             let told = check_strict(text.as_bytes()).unwrap_err().without_content();
             assert!(told.contains("at line 1 column ") && !told.contains("canary"), "{told}");
         }
-        let told = from_strict_slice::<u64>(br#""canary""#).unwrap_err().without_content();
-        assert_eq!(told, "unexpected content at line 1 column 8");
+        let read = from_strict_slice::<BTreeMap<String, u64>>;
+        let told = read(br#"{"a":"canary"}"#).unwrap_err().without_content();
+        assert_eq!(told, "unexpected content at line 1 column 13");
+    }
+
+    #[test]
+    fn an_array_is_no_object_whatever_its_elements_are() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Pair {
+            a: u64,
+            b: Option<u64>,
+        }
+        let read = from_strict_slice::<Pair>;
+        assert_eq!(read(br#"{"b":2,"a":1}"#).unwrap(), Pair { a: 1, b: Some(2) });
+        for bad in ["[1,2]", "[]", "1", "null", r#""a""#, r#"[{"a":1}]"#] {
+            assert!(read(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Descriptor, JsonError, MediaType, from_strict_slice};
+use super::{Descriptor, JsonError, MediaType, from_strict_slice, json, media_type};
 
 /// Largest manifest in bytes (distribution-spec 1.1.1 asks for at least 4 MB to be accepted).
 pub const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -100,11 +100,16 @@ pub enum ManifestError {
 struct Raw {
     schema_version: Option<u64>,
     media_type: Option<MediaType>,
+    #[serde(default, deserialize_with = "media_type::text")]
     artifact_type: Option<String>,
+    #[serde(default, deserialize_with = "json::object")]
     config: Option<Descriptor>,
+    #[serde(default, deserialize_with = "json::objects")]
     layers: Option<Vec<Descriptor>>,
+    #[serde(default, deserialize_with = "json::objects")]
     manifests: Option<Vec<Descriptor>>,
     fs_layers: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "json::object")]
     subject: Option<Descriptor>,
     annotations: Option<BTreeMap<String, String>>,
 }
@@ -295,6 +300,31 @@ mod tests {
             Manifest::parse(twice.as_bytes(), None).unwrap_err(),
             ManifestError::Malformed(_)
         ));
+    }
+
+    #[test]
+    fn an_array_in_the_place_of_an_object_is_refused() {
+        let digest = Digest::sha256(b"{}");
+        let array = format!(r#"["{}","{digest}",2,[],null,null,{{}}]"#, MediaType::OCI_CONFIG);
+        let object = descriptor(MediaType::OCI_CONFIG);
+        let platform =
+            |platform: &str| object.replacen('{', &format!(r#"{{"platform":{platform},"#), 1);
+        let good = platform(r#"{"os":"linux","architecture":"amd64"}"#);
+        let parse = |fields: &str| Manifest::parse(fields.as_bytes(), None);
+        let whole = format!(r#"{{"schemaVersion":2,"config":{good},"layers":[{good}]}}"#);
+        assert!(parse(&whole).is_ok(), "{whole}");
+        for bad in [array.as_str(), &platform(r#"["linux","amd64",null]"#)] {
+            for text in [
+                format!(r#"{{"schemaVersion":2,"config":{bad},"layers":[]}}"#),
+                format!(r#"{{"schemaVersion":2,"config":{good},"layers":[{bad}]}}"#),
+                format!(r#"{{"schemaVersion":2,"config":{good},"layers":[],"subject":{bad}}}"#),
+                format!(r#"{{"schemaVersion":2,"manifests":[{bad}]}}"#),
+            ] {
+                assert!(matches!(parse(&text), Err(ManifestError::Malformed(_))), "{text}");
+            }
+        }
+        let fields = format!("[2,null,null,{good},[],null,null,null,null]");
+        assert!(matches!(parse(&fields), Err(ManifestError::Malformed(_))), "{fields}");
     }
 
     #[test]

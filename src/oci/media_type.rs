@@ -3,10 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Longest media type that is read from a document, in bytes (RFC 6838 section 4.2: two names of at most
+/// 127 characters each, and what is between them).
+const LENGTH_MAX: usize = 255;
 
 /// A media type without parameters, as it stands in a descriptor.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct MediaType(Arc<str>);
 
@@ -91,6 +95,23 @@ impl fmt::Display for MediaType {
     }
 }
 
+impl<'de> Deserialize<'de> for MediaType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.len() > LENGTH_MAX {
+            let length = text.len();
+            return Err(serde::de::Error::custom(format_args!("media type of {length} bytes")));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// Reads a media type that is kept as text.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let media_type = Option::<MediaType>::deserialize(deserializer)?;
+    Ok(media_type.map(|media_type| media_type.as_str().to_owned()))
+}
+
 impl From<&str> for MediaType {
     fn from(text: &str) -> Self {
         Self::new(text)
@@ -108,6 +129,16 @@ mod tests {
         for bad in ["", "a", "a/", "a/b/c", "a/b c", "a/<b>", "a/\u{1b}[2J", long.as_str()] {
             assert_eq!(MediaType::new(bad).shown(), "(no media type)", "{bad}");
         }
+    }
+
+    #[test]
+    fn a_media_type_longer_than_any_does_not_parse() {
+        let read = |length: usize| {
+            let text = format!("\"a/{}\"", "b".repeat(length - 2));
+            serde_json::from_str::<MediaType>(&text)
+        };
+        assert_eq!(read(LENGTH_MAX).unwrap().as_str().len(), LENGTH_MAX);
+        assert!(read(LENGTH_MAX + 1).is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod name;
 mod range;
 mod secret;
 
-pub use descriptor::{Descriptor, Platform};
+pub use descriptor::{Descriptor, Platform, platform_part};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use endpoint::{Endpoint, EndpointError, Request, TagsPage};
 pub use error_code::ErrorCode;

@@ -55,6 +55,48 @@ async fn a_manifest_that_head_answered_can_be_got_after_its_file_is_gone() {
 }
 
 #[tokio::test]
+async fn a_blob_that_head_answered_is_fetched_again_after_its_file_is_gone() {
+    let (mirror, image, path) = admitted().await;
+    mirror.pull("open/app", "1").await.assert_complete();
+    for method in [Method::HEAD, Method::GET] {
+        assert_eq!(mirror.ask(method.clone(), &path, &[]).await.status, 200, "{method}");
+        mirror.mirror().store().remove(&image.layer(0)).await.expect("a removal");
+        let again = mirror.ask(Method::GET, &path, &[]).await;
+        assert_eq!((again.status, again.bytes()), (200, &content()), "after {method}");
+    }
+    mirror.mirror().store().remove(&image.layer(0)).await.expect("a removal");
+    mirror.upstream.go_away();
+    let away = mirror.ask(Method::GET, &path, &[]).await;
+    assert_eq!((away.status, away.error()["code"].as_str()), (503, Some("UNAVAILABLE")));
+}
+
+#[tokio::test]
+async fn a_bit_that_flipped_on_disk_reaches_nobody_and_is_healed_when_upstream_is_there() {
+    let (mirror, image, path) = admitted().await;
+    mirror.pull("open/app", "1").await.assert_complete();
+    mirror.upstream.go_away();
+    let hex = image.layer(0).hex();
+    let file = mirror.folder().join(format!("data/blobs/sha256/{}/{hex}", &hex[..2]));
+    while !file.exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let mut bytes = std::fs::read(&file).expect("the blob");
+    bytes[SIZE / 2] ^= 1;
+    std::fs::remove_file(&file).expect("a removal");
+    std::fs::write(&file, bytes).expect("a damaged blob");
+    for _ in 0..2 {
+        let answer = mirror.ask(Method::GET, &path, &[]).await;
+        assert!(answer.status != 200 || answer.body.is_none(), "{answer:?}");
+    }
+    let away = mirror.ask(Method::GET, &path, &[]).await;
+    assert_eq!((away.status, away.error()["code"].as_str()), (503, Some("UNAVAILABLE")));
+    mirror.upstream.come_back();
+    mirror.clock.advance(std::time::Duration::from_mins(1));
+    let healed = mirror.ask(Method::GET, &path, &[]).await;
+    assert_eq!((healed.status, healed.bytes()), (200, &content()));
+}
+
+#[tokio::test]
 async fn no_range_of_wrong_bytes_ends_cleanly() {
     for range in ["bytes=0-9", "bytes=500000-", "bytes=-5", "bytes=0-999998"] {
         let (mirror, image, path) = admitted().await;

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pratique::oci::{Digest, Name};
-use pratique::time::{ManualClock, Timestamp};
-use pratique::upstream::{Client, CredentialSettings, CredentialSource, Error};
+use pratique::tasks::Tasks;
+use pratique::time::{ManualClock, SystemClock, Timestamp};
+use pratique::upstream::{
+    Client, CredentialSettings, CredentialSource, Error, Limits, ProxySettings, RegistrySettings,
+    Settings,
+};
 use serde_json::json;
 
 use crate::support::client::{REPOSITORY, TestClient, name, pull, registry};
@@ -250,6 +254,68 @@ async fn credentials_belong_to_their_repositories() {
         .map(|seen| seen.authorization().unwrap().to_owned())
         .collect();
     assert_eq!(users, ["Basic bmFycm93Om4=", "Basic d2lkZTp3"]);
+}
+
+/// CVE-2026-103868, CVE-2019-10214: what one registry is shown, another never sees, not even for a
+/// repository of the same name, behind a realm of the other, or under a name that begins alike.
+#[tokio::test]
+async fn each_of_two_registries_sees_its_own_login_and_its_own_tokens_only() {
+    let (one, other) = (FakeUpstream::start().await, FakeUpstream::start().await);
+    let logins = [Files::new("one", "first-word"), Files::new("other", "second-word")];
+    let registries = ["up.test", "up.test.other"];
+    let image = Image::new().layer("layer").build();
+    let mut settings = Vec::new();
+    for ((upstream, files), registry) in [&one, &other].into_iter().zip(&logins).zip(registries) {
+        upstream.push(REPOSITORY, "1", &image);
+        upstream.set_auth(Auth::Token { realm: upstream.realm() });
+        let source = CredentialSource::Files { username: files.user(), password: files.password() };
+        let mut registry = RegistrySettings::new(registry.parse().unwrap(), upstream.url());
+        registry.danger_plain_http = true;
+        registry.credentials = vec![CredentialSettings { pattern: None, source }];
+        settings.push(registry);
+    }
+    // A token that nobody could take for one of the other service.
+    let token = format!("fake.7.{}", hex::encode(format!("repository:{REPOSITORY}:pull")));
+    let answer = Some(json!({"token": token}).to_string());
+    other.set_token_service(TokenService { answer, ..TokenService::default() });
+    let build = |registries: Vec<RegistrySettings>| {
+        let settings = Settings {
+            registries,
+            proxy: ProxySettings::default(),
+            limits: Limits { retry_delay: Duration::from_millis(1), ..Limits::default() },
+        };
+        Client::new(settings, Arc::new(SystemClock), Tasks::new(), Arc::default()).unwrap()
+    };
+    let client = build(settings.clone());
+    let names = registries.map(|it| Name::new(it.parse().unwrap(), REPOSITORY.parse().unwrap()));
+    for name in names.iter().chain(&names) {
+        resolve(&client, name).await.unwrap();
+    }
+    // Now one sends its clients to the token service of the other.
+    one.set_auth(Auth::Token { realm: other.realm() });
+    one.revoke_tokens();
+    let error = resolve(&build(settings), &names[0]).await.unwrap_err();
+    assert!(matches!(error, Error::RealmRefused { .. }), "{error}");
+
+    let words = |upstream: &FakeUpstream| {
+        let mut words: Vec<_> = upstream
+            .requests()
+            .iter()
+            .filter_map(|seen| seen.authorization().map(str::to_owned))
+            .collect();
+        words.sort();
+        words.dedup();
+        words
+    };
+    let basic = |text: &str| {
+        let coded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, text);
+        format!("Basic {coded}")
+    };
+    let (ours, theirs) = (words(&one), words(&other));
+    assert!(ours.contains(&basic("one:first-word")), "{ours:?}");
+    assert!(theirs.contains(&basic("other:second-word")), "{theirs:?}");
+    assert!(ours.len() == 2 && theirs.len() == 2, "a login and a token each: {ours:?} {theirs:?}");
+    assert!(ours.iter().all(|word| !theirs.contains(word)), "{ours:?} {theirs:?}");
 }
 
 #[tokio::test]

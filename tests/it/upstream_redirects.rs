@@ -116,3 +116,30 @@ async fn a_broken_host_behind_a_redirect_is_no_broken_upstream() {
     }
     assert_eq!(cdn.count("GET /x"), 6, "three attempts each");
 }
+
+#[tokio::test]
+async fn a_redirect_from_https_to_plain_http_is_refused_whatever_the_host() {
+    let upstream = FakeUpstream::start_tls().await;
+    let plain = FakeUpstream::start().await;
+    let digest = upstream.put_blob(REPOSITORY, "content");
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, upstream.ca_pem().unwrap()).unwrap();
+    for host in [upstream.host(), plain.host()] {
+        upstream.heal();
+        upstream.fault("/blobs/", Fault::Redirect(307, format!("http://{host}/x")));
+        for danger_plain_http in [false, true] {
+            let client = TestClient::of(&upstream)
+                .with(|it| {
+                    it.ca_file = Some(ca_file.clone());
+                    it.danger_plain_http = danger_plain_http;
+                })
+                .build();
+            let error = client.fetch_blob(&name(), &digest).await.unwrap_err();
+            assert!(matches!(error, Error::RedirectRefused { .. }), "{host}: {error}");
+        }
+    }
+    assert_eq!(plain.connections(), 0);
+    // Over the same connection as before: nobody came in clear.
+    assert!(upstream.requests().iter().all(|seen| seen.path.contains("/blobs/")));
+}

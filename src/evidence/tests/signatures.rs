@@ -121,10 +121,16 @@ async fn types_in_a_list_of_referrers_are_not_believed() {
     let (mut registry, subject) = registry();
     let mut lied = registry.referrer(&subject.digest, BUNDLE, &signature());
     lied["artifactType"] = json!("application/vnd.oci.empty.v1+json");
+    lied["urls"] = json!(["http://169.254.169.254/"]);
+    lied["platform"] = json!({"os": "linux", "architecture": "amd64"});
+    lied["annotations"] = json!({"org.opencontainers.image.ref.name": "latest"});
     list_by_tag(&mut registry, &subject, &[lied]);
     let search = search(&registry, &subject).await;
     assert_eq!(search.found.len(), 1);
-    assert_eq!(search.referrers[0].artifact_type.as_deref(), Some(BUNDLE));
+    let listed = &search.referrers[0];
+    assert_eq!(listed.artifact_type.as_deref(), Some(BUNDLE));
+    assert!(listed.urls.is_empty() && listed.platform.is_none(), "{listed:?}");
+    assert!(listed.annotations.is_empty(), "{listed:?}");
 }
 
 #[tokio::test]

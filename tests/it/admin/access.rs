@@ -12,6 +12,7 @@ fn routes() -> Vec<(Method, &'static str, Option<String>, bool)> {
     let decision = Some(json!({"target": "R-999", "reason": "x"}).to_string());
     let images = Some(json!({"images": ["up.test/open/none:1"]}).to_string());
     let token = Some(json!({"name": "made", "role": "viewer"}).to_string());
+    let image = Some(json!({"image": "up.test/open/none:1"}).to_string());
     vec![
         (Method::GET, "/status", None, false),
         (Method::GET, "/requests", None, false),
@@ -22,7 +23,15 @@ fn routes() -> Vec<(Method, &'static str, Option<String>, bool)> {
         (Method::GET, "/observed", None, false),
         (Method::GET, "/policy", None, false),
         (Method::GET, "/tokens", None, false),
+        (Method::GET, "/cache", None, false),
+        (Method::GET, "/cache/pins", None, false),
+        (Method::GET, "/rejudgements", None, false),
         (Method::GET, "/nowhere", None, false),
+        (Method::POST, "/cache/gc", None, true),
+        (Method::POST, "/cache/pins", image, true),
+        (Method::DELETE, "/cache/pins?image=up.test/open/none:1", None, true),
+        (Method::POST, "/cache/scrub", Some("{}".to_owned()), true),
+        (Method::POST, "/rejudgements", None, true),
         (Method::POST, "/requests", images.clone(), true),
         (Method::POST, "/approvals", decision.clone(), true),
         (Method::POST, "/rejections", decision.clone(), true),
@@ -34,6 +43,36 @@ fn routes() -> Vec<(Method, &'static str, Option<String>, bool)> {
         (Method::POST, "/backup", None, true),
         (Method::PUT, "/status", None, true),
     ]
+}
+
+/// A route that is added to the API is added to the table above, or this fails.
+#[test]
+fn the_table_of_routes_is_the_whole_api() {
+    let source = include_str!("../../../src/http/admin/mod.rs");
+    let (api, _) = source.split_once(".nest(").expect("routes with a token before those without");
+    let mut served: Vec<String> = Vec::new();
+    for route in api.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+        let (path, handlers) = route.split_once('"').expect("a path");
+        for method in ["get", "post", "put", "patch", "delete", "any"] {
+            if handlers.contains(&format!("{method}(")) {
+                served.push(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    assert!(served.len() > 25, "{served:?}");
+    let table = routes();
+    let is_listed = |route: &String| {
+        table.iter().any(|(method, path, ..)| {
+            let path = path.split('?').next().expect("a path");
+            let (wanted, template) = route.split_once(' ').expect("a method");
+            let same = |(part, of): (&str, &str)| part == of || of.starts_with('{');
+            method.as_str() == wanted
+                && path.split('/').count() == template.split('/').count()
+                && path.split('/').zip(template.split('/')).all(same)
+        })
+    };
+    let left_out: Vec<_> = served.iter().filter(|route| !is_listed(route)).collect();
+    assert!(left_out.is_empty(), "{left_out:?}");
 }
 
 #[tokio::test]

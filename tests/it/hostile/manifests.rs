@@ -59,6 +59,8 @@ async fn a_manifest_that_two_parsers_may_read_differently_is_denied() {
         let again = format!("\"{key}\":{},", manifest[key]);
         text.replacen('{', &format!("{{{again}"), 1).into_bytes()
     };
+    let config = &manifest["config"];
+    let fields = json!([config["mediaType"], config["digest"], config["size"], [], null, null, {}]);
     let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let oci = MediaType::OCI_MANIFEST;
@@ -79,6 +81,8 @@ async fn a_manifest_that_two_parsers_may_read_differently_is_denied() {
             oci,
             text.replacen('{', &format!("{{\"x\":{deep},"), 1).into_bytes(),
         ),
+        ("an array", oci, format!("[2,null,null,{},[]]", manifest["config"]).into_bytes()),
+        ("a list of fields", oci, with("config", fields)),
         ("byte order mark", oci, [b"\xef\xbb\xbf".as_slice(), text.as_bytes()].concat()),
         ("UTF-16", oci, utf16),
         ("garbage behind", oci, format!("{text}x").into_bytes()),
@@ -197,6 +201,79 @@ async fn an_index_may_hold_an_index_and_no_more() {
         nested = Index::new().child(nested).build();
     }
     rig.check().await;
+}
+
+#[tokio::test]
+async fn names_of_types_and_platforms_are_bounded_and_nobody_is_shown_them() {
+    let rig = Rig::start().await;
+    let (image, manifest) = image("long names");
+    let long = format!("a/{}", "canary".repeat(10 * 1024 / 6));
+    let with = |pointer: &str, key: &str, value: Value| {
+        let mut changed = manifest.clone();
+        changed.pointer_mut(pointer).expect("a place")[key] = value;
+        (MediaType::OCI_MANIFEST, changed.to_string())
+    };
+    let child = |key: &str, value: Value| {
+        let mut index = json!({"schemaVersion": 2, "manifests": [image.descriptor()]});
+        index["manifests"][0][key] = value;
+        (MediaType::OCI_INDEX, index.to_string())
+    };
+    for (what, (media_type, bytes)) in [
+        ("artifact", with("", "artifactType", json!(long))),
+        ("config", with("/config", "mediaType", json!(long))),
+        ("layer", with("/layers/0", "mediaType", json!(long))),
+        ("listed artifact", child("artifactType", json!(long))),
+        ("listed platform", child("platform", json!({"os": long, "architecture": "amd64"}))),
+    ] {
+        let digest = put(&rig, &image, media_type, bytes);
+        assert_denied(&rig, &image, digest, what).await;
+        let answer = rig.manifest("open/odd", digest).await;
+        assert!(answer.bytes().len() < 2_000, "{what}: {} bytes", answer.bytes().len());
+        assert!(!String::from_utf8_lossy(answer.bytes()).contains("canary"), "{what}");
+    }
+    let config = json!({"os": long, "architecture": "amd64"}).to_string();
+    let odd = Image::new().config(MediaType::OCI_CONFIG, config).layer("odd").build();
+    let digest = put(&rig, &odd, MediaType::OCI_MANIFEST, odd.manifest.clone());
+    assert_denied(&rig, &odd, digest, "a platform in a config").await;
+    assert!(!rig.log().contains(&long), "the log repeats what upstream wrote");
+}
+
+#[tokio::test]
+async fn annotations_are_served_as_they_are_and_kept_nowhere_else() {
+    let rig = Rig::start().await;
+    let (image, manifest) = image("annotated");
+    let many: serde_json::Map<_, _> =
+        (0..10_000).map(|number| (format!("canary-{number}"), json!("x"))).collect();
+    for annotations in [Value::Object(many), json!({"canary": "canary".repeat(500_000)})] {
+        let mut changed = manifest.clone();
+        changed["annotations"] = annotations;
+        let digest = put(&rig, &image, MediaType::OCI_MANIFEST, changed.to_string());
+        assert!(rig.pull("open/odd", digest).await);
+        assert_eq!(*rig.manifest("open/odd", digest).await.bytes(), changed.to_string());
+        let token = std::fs::read_to_string(rig.mirror.folder().join("data/admin.token")).unwrap();
+        let path = format!("/api/v1/explain?image=up.test/open/odd@{digest}");
+        let explained = super::admin(&rig, &path, &token).await;
+        assert!(explained.starts_with("HTTP/1.1 200"), "{explained:.200}");
+        assert!(!explained.contains("canary") && !rig.log().contains("canary-9"), "repeated");
+        rig.check().await;
+    }
+}
+
+#[tokio::test]
+async fn a_layer_whose_type_says_that_it_is_elsewhere_is_denied_without_an_address_too() {
+    let rig = Rig::start().await;
+    for (number, media_type) in [
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let content = format!("foreign {number}");
+        let image = Image::new().layer_of(media_type, content, &[]).build();
+        let digest = put(&rig, &image, MediaType::OCI_MANIFEST, image.manifest.clone());
+        assert_denied(&rig, &image, digest, media_type).await;
+    }
 }
 
 #[tokio::test]

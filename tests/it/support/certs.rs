@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pratique::http::{ClientCertificates, TlsSettings};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SerialNumber};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -56,6 +56,34 @@ impl Authority {
         }
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         Pair { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}
+
+/// Authorities between a root and what [`Authority::sign_far`] signs.
+const LINKS: u8 = 5;
+
+impl Authority {
+    /// As [`Authority::sign`], with five authorities in between, and of each of them `width`
+    /// certificates that are as good as one another: a chain can be tried in `width`^5 ways.
+    pub(crate) fn sign_far(self, name: &str, width: u64) -> Pair {
+        let mut above = self.issuer;
+        let mut links = String::new();
+        for link in 1..=LINKS {
+            let key = KeyPair::generate().expect("a key");
+            let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(DnType::CommonName, format!("link {link}"));
+            for number in 1..=width {
+                params.serial_number = Some(SerialNumber::from(number));
+                let certificate = params.signed_by(&key, &above).expect("a certificate");
+                links.push_str(&certificate.pem());
+            }
+            above = Issuer::new(params, key);
+        }
+        let last = Self { pem: String::new(), issuer: above };
+        let mut pair = last.sign(name, Validity::Now);
+        pair.certificate.push_str(&links);
+        pair
     }
 }
 

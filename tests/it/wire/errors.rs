@@ -9,6 +9,7 @@ use pratique::oci::MediaType;
 use serde_json::json;
 
 use super::{Said, exchange, get, request};
+use crate::support::logs;
 use crate::support::mirror::TestMirror;
 use crate::support::signer::Signer;
 use crate::support::upstream::{Fault, Gate, Image};
@@ -85,6 +86,12 @@ fn refused(mirror: &TestMirror) -> Paths {
     let config = json!({"architecture": CANARY, "os": CANARY, "variant": CANARY}).to_string();
     let foreign = Image::new().config(MediaType::OCI_CONFIG, config).layer("y").build();
     upstream.push("open/foreign", "1", &foreign);
+    let config = json!({CANARY: {CANARY: CANARY}, "os": [CANARY]}).to_string();
+    let broken = Image::new().config(MediaType::OCI_CONFIG, config).layer("b").build();
+    upstream.push("open/config", "1", &broken);
+    let twice = format!("{{\"{CANARY}\":1,\"{CANARY}\":2}}");
+    let twice = Image::new().config(MediaType::OCI_CONFIG, twice).layer("t").build();
+    upstream.push("open/config", "2", &twice);
     let artifact = Image::artifact(CANARY).layer("z").build();
     upstream.push("asked/artifact", "1", &artifact);
     let blob = format!("blobs/sha256:{}", "a".repeat(64));
@@ -99,6 +106,8 @@ fn refused(mirror: &TestMirror) -> Paths {
         ("no rule", "elsewhere/app/manifests/1".to_owned()),
         ("unsigned", "signed/unsigned/manifests/1".to_owned()),
         ("platform", "open/foreign/manifests/1".to_owned()),
+        ("config", "open/config/manifests/1".to_owned()),
+        ("config", "open/config/manifests/2".to_owned()),
         ("referrers", "never/app/referrers/sha256:zz".to_owned()),
     ];
     paths.into()
@@ -198,7 +207,7 @@ fn assert_code(said: &Said, what: &str) {
         "referrers" => (400, "DIGEST_INVALID"),
         "limited" => (503, "TOOMANYREQUESTS"),
         "malformed" | "ungranted blob" | "pending" | "pending artifact" | "denied by rule"
-        | "no rule" | "unsigned" | "platform" => (403, "DENIED"),
+        | "no rule" | "unsigned" | "platform" | "config" => (403, "DENIED"),
         "undecided" | "broken" | "unauthorized" | "forbidden" | "teapot" | "redirects"
         | "elsewhere" | "encoded" => (503, "UNAVAILABLE"),
         _ => return,
@@ -213,4 +222,56 @@ async fn a_repository_that_upstream_does_not_have_is_name_unknown() {
     let none =
         exchange(mirror.node_address(), &get("/v2/lab/none/tags/list?ns=up.test", &[])).await;
     assert_eq!((none.status, none.code().as_str()), (404, "NAME_UNKNOWN"), "{none:?}");
+}
+
+/// Row 6 (CWE-117): whatever clients and upstreams write, nobody but us begins a line of the log or
+/// sends a control sequence to the terminal that shows it.
+#[tokio::test]
+async fn no_line_of_the_log_is_anybodys_but_ours() {
+    let log = logs::capture();
+    let rules = "rules:\n- {id: open, match: [\"up.test/open/**\"], trust: allow}\n\
+                 - {id: asked, match: [\"up.test/asked/**\"], trust: approve}\n";
+    let mirror = TestMirror::start_with(rules, |_| {}).await;
+    let forged = "a/b\r\nforged \u{1b}[2J\u{9b}";
+    let upstream = &mirror.upstream;
+    let config = json!({"os": forged, "architecture": forged}).to_string();
+    let broken = format!("{{{0}:1,{0}:2}}", json!(forged));
+    let image = Image::new().layer("x").build();
+    for (number, artifact) in [
+        Image::new().config(MediaType::OCI_CONFIG, config).layer("c").build(),
+        Image::new().config(MediaType::OCI_CONFIG, broken.clone()).layer("b").build(),
+        Image::new().config(forged, "{}").layer("m").build(),
+        Image::artifact(forged).layer("a").build(),
+        Image::new().layer_of(forged, "l", &[(forged, forged)]).build(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        for repository in ["open/app", "asked/app"] {
+            upstream.push(repository, &number.to_string(), artifact);
+            drop(mirror.manifest(repository, number).await);
+        }
+    }
+    for body in [broken, json!({"schemaVersion": 2, "mediaType": forged}).to_string()] {
+        let digest = upstream.put_manifest("open/odd", MediaType::OCI_MANIFEST, body);
+        drop(mirror.manifest("open/odd", digest).await);
+    }
+    upstream.push("open/app", "1", &image);
+    let referrer = Image::artifact(forged).layer_of(forged, "r", &[]).subject(&image).build();
+    upstream.attach_by_fallback_tag("open/app", &image.digest(), &referrer);
+    drop(mirror.pull("open/app", "1").await);
+    drop(mirror.get(&format!("open/app/referrers/{}", image.digest())).await);
+    for path in ["/v2/a%0d%0aforged%1b[2J/manifests/x", "/v2/x%0aforged", "/%0aforged"] {
+        exchange(mirror.node_address(), &get(path, &["User-Agent: \tforged"])).await;
+    }
+    let admin = mirror.admin_url().strip_prefix("http://").unwrap().parse().unwrap();
+    for path in ["/r/%0aforged", "/api/v1/explain?image=%0aforged"] {
+        exchange(admin, &get(path, &["Authorization: Bearer forged"])).await;
+    }
+    let text = log.text();
+    assert!(text.contains("forged"), "nothing of it was logged");
+    for line in text.lines() {
+        assert!(!line.starts_with("forged"), "{line}");
+        assert!(!line.contains(|c: char| c.is_control()), "{line:?}");
+    }
 }

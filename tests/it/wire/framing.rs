@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{OPEN, Said, exchange, get, request, sent};
 use crate::support::mirror::TestMirror;
-use crate::support::upstream::Image;
+use crate::support::upstream::{Auth, Image, TokenService};
 
 /// Rows 23, 24, 25, 27 (CWE-444, RUSTSEC-2021-0078, RUSTSEC-2021-0020): what two readers could take
 /// for two different requests is refused, and nothing behind it is read.
@@ -116,6 +116,57 @@ async fn a_hop_by_hop_list_strips_no_credential_and_adds_none() {
     assert_eq!(ask(vec![hop.clone(), token.clone()]).await, 200);
     assert_eq!(ask(vec![hop, "X-Admin: yes".to_owned()]).await, 401);
     assert_eq!(ask(vec!["Connection: close".to_owned(), token.clone(), token]).await, 401);
+}
+
+/// Rows 29, 31 (CVE-2026-33540 class): what goes upstream is made anew, and holds nothing that a
+/// client sent along, also where upstream asks who is there.
+#[tokio::test]
+async fn nothing_that_a_client_sends_along_reaches_upstream() {
+    let mirror = TestMirror::start(OPEN).await;
+    let upstream = &mirror.upstream;
+    let lines = [
+        "Authorization: Basic Y2FuYXJ5OmNhbmFyeQ==",
+        "Proxy-Authorization: Basic Y2FuYXJ5OmNhbmFyeQ==",
+        "Cookie: canary=canary",
+        "User-Agent: canary",
+        "Referer: http://canary.test/",
+        "X-Registry-Auth: canary",
+        "X-Forwarded-Host: canary.test",
+        "Forwarded: host=canary.test",
+        "Accept: application/vnd.canary+json",
+        "Accept-Encoding: gzip, canary",
+        "Traceparent: 00-canary",
+        "Via: 1.1 canary",
+        "If-None-Match: \"canary\"",
+    ];
+    let login = TokenService { login: Some(("user", "word")), ..TokenService::default() };
+    upstream.set_token_service(login);
+    for (tag, auth) in [
+        ("open", Auth::Open),
+        ("basic", Auth::Basic("canary", "canary")),
+        ("token", Auth::Token { realm: upstream.realm() }),
+    ] {
+        let image = Image::new().layer(tag).build();
+        upstream.push("open/app", tag, &image);
+        upstream.set_auth(auth);
+        for path in [
+            format!("manifests/{tag}?ns=up.test&token=canary"),
+            format!("manifests/{}?ns=up.test&account=canary", image.digest()),
+            format!("blobs/{}?ns=up.test&canary", image.layer(0)),
+            format!("referrers/{}?ns=up.test&artifactType=canary", image.digest()),
+        ] {
+            let path = format!("/v2/open/app/{path}");
+            let said = exchange(mirror.node_address(), &get(&path, &lines)).await;
+            // The login that the client shows would be the right one for `basic`.
+            assert_eq!(said.status == 200, tag == "open", "{path}: {said:?}");
+        }
+    }
+    let seen = upstream.requests();
+    assert!(seen.len() > 8, "upstream was not asked: {seen:?}");
+    for seen in seen {
+        let text = format!("{seen:?}").to_lowercase();
+        assert!(!text.contains("canary") && !text.contains("y2fuyxj5"), "{text}");
+    }
 }
 
 /// `count` header fields.

@@ -99,6 +99,7 @@ async fn a_revocation_holds_for_the_next_request_and_a_running_transfer_complete
     let mirror = TestMirror::start(OPEN).await;
     let image = Image::new().layer(vec![6; 500_000]).layer("kept").build();
     let digest = mirror.upstream.push("open/app", "1", &image);
+    mirror.upstream.push("open/other", "1", &image);
     assert_eq!(mirror.manifest("open/app", "1").await.status, 200);
     assert_eq!(mirror.blob("open/app", &image.layer(1)).await.status, 200);
     let gate = Gate::closed();
@@ -115,6 +116,7 @@ async fn a_revocation_holds_for_the_next_request_and_a_running_transfer_complete
             format!("open/app/blobs/{digest}"),
             format!("open/app/blobs/{}", image.layer(0)),
             format!("open/app/blobs/{}", image.layer(1)),
+            format!("open/other/blobs/{}", image.layer(1)),
         ] {
             for method in [Method::GET, Method::HEAD] {
                 let path = format!("/v2/{path}?ns={REGISTRY}");

@@ -102,6 +102,8 @@ async fn a_malformed_digest_or_tag_is_refused_before_anything_is_looked_up() {
         let said = exchange(mirror.node_address(), &get(&path, &[])).await;
         assert_eq!((said.status, said.code().as_str()), (404, "MANIFEST_UNKNOWN"), "{tag}");
     }
+    let deeper = exchange(mirror.node_address(), &get("/v2/open/app/manifests/a/b", &[])).await;
+    assert_eq!((deeper.status, deeper.code().as_str()), (404, "UNSUPPORTED"), "{deeper:?}");
     mirror.upstream.assert_untouched();
     let longest = "a".repeat(128);
     mirror.upstream.push("open/app", &longest, &Image::new().layer("x").build());
@@ -247,6 +249,16 @@ async fn lists_are_bounded_whatever_the_query_says() {
         if let Some(tags) = tags {
             let body: serde_json::Value = serde_json::from_slice(&said.body).unwrap();
             assert_eq!(body["tags"], tags, "{query}");
+        }
+    }
+    let digest = Image::new().layer("1").build().digest();
+    for query in ["n=9223372036854775808", "n=-1", "n=abc&last=zzz"] {
+        let path = format!("/v2/open/app/referrers/{digest}?ns=up.test&{query}");
+        let said = exchange(mirror.node_address(), &get(&path, &[])).await;
+        assert!(matches!(said.status, 200 | 400), "{query}: {said:?}");
+        if said.status == 200 {
+            let body: serde_json::Value = serde_json::from_slice(&said.body).unwrap();
+            assert_eq!(body["manifests"], json!([]), "{query}");
         }
     }
     for path in ["/v2/_catalog", "/v2/_catalog?n=9223372036854775808", "/v2/_catalog?n=-1"] {
