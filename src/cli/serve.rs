@@ -69,6 +69,7 @@ pub(crate) async fn run(arguments: ServeArguments, file: Option<&Path>) -> Resul
     }
     let start = Start::of(&settings);
     let started = |app: &App| {
+        super::keep_freed_buffers();
         let lines = start.lines(app, begun);
         info!(nodes = %app.node_address, admin = %app.admin_address, "ready");
         if !quiet && start.format == LogFormat::Text {

@@ -23,10 +23,6 @@ mod world;
 #[path = "../it/support/mod.rs"]
 mod support;
 
-/// That of the program, whose memory is looked at here.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     report::run(&arguments)
