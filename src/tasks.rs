@@ -12,9 +12,9 @@ use tokio_util::task::TaskTracker;
 
 /// How much less than everything else the threads of the bulk lane count to the scheduler, as of nice(1).
 const BULK_NICE: i32 = 10;
-/// Tasks that a worker of the bulk lane polls before it asks the kernel what has come in: each of them
-/// copies hundreds of kilobytes.
-const BULK_POLLS_BETWEEN_EVENTS: u32 = 8;
+/// Tasks that a worker polls before it asks the kernel what has come in; tokio's own 61, each of
+/// which copies hundreds of kilobytes to a socket, are milliseconds for a small request.
+pub const POLLS_BETWEEN_EVENTS: u32 = 8;
 
 /// Spawns and tracks the tasks of one running program; clones share one set.
 ///
@@ -35,7 +35,7 @@ impl BulkLane {
     fn start() -> io::Result<Self> {
         let lane = Builder::new_multi_thread()
             .enable_all()
-            .event_interval(BULK_POLLS_BETWEEN_EVENTS)
+            .event_interval(POLLS_BETWEEN_EVENTS)
             .thread_name("bulk")
             .on_thread_start(|| {
                 // Of this thread alone: that is what Linux makes of it.

@@ -22,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use self::exit::{CliError, Exit};
+use crate::tasks::POLLS_BETWEEN_EVENTS;
 
 /// Largest block that the allocator keeps for the next use: 4 MiB.
 const KEPT_BLOCK_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -159,10 +160,6 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
 fn done((): ()) -> ExitCode {
     Exit::Done.into()
 }
-
-/// Tasks that a worker polls before it asks the kernel what has come in; tokio's own 61, each of
-/// which copies hundreds of kilobytes to a socket, are milliseconds for a small request.
-const POLLS_BETWEEN_EVENTS: u32 = 8;
 
 /// One thread is enough to wait for an answer.
 fn client_runtime() -> Result<Runtime, CliError> {

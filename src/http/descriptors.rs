@@ -7,8 +7,8 @@ use tracing::warn;
 /// index, and those by which its threads wait.
 const OWN: u64 = 24;
 
-/// Parts of the other descriptors that the connections of a listener may take; the rest is for the store,
-/// the ledger and upstreams.
+/// Parts of the other descriptors that the connections of a listener may take; the rest is for the
+/// store, the ledger and upstreams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
     /// An eighth.

@@ -14,15 +14,12 @@ use super::punctual::Heads;
 use crate::metrics::Metrics;
 use crate::tasks::{Tasks, give_way};
 
-/// Answers of blobs under way from which on they are a crowd: fewer keep nobody waiting for long, and
-/// are served faster where they are.
+/// Answers of blobs under way from which on they are a crowd: fewer keep nobody waiting for long.
 const CROWD: i64 = 8;
-/// Blobs that are smaller than this are sent where they are, in bytes.
-pub(super) const LARGE_BYTES: u64 = 256 * 1024;
 
 /// One of the two lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
+enum Lane {
     Common,
     Bulk,
 }
@@ -116,7 +113,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::body::NodeBody;
-    use super::super::punctual::Answer;
+    use super::super::punctual::{Answer, LARGE_BYTES};
     use super::*;
 
     /// A connection that sends `bytes` from its first poll to its second and ends with the third; gives
@@ -126,7 +123,6 @@ mod tests {
         bytes: usize,
         sending: Option<Answer<NodeBody>>,
         threads: Vec<String>,
-        is_wound_up: bool,
     }
 
     impl Future for Recorded {
@@ -151,13 +147,11 @@ mod tests {
         let tasks = Tasks::with_bulk_lane().unwrap();
         metrics.blob_answers.add(others);
         let bytes = usize::try_from(bytes).unwrap();
-        let threads = Vec::new();
         let connection =
-            Recorded { heads: heads.clone(), bytes, sending: None, threads, is_wound_up: false };
-        let wind_up = |connection: Pin<&mut Recorded>| connection.get_mut().is_wound_up = true;
+            Recorded { heads: heads.clone(), bytes, sending: None, threads: Vec::new() };
+        let wind_up = |_: Pin<&mut Recorded>| unreachable!("nobody stops it");
         let served = serve(Box::new(connection), wind_up, &heads, &metrics, &tasks).await;
         let (connection, ()) = served.unwrap();
-        assert!(!connection.is_wound_up);
         tasks.shut_down(Duration::from_secs(10)).await;
         connection.threads.iter().map(|thread| thread == "bulk").collect()
     }

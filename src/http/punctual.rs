@@ -27,12 +27,12 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::lanes::LARGE_BYTES;
-
 /// How long a connection rests before its protocol's state is dropped.
 const REST_BEGINS: Duration = Duration::from_millis(250);
 /// The longest pause between two looks at whether a long answer has ended.
 const LOOK_PAUSE_MAX: Duration = Duration::from_secs(4);
+/// Answers of so many bytes and more are large ones.
+pub(super) const LARGE_BYTES: u64 = 256 * 1024;
 /// Bytes that are read to see that a connection rests no more.
 const FIRST_BYTES: usize = 64;
 

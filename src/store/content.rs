@@ -12,8 +12,7 @@ use rustix::io::Errno;
 use super::buffers::BUFFER_BYTES;
 use super::map::WholeMap;
 use crate::oci::Digest;
-use crate::tasks::Tasks;
-use crate::tasks::give_way;
+use crate::tasks::{Tasks, give_way};
 
 /// What tells one state of a file from another without reading it.
 ///
