@@ -4,9 +4,10 @@
 #
 #   benches/compare.sh [--quick] [--guard] [--binary PATH] [--output FILE] [--scratch DIR]
 #
-# A full run takes about 10 minutes on a quiet machine, --quick under 3; it needs about 12 GB of scratch
-# space, which is given back. --guard ends with status 1 when the gates cost more than 5 %. What is missing is installed by apt when root, else left out with a message. Build the
-# binary first: cargo build --release.
+# A full run takes about 13 minutes on a quiet machine, --quick under 3; it needs about 12 GB of scratch
+# space, which is given back. --guard ends with status 1 when the gates cost more than 5 %. What is
+# missing is installed by apt when root, else left out with a message. Build the binary first:
+# cargo build --release.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
