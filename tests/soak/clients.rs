@@ -48,7 +48,7 @@ async fn asked(world: &World, tasks: &Tasks, repository: &str) -> bool {
     let before = world.decision(repository);
     let digest = world.image(repository).digest();
     let came = whole(world, tasks, repository, &digest.to_string()).await;
-    let is_same = world.decision(repository) == before && before % 2 == 0;
+    let is_same = world.decision(repository) == before && before.is_multiple_of(2);
     if came && is_same && world.image(repository).digest() == digest {
         world.broke([format!("{repository}@{digest} came without a yes")]);
     }
@@ -79,7 +79,7 @@ pub(crate) async fn whole(world: &World, tasks: &Tasks, repository: &str, refere
                 };
                 let kind =
                     if matches!(manifest, Manifest::Index(_)) { "manifests" } else { "blobs" };
-                let listed = manifest.listed().into_iter();
+                let listed = manifest.listed();
                 wanted.extend(listed.map(|it| format!("{repository}/{kind}/{}", it.digest)));
             }
             (200, Some(_)) => {}

@@ -12,6 +12,8 @@ mod chaos;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod layers;
+#[cfg(test)]
 mod report;
 #[cfg(test)]
 mod watch;

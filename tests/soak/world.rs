@@ -11,6 +11,7 @@ use pratique::oci::Digest;
 use pratique::upstream::{CredentialSettings, CredentialSource, RegistrySettings};
 use tempfile::TempDir;
 
+use crate::layers::Layers;
 use crate::support::hostile::rig::{CLOSED_CANARY, PASSWORD};
 use crate::support::hostile::{Auth, HostileUpstream, Seed};
 use crate::support::mirror::{REGISTRY, TestMirror};
@@ -18,8 +19,6 @@ use crate::support::upstream::{Artifact, Image, Index};
 
 /// Images under `open/`, `asked/` and `closed/`, each.
 pub(crate) const SLOTS: usize = 24;
-/// Largest layer, in bytes.
-const LAYER_BYTES_MAX: usize = 1_500_000;
 /// How long an upstream may be silent.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What the upstream wants as a password now and then, and what nobody has.
@@ -44,6 +43,8 @@ pub(crate) struct World {
     /// The bytes of every blob, for those who check ranges.
     pub(crate) contents: Mutex<HashMap<Digest, Bytes>>,
     images: Mutex<HashMap<String, Artifact>>,
+    public_layers: Layers,
+    secret_layers: Layers,
     /// By repository under `asked/`: odd while approved, and another number after each decision.
     decisions: Mutex<HashMap<String, u64>>,
     pub(crate) broken: Mutex<Vec<String>>,
@@ -121,6 +122,8 @@ impl World {
             is_over: AtomicBool::new(false),
             contents: Mutex::default(),
             images: Mutex::default(),
+            public_layers: Layers::public(seed),
+            secret_layers: Layers::secret(seed),
             decisions: Mutex::default(),
             broken: Mutex::default(),
             counts: Counts::default(),
@@ -137,17 +140,18 @@ impl World {
 
     /// Puts a new image into `repository`, in the place of what was there; gives the old blobs.
     pub(crate) fn push(&self, seed: &mut Seed, repository: &str) -> Vec<Digest> {
-        let canary = if repository.starts_with("closed/") { CLOSED_CANARY } else { "" };
+        let (layers, canary) = if repository.starts_with("closed/") {
+            (&self.secret_layers, CLOSED_CANARY)
+        } else {
+            (&self.public_layers, "")
+        };
         let single = |seed: &mut Seed, platform: &str| {
             let config = format!(r#"{{"os":"linux","architecture":"{platform}","x":"{canary}"}}"#);
             let mut image = Image::new()
                 .platform(&format!("linux/{platform}"))
                 .config(pratique::oci::MediaType::OCI_CONFIG, config);
             for _ in 0..=seed.below(2) {
-                let length = if seed.chance(3) { LAYER_BYTES_MAX } else { 20_000 };
-                let mut layer = seed.bytes(1 + seed.clone().below(length));
-                layer.extend_from_slice(canary.as_bytes());
-                image = image.layer(layer);
+                image = image.layer(layers.cut(seed));
             }
             image.build()
         };
