@@ -17,6 +17,8 @@ use crate::{chaos, clients};
 const CLIENTS: u64 = 16;
 /// Descriptors that may be open at the end beyond those at the beginning.
 const DESCRIPTORS_MORE: usize = 8;
+/// Parts of a run whose memory is printed.
+const MEMORY_PARTS: usize = 10;
 
 /// Runs by the command line's words.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
@@ -139,16 +141,13 @@ fn print(world: &World, watch: &Watch, took: Duration, descriptors: (usize, usiz
         println!("{what:<28}{:>9}", counter.load(Ordering::Relaxed));
     }
     println!("{:<28}{:>9}", "restarts", world.restarts.load(Ordering::SeqCst) / 2);
-    let memory = &watch.memory;
-    let quarter = memory.len() / 4;
-    let (first, last) =
-        (median(&memory[..=quarter]), median(&memory[memory.len() - 1 - quarter..]));
     println!(
-        "memory (anonymous)          {:>9} MiB in the first quarter, {} MiB in the last, {} MiB at most",
-        mib(first.unwrap_or(0)),
-        mib(last.unwrap_or(0)),
-        mib(memory.iter().copied().max().unwrap_or(0)),
+        "memory (anonymous)          {:>9} MiB at most",
+        mib(watch.memory.iter().copied().max().unwrap_or(0))
     );
+    let parts = watch.memory.chunks(watch.memory.len().div_ceil(MEMORY_PARTS).max(1));
+    let medians: Vec<_> = parts.filter_map(median).map(|bytes| mib(bytes).to_string()).collect();
+    println!("  in each {MEMORY_PARTS}th of the run  {} MiB", medians.join(", "));
     let most = watch.descriptors.iter().max().copied().unwrap_or(0);
     println!(
         "descriptors                 {:>9} before, {} after, {most} at most",
