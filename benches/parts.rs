@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use futures_util::FutureExt as _;
-use pratique::gate::{Context, Evidence, Gathered, ManifestFacts, Outcome, Subject, decide};
+use pratique::gate::{
+    Context, Evidence, Gathered, ManifestFacts, Outcome, ReadyPolicy, Subject, decide,
+};
 use pratique::ledger::{Ledger, New, NewGrants};
 use pratique::metrics::Metrics;
 use pratique::oci::{ByteRange, Digest, Manifest, Name, Platform, Registry, check_strict};
@@ -228,7 +230,7 @@ fn descriptor(media_type: &str, number: usize) -> serde_json::Value {
 }
 
 /// A policy with that many rules; the last one is for the subject.
-fn policy(rules: usize) -> Policy {
+fn policy(rules: usize) -> ReadyPolicy {
     use std::fmt::Write as _;
 
     let mut text = String::from(
@@ -240,7 +242,9 @@ fn policy(rules: usize) -> Policy {
         writeln!(text, "- {{id: r{rule}, match: [\"bench.test/{team}/**\"], trust: allow}}")
             .expect("text can be added to");
     }
-    Policy::parse(&text, &|_| Err(std::io::ErrorKind::NotFound.into())).expect("a right policy")
+    let no_files = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+    let policy = Policy::parse(&text, &no_files).and_then(ReadyPolicy::new);
+    policy.expect("a right policy")
 }
 
 fn subject() -> Subject {

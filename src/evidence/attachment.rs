@@ -11,7 +11,7 @@ use crate::oci::{Descriptor, Digest, ImageManifest};
 use crate::signature::{
     BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, FoundSignature, Material, PAYLOAD_BYTES_MAX,
     PAYLOAD_MEDIA_TYPE, PREDICATE_TYPE, SIGNATURE_ANNOTATION, SIGNATURE_TEXT_LENGTH_MAX,
-    predicate_type,
+    SimpleSigningProof, predicate_type, proof_in,
 };
 
 /// Most bytes of annotations that a referrer is listed with.
@@ -35,8 +35,9 @@ pub(super) struct Candidate {
     pub(super) source: Digest,
     /// The layer.
     pub(super) layer: Descriptor,
-    /// The signature of simple signing; `None` for a bundle, which holds its own.
-    signature: Option<String>,
+    /// The signature of simple signing and what stands beside it; `None` for a bundle, which holds its
+    /// own.
+    signature: Option<(String, SimpleSigningProof)>,
 }
 
 /// Looks through the manifest `image`, to which `own` points.
@@ -68,7 +69,8 @@ fn candidate(source: Digest, layer: &Descriptor) -> Result<Option<Candidate>, &'
         if signature.len() > SIGNATURE_TEXT_LENGTH_MAX {
             return Err("has too long a signature beside it");
         }
-        (PAYLOAD_BYTES_MAX, Some(signature.clone()))
+        let proof = proof_in(&layer.annotations).map_err(|_| "has too much beside it")?;
+        (PAYLOAD_BYTES_MAX, Some((signature.clone(), proof)))
     } else if is_bundle(media_type) {
         (BUNDLE_BYTES_MAX, None)
     } else {
@@ -92,9 +94,10 @@ impl Candidate {
     /// Why this cannot be a signature.
     pub(super) fn signature_in(&self, content: &[u8]) -> Result<Option<FoundSignature>, String> {
         use base64::Engine as _;
-        let material = if let Some(signature) = &self.signature {
+        let material = if let Some((signature, proof)) = &self.signature {
             let payload = base64::engine::general_purpose::STANDARD.encode(content);
-            Material::SimpleSigning { payload, signature: signature.clone() }
+            let (signature, proof) = (signature.clone(), proof.clone());
+            Material::SimpleSigning { payload, signature, proof }
         } else {
             let json = std::str::from_utf8(content).map_err(|_| "is not text".to_owned())?;
             match predicate_type(json) {

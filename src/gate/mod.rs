@@ -7,9 +7,11 @@
 mod by_name;
 mod checks;
 mod decide;
+mod distinct;
 mod evidence;
 mod logic;
 mod phrase;
+mod ready;
 mod signatures;
 mod standing;
 mod subject;
@@ -25,13 +27,12 @@ pub use evidence::{
 };
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
-pub use signatures::check_signers;
+pub use ready::ReadyPolicy;
 pub use standing::Standing;
 pub use subject::Subject;
 pub use verdict::{Check, CheckState, Judgement, Outcome, Reason, ReasonCode, Verdict};
 
 use crate::oci::{Registry, Tag};
-use crate::policy::Policy;
 pub use crate::policy::RuleId;
 use crate::time::Timestamp;
 
@@ -39,7 +40,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// The policy in force.
-    pub policy: &'a Policy,
+    pub policy: &'a ReadyPolicy,
     /// The tags that were seen, by our own history, to resolve to this digest.
     pub tags: &'a [Tag],
     /// What people decided about the subject.

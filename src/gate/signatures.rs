@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::checks::{Finding, reason};
+use super::distinct::distinct;
 use super::text::few;
 use super::{
-    CheckState, Context, Evidence, Gathered, Reason, ReasonCode, SignatureSearch, Subject,
+    CheckState, Context, Evidence, Gathered, ReadyPolicy, Reason, ReasonCode, SignatureSearch,
+    Subject,
 };
 use crate::oci::Name;
-use crate::policy::{Policy, Problem, Rule, SignatureRule, Signer, Trust};
-use crate::signature::{Key, Refusal, verify};
+use crate::policy::{Rule, SignatureRule, Trust};
+use crate::signature::{Form, Refusal, Signer};
 
 const NAME: &str = "signature";
 
@@ -18,18 +20,6 @@ pub(super) enum Checked {
     Failed(String),
     Finding(Finding),
     Missing,
-}
-
-/// The signers of `policy` whose PEM text is no key that signatures can be verified with.
-///
-/// A policy with such a signer must not come into force: the one who loads it calls this after
-/// parsing, and reports both kinds of problems alike.
-pub fn check_signers(policy: &Policy) -> Vec<Problem> {
-    let wrong = policy.signers().iter().filter_map(|signer| {
-        let error = Key::from_pem(signer.pem()).err()?;
-        Some(Problem::new(signer.position(), signer.key_path(), error.to_string()))
-    });
-    wrong.collect()
 }
 
 /// Judges the signatures that `rule` asks for. With `certain`, the verdict is a denial already, and
@@ -71,8 +61,7 @@ pub(super) fn check(
         let remedy = "Signatures that are not needed would have to be removed upstream.";
         failing(text.clone(), reason(ReasonCode::TooManySignatures, &text, remedy))
     } else {
-        let signers: Vec<&Signer> = of.iter().filter_map(|name| policy.signer(name)).collect();
-        let finding = quorum(&names_of(subject, context), search, at_least, &signers);
+        let finding = quorum(&names_of(subject, context), search, at_least, of, policy);
         match &search.incomplete {
             // What is missing may be among what could not be fetched.
             Some(why) if !certain && finding.check.state == CheckState::Fail => {
@@ -97,20 +86,21 @@ fn quorum(
     subject: &[Subject],
     search: &SignatureSearch,
     at_least: usize,
-    signers: &[&Signer],
+    of: &[String],
+    policy: &ReadyPolicy,
 ) -> Finding {
-    let names: Vec<&str> = signers.iter().map(|signer| signer.name()).collect();
+    let names: Vec<&str> = of.iter().map(String::as_str).collect();
     let mut signed = Vec::new();
-    // Counted by key: whatever a policy calls a key, it is one signer.
-    let mut keys = BTreeSet::new();
+    let mut people = Vec::new();
     let mut refusals = BTreeSet::new();
-    for signer in signers {
-        match signed_by(subject, search, signer) {
-            Ok(key) => {
-                signed.push(signer.name());
-                keys.insert(key);
-            }
-            Err(told) => refusals.extend(told),
+    for name in &names {
+        let Some(verifier) = policy.verifier(name) else { continue };
+        let (by, told) = signed_by(subject, search, verifier);
+        if by.is_empty() {
+            refusals.extend(told);
+        } else {
+            signed.push(*name);
+            people.push(by);
         }
     }
     let wanted = format!("needs {at_least} of [{}]", names.join(", "));
@@ -123,7 +113,9 @@ fn quorum(
     if !signed.is_empty() {
         text = format!("{text}, valid by {}", signed.join(", "));
     }
-    if at_least > 0 && keys.len() >= at_least {
+    // Counted by who signed: whatever a policy calls somebody, it is one signer.
+    let count = distinct(&people);
+    if at_least > 0 && count >= at_least {
         return Finding::new(NAME, CheckState::Pass, text);
     }
     let refusals: Vec<&str> = refusals.iter().map(String::as_str).collect();
@@ -172,29 +164,31 @@ fn failing(text: String, reason: Reason) -> Finding {
     finding
 }
 
-/// The id of the signer's key if one of the signatures is by it, else what is telling about those
-/// that are not.
+/// Who signed for `signer`, or else what is telling about the signatures that are by nobody it takes.
 fn signed_by(
     names: &[Subject],
     search: &SignatureSearch,
     signer: &Signer,
-) -> Result<String, BTreeSet<String>> {
-    let key = match Key::from_pem(signer.pem()) {
-        Ok(key) => key,
-        Err(error) => return Err(BTreeSet::from([format!("{}: {error}", signer.name())])),
-    };
-    let mut refusals = BTreeSet::new();
+) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut by, mut refusals) = (BTreeSet::new(), BTreeSet::new());
     for found in &search.found {
         for subject in names {
-            match verify(found, &key, &subject.name, &subject.digest) {
-                Ok(()) => return Ok(key.id()),
+            match signer.verify(found, &subject.name, &subject.digest) {
+                Ok(proof) => {
+                    by.insert(proof.by);
+                    break;
+                }
                 // That somebody else signed too is no news.
                 Err(Refusal::WrongKey) => {}
                 Err(refusal) => {
                     refusals.insert(refusal.to_string());
                 }
             }
+            // A bundle names no repository.
+            if found.form() == Form::Bundle {
+                break;
+            }
         }
     }
-    Err(refusals)
+    (by, refusals)
 }

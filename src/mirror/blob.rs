@@ -11,7 +11,7 @@ use tracing::warn;
 use super::board::{Boarded, Place};
 use super::keeping::{Through, ThroughReader};
 use super::{Error, Mirror};
-use crate::gate::{Grant, GrantKind, Subject};
+use crate::gate::{Grant, GrantKind, ReadyPolicy, Subject};
 use crate::oci::{ByteRange, Digest, MediaType, Name};
 use crate::policy::{Mode, Policy};
 use crate::store::{self, Blob, ReadMode};
@@ -225,7 +225,7 @@ impl Mirror {
         &self,
         name: &Name,
         digest: &Digest,
-        policy: &Arc<Policy>,
+        policy: &Arc<ReadyPolicy>,
     ) -> Result<Option<Grant>, Error> {
         if policy.refuses_outright(name).is_some() {
             return Ok(None);

@@ -8,12 +8,11 @@ use tracing::{info, warn};
 use super::{Decision, Error, Mirror, Refusal};
 use crate::evidence::Collected;
 use crate::gate::{
-    Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, Standing, Subject,
-    decide,
+    Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, ReadyPolicy, Reason, Standing,
+    Subject, decide,
 };
 use crate::ledger::{New, NewGrants, Record};
 use crate::oci::Reference;
-use crate::policy::Policy;
 use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
@@ -172,7 +171,7 @@ impl Mirror {
     pub(super) async fn decide_again(
         &self,
         record: &Record,
-        policy: &Arc<Policy>,
+        policy: &Arc<ReadyPolicy>,
     ) -> Result<Option<Judged>, Error> {
         let now = self.now();
         let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
@@ -285,7 +284,7 @@ impl Mirror {
         subject: &Subject,
         evidence: &Evidence,
         record: Option<&Record>,
-        policy: &Arc<Policy>,
+        policy: &Arc<ReadyPolicy>,
     ) -> Result<Outcome, Error> {
         let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
         let (subject, evidence) = (subject.clone(), evidence.clone());
@@ -308,7 +307,7 @@ impl Mirror {
         subject: &Subject,
         kept: Kept,
         decided_on: Option<&Record>,
-        policy: &Arc<Policy>,
+        policy: &Arc<ReadyPolicy>,
     ) -> Result<Judged, Error> {
         let Kept { evidence, judgement, now, grants } = kept;
         info!(%subject, admitted = judgement.admits(), rule = ?judgement.rule, reasons = ?judgement.reasons(), "judged");

@@ -48,11 +48,10 @@ pub use prefetch::Prefetched;
 use bytes::Bytes;
 
 use crate::evidence::Collector;
-use crate::gate::{Evidence, EvidenceKind, SignatureSearch, Subject};
+use crate::gate::{Evidence, EvidenceKind, ReadyPolicy, SignatureSearch, Subject};
 use crate::ledger::{Ledger, RequestId};
 use crate::metrics::Metrics;
 use crate::oci::{Digest, Name, Registry, Tag};
-use crate::policy::Policy;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::time::{Clock, Timestamp};
@@ -121,7 +120,7 @@ pub struct Mirror {
 struct Inner {
     settings: Settings,
     parts: Parts,
-    policy: RwLock<Arc<Policy>>,
+    policy: RwLock<Arc<ReadyPolicy>>,
     /// What both clocks showed at the start.
     started: (Timestamp, Duration),
     judging: Flights<Subject, Result<Judged, Error>>,
@@ -148,7 +147,7 @@ struct Inner {
 
 impl Mirror {
     /// A mirror that decides by `policy`.
-    pub fn new(settings: Settings, parts: Parts, policy: Policy) -> Self {
+    pub fn new(settings: Settings, parts: Parts, policy: ReadyPolicy) -> Self {
         let tasks = parts.tasks.clone();
         let revision = i64::try_from(policy.revision()).unwrap_or(i64::MAX);
         parts.metrics.policy_revision.set(revision);
@@ -182,14 +181,14 @@ impl Mirror {
     }
 
     /// The policy in force.
-    pub fn policy(&self) -> Arc<Policy> {
+    pub fn policy(&self) -> Arc<ReadyPolicy> {
         Arc::clone(&self.inner.policy.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts `policy` in force for every request from now on; verdicts made under another policy are
     /// decided again, from stored evidence, when they are next asked for or by
     /// [`Mirror::judge_all_again`].
-    pub fn put_in_force(&self, policy: Policy) {
+    pub fn put_in_force(&self, policy: ReadyPolicy) {
         let revision = i64::try_from(policy.revision()).unwrap_or(i64::MAX);
         self.inner.parts.metrics.policy_revision.set(revision);
         *self.inner.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);

@@ -14,14 +14,14 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::Mirror;
-use crate::gate::check_signers;
+use crate::gate::ReadyPolicy;
 use crate::ledger::{self, Ledger, PolicyChange};
 use crate::oci::Digest;
 use crate::policy::{Policy, Problem};
 
 /// How often the file is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// Largest file that a policy refers to (a public key), in bytes.
+/// Largest file that a policy refers to (a public key, a trust root), in bytes.
 const REFERRED_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why a policy is not put in force.
@@ -87,16 +87,14 @@ impl fmt::Display for Problems<'_> {
 ///
 /// # Errors
 /// When the file cannot be read or has mistakes; every one of them is named.
-pub fn load_policy(path: Option<&Path>) -> Result<Policy, PolicyError> {
-    let Some(path) = path else { return Ok(Policy::built_in()) };
+pub fn load_policy(path: Option<&Path>) -> Result<ReadyPolicy, PolicyError> {
+    let Some(path) = path else { return Ok(ReadyPolicy::built_in()) };
     let text = std::fs::read_to_string(path)
         .map_err(|source| PolicyError::Read { path: path.to_owned(), source })?;
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let read = |file: &Path| read_bounded(&folder.join(file));
     let failed = |problems| PolicyError::Problems { path: path.to_owned(), problems };
-    let policy = Policy::parse(&text, &read).map_err(failed)?;
-    let problems = check_signers(&policy);
-    if problems.is_empty() { Ok(policy) } else { Err(failed(problems)) }
+    Policy::parse(&text, &read).and_then(ReadyPolicy::new).map_err(failed)
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {

@@ -198,12 +198,62 @@ impl Rule {
     }
 }
 
-/// Someone whose signature counts: a name and a public key.
+/// Someone whose signature counts: a name, and what proves that it is them.
 #[derive(Debug, Clone)]
 pub struct Signer {
     pub(super) name: String,
-    pub(super) pem: String,
+    pub(super) who: Who,
     pub(super) position: Position,
+}
+
+/// What proves that a signature is somebody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// A public key.
+    Key {
+        /// One PEM block. That a key can be made of it is not checked here.
+        pem: String,
+        /// The trust root in one of whose logs the signature must stand; `None` asks for no log.
+        log: Option<String>,
+    },
+    /// A short-lived certificate for an identity.
+    Keyless {
+        /// The trust root whose authorities issue it.
+        root: String,
+        /// The identity provider.
+        issuer: WantedText,
+        /// Whom it is for.
+        subject: WantedText,
+        /// Whether the subject is an e-mail address or a URI, where the policy says so.
+        subject_type: Option<SubjectType>,
+    },
+}
+
+/// A text as a policy asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WantedText {
+    /// Exactly this.
+    Exact(String),
+    /// Whatever this regular expression takes as a whole.
+    Regexp(String),
+}
+
+impl WantedText {
+    /// The text, or the regular expression.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Exact(text) | Self::Regexp(text) => text,
+        }
+    }
+}
+
+/// What kind of name a certificate has for its subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectType {
+    /// An e-mail address.
+    Email,
+    /// A URI.
+    Uri,
 }
 
 impl Signer {
@@ -212,19 +262,56 @@ impl Signer {
         &self.name
     }
 
-    /// The public key: one PEM block. That a key can be made of it is not checked here.
-    pub fn pem(&self) -> &str {
-        &self.pem
+    /// What proves that it is them.
+    pub fn who(&self) -> &Who {
+        &self.who
     }
 
-    /// Where the policy names the key, for messages about it.
+    /// Where the policy names the signer, for messages about it.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The key path in the policy of `part` of this signer, for messages about it.
+    pub fn path_of(&self, part: &str) -> String {
+        let kind = match self.who {
+            Who::Key { .. } => "key",
+            Who::Keyless { .. } => "keyless",
+        };
+        format!("signers.{}.{kind}.{part}", self.name)
+    }
+}
+
+/// The certificate authorities and logs of one Sigstore instance, by name.
+#[derive(Debug, Clone)]
+pub struct TrustRoot {
+    pub(super) name: String,
+    pub(super) json: String,
+    pub(super) position: Position,
+}
+
+impl TrustRoot {
+    /// The name of the root that comes with the program, unless the policy has its own of that name.
+    pub const PUBLIC_GOOD: &str = "public-good";
+
+    /// The name that signers use.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text of the file. That a trust root can be made of it is not checked here.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// Where the policy names the file, for messages about it.
     pub fn position(&self) -> Position {
         self.position
     }
 
     /// The key path in the policy, for messages about it.
     pub fn key_path(&self) -> String {
-        format!("signers.{}.key.pem", self.name)
+        format!("trustRoots.{}.sigstore.trustedRoot", self.name)
     }
 }
 

@@ -22,7 +22,7 @@ mod yaml;
 
 pub use document::{
     Artifact, ArtifactKind, DeniedImage, FloorLimits, Mode, PolicyId, Rule, RuleId, SignatureRule,
-    Signer, TagMove, Trust,
+    Signer, SubjectType, TagMove, Trust, TrustRoot, WantedText, Who,
 };
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
@@ -40,6 +40,7 @@ pub struct Policy {
     mode: Mode,
     tag_move: TagMove,
     floor: Floor,
+    trust_roots: Vec<TrustRoot>,
     signers: Vec<Signer>,
     rules: Vec<Rule>,
     lately: Lately,

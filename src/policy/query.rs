@@ -7,7 +7,7 @@ use super::lately::Applied;
 use super::pattern::Rank;
 use super::{
     Artifact, FloorLimits, Mode, Outright, OutrightCause, Pattern, Policy, PolicyId, Rule, Signer,
-    TagFilter, TagMove, Trust,
+    TagFilter, TagMove, Trust, TrustRoot,
 };
 use crate::oci::{Digest, Name, Platform, Registry, Tag};
 
@@ -85,6 +85,11 @@ impl Policy {
     /// The signers, in the order of the document.
     pub fn signers(&self) -> &[Signer] {
         &self.signers
+    }
+
+    /// The trust roots, in the order of the document.
+    pub fn trust_roots(&self) -> &[TrustRoot] {
+        &self.trust_roots
     }
 
     /// The signer of that name.

@@ -58,7 +58,7 @@ pub(super) fn decode_base64(text: &str, what: &'static str) -> Result<Vec<u8>, R
 }
 
 /// What `check` gives, or a refusal if it panics.
-pub(super) fn guarded(check: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Refusal> {
+pub(super) fn guarded<T>(check: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
     caught(check).unwrap_or(Err(Refusal::LibraryPanicked))
 }
 
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_verifier_is_a_refusal() {
-        let outcome = guarded(|| panic!("a parser met something it did not expect"));
+        let outcome = guarded::<()>(|| panic!("a parser met something it did not expect"));
         assert_eq!(outcome, Err(Refusal::LibraryPanicked));
         assert_eq!(guarded(|| Ok(())), Ok(()));
     }

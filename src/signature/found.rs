@@ -40,13 +40,41 @@ pub enum Material {
         payload: String,
         /// The signature over those bytes, in base64 as it stood in the annotation.
         signature: String,
+        /// What else stood beside it.
+        #[serde(default, skip_serializing_if = "SimpleSigningProof::is_empty")]
+        proof: SimpleSigningProof,
     },
+}
+
+/// What stands beside a signature of simple signing, in annotations, to prove who made it and when.
+///
+/// Spec: <https://github.com/sigstore/cosign/blob/v2.5.0/specs/SIGNATURE_SPEC.md#properties>
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SimpleSigningProof {
+    /// The certificate of the key, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// The certificates above it, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
+    /// The promise of a transparency log, in JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<String>,
+    /// The token of a timestamp authority, in JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
+}
+
+impl SimpleSigningProof {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The forms of signatures that are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Form {
-    /// Sigstore bundle v0.3, made by cosign 3.
+    /// Sigstore bundle, made by cosign 3.
     Bundle,
     /// Simple signing under the `.sig` tag, made by cosign 1 and 2.
     SimpleSigning,

@@ -1,8 +1,8 @@
 //! Verifiers: bytes and keys in, who-signed-what out. No network.
 //!
 //! A [`FoundSignature`] is what somebody put beside an image, kept whole, so that another policy can
-//! judge it later without asking the registry again. It proves nothing until [`verify`] accepts it
-//! for one key, one repository and one digest.
+//! judge it later without asking the registry again. It proves nothing until a [`Signer`] accepts it
+//! for one repository and one digest.
 //!
 //! What holds here:
 //! - The algorithm follows from the form and the key, from a fixed list, never from the signature.
@@ -14,18 +14,25 @@ mod crypto;
 mod found;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod identity;
 mod key;
 mod refusal;
+mod root;
+mod signer;
 mod simple_signing;
 #[cfg(test)]
 mod tests;
 
 pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, PREDICATE_TYPE, predicate_type};
-pub use found::{Form, FoundSignature, Material};
+pub use found::{Form, FoundSignature, Material, SimpleSigningProof};
+pub use identity::{Identity, Pattern, PatternError, SubjectKind, Wanted};
 pub use key::{Key, KeyError};
 pub use refusal::Refusal;
+pub use root::{TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError};
+pub use signer::{Proof, Signer};
 pub use simple_signing::{
-    PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, SIGNATURE_ANNOTATION, SIGNATURE_TEXT_LENGTH_MAX,
+    PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, PROOF_BYTES_MAX, SIGNATURE_ANNOTATION,
+    SIGNATURE_TEXT_LENGTH_MAX, proof_in,
 };
 
 use crate::oci::{Digest, Name};
@@ -49,7 +56,7 @@ pub fn verify(
 ) -> Result<(), Refusal> {
     crypto::guarded(|| match &found.material {
         Material::Bundle { json } => bundle::verify(json, key, subject),
-        Material::SimpleSigning { payload, signature } => {
+        Material::SimpleSigning { payload, signature, .. } => {
             simple_signing::verify(payload, signature, key, name, subject)
         }
     })

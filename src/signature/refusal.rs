@@ -2,12 +2,18 @@
 
 use crate::oci::{Digest, Name};
 
+/// Most characters that are quoted.
+const QUOTE_LENGTH_MAX: usize = 160;
+
 /// The check that a signature failed, for one key and one subject.
 ///
 /// What a refusal quotes is a parsed value or a bounded, printable extract: its text may go to
 /// people as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The subject's digest is not SHA-256, which is all that logs and certificates are made for.
+    #[error("this form of signature cannot be verified for a digest other than sha256")]
+    Algorithm,
     /// It rests on a certificate, not on a key.
     #[error("bundle rests on a certificate, not on a public key")]
     Certificate,
@@ -28,12 +34,32 @@ pub enum Refusal {
     /// Not strict JSON of the expected shape.
     #[error("{0} is not well formed")]
     Malformed(&'static str),
+    /// The certificate does not say whom it is for.
+    #[error("certificate names no subject or no issuer")]
+    Nameless,
+    /// It rests on a key, not on a certificate.
+    #[error("signature rests on a public key, not on a certificate")]
+    NoCertificate,
+    /// No transparency log vouches for it.
+    #[error("signature has no transparency log entry")]
+    NoLogEntry,
     /// A validly signed statement of another kind: an attestation is not a signature.
     #[error("statement is of type {0}, not an image signature")]
     NotASignature(String),
     /// The bundle signs a blob of bytes, not a statement about an image.
     #[error("bundle holds no signed statement")]
     NotAStatement,
+    /// The library read other signed content than what was asked about.
+    #[error("signed for other content")]
+    OtherArtifact,
+    /// A good certificate, for somebody else.
+    #[error("signed by {subject} ({issuer})")]
+    OtherIdentity {
+        /// Whom the certificate is for.
+        subject: String,
+        /// Who says so.
+        issuer: String,
+    },
     /// Signed by this key, but for another digest.
     #[error("signed for another digest ({0})")]
     OtherImage(Digest),
@@ -52,6 +78,9 @@ pub enum Refusal {
     /// The envelope has no signature, or more than one.
     #[error("envelope holds {0} signatures, expected exactly one")]
     SignatureCount(usize),
+    /// The certificate, the log entry or the timestamp does not hold.
+    #[error("proof does not hold: {0}")]
+    Proof(String),
     /// Larger than any real signature.
     #[error("{0} is too large")]
     TooLarge(&'static str),
@@ -59,9 +88,15 @@ pub enum Refusal {
     #[error("signed payload is not an image signature")]
     PayloadKind,
     /// A bundle of a version that is not supported.
-    #[error("bundle is not of version 0.3")]
+    #[error("bundle is not of a known version (0.1 to 0.3)")]
     Version,
     /// The signature was not made by this key over these bytes.
     #[error("signature does not verify with this key")]
     WrongKey,
+}
+
+/// A bounded, printable extract of `text`.
+pub(super) fn quoted(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    text.chars().take(QUOTE_LENGTH_MAX).map(plain).collect()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use pratique::oci::{Digest, Name};
-use pratique::signature::{FoundSignature, Key, Material, Refusal, verify};
+use pratique::signature::{FoundSignature, Key, Material, Refusal, SimpleSigningProof, verify};
 use serde_json::Value;
 
 /// The folder of vectors; `None`, with a line that says so, when there is none.
@@ -32,6 +32,7 @@ fn signature(path: &Path) -> FoundSignature {
     let material = Material::SimpleSigning {
         payload: text(&json["payload"]),
         signature: text(&json["annotations"]["dev.cosignproject.cosign/signature"]),
+        proof: SimpleSigningProof::default(),
     };
     FoundSignature { source: Digest::sha256(b""), material }
 }

@@ -11,7 +11,7 @@ use super::view::{
 };
 use super::{Desk, Error};
 use crate::gate::{
-    Evidence, Gathered, Judgement, ManifestFacts, Outcome, SignatureSearch, Subject,
+    Evidence, Gathered, Judgement, ManifestFacts, Outcome, ReadyPolicy, SignatureSearch, Subject,
 };
 use crate::ledger::{Decided, Record, Verb};
 use crate::oci::{ImageReference, Tag};
@@ -106,7 +106,7 @@ fn decision_view(decided: &Decided) -> StandingView {
     }
 }
 
-fn blank(image: &ImageReference, policy: &Arc<Policy>) -> ExplainView {
+fn blank(image: &ImageReference, policy: &Arc<ReadyPolicy>) -> ExplainView {
     ExplainView {
         image: canonical(image),
         name: image.name.clone(),

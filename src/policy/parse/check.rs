@@ -2,21 +2,44 @@
 
 use std::collections::HashMap;
 
-use super::super::document::{Located, Rule, Signer};
+use super::super::document::{Located, Rule, Signer, TrustRoot, Who};
 use super::super::fields::{Problems, extract};
 use super::super::pattern::{Pattern, Rank};
 use super::rules::ReadRule;
 
-/// One key under two names would let one person count twice.
+/// One key or identity under two names would let one person count twice.
 pub(super) fn signers(signers: &[Signer], problems: &mut Problems) {
-    let mut seen: HashMap<&str, &Signer> = HashMap::new();
+    let mut seen: HashMap<String, &Signer> = HashMap::new();
     for signer in signers {
-        if let Some(first) = seen.insert(signer.pem(), signer) {
+        let (identity, what, part) = match signer.who() {
+            Who::Key { pem, .. } => (pem.clone(), "key", "pem"),
+            who @ Who::Keyless { .. } => (format!("{who:?}"), "identity", "subject"),
+        };
+        if let Some(first) = seen.insert(identity, signer) {
             let text = format!(
-                "is the same key as that of signer {}; one key is one signer",
+                "is the same {what} as that of signer {}; one {what} is one signer",
                 first.name()
             );
-            problems.add(signer.position(), &signer.key_path(), text);
+            problems.add(signer.position(), &signer.path_of(part), text);
+        }
+    }
+}
+
+/// Every trust root that a signer names exists.
+pub(super) fn roots(signers: &[Signer], roots: &[TrustRoot], problems: &mut Problems) {
+    for signer in signers {
+        let (name, path) = match signer.who() {
+            Who::Key { log: None, .. } => continue,
+            Who::Key { log: Some(name), .. } => {
+                (name, format!("signers.{}.transparencyLog", signer.name()))
+            }
+            Who::Keyless { root, .. } => (root, signer.path_of("root")),
+        };
+        let is_known = name == TrustRoot::PUBLIC_GOOD || roots.iter().any(|it| it.name() == name);
+        let reported = format!("trustRoots.{name}");
+        if !is_known && problems.0.iter().all(|problem| !problem.key.starts_with(&reported)) {
+            let text = format!("\"{}\" is not among the trustRoots", extract(name));
+            problems.add(signer.position(), &path, text);
         }
     }
 }

@@ -6,6 +6,7 @@ mod rules;
 mod signers;
 #[cfg(test)]
 mod tests;
+mod trust_roots;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ const TOP: Words = Words {
         "tagMove",
         "defaults",
         "floor",
+        "trustRoots",
         "signers",
         "rules",
     ],
@@ -47,7 +49,6 @@ const TOP: Words = Words {
         "maxException",
         "maxWaiver",
         "overlays",
-        "trustRoots",
         "waivers",
     ],
 };
@@ -133,6 +134,10 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         Some(node) => floor::read(node, problems),
         None => Some(super::document::Floor::default()),
     };
+    let trust_roots = match top.take("trustRoots") {
+        Some(node) => trust_roots::read(node, files, problems),
+        None => Vec::new(),
+    };
     let signers = match top.take("signers") {
         Some(node) => signers::read(node, files, problems),
         None => Vec::new(),
@@ -142,6 +147,7 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         None => Vec::new(),
     };
     check::signers(&signers, problems);
+    check::roots(&signers, &trust_roots, problems);
     check::quorums(&rules, &signers, problems);
     check::ids(&rules, problems);
     check::ties(&rules, problems);
@@ -153,6 +159,7 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         mode: defaults.mode,
         tag_move: defaults.tag_move,
         floor: floor?,
+        trust_roots,
         signers,
         rules: rules.into_iter().map(|read| read.rule).collect(),
         lately: Lately::default(),

@@ -1,16 +1,20 @@
-//! The signers: names for public keys.
+//! The signers: names for public keys and identities.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::document::Signer;
+use super::super::document::{Signer, SubjectType, TrustRoot, WantedText, Who};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::problem::Position;
 use super::super::yaml::{Content, Node, Text};
 use super::{Files, checked_name};
 
-const SIGNER: Words = Words { known: &["key", "transparencyLog"], later: &["keyless", "notation"] };
+const SIGNER: Words = Words { known: &["key", "keyless", "transparencyLog"], later: &["notation"] };
 const KEY: Words = Words { known: &["pem"], later: &["algorithm", "notAfter", "notBefore"] };
+const KEYLESS: Words = Words {
+    known: &["root", "issuer", "issuerRegexp", "subject", "subjectRegexp", "subjectType"],
+    later: &["claims"],
+};
 /// Largest PEM text of a key in bytes.
 const PEM_BYTES_MAX: usize = 8 * 1024;
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
@@ -19,30 +23,20 @@ const END: &str = "-----END PUBLIC KEY-----";
 pub(super) fn read(node: Node, files: &mut Files<'_>, problems: &mut Problems) -> Vec<Signer> {
     let mut signers = Vec::new();
     for entry in Fields::free(node, "signers", problems) {
-        let path = format!("signers.{}", fields::extract(&entry.key));
-        let name = checked_name(entry.key, entry.position, &path, problems);
+        let (position, path) = (entry.position, format!("signers.{}", fields::extract(&entry.key)));
+        let name = checked_name(entry.key, position, &path, problems);
         let Some(mut signer) = Fields::of(entry.value, &path, SIGNER, problems) else {
             continue;
         };
         if is_of_later_kind(&path, problems) {
             continue;
         }
-        require_no_log(&mut signer, entry.position, problems);
-        let hint = "write key: {pem: file:/path/of/key.pub}";
-        let Some(key) = signer.require("key", hint, problems) else {
-            continue;
+        let who = match signer.take("keyless") {
+            Some(node) => keyless(node, &mut signer, problems),
+            None => key(&mut signer, position, files, problems),
         };
-        let Some(mut key) = Fields::of(key, &signer.path_of("key"), KEY, problems) else {
-            continue;
-        };
-        let hint = "write file:/path/of/key.pub or the PEM block itself";
-        let Some(pem) = key.require("pem", hint, problems) else {
-            continue;
-        };
-        let position = pem.position;
-        let pem = pem_text(pem, &format!("{path}.key.pem"), files, problems);
-        if let (Some(name), Some(pem)) = (name, pem) {
-            signers.push(Signer { name, pem, position });
+        if let (Some(name), Some((who, position))) = (name, who) {
+            signers.push(Signer { name, who, position });
         }
     }
     signers
@@ -54,16 +48,99 @@ fn is_of_later_kind(path: &str, problems: &Problems) -> bool {
     kinds.into_iter().any(|kind| problems.0.iter().any(|problem| problem.key == kind))
 }
 
-/// A signature by key without proof of when it was made must be asked for by name.
-fn require_no_log(signer: &mut Fields, position: Position, problems: &mut Problems) {
-    const HINT: &str = "entries of transparency logs cannot be checked by this version; \
-        write transparencyLog: none to accept signatures by this key without one";
+fn key(
+    signer: &mut Fields,
+    position: Position,
+    files: &mut Files<'_>,
+    problems: &mut Problems,
+) -> Option<(Who, Position)> {
+    let log = log(signer, position, problems);
+    let hint = "write key: {pem: file:/path/of/key.pub}, or keyless: {issuer: ..., subject: ...}";
+    let key = signer.require("key", hint, problems)?;
+    let path = signer.path_of("key");
+    let mut key = Fields::of(key, &path, KEY, problems)?;
+    let hint = "write file:/path/of/key.pub or the PEM block itself";
+    let pem = key.require("pem", hint, problems)?;
+    let position = pem.position;
+    let pem = pem_text(pem, &format!("{path}.pem"), files, problems)?;
+    Some((Who::Key { pem, log: log.ok()? }, position))
+}
+
+/// What is wrong is among the problems.
+struct Reported;
+
+/// In which root's log a signature by key must stand. That none is asked for must be written: a
+/// signature by key proves nothing of when it was made.
+fn log(
+    signer: &mut Fields,
+    position: Position,
+    problems: &mut Problems,
+) -> Result<Option<String>, Reported> {
+    const HINT: &str = "write transparencyLog: none to accept signatures by this key without a log \
+        entry, or the name of a trust root in whose log they must stand (public-good)";
     let path = signer.path_of("transparencyLog");
     match signer.text("transparencyLog", problems) {
-        Some((word, _)) if word == "none" => {}
-        Some((_, position)) => problems.add(position, &path, HINT),
-        None if problems.0.iter().any(|problem| problem.key == path) => {}
-        None => problems.add(position, &path, format!("is missing; {HINT}")),
+        Some((word, _)) if word == "none" => Ok(None),
+        Some((word, position)) => {
+            checked_name(word, position, &path, problems).map(Some).ok_or(Reported)
+        }
+        None if problems.0.iter().any(|problem| problem.key == path) => Err(Reported),
+        None => {
+            problems.add(position, &path, format!("is missing; {HINT}"));
+            Err(Reported)
+        }
+    }
+}
+
+fn keyless(node: Node, signer: &mut Fields, problems: &mut Problems) -> Option<(Who, Position)> {
+    for other in ["key", "transparencyLog"] {
+        if let Some(node) = signer.take(other) {
+            let text = "does not go with keyless: its certificates are always logged; keep one";
+            problems.add(node.position, &signer.path_of(other), text);
+        }
+    }
+    let position = node.position;
+    let mut keyless = Fields::of(node, &signer.path_of("keyless"), KEYLESS, problems)?;
+    let root = keyless.text("root", problems);
+    let root = root.map_or(Some(TrustRoot::PUBLIC_GOOD.to_owned()), |(name, position)| {
+        checked_name(name, position, &keyless.path_of("root"), problems)
+    });
+    let issuer = wanted(&mut keyless, "issuer", "issuerRegexp", problems);
+    let subject = wanted(&mut keyless, "subject", "subjectRegexp", problems);
+    let kinds = [("email", SubjectType::Email), ("uri", SubjectType::Uri)];
+    let subject_type = keyless.choice("subjectType", &kinds, &[], problems);
+    let who = Who::Keyless { root: root?, issuer: issuer?, subject: subject?, subject_type };
+    Some((who, position))
+}
+
+/// The text at `exact` or the regular expression at `regexp`, of which there must be one.
+fn wanted(
+    fields: &mut Fields,
+    exact: &str,
+    regexp: &str,
+    problems: &mut Problems,
+) -> Option<WantedText> {
+    let pattern = fields.text(regexp, problems);
+    let text = fields.text(exact, problems);
+    match (text, pattern) {
+        (Some((text, _)), None) => Some(WantedText::Exact(text)),
+        (None, Some((pattern, _))) => Some(WantedText::Regexp(pattern)),
+        (Some(_), Some((_, position))) => {
+            let text = format!("stands beside {exact}; keep one of them");
+            problems.add(position, &fields.path_of(regexp), text);
+            None
+        }
+        (None, None) => {
+            let paths = [exact, regexp].map(|key| fields.path_of(key));
+            if !problems.0.iter().any(|problem| paths.contains(&problem.key)) {
+                let [path, _] = paths;
+                let text = format!(
+                    "is missing; whose signature counts is always both, issuer and subject; write {exact} or {regexp}"
+                );
+                problems.add(fields.position, &path, text);
+            }
+            None
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{Artifact, SignatureRule, Trust};
+use crate::policy::{Artifact, SignatureRule, Trust, WantedText, Who};
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE3c9mpor6fkuDzDRsAmEZm8AhMhLH
@@ -14,6 +14,7 @@ JIKJ43piywQgOGecmKkFM8EPCl+THSzrOwv2MbF1f1OKER6dZl7TJtHNfQ==
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     match path.to_str() {
         Some("/etc/pratique/team.pub") => Ok(KEY.as_bytes().to_vec()),
+        Some("/etc/pratique/root.json") => Ok(b"{}".to_vec()),
         Some("/etc/pratique/crlf.pub") => Ok(KEY.replace('\n', "\r\n").into_bytes()),
         _ => Err(io::Error::from(io::ErrorKind::NotFound)),
     }
@@ -61,7 +62,7 @@ rules:
     )
     .unwrap();
     assert_eq!((policy.name(), policy.revision()), ("site", 1));
-    assert_eq!(policy.signers()[0].pem(), KEY);
+    assert_eq!(policy.signers()[0].who(), &Who::Key { pem: KEY.to_owned(), log: None });
     let name = "up.test/signed/a/b".parse().unwrap();
     let rule = policy.rule_for(&name, Artifact::Image, &[]).unwrap();
     let quorum = SignatureRule::Quorum { at_least: 1, of: vec!["team".to_owned()] };
@@ -124,7 +125,6 @@ rules:
 #[test]
 fn what_later_versions_act_on_is_refused_and_never_ignored() {
     for (key, value) in [
-        ("trustRoots", "{}"),
         ("gates", "{}"),
         ("overlays", "[]"),
         ("approvalPolicies", "{}"),
@@ -157,7 +157,7 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
         ("defaults: {onError: deny}", "defaults.onError  not supported"),
         ("defaults: {staleVerdict: 24h}", "defaults.staleVerdict  not supported"),
         ("floor: {limits: {attestationBytes: 1MiB}}", "floor.limits.attestationBytes  not supp"),
-        ("signers: {x: {keyless: {root: y}}}", "signers.x.keyless  not supported"),
+        ("trustRoots: {y: {notation: {ca: [z]}}}", "trustRoots.y.notation  not supported"),
         ("signers: {x: {notation: {root: y}}}", "signers.x.notation  not supported"),
         (
             "signers: {x: {key: {pem: y, notAfter: 2027-01-01}, transparencyLog: none}}",
@@ -240,17 +240,74 @@ fn a_quorum_counts_people_not_names() {
 }
 
 #[test]
-fn a_signer_is_one_public_key_and_says_that_no_log_is_asked_for() {
+fn an_identity_is_issuer_and_subject_under_a_root() {
+    let rules = "rules: [{id: a, match: [\"**\"], trust: allow}]\n";
+    let keyless = |inner: &str| format!("signers: {{x: {{keyless: {{{inner}}}}}}}\n{rules}");
+    let text = keyless("issuer: \"https://i.test\", subjectRegexp: 'https://h\\.test/.*'");
+    let policy = parse(&with(&text)).unwrap();
+    assert_eq!(
+        policy.signers()[0].who(),
+        &Who::Keyless {
+            root: "public-good".to_owned(),
+            issuer: WantedText::Exact("https://i.test".to_owned()),
+            subject: WantedText::Regexp(r"https://h\.test/.*".to_owned()),
+            subject_type: None,
+        }
+    );
+    let root = "trustRoots: {corp: {sigstore: {trustedRoot: file:/etc/pratique/root.json}}}\n";
+    let at_corp =
+        format!("{root}{}", keyless("root: corp, issuer: i, subject: s, subjectType: uri"));
+    let policy = parse(&with(&at_corp)).unwrap();
+    assert_eq!(policy.trust_roots()[0].json(), "{}");
+    let logged = "signers: {x: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: corp}}\n";
+    assert!(parse(&with(&format!("{root}{logged}{rules}"))).is_ok());
+    for (inner, expected) in [
+        (
+            "issuer: i",
+            "signers.x.keyless.subject  is missing; whose signature counts is always both",
+        ),
+        ("subject: s", "signers.x.keyless.issuer  is missing"),
+        ("issuer: i, issuerRegexp: i, subject: s", "issuerRegexp  stands beside issuer"),
+        ("issuer: i, subject: s, subjectRegExp: x", "unknown key; did you mean subjectRegexp?"),
+        ("issuer: i, subject: s, subjectType: dns", "\"dns\" is not one of: email, uri"),
+        ("issuer: \"i\\nj\", subject: s", "has control characters"),
+        ("root: corp, issuer: i, subject: s", "root  \"corp\" is not among the trustRoots"),
+    ] {
+        assert_refused(&keyless(inner), expected);
+    }
+    for (signers, expected) in [
+        (
+            "{x: {keyless: {issuer: i, subject: s}, transparencyLog: none}}",
+            "signers.x.transparencyLog  does not go with keyless",
+        ),
+        (
+            "{x: {keyless: {issuer: i, subject: s}}, y: {keyless: {issuer: i, subject: s}}}",
+            "signers.y.keyless.subject  is the same identity as that of signer x",
+        ),
+    ] {
+        assert_refused(&format!("signers: {signers}\n{rules}"), expected);
+    }
+    for (roots, expected) in [
+        ("{y: {}}", "trustRoots.y.sigstore  is missing"),
+        ("{y: {sigstore: {trustedRoot: x.json}}}", "must be the path of a file"),
+        ("{y: {sigstore: {trustedRoot: file:/nowhere}}}", "cannot read /nowhere"),
+    ] {
+        assert_refused(&format!("trustRoots: {roots}\n{rules}"), expected);
+    }
+}
+
+#[test]
+fn a_signer_is_one_public_key_and_says_which_log_is_asked_for() {
     let key = |pem: &str| format!("signers: {{x: {{key: {{pem: {pem}}}, transparencyLog: none}}}}");
     for (signers, expected) in [
         (
             "signers: {x: {key: {pem: file:/etc/pratique/team.pub}}}".to_owned(),
-            "signers.x.transparencyLog  is missing; entries of transparency logs cannot be checked",
+            "signers.x.transparencyLog  is missing; write transparencyLog: none to accept",
         ),
         (
             "signers: {x: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: rekor}}"
                 .to_owned(),
-            "write transparencyLog: none to accept",
+            "signers.x.transparencyLog  \"rekor\" is not among the trustRoots",
         ),
         ("signers: {x: {transparencyLog: none}}".to_owned(), "signers.x.key  is missing"),
         (key("file:/nowhere"), "signers.x.key.pem  cannot read /nowhere"),

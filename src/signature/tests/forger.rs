@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::oci::{Digest, Name};
-use crate::signature::{FoundSignature, Key, Material};
+use crate::signature::{FoundSignature, Key, Material, SimpleSigningProof};
 
 pub(super) const STATEMENT: &str = "application/vnd.in-toto+json";
 
@@ -104,10 +104,11 @@ pub(super) fn pem(label: &str, der: &[u8]) -> String {
 }
 
 pub(super) fn simple(payload: &[u8], signature: &[u8]) -> FoundSignature {
-    found(Material::SimpleSigning {
-        payload: STANDARD.encode(payload),
-        signature: STANDARD.encode(signature),
-    })
+    found(simple_material(STANDARD.encode(payload), STANDARD.encode(signature)))
+}
+
+pub(super) fn simple_material(payload: String, signature: String) -> Material {
+    Material::SimpleSigning { payload, signature, proof: SimpleSigningProof::default() }
 }
 
 pub(super) fn bundled(json: &Value) -> FoundSignature {

@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::forger::{Forger, STATEMENT, bundled, found, name, payload, simple, statement, subject};
+use super::forger::{
+    Forger, STATEMENT, bundled, found, name, payload, simple, simple_material, statement, subject,
+};
 use crate::oci::{Algorithm, Digest, Name};
 use crate::signature::{
     BUNDLE_BYTES_MAX, Form, FoundSignature, Material, PAYLOAD_BYTES_MAX, PREDICATE_TYPE, Refusal,
@@ -258,7 +260,7 @@ fn an_attestation_is_not_a_signature() {
         statement["predicateType"] = json!(format!("{}\n\u{1b}[31m", "x".repeat(5_000)));
     });
     let Err(Refusal::NotASignature(quoted)) = check(&found, &forger) else { panic!("accepted") };
-    assert_eq!(quoted, "x".repeat(100));
+    assert_eq!(quoted, "x".repeat(160));
     let found = bundled(&forger.bundle(&statement(&subject()).to_string()));
     let Material::Bundle { json } = &found.material else { panic!("not a bundle") };
     assert_eq!(predicate_type(json).as_deref(), Ok(PREDICATE_TYPE));
@@ -330,14 +332,15 @@ fn a_log_entry_or_timestamp_neither_helps_nor_harms_a_key_signature() {
 fn a_bundle_that_rests_on_a_certificate_is_refused() {
     let forger = Forger::p256();
     let certificate = json!({"rawBytes": "MIIB"});
-    for material in [
-        json!({"certificate": certificate}),
-        json!({"certificate": certificate, "publicKey": {"hint": ""}}),
-        json!({"x509CertificateChain": {"certificates": [certificate]}}),
-        json!({"x509CertificateChain": {"certificates": []}, "publicKey": {"hint": ""}}),
+    let both = Refusal::Malformed("bundle");
+    for (material, refusal) in [
+        (json!({"certificate": certificate}), Refusal::Certificate),
+        (json!({"certificate": certificate, "publicKey": {"hint": ""}}), both.clone()),
+        (json!({"x509CertificateChain": {"certificates": [certificate]}}), Refusal::Certificate),
+        (json!({"x509CertificateChain": {"certificates": []}, "publicKey": {"hint": ""}}), both),
     ] {
         let found = changed_bundle(&forger, |bundle| bundle["verificationMaterial"] = material);
-        assert_eq!(check(&found, &forger), Err(Refusal::Certificate));
+        assert_eq!(check(&found, &forger), Err(refusal));
     }
 }
 
@@ -349,7 +352,7 @@ fn a_bundle_of_another_shape_is_refused() {
     for (key, value, refusal) in [
         (
             "mediaType",
-            json!("application/vnd.dev.sigstore.bundle+json;version=0.2"),
+            json!("application/vnd.dev.sigstore.bundle+json;version=0.4"),
             Refusal::Version,
         ),
         ("mediaType", json!("application/vnd.dev.sigstore.bundle.v0.4+json"), Refusal::Version),
@@ -364,8 +367,10 @@ fn a_bundle_of_another_shape_is_refused() {
         let found = changed_bundle(&forger, set(key, value.clone()));
         assert_eq!(check(&found, &forger), Err(refusal), "{key} {value}");
     }
-    let version = json!("application/vnd.dev.sigstore.bundle+json;version=0.3");
-    assert_eq!(check(&changed_bundle(&forger, set("mediaType", version)), &forger), Ok(()));
+    for version in ["0.1", "0.2", "0.3"] {
+        let version = json!(format!("application/vnd.dev.sigstore.bundle+json;version={version}"));
+        assert_eq!(check(&changed_bundle(&forger, set("mediaType", version)), &forger), Ok(()));
+    }
 }
 
 #[test]
@@ -375,14 +380,13 @@ fn base64_of_another_alphabet_is_refused() {
     // A signature that has a + or / in base64: nearly every one, but luck is not a test.
     let signature = loop {
         let found = forger.simple(&payload("up.test/signed/web", &subject()));
-        let Material::SimpleSigning { payload, signature } = found.material else { continue };
+        let Material::SimpleSigning { payload, signature, .. } = found.material else { continue };
         if url_safe(&signature) != signature {
             break (payload, signature);
         }
     };
     let (payload, signature) = signature;
-    let with =
-        |signature: String| found(Material::SimpleSigning { payload: payload.clone(), signature });
+    let with = |signature: String| found(simple_material(payload.clone(), signature));
     assert_eq!(check(&with(signature.clone()), &forger), Ok(()));
     for bad in [url_safe(&signature), format!("{signature}\n"), format!(" {signature}")] {
         assert_eq!(check(&with(bad), &forger), Err(Refusal::Encoding("signature")));
@@ -433,7 +437,7 @@ proptest! {
     fn verifying_never_panics(json in ".{0,300}", payload in ".{0,100}", signature in ".{0,100}") {
         let key = Forger::p256();
         let bundle = found(Material::Bundle { json });
-        let simple = found(Material::SimpleSigning { payload, signature });
+        let simple = found(simple_material(payload, signature));
         prop_assert!(check(&bundle, &key).is_err() && check(&simple, &key).is_err());
     }
 

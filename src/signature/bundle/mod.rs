@@ -1,12 +1,14 @@
-//! Sigstore bundles v0.3 that rest on a public key and sign an in-toto statement.
+//! Sigstore bundles v0.1 to v0.3 that sign an in-toto statement.
 //!
 //! The library's own verifier wants a log entry or a timestamp in every bundle, and cosign makes
-//! bundles without either when it is told to; so this path is read here, and only the primitives
-//! are the library's.
+//! bundles without either when it is told to; so the path of keys that count alone is read here, and
+//! only the primitives are the library's. Everything else is [`logged`].
 //!
 //! Spec: <https://github.com/sigstore/protobuf-specs/blob/v0.4.3/protos/sigstore_bundle.proto>,
 //! <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/envelope.md>,
 //! <https://github.com/in-toto/attestation/blob/v1.1.0/spec/v1/statement.md>
+
+mod logged;
 
 use std::collections::BTreeMap;
 
@@ -14,15 +16,20 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sigstore_verify::types::pae;
 
+pub(super) use logged::{Trust, verify_artifact, verify_logged};
+
 use super::crypto::{self, decode_base64};
+use super::refusal::quoted;
 use super::{Form, Key, Refusal};
 use crate::oci::{Digest, from_strict_slice};
 
-/// The media types of a bundle v0.3, the current one first; each is an artifact type and the type
-/// of a layer too.
-pub const BUNDLE_MEDIA_TYPES: [&str; 2] = [
+/// The media types of bundles, the newest first; each is an artifact type and the type of a layer
+/// too.
+pub const BUNDLE_MEDIA_TYPES: [&str; 4] = [
     "application/vnd.dev.sigstore.bundle.v0.3+json",
     "application/vnd.dev.sigstore.bundle+json;version=0.3",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2",
+    "application/vnd.dev.sigstore.bundle+json;version=0.1",
 ];
 /// Largest bundle in bytes that is read as a signature: with log entries one takes about 10 kB.
 pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
@@ -34,8 +41,8 @@ const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// The versions of in-toto statements that cosign writes.
 const STATEMENT_TYPES: [&str; 2] =
     ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"];
-/// Most characters of a predicate type that are quoted.
-const QUOTE_LENGTH_MAX: usize = 100;
+/// Most log entries of one bundle: cosign writes one.
+const LOG_ENTRIES_MAX: usize = 16;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +60,17 @@ struct VerificationMaterial {
     certificate: Option<IgnoredAny>,
     #[serde(rename = "x509CertificateChain")]
     certificate_chain: Option<IgnoredAny>,
+    #[serde(default)]
+    tlog_entries: Vec<IgnoredAny>,
+    #[serde(default)]
+    timestamp_verification_data: Option<Timestamps>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Timestamps {
+    #[serde(default)]
+    rfc3161_timestamps: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -89,9 +107,13 @@ struct SignedStatement {
     signature: Vec<u8>,
 }
 
-/// Verifies the signature and then what the signed statement says.
+/// Verifies the signature and then what the signed statement says, with a key that counts alone.
 pub(super) fn verify(json: &str, key: &Key, subject: &Digest) -> Result<(), Refusal> {
-    let signed = read(json)?;
+    let bundle = read(json)?;
+    if bundle.rests_on_certificate() {
+        return Err(Refusal::Certificate);
+    }
+    let signed = bundle.statement()?;
     crypto::verify(Form::Bundle, key, &pae(PAYLOAD_TYPE, &signed.payload), &signed.signature)?;
     check_claims(&signed.payload, subject)
 }
@@ -100,16 +122,15 @@ pub(super) fn verify(json: &str, key: &Key, subject: &Digest) -> Result<(), Refu
 /// attestations that lie beside them under the same type, before any key is tried.
 ///
 /// # Errors
-/// When `json` is not a bundle that [`super::verify`] could accept with some key.
+/// When `json` is not a bundle that any signer could verify.
 pub fn predicate_type(json: &str) -> Result<String, Refusal> {
-    crypto::caught(|| {
-        let signed = read(json)?;
+    crypto::guarded(|| {
+        let signed = read(json)?.statement()?;
         Ok(statement(&signed.payload)?.predicate_type)
     })
-    .unwrap_or(Err(Refusal::LibraryPanicked))
 }
 
-fn read(json: &str) -> Result<SignedStatement, Refusal> {
+fn read(json: &str) -> Result<Bundle, Refusal> {
     if json.len() > BUNDLE_BYTES_MAX {
         return Err(Refusal::TooLarge("bundle"));
     }
@@ -118,26 +139,49 @@ fn read(json: &str) -> Result<SignedStatement, Refusal> {
     if !BUNDLE_MEDIA_TYPES.contains(&bundle.media_type.as_str()) {
         return Err(Refusal::Version);
     }
-    let material = bundle.verification_material;
-    if material.certificate.is_some() || material.certificate_chain.is_some() {
-        return Err(Refusal::Certificate);
-    }
-    if material.public_key.is_none() {
+    let material = &bundle.verification_material;
+    let materials = [&material.public_key, &material.certificate, &material.certificate_chain];
+    if materials.into_iter().flatten().count() != 1 {
         return Err(Refusal::Malformed("bundle"));
     }
-    let (Some(envelope), None) = (bundle.dsse_envelope, bundle.message_signature) else {
-        return Err(Refusal::NotAStatement);
-    };
-    if envelope.payload_type != PAYLOAD_TYPE {
-        return Err(Refusal::PayloadType);
+    let timestamps = material.timestamp_verification_data.as_ref();
+    let timestamps = timestamps.map_or(0, |data| data.rfc3161_timestamps.len());
+    if material.tlog_entries.len().max(timestamps) > LOG_ENTRIES_MAX {
+        return Err(Refusal::TooLarge("list of log entries"));
     }
-    let [signature] = envelope.signatures.as_slice() else {
-        return Err(Refusal::SignatureCount(envelope.signatures.len()));
-    };
-    Ok(SignedStatement {
-        payload: decode_base64(&envelope.payload, "payload")?,
-        signature: decode_base64(&signature.sig, "signature")?,
-    })
+    Ok(bundle)
+}
+
+impl Bundle {
+    fn rests_on_certificate(&self) -> bool {
+        self.verification_material.public_key.is_none()
+    }
+
+    /// Whether this is the kind of bundle that `trust` is about, with a log entry.
+    fn check(self, trust: &Trust<'_>) -> Result<Self, Refusal> {
+        match (trust, self.rests_on_certificate()) {
+            (Trust::Certificate { .. }, false) => Err(Refusal::NoCertificate),
+            (Trust::Key { .. }, true) => Err(Refusal::Certificate),
+            _ if self.verification_material.tlog_entries.is_empty() => Err(Refusal::NoLogEntry),
+            _ => Ok(self),
+        }
+    }
+
+    fn statement(self) -> Result<SignedStatement, Refusal> {
+        let (Some(envelope), None) = (self.dsse_envelope, self.message_signature) else {
+            return Err(Refusal::NotAStatement);
+        };
+        if envelope.payload_type != PAYLOAD_TYPE {
+            return Err(Refusal::PayloadType);
+        }
+        let [signature] = envelope.signatures.as_slice() else {
+            return Err(Refusal::SignatureCount(envelope.signatures.len()));
+        };
+        Ok(SignedStatement {
+            payload: decode_base64(&envelope.payload, "payload")?,
+            signature: decode_base64(&signature.sig, "signature")?,
+        })
+    }
 }
 
 fn statement(payload: &[u8]) -> Result<Statement, Refusal> {
@@ -162,10 +206,4 @@ pub(super) fn check_claims(payload: &[u8], subject: &Digest) -> Result<(), Refus
     let mut signed = statement.subject.iter().filter_map(signed).peekable();
     let first = *signed.peek().ok_or(Refusal::NoImage)?;
     if signed.any(|digest| digest == *subject) { Ok(()) } else { Err(Refusal::OtherImage(first)) }
-}
-
-/// A bounded, printable extract of `text`.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| if c.is_ascii_graphic() { c } else { '?' };
-    text.chars().take(QUOTE_LENGTH_MAX).map(plain).collect()
 }

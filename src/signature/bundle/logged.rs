@@ -1,0 +1,111 @@
+//! Bundles judged with a trust root: the library's own verifier, and what it leaves to its callers.
+
+use sigstore_verify::types::{Artifact, Bundle, Sha256Hash};
+use sigstore_verify::{
+    CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError,
+    VerificationPolicy, VerificationResult,
+};
+
+use super::super::identity::Identity;
+use super::super::refusal::quoted;
+use super::super::{Key, Refusal, TrustRoot};
+use super::{SignedStatement, check_claims, read};
+use crate::oci::{Algorithm, Digest};
+
+/// What a signature has to rest on besides its log entry.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::signature) enum Trust<'a> {
+    /// A certificate of the root's authorities, for this identity.
+    Certificate { root: &'a TrustRoot, identity: &'a Identity },
+    /// This key.
+    Key { key: &'a Key, root: &'a TrustRoot },
+}
+
+/// Verifies the bundle in `json`, and then what the signed statement says; gives who signed.
+pub(in crate::signature) fn verify_logged(
+    json: &str,
+    trust: Trust<'_>,
+    subject: &Digest,
+) -> Result<String, Refusal> {
+    let SignedStatement { payload, .. } = read(json)?.check(&trust)?.statement()?;
+    if subject.algorithm() != Algorithm::Sha256 {
+        return Err(Refusal::Algorithm);
+    }
+    let artifact =
+        Sha256Hash::from_hex(&subject.hex()).map_err(|_| Refusal::Malformed("digest"))?;
+    // What is claimed comes first: an attestation or a signature of another image is that, whoever
+    // made it, and none of this counts before the library has verified the very same bytes.
+    check_claims(&payload, subject)?;
+    verify_artifact(json, trust, artifact)
+}
+
+/// Verifies the bundle in `json` over `artifact`; gives who signed.
+///
+/// The caller has made sure that there is a log entry: without one, the library is content with a
+/// timestamp.
+pub(in crate::signature) fn verify_artifact<'a>(
+    json: &str,
+    trust: Trust<'_>,
+    artifact: impl Into<Artifact<'a>>,
+) -> Result<String, Refusal> {
+    let bundle = Bundle::from_json(json).map_err(|_| Refusal::Malformed("bundle"))?;
+    match trust {
+        Trust::Certificate { root, identity } => {
+            // Who it is for is compared here: the library compares exact texts only.
+            let policy = VerificationPolicy::any_identity();
+            let verified = root.verifier().verify(artifact, &bundle, &policy).map_err(refusal)?;
+            if !is_proven(&verified) {
+                return Err(Refusal::Proof("certificate or log entry not verified".to_owned()));
+            }
+            identity.check(verified.issuer(), verified.identity())
+        }
+        Trust::Key { key, root } => {
+            let policy = PublicKeyVerificationPolicy::new(key.spki().clone());
+            let verified = root.verifier().verify(artifact, &bundle, &policy).map_err(refusal)?;
+            if !verified.tlog_verified() {
+                return Err(Refusal::Proof("log entry not verified".to_owned()));
+            }
+            Ok(key.id())
+        }
+    }
+}
+
+fn is_proven(verified: &VerificationResult) -> bool {
+    verified.certificate_verified()
+        && verified.sct_verified()
+        && verified.tlog_verified()
+        && !verified.verified_timestamps().is_empty()
+}
+
+/// What the library found wrong, by the check that failed.
+fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::SignatureInvalid(_) => Refusal::WrongKey,
+        Error::ArtifactMismatch(_) => Refusal::OtherArtifact,
+        Error::Certificate(CertificateError::Sct(why)) => {
+            Refusal::Proof(quoted(&format!("certificate is in no trusted log: {why}")))
+        }
+        Error::Certificate(why) => Refusal::Proof(quoted(&why.to_string())),
+        Error::TransparencyLog(TransparencyLogError::UnknownLog { .. }) => {
+            Refusal::Proof("entry of an unknown transparency log".to_owned())
+        }
+        Error::TransparencyLog(why) => Refusal::Proof(quoted(&why.to_string())),
+        Error::Timestamp(TimestampError::NoVerifiedTimestamp(_)) => {
+            Refusal::Proof("nothing proves when it was signed".to_owned())
+        }
+        Error::Timestamp(why) => Refusal::Proof(quoted(&why.to_string())),
+        other @ (Error::IdentityMismatch { .. }
+        | Error::IssuerMismatch { .. }
+        | Error::UnsupportedArtifact(_)
+        | Error::InvalidBundle(_)
+        | Error::UnsupportedBundle(_)
+        | Error::InvalidTrustRoot(_)
+        | Error::Types(_)
+        | Error::Crypto(_)
+        | Error::Bundle(_)
+        | Error::TrustRoot(_)
+        | Error::TrustedCertificate(_)
+        | Error::ArtifactRead(_)
+        | _) => Refusal::Proof(quoted(&other.to_string())),
+    }
+}

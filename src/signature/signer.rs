@@ -1,0 +1,91 @@
+//! Who is wanted, and what proves that they signed.
+
+use super::identity::Identity;
+use super::{
+    FoundSignature, Key, Material, Refusal, TrustRoot, bundle, crypto, simple_signing, verify,
+};
+use crate::oci::{Digest, Name};
+
+/// Someone whose signature counts.
+#[derive(Debug, Clone)]
+pub struct Signer(Who);
+
+#[derive(Debug, Clone)]
+enum Who {
+    /// The holder of a key, whenever it signed.
+    Key(Key),
+    /// Whoever a certificate of the root is for.
+    Keyless { root: TrustRoot, identity: Identity },
+    /// The holder of a key, when a log of the root has the signature.
+    LoggedKey { key: Key, root: TrustRoot },
+}
+
+/// That somebody signed a subject.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Proof {
+    /// Who it was, whatever a policy calls them: equal for two signatures by the same key, or by
+    /// certificates for the same subject and issuer. Quorums count these.
+    pub by: String,
+}
+
+impl Signer {
+    /// The holder of `key`; what transparency logs say is not looked at.
+    pub fn key(key: Key) -> Self {
+        Self(Who::Key(key))
+    }
+
+    /// The holder of `key`, whose signatures stand in a transparency log of `root`.
+    pub fn logged_key(key: Key, root: TrustRoot) -> Self {
+        Self(Who::LoggedKey { key, root })
+    }
+
+    /// Whoever `identity` is, by a certificate that an authority of `root` issued, that was logged, and
+    /// that was valid when a log or timestamp authority of `root` saw the signature.
+    pub fn keyless(root: TrustRoot, identity: Identity) -> Self {
+        Self(Who::Keyless { root, identity })
+    }
+
+    /// Verifies that this is who signed the image `subject` of repository `name`.
+    ///
+    /// Of transparency logs and timestamps everything that a signature carries must verify, and one
+    /// log entry must be there, unless the key alone counts. A certificate is judged at every time
+    /// that was proven, not now, so a proof stays one when the certificate has expired.
+    ///
+    /// Success does not prove that the signature still stands. A bundle names no repository, so it
+    /// holds for the same digest in every repository; simple signing names one.
+    ///
+    /// # Errors
+    /// The check that failed.
+    pub fn verify(
+        &self,
+        found: &FoundSignature,
+        name: &Name,
+        subject: &Digest,
+    ) -> Result<Proof, Refusal> {
+        crypto::guarded(|| match &self.0 {
+            Who::Key(key) => verify(found, key, name, subject).map(|()| Proof { by: key.id() }),
+            Who::LoggedKey { key, root } => {
+                let logged = bundle::Trust::Key { key, root };
+                verify_logged(found, logged, name, subject).map(|_| Proof { by: key.id() })
+            }
+            Who::Keyless { root, identity } => {
+                let logged = bundle::Trust::Certificate { root, identity };
+                verify_logged(found, logged, name, subject).map(|by| Proof { by })
+            }
+        })
+    }
+}
+
+fn verify_logged(
+    found: &FoundSignature,
+    trust: bundle::Trust<'_>,
+    name: &Name,
+    subject: &Digest,
+) -> Result<String, Refusal> {
+    match &found.material {
+        Material::Bundle { json } => bundle::verify_logged(json, trust, subject),
+        Material::SimpleSigning { payload, signature, proof } => {
+            simple_signing::verify_logged(payload, signature, proof, trust, name, subject)
+        }
+    }
+}
