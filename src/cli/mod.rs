@@ -12,6 +12,7 @@ mod node;
 mod output;
 mod policy;
 mod serve;
+mod verify_bundle;
 
 use std::ffi::OsString;
 use std::io;
@@ -87,6 +88,9 @@ enum Command {
     /// Check a settings file
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Verify one Sigstore bundle over one artifact, offline
+    #[command(after_help = verify_bundle::EXAMPLES)]
+    VerifyBundle(verify_bundle::VerifyBundleArguments),
     /// Make a node pull through the mirror
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -154,6 +158,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Serve(arguments) => {
             server_runtime()?.block_on(serve::run(arguments, file)).map(done)
         }
+        Command::VerifyBundle(arguments) => verify_bundle::run(&arguments, common.json).map(done),
     }
 }
 

@@ -29,7 +29,7 @@ pub use identity::{Identity, Pattern, PatternError, SubjectKind, Wanted};
 pub use key::{Key, KeyError};
 pub use refusal::Refusal;
 pub use root::{TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError};
-pub use signer::{Proof, Signer};
+pub use signer::{Artifact, Proof, Signer, verify_bundle};
 pub use simple_signing::{
     PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, PROOF_BYTES_MAX, SIGNATURE_ANNOTATION,
     SIGNATURE_TEXT_LENGTH_MAX, proof_in,

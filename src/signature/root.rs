@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use sigstore_verify::Verifier;
-use sigstore_verify::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, TrustedRoot};
+use sigstore_verify::trust_root::{
+    SIGSTORE_PRODUCTION_TRUSTED_ROOT, SIGSTORE_STAGING_TRUSTED_ROOT, TrustedRoot,
+};
 
 use super::crypto;
 use super::refusal::quoted;
@@ -70,6 +72,13 @@ impl TrustRoot {
         Self::from_json(SIGSTORE_PRODUCTION_TRUSTED_ROOT).expect("the shipped root is well formed")
     }
 
+    /// The root of the staging instance as it was when this version was made: for tests of Sigstore
+    /// itself.
+    pub fn staging() -> Self {
+        #[expect(clippy::expect_used, reason = "the text is part of the program, a test reads it")]
+        Self::from_json(SIGSTORE_STAGING_TRUSTED_ROOT).expect("the shipped root is well formed")
+    }
+
     /// Whether certificates can be verified with it, too: it lists authorities that issue them, and
     /// logs of what they issue.
     pub fn is_for_certificates(&self) -> bool {
@@ -86,5 +95,39 @@ impl fmt::Debug for TrustRoot {
         let root = &self.0.root;
         let counts = (root.certificate_authorities.len(), root.ctlogs.len(), root.tlogs.len());
         write!(f, "TrustRoot{:?}", (counts, root.timestamp_authorities.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_roots_are_good_for_certificates() {
+        assert!(TrustRoot::public_good().is_for_certificates());
+        assert!(TrustRoot::staging().is_for_certificates());
+    }
+
+    #[test]
+    fn what_is_no_root_is_refused_with_what_is_wrong() {
+        let good = SIGSTORE_PRODUCTION_TRUSTED_ROOT;
+        let twice = good.replacen('{', "{\"tlogs\": [],", 1);
+        let unlogged = {
+            let mut value: serde_json::Value = serde_json::from_str(good).unwrap();
+            value["tlogs"] = serde_json::json!([]);
+            value.to_string()
+        };
+        for (json, expected) in [
+            ("", "is not a Sigstore trusted root"),
+            ("[]", "is not a Sigstore trusted root"),
+            ("{}", ""),
+            (twice.as_str(), "duplicate"),
+            (unlogged.as_str(), "lists no transparency log"),
+            (&good[..good.len() - 3], "is not a Sigstore trusted root"),
+            (&" ".repeat(TRUST_ROOT_BYTES_MAX + 1), "is larger than 256 KiB"),
+        ] {
+            let error = TrustRoot::from_json(json).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}, not {expected}");
+        }
     }
 }

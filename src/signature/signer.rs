@@ -76,6 +76,37 @@ impl Signer {
     }
 }
 
+/// What a bundle may be over when it is not an image.
+#[derive(Debug, Clone, Copy)]
+pub enum Artifact<'a> {
+    /// The content itself.
+    Bytes(&'a [u8]),
+    /// Its SHA-256 digest.
+    Digest(Digest),
+}
+
+/// Verifies that `signer` signed `artifact`, as content or as a subject of a statement of any kind, by
+/// the bundle in `json`. A log entry is always asked for.
+///
+/// This is not how image signatures are judged: a statement that only mentions an image would do.
+///
+/// # Errors
+/// The check that failed.
+pub fn verify_bundle(
+    json: &str,
+    signer: &Signer,
+    artifact: Artifact<'_>,
+) -> Result<Proof, Refusal> {
+    crypto::guarded(|| {
+        let trust = match &signer.0 {
+            Who::Key(_) => return Err(Refusal::NoLogEntry),
+            Who::Keyless { root, identity } => bundle::Trust::Certificate { root, identity },
+            Who::LoggedKey { key, root } => bundle::Trust::Key { key, root },
+        };
+        bundle::verify_any(json, trust, artifact).map(|by| Proof { by })
+    })
+}
+
 fn verify_logged(
     found: &FoundSignature,
     trust: bundle::Trust<'_>,

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use pratique::oci::{Digest, Name};
-use pratique::signature::{FoundSignature, Key, Material, Refusal, SimpleSigningProof, verify};
+use pratique::signature::{
+    Artifact, FoundSignature, Identity, Key, Material, Refusal, Signer, SimpleSigningProof,
+    SubjectKind, TrustRoot, Wanted, verify, verify_bundle,
+};
 use serde_json::Value;
 
 /// The folder of vectors; `None`, with a line that says so, when there is none.
@@ -70,6 +73,55 @@ fn signatures_that_containers_image_accepts_count_and_the_others_do_not() {
         keys.iter().any(|key| verify(&found, key, &signed_name(&found), &digest).is_ok())
     });
     assert!(good.contains(&true), "{good:?}");
+}
+
+const CONFORMANCE_IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
+const CONFORMANCE_ISSUER: &str = "https://token.actions.githubusercontent.com";
+
+/// Whose signature a case of the conformance suite is about.
+fn conformance_signer(case: &Path) -> Option<Signer> {
+    let text = |file: &str| fs::read_to_string(case.join(file)).ok();
+    let root = match text("trusted_root.json") {
+        Some(json) => TrustRoot::from_json(&json).ok()?,
+        None => TrustRoot::public_good(),
+    };
+    if let Some(pem) = text("key.pub") {
+        return Some(Signer::logged_key(Key::from_pem(&pem).ok()?, root));
+    }
+    let wanted = |file: &str, default: &str| {
+        let text = text(file).unwrap_or_else(|| default.to_owned());
+        text.trim().to_owned()
+    };
+    let subject = wanted("identity", CONFORMANCE_IDENTITY);
+    let identity = Identity {
+        issuer: Wanted::Exact(wanted("issuer", CONFORMANCE_ISSUER)),
+        kind: SubjectKind::of(&subject),
+        subject: Wanted::Exact(subject),
+    };
+    Some(Signer::keyless(root, identity))
+}
+
+#[test]
+fn the_conformance_suite_is_judged_as_it_says_by_content_and_by_digest() {
+    let Some(folder) = vectors("sigstore-conformance/test/assets") else { return };
+    let (mut accepted, mut rejected) = (0, 0);
+    for entry in fs::read_dir(folder.join("bundle-verify")).unwrap() {
+        let case = entry.unwrap().path();
+        let Ok(json) = fs::read_to_string(case.join("bundle.sigstore.json")) else { continue };
+        let content = fs::read(case.join("artifact"))
+            .unwrap_or_else(|_| fs::read(folder.join("a.txt")).unwrap());
+        let is_bad = case.display().to_string().ends_with("_fail");
+        for artifact in [Artifact::Bytes(&content), Artifact::Digest(Digest::sha256(&content))] {
+            let outcome = conformance_signer(&case)
+                .ok_or(Refusal::Nameless)
+                .and_then(|signer| verify_bundle(&json, &signer, artifact));
+            assert_eq!(outcome.is_err(), is_bad, "{} {artifact:?}: {outcome:?}", case.display());
+            assert_ne!(outcome, Err(Refusal::LibraryPanicked), "{}", case.display());
+            *(if is_bad { &mut rejected } else { &mut accepted }) += 1;
+        }
+    }
+    println!("conformance: {accepted} accepted, {rejected} rejected");
+    assert!(accepted > 20 && rejected > 40, "{accepted} {rejected}");
 }
 
 #[test]

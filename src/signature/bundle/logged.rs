@@ -11,6 +11,7 @@ use super::super::refusal::quoted;
 use super::super::{Key, Refusal, TrustRoot};
 use super::{SignedStatement, check_claims, read};
 use crate::oci::{Algorithm, Digest};
+use crate::signature;
 
 /// What a signature has to rest on besides its log entry.
 #[derive(Debug, Clone, Copy)]
@@ -28,15 +29,31 @@ pub(in crate::signature) fn verify_logged(
     subject: &Digest,
 ) -> Result<String, Refusal> {
     let SignedStatement { payload, .. } = read(json)?.check(&trust)?.statement()?;
-    if subject.algorithm() != Algorithm::Sha256 {
-        return Err(Refusal::Algorithm);
-    }
-    let artifact =
-        Sha256Hash::from_hex(&subject.hex()).map_err(|_| Refusal::Malformed("digest"))?;
+    let artifact = sha256(subject)?;
     // What is claimed comes first: an attestation or a signature of another image is that, whoever
     // made it, and none of this counts before the library has verified the very same bytes.
     check_claims(&payload, subject)?;
     verify_artifact(json, trust, artifact)
+}
+
+/// Verifies the bundle in `json`, whatever it says about `artifact`; gives who signed.
+pub(in crate::signature) fn verify_any(
+    json: &str,
+    trust: Trust<'_>,
+    artifact: signature::Artifact<'_>,
+) -> Result<String, Refusal> {
+    read(json)?.check(&trust)?;
+    match artifact {
+        signature::Artifact::Bytes(bytes) => verify_artifact(json, trust, bytes),
+        signature::Artifact::Digest(digest) => verify_artifact(json, trust, sha256(&digest)?),
+    }
+}
+
+fn sha256(digest: &Digest) -> Result<Sha256Hash, Refusal> {
+    if digest.algorithm() != Algorithm::Sha256 {
+        return Err(Refusal::Algorithm);
+    }
+    Sha256Hash::from_hex(&digest.hex()).map_err(|_| Refusal::Malformed("digest"))
 }
 
 /// Verifies the bundle in `json` over `artifact`; gives who signed.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sigstore_verify::types::pae;
 
-pub(super) use logged::{Trust, verify_artifact, verify_logged};
+pub(super) use logged::{Trust, verify_any, verify_artifact, verify_logged};
 
 use super::crypto::{self, decode_base64};
 use super::refusal::quoted;
