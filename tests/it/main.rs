@@ -21,6 +21,8 @@ mod fuzz;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod keyless;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod model;

@@ -2,5 +2,6 @@
 
 mod forger;
 mod forms;
+mod keyless;
 mod keys;
 mod vectors;
