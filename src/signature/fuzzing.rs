@@ -3,10 +3,13 @@
 //! The seeds were made by the real cosign with the keys below, so a mutation that still verifies is
 //! close at hand. Whatever verifies must carry the very bytes that were signed.
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use super::{
-    FoundSignature, Key, Material, bundle, crypto, predicate_type, simple_signing, verify,
+    FoundSignature, Identity, Key, Material, Refusal, Signer, SubjectKind, TrustRoot, Wanted,
+    bundle, crypto, predicate_type, simple_signing, verify,
 };
 use crate::oci::{Digest, Name};
 
@@ -24,6 +27,8 @@ const NAME: &str = "up.test/signed/web";
 /// A key in PEM, a signature as evidence keeps it, or the inside of one; every reader looks.
 pub(crate) fn signature(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    // Whatever is a trust root can be asked what it is for.
+    drop(TrustRoot::from_json(text).map(|root| root.is_for_certificates()));
     if let Ok(key) = Key::from_pem(text) {
         let again = Key::from_pem(&format!("\n{}\n\n", text.trim()));
         assert_eq!(again.as_ref(), Ok(&key), "space around a key changes it");
@@ -56,7 +61,42 @@ fn claims(bytes: &[u8], name: &Name, image: &Digest) {
     }
 }
 
+/// Who signed the seeds with certificates, by the root of the instance that issued them.
+static KEYLESS: LazyLock<Option<Signer>> = LazyLock::new(|| {
+    let root = include_str!("../../tests/fixtures/signatures/keyless/trusted-root.json");
+    let exact = |text: &str| Wanted::Exact(text.to_owned());
+    let identity = Identity {
+        issuer: exact("https://issuer.test"),
+        subject: exact("https://ci.test/acme/app/release.yml@refs/tags/v1"),
+        kind: SubjectKind::Uri,
+    };
+    Some(Signer::keyless(TrustRoot::from_json(root).ok()?, identity))
+});
+/// What those seeds are about.
+const KEYLESS_IMAGE: &str =
+    "sha256:9f4cf683d8f87dfa98f7f4c6c65420e915a073042103989a792aff97ac522fbf";
+const KEYLESS_NAME: &str = "up.test/lib/app";
+
+/// What verifies with a certificate must be about the image of the seeds and no other.
+fn keyless(found: &FoundSignature) {
+    let (Ok(name), Ok(image)) = (KEYLESS_NAME.parse::<Name>(), KEYLESS_IMAGE.parse::<Digest>())
+    else {
+        return;
+    };
+    let Some(signer) = KEYLESS.as_ref() else { return };
+    let other = signer.verify(found, &name, &Digest::sha256(b"a third image"));
+    assert!(other.is_err(), "nobody signed a third image");
+    let verified = signer.verify(found, &name, &image);
+    assert_ne!(verified, Err(Refusal::LibraryPanicked), "a panic is a finding");
+    if verified.is_ok() {
+        let payload = crypto::decode_base64(&payload(found), "payload").unwrap_or_default();
+        let payload = String::from_utf8_lossy(&payload);
+        assert!(payload.contains(&image.hex()), "verified, and does not name the image");
+    }
+}
+
 fn stored(found: &FoundSignature, name: &Name, image: &Digest) {
+    keyless(found);
     for pem in KEYS {
         let Ok(key) = Key::from_pem(pem) else { continue };
         if verify(found, &key, name, image).is_err() {
@@ -78,13 +118,17 @@ const SIGNED: [&str; 2] = [
 ];
 
 fn signed(found: &FoundSignature) -> String {
-    let envelope;
-    let payload = match &found.material {
-        Material::SimpleSigning { payload, .. } => payload.as_str(),
+    let payload = payload(found);
+    Digest::sha256(&crypto::decode_base64(&payload, "payload").unwrap_or_default()).hex()
+}
+
+fn payload(found: &FoundSignature) -> String {
+    match &found.material {
+        Material::SimpleSigning { payload, .. } => payload.clone(),
         Material::Bundle { json } => {
-            envelope = serde_json::from_str::<Value>(json).unwrap_or_default();
-            envelope.pointer("/dsseEnvelope/payload").and_then(Value::as_str).unwrap_or_default()
+            let envelope = serde_json::from_str::<Value>(json).unwrap_or_default();
+            let payload = envelope.pointer("/dsseEnvelope/payload").and_then(Value::as_str);
+            payload.unwrap_or_default().to_owned()
         }
-    };
-    Digest::sha256(&crypto::decode_base64(payload, "payload").unwrap_or_default()).hex()
+    }
 }
