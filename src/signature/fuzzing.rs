@@ -74,7 +74,7 @@ static KEYLESS: LazyLock<Option<Signer>> = LazyLock::new(|| {
 });
 /// What those seeds are about.
 const KEYLESS_IMAGE: &str =
-    "sha256:9f4cf683d8f87dfa98f7f4c6c65420e915a073042103989a792aff97ac522fbf";
+    "sha256:bf5c4ecb7abeae800cd612409315078c2e88747e1506be9bfb665e8dda3f7f7d";
 const KEYLESS_NAME: &str = "up.test/lib/app";
 
 /// What verifies with a certificate must be about the image of the seeds and no other.

@@ -14,14 +14,16 @@ macro_rules! fixture {
 const REPOSITORY: &str = "lib/app";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-/// What the fixtures are about, see their script.
-const IMAGE: &str = "sha256:9f4cf683d8f87dfa98f7f4c6c65420e915a073042103989a792aff97ac522fbf";
 const SUBJECT: &str = "subject: \"https://ci.test/acme/app/release.yml@refs/tags/v1\"";
 
 fn image() -> Artifact {
-    let image = Image::new().layer("keyless").build();
-    assert_eq!(image.digest().to_string(), IMAGE, "the fixtures are about another image");
-    image
+    Artifact::existing(
+        include_bytes!("../fixtures/signatures/keyless/image-manifest.json"),
+        &[
+            include_bytes!("../fixtures/signatures/keyless/image-config.json"),
+            include_bytes!("../fixtures/signatures/keyless/image-layer.tar"),
+        ],
+    )
 }
 
 fn bundle(json: &str) -> Artifact {

@@ -15,7 +15,7 @@ macro_rules! fixture {
     };
 }
 
-const IMAGE: &str = "sha256:9f4cf683d8f87dfa98f7f4c6c65420e915a073042103989a792aff97ac522fbf";
+const IMAGE: &str = "sha256:bf5c4ecb7abeae800cd612409315078c2e88747e1506be9bfb665e8dda3f7f7d";
 const REPOSITORY: &str = "up.test/lib/app";
 const OURS: &str = "https://ci.test/acme/app/release.yml@refs/tags/v1";
 const ISSUER: &str = "https://issuer.test";

@@ -115,6 +115,25 @@ containerd_one_signed_repository() {
   done
 }
 
+# Only what one workflow signed, by certificate and log, without a network: containerd takes it through the gate, and
+# cosign verifies it through the mirror with the same trust root.
+containerd_keyless() {
+  local line=$1 by
+  containerd_node "$line" keyless
+  for by in ctr cri; do
+    pulled $by up.test/lib/app:1
+    pull_refused $by up.test/lib/stranger:1 '403 .*Denied.*sign'
+    pull_refused $by up.test/lib/unlogged:1 '403 .*Denied.*sign'
+    pull_refused $by up.test/lib/simple:1 '403 .*Denied.*sign'
+    pull_refused $by up.test/lib/alpine:3.23 '403 .*Denied.*sign'
+  done
+  image_is_complete up.test/lib/app:1
+  export COSIGN_CACHE=$CASE/cosign TUF_ROOT=$CASE/tuf
+  succeeds "cosign verify" "$RIG/bin/cosign-3" verify --trusted-root "$KEYLESS/trusted-root.json" \
+    --certificate-identity https://ci.test/acme/app/release.yml@refs/tags/v1 --certificate-oidc-issuer https://issuer.test \
+    --allow-http-registry --allow-insecure-registry "$MIRROR/up.test/lib/app:1"
+}
+
 # The same policy in audit mode serves all of it, and says what it would have refused.
 containerd_audit_mode() {
   local line=$1 reference
@@ -147,6 +166,7 @@ for line in 1.6 1.7 2; do
   register "containerd-$line-allowed" 240 containerd_allowed $line
   register "containerd-$line-pending" 120 containerd_pending $line
   register "containerd-$line-one-signed-repository" 240 containerd_one_signed_repository $line
+  register "containerd-$line-keyless" 120 containerd_keyless $line
   register "containerd-$line-audit-mode" 120 containerd_audit_mode $line
   register "containerd-$line-tls" 90 containerd_tls $line
   register "containerd-$line-cut-before-node" 150 containerd_cut_before_node $line

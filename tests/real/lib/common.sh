@@ -7,6 +7,8 @@ PROJECT=$(cd "$HERE/../.." && pwd)
 RIG=${RIG:-/var/tmp/pratique-rig}
 RUN=$RIG/run           # what is running now: logs, certificates, results
 FIXTURES=$RIG/fixtures # images, keys and signatures, kept between runs
+# What a throw-away Sigstore instance signed, see the script there.
+KEYLESS=$PROJECT/tests/fixtures/signatures/keyless
 PYTHON=/usr/bin/python3
 
 # The suite has a network namespace of its own, so fixed ports meet nobody.

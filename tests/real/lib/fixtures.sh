@@ -1,7 +1,7 @@
 # Images, keys and signatures. Made once for each state of the scripts that make them. Sourced.
 # shellcheck shell=bash disable=SC2034,SC2154 # names shared by sourcing
 
-fixtures_version() { cat "$HERE/tools/images.py" "$HERE/lib/fixtures.sh" "$RIG/versions.tsv" /bin/busybox | sha256sum | cut -c1-16; }
+fixtures_version() { cat "$HERE/tools/images.py" "$HERE/tools/keyless.py" "$KEYLESS"/* "$HERE/lib/fixtures.sh" "$RIG/versions.tsv" /bin/busybox | sha256sum | cut -c1-16; }
 
 sign() { # COSIGN_LINE KEY NAME:TAG
   local line=$1 key=$2 name=$3
@@ -28,6 +28,7 @@ make_fixtures() {
   for key in team stranger; do
     COSIGN_PASSWORD='' timeout 30 "$RIG/bin/cosign-2" generate-key-pair --output-key-prefix "$FIXTURES/$key" >>"$RUN/fixtures.log" 2>&1
   done
+  timeout 60 "$PYTHON" "$HERE/tools/keyless.py" $UPSTREAM_PORT "$KEYLESS"
   sign 2 team lib/alpine:3.23
   sign 3 team lib/alpine:bundle
   sign 2 stranger lib/alpine:wrongkey

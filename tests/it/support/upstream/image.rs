@@ -22,6 +22,18 @@ pub(crate) struct Artifact {
 }
 
 impl Artifact {
+    /// An image that somebody else made: its manifest and what that lists, config first.
+    pub(crate) fn existing(manifest: &'static [u8], blobs: &[&'static [u8]]) -> Self {
+        Self {
+            media_type: MediaType::new(MediaType::OCI_MANIFEST),
+            manifest: Bytes::from_static(manifest),
+            blobs: blobs.iter().map(|blob| Bytes::from_static(blob)).collect(),
+            children: Vec::new(),
+            kind: None,
+            platform: None,
+        }
+    }
+
     /// The digest of the manifest.
     pub(crate) fn digest(&self) -> Digest {
         Digest::sha256(&self.manifest)
