@@ -1,6 +1,6 @@
 //! Bundles judged with a trust root: the library's own verifier, and what it leaves to its callers.
 
-use sigstore_verify::types::{Artifact, Bundle, Sha256Hash};
+use sigstore_verify::types::{Artifact, Bundle, Sha256Hash, SignatureContent};
 use sigstore_verify::{
     CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError,
     VerificationPolicy, VerificationResult,
@@ -30,10 +30,18 @@ pub(in crate::signature) fn verify_logged(
 ) -> Result<String, Refusal> {
     let SignedStatement { payload, .. } = read(json)?.check(&trust)?.statement()?;
     let artifact = sha256(subject)?;
+    let bundle = parsed(json)?;
+    // Claims are read by us and signatures by the library: from one text, and so from the same bytes.
+    let SignatureContent::DsseEnvelope(envelope) = &bundle.content else {
+        return Err(Refusal::NotAStatement);
+    };
+    if envelope.payload.as_bytes() != payload {
+        return Err(Refusal::Malformed("bundle"));
+    }
     // What is claimed comes first: an attestation or a signature of another image is that, whoever
-    // made it, and none of this counts before the library has verified the very same bytes.
+    // made it. None of it counts before the library has verified it.
     check_claims(&payload, subject)?;
-    verify_artifact(json, trust, artifact)
+    verify_with(&bundle, trust, artifact)
 }
 
 /// Verifies the bundle in `json`, whatever it says about `artifact`; gives who signed.
@@ -57,20 +65,32 @@ fn sha256(digest: &Digest) -> Result<Sha256Hash, Refusal> {
 }
 
 /// Verifies the bundle in `json` over `artifact`; gives who signed.
-///
-/// The caller has made sure that there is a log entry: without one, the library is content with a
-/// timestamp.
 pub(in crate::signature) fn verify_artifact<'a>(
     json: &str,
     trust: Trust<'_>,
     artifact: impl Into<Artifact<'a>>,
 ) -> Result<String, Refusal> {
-    let bundle = Bundle::from_json(json).map_err(|_| Refusal::Malformed("bundle"))?;
+    verify_with(&parsed(json)?, trust, artifact)
+}
+
+fn parsed(json: &str) -> Result<Bundle, Refusal> {
+    Bundle::from_json(json).map_err(|_| Refusal::Malformed("bundle"))
+}
+
+fn verify_with<'a>(
+    bundle: &Bundle,
+    trust: Trust<'_>,
+    artifact: impl Into<Artifact<'a>>,
+) -> Result<String, Refusal> {
+    // Without an entry the library is content with a timestamp.
+    if bundle.verification_material.tlog_entries.is_empty() {
+        return Err(Refusal::NoLogEntry);
+    }
     match trust {
         Trust::Certificate { root, identity } => {
             // Who it is for is compared here: the library compares exact texts only.
             let policy = VerificationPolicy::any_identity();
-            let verified = root.verifier().verify(artifact, &bundle, &policy).map_err(refusal)?;
+            let verified = root.verifier().verify(artifact, bundle, &policy).map_err(refusal)?;
             if !is_proven(&verified) {
                 return Err(Refusal::Proof("certificate or log entry not verified".to_owned()));
             }
@@ -78,7 +98,7 @@ pub(in crate::signature) fn verify_artifact<'a>(
         }
         Trust::Key { key, root } => {
             let policy = PublicKeyVerificationPolicy::new(key.spki().clone());
-            let verified = root.verifier().verify(artifact, &bundle, &policy).map_err(refusal)?;
+            let verified = root.verifier().verify(artifact, bundle, &policy).map_err(refusal)?;
             if !verified.tlog_verified() {
                 return Err(Refusal::Proof("log entry not verified".to_owned()));
             }

@@ -151,6 +151,30 @@ fn a_subject_of_another_algorithm_is_refused_and_not_mistaken() {
     assert_eq!(outcome, Err(Refusal::Algorithm));
 }
 
+/// Members by which one reader could take this for the signature, and another reader that.
+#[test]
+fn no_second_spelling_of_a_member_changes_what_is_verified() {
+    let (good, stranger) = (GOOD[0], fixture!("stranger"));
+    let parse = |json: &str| serde_json::from_str::<Value>(json).unwrap();
+    for (ours_name, theirs_name) in
+        [("dsseEnvelope", "dsse_envelope"), ("verificationMaterial", "verification_material")]
+    {
+        for (front, back) in [(ours_name, theirs_name), (theirs_name, ours_name)] {
+            // One part of the right signature, and the other spelling from somebody else's.
+            let mut mixed = parse(good);
+            mixed[front] = parse(stranger)[ours_name].clone();
+            mixed[back] = parse(good)[ours_name].clone();
+            let outcome = outcome(&bundled(&mixed.to_string()), &ours());
+            assert_eq!(outcome.is_ok(), back == ours_name, "{front} {back}: {outcome:?}");
+        }
+    }
+    let mut unlogged = parse(good);
+    let entries = unlogged["verificationMaterial"]["tlogEntries"].take();
+    unlogged["verificationMaterial"]["tlog_entries"] = entries;
+    unlogged["verificationMaterial"]["tlogEntries"] = Value::Array(Vec::new());
+    assert_eq!(outcome(&bundled(&unlogged.to_string()), &ours()), Err(Refusal::NoLogEntry));
+}
+
 /// What makes a bundle this signature by this signer.
 fn essence(json: &str) -> Option<[Value; 3]> {
     let value: Value = serde_json::from_str(json).ok()?;
