@@ -12,6 +12,7 @@ use pratique::oci::{Digest, Name};
 use pratique::signature::{
     FoundSignature, Identity, Key, Material, Signer, SubjectKind, TrustRoot, Wanted,
 };
+use pratique::time::Timestamp;
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -22,6 +23,9 @@ macro_rules! fixture {
 const KEYED_IMAGE: &str = "sha256:73b0af51dc1448ea133e073f51ac117df2026c9b5b7043ebe8c04f126710cfff";
 const KEYLESS_IMAGE: &str =
     "sha256:bf5c4ecb7abeae800cd612409315078c2e88747e1506be9bfb665e8dda3f7f7d";
+
+/// Signatures by keys and by Sigstore's certificates do not end.
+const NOW: Timestamp = Timestamp::from_milliseconds(0);
 
 fn stored(json: &str) -> FoundSignature {
     serde_json::from_str(json).expect("a signature as evidence keeps it")
@@ -46,7 +50,8 @@ fn by_key(criterion: &mut Criterion) {
         let signer = Signer::key(Key::from_pem(pem).expect("a key"));
         let found = stored(json);
         group.bench_function(what, |bencher| {
-            bencher.iter(|| signer.verify(black_box(&found), &name, &image).expect("it is good"));
+            bencher
+                .iter(|| signer.verify(black_box(&found), &name, &image, NOW).expect("it is good"));
         });
     }
     group.finish();
@@ -74,7 +79,8 @@ fn by_identity(criterion: &mut Criterion) {
         ("bundle, Rekor 2, timestamp", bundled(fixture!("keyless/bundle-rekor2-tsa.json"))),
     ] {
         group.bench_function(what, |bencher| {
-            bencher.iter(|| signer.verify(black_box(&found), &name, &image).expect("it is good"));
+            bencher
+                .iter(|| signer.verify(black_box(&found), &name, &image, NOW).expect("it is good"));
         });
     }
     group.finish();

@@ -4,14 +4,17 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::Limits;
 use super::image::grant;
 use crate::gate::{Grant, GrantKind};
 use crate::oci::{Descriptor, Digest, ImageManifest};
 use crate::signature::{
-    BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, FoundSignature, Material, PAYLOAD_BYTES_MAX,
-    PAYLOAD_MEDIA_TYPE, PREDICATE_TYPE, SIGNATURE_ANNOTATION, SIGNATURE_TEXT_LENGTH_MAX,
-    SimpleSigningProof, predicate_type, proof_in,
+    BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, COSE_MEDIA_TYPE, ENVELOPE_BYTES_MAX, FoundSignature,
+    JWS_MEDIA_TYPE, Material, PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, PREDICATE_TYPE,
+    SIGNATURE_ANNOTATION, SIGNATURE_TEXT_LENGTH_MAX, SimpleSigningProof, predicate_type, proof_in,
 };
 
 /// Most bytes of annotations that a referrer is listed with.
@@ -35,9 +38,20 @@ pub(super) struct Candidate {
     pub(super) source: Digest,
     /// The layer.
     pub(super) layer: Descriptor,
-    /// The signature of simple signing and what stands beside it; `None` for a bundle, which holds its
-    /// own.
-    signature: Option<(String, SimpleSigningProof)>,
+    form: Stored,
+}
+
+/// How a layer holds a signature.
+#[derive(Debug, Clone)]
+enum Stored {
+    /// It is a bundle.
+    Bundle,
+    /// It is an envelope of the Notary Project in CBOR.
+    Cose,
+    /// It is an envelope of the Notary Project in JSON.
+    Jws,
+    /// It is what was signed; the signature and its proof stand beside it.
+    SimpleSigning(String, SimpleSigningProof),
 }
 
 /// Looks through the manifest `image`, to which `own` points.
@@ -63,23 +77,27 @@ pub(super) fn inspect(image: &ImageManifest, own: &Descriptor, limits: &Limits) 
 
 fn candidate(source: Digest, layer: &Descriptor) -> Result<Option<Candidate>, &'static str> {
     let media_type = layer.media_type.as_str();
-    let (limit, signature) = if media_type == PAYLOAD_MEDIA_TYPE {
+    let (limit, form) = if media_type == PAYLOAD_MEDIA_TYPE {
         let signature = layer.annotations.get(SIGNATURE_ANNOTATION);
         let signature = signature.ok_or("has no signature beside it")?;
         if signature.len() > SIGNATURE_TEXT_LENGTH_MAX {
             return Err("has too long a signature beside it");
         }
         let proof = proof_in(&layer.annotations).map_err(|_| "has too much beside it")?;
-        (PAYLOAD_BYTES_MAX, Some((signature.clone(), proof)))
+        (PAYLOAD_BYTES_MAX, Stored::SimpleSigning(signature.clone(), proof))
     } else if is_bundle(media_type) {
-        (BUNDLE_BYTES_MAX, None)
+        (BUNDLE_BYTES_MAX, Stored::Bundle)
+    } else if media_type == JWS_MEDIA_TYPE {
+        (ENVELOPE_BYTES_MAX, Stored::Jws)
+    } else if media_type == COSE_MEDIA_TYPE {
+        (ENVELOPE_BYTES_MAX, Stored::Cose)
     } else {
         return Ok(None);
     };
     if layer.size > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err("is too large for a signature");
     }
-    Ok(Some(Candidate { source, layer: layer.clone(), signature }))
+    Ok(Some(Candidate { source, layer: layer.clone(), form }))
 }
 
 fn is_bundle(media_type: &str) -> bool {
@@ -93,17 +111,23 @@ impl Candidate {
     /// # Errors
     /// Why this cannot be a signature.
     pub(super) fn signature_in(&self, content: &[u8]) -> Result<Option<FoundSignature>, String> {
-        use base64::Engine as _;
-        let material = if let Some((signature, proof)) = &self.signature {
-            let payload = base64::engine::general_purpose::STANDARD.encode(content);
-            let (signature, proof) = (signature.clone(), proof.clone());
-            Material::SimpleSigning { payload, signature, proof }
-        } else {
-            let json = std::str::from_utf8(content).map_err(|_| "is not text".to_owned())?;
-            match predicate_type(json) {
-                Ok(kind) if kind == PREDICATE_TYPE => Material::Bundle { json: json.to_owned() },
-                Ok(_attestation) => return Ok(None),
-                Err(refusal) => return Err(refusal.to_string()),
+        let material = match &self.form {
+            Stored::SimpleSigning(signature, proof) => {
+                let payload = STANDARD.encode(content);
+                let (signature, proof) = (signature.clone(), proof.clone());
+                Material::SimpleSigning { payload, signature, proof }
+            }
+            Stored::Jws => Material::NotationJws { envelope: STANDARD.encode(content) },
+            Stored::Cose => Material::NotationCose { envelope: STANDARD.encode(content) },
+            Stored::Bundle => {
+                let json = std::str::from_utf8(content).map_err(|_| "is not text".to_owned())?;
+                match predicate_type(json) {
+                    Ok(kind) if kind == PREDICATE_TYPE => {
+                        Material::Bundle { json: json.to_owned() }
+                    }
+                    Ok(_attestation) => return Ok(None),
+                    Err(refusal) => return Err(refusal.to_string()),
+                }
             }
         };
         Ok(Some(FoundSignature { source: self.source, material }))

@@ -18,11 +18,12 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "admin", run: world::admin, slow: true },
     Target { name: "backup", run: world::backup, slow: true },
     Target { name: "manifest", run: crate::oci::fuzzing::manifest, slow: false },
     Target { name: "node", run: world::node, slow: true },
+    Target { name: "notation", run: crate::signature::fuzzing::notation, slow: true },
     Target { name: "policy", run: crate::policy::fuzzing::policy, slow: false },
     Target { name: "request", run: request, slow: false },
     Target { name: "row", run: row, slow: false },

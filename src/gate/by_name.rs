@@ -24,6 +24,7 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
             rule: outright.rule,
             enforced: outright.enforced,
             checks: vec![finding.check],
+            good_until: None,
         });
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
@@ -35,5 +36,6 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
         rule: None,
         enforced: policy.mode_for(name) == Mode::Enforce,
         checks: vec![Finding::new("floor", CheckState::Fail, text).check],
+        good_until: None,
     })
 }

@@ -13,12 +13,14 @@ use crate::time::Timestamp;
 pub(super) struct Finding {
     pub(super) check: Check,
     pub(super) reasons: Vec<Reason>,
+    /// Until when it holds; `None` is for as long as the evidence does.
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Finding {
     pub(super) fn new(name: &str, state: CheckState, text: impl Into<String>) -> Self {
         let check = Check { name: name.to_owned(), state, text: text.into() };
-        Self { check, reasons: Vec::new() }
+        Self { check, reasons: Vec::new(), until: None }
     }
 
     /// A finding that passes if there are no `reasons`, and fails with all of them otherwise.
@@ -29,7 +31,7 @@ impl Finding {
         } else {
             (CheckState::Fail, texts.join("; "))
         };
-        Self { check: Check { name: name.to_owned(), state, text }, reasons }
+        Self { check: Check { name: name.to_owned(), state, text }, reasons, until: None }
     }
 
     pub(super) fn denies(&self) -> bool {

@@ -91,6 +91,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: [Finding; 5]) -> Ju
     let mut checks = Vec::with_capacity(findings.len());
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
+    let good_until = findings.iter().filter_map(|finding| finding.until).min();
     for finding in findings {
         for reason in finding.reasons {
             let group = if reason.code.is_floor() {
@@ -113,7 +114,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: [Finding; 5]) -> Ju
         (true, false) => Verdict::Pending(waits),
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
-    Judgement { verdict, rule, enforced, checks }
+    Judgement { verdict, rule, enforced, checks, good_until }
 }
 
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
-use crate::policy::{self, Policy, Problem, SubjectType, WantedText, Who};
-use crate::signature::{Identity, Key, Pattern, Signer, SubjectKind, TrustRoot, Wanted};
+use crate::policy::{
+    self, Level, NotationRoot, Policy, Problem, SubjectType, TrustRootKind, WantedText, Who,
+};
+use crate::signature::{
+    DistinguishedName, Enforced, Identity, Key, NotationSigner, Pattern, Signer, SubjectKind,
+    TrustRoot, TrustStore, TrustStoreFiles, Wanted, WhenToTimestamp,
+};
 
 /// A policy whose keys, trust roots and patterns have all been read.
 ///
@@ -31,20 +37,16 @@ impl ReadyPolicy {
     /// Every key, trust root and pattern that cannot be used.
     pub fn new(policy: Policy) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut roots = BTreeMap::new();
+        let mut roots = Roots::default();
         for root in policy.trust_roots() {
-            match TrustRoot::from_json(root.json()) {
-                Ok(read) => drop(roots.insert(root.name(), read)),
-                Err(error) => {
-                    let text = error.to_string();
-                    problems.push(Problem::new(root.position(), root.key_path(), text));
-                }
+            if let Err((part, text)) = roots.add(root) {
+                problems.push(Problem::new(root.position(), root.path_of(part), text));
             }
         }
         if policy.trust_roots().iter().all(|it| it.name() != policy::TrustRoot::PUBLIC_GOOD)
             && policy.signers().iter().any(asks_for_public_good)
         {
-            roots.insert(policy::TrustRoot::PUBLIC_GOOD, TrustRoot::public_good());
+            roots.sigstore.insert(policy::TrustRoot::PUBLIC_GOOD, TrustRoot::public_good());
         }
         let mut signers = BTreeMap::new();
         for signer in policy.signers() {
@@ -77,20 +79,66 @@ fn asks_for_public_good(signer: &policy::Signer) -> bool {
     let root = match signer.who() {
         Who::Key { log, .. } => log.as_deref(),
         Who::Keyless { root, .. } => Some(root.as_str()),
+        Who::Notation { .. } => None,
     };
     root == Some(policy::TrustRoot::PUBLIC_GOOD)
+}
+
+/// The trust roots of a policy, by their names.
+#[derive(Default)]
+struct Roots<'a> {
+    sigstore: BTreeMap<&'a str, TrustRoot>,
+    notation: BTreeMap<&'a str, Arc<TrustStore>>,
+}
+
+impl<'a> Roots<'a> {
+    /// Reads `root`, or gives which part of it is wrong and how.
+    fn add(&mut self, root: &'a policy::TrustRoot) -> Result<(), (&'static str, String)> {
+        match root.kind() {
+            TrustRootKind::Sigstore { json } => {
+                let read = TrustRoot::from_json(json);
+                let read = read.map_err(|error| ("trustedRoot", error.to_string()))?;
+                self.sigstore.insert(root.name(), read);
+            }
+            TrustRootKind::Notation(files) => {
+                let store = TrustStore::new(&files_of(files)).map_err(|error| {
+                    (error.kind, format!("file {} {}", error.number, error.why))
+                })?;
+                self.notation.insert(root.name(), Arc::new(store));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn files_of(root: &NotationRoot) -> TrustStoreFiles {
+    let NotationRoot { ca, signing_authority, tsa, only_after_expiry, crls, crl_age_max, .. } =
+        root;
+    TrustStoreFiles {
+        ca: ca.clone(),
+        signing_authority: signing_authority.clone(),
+        tsa: tsa.clone(),
+        when: if *only_after_expiry {
+            WhenToTimestamp::AfterCertificateExpiry
+        } else {
+            WhenToTimestamp::Always
+        },
+        crls: crls.clone(),
+        crl_age_max: *crl_age_max,
+        unknown_fails: root.unknown_fails,
+    }
 }
 
 /// The signer, nothing if its trust root could not be read, or which part of it is wrong and how.
 fn read(
     signer: &policy::Signer,
-    roots: &BTreeMap<&str, TrustRoot>,
+    roots: &Roots<'_>,
 ) -> Result<Option<Signer>, (&'static str, String)> {
     match signer.who() {
         Who::Key { pem, log } => {
             let key = Key::from_pem(pem).map_err(|error| ("pem", error.to_string()))?;
             let Some(log) = log else { return Ok(Some(Signer::key(key))) };
-            Ok(roots.get(log.as_str()).map(|root| Signer::logged_key(key, root.clone())))
+            Ok(roots.sigstore.get(log.as_str()).map(|root| Signer::logged_key(key, root.clone())))
         }
         Who::Keyless { root, issuer, subject, subject_type } => {
             let kind = match subject_type {
@@ -100,13 +148,24 @@ fn read(
             };
             let issuer = wanted(issuer).map_err(|error| ("issuerRegexp", error))?;
             let subject = wanted(subject).map_err(|error| ("subjectRegexp", error))?;
-            let Some(root) = roots.get(root.as_str()) else { return Ok(None) };
+            let Some(root) = roots.sigstore.get(root.as_str()) else { return Ok(None) };
             if !root.is_for_certificates() {
                 let text = "lists no certificate authority or no log of certificates";
                 return Err(("root", text.to_owned()));
             }
             let identity = Identity { issuer, subject, kind };
             Ok(Some(Signer::keyless(root.clone(), identity)))
+        }
+        Who::Notation { root, identity, level } => {
+            let identity = identity.as_deref().map(DistinguishedName::parse).transpose();
+            let identity = identity.map_err(|error| ("identity", error.to_string()))?;
+            let Level { authentic_timestamp, expiry, revocation } = *level;
+            let enforced = Enforced { authentic_timestamp, expiry, revocation };
+            let store = roots.notation.get(root.as_str());
+            Ok(store.map(|store| {
+                let store = Arc::clone(store);
+                Signer::notation(NotationSigner { store, identity, enforced })
+            }))
         }
     }
 }

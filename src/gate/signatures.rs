@@ -6,12 +6,12 @@ use super::checks::{Finding, reason};
 use super::distinct::distinct;
 use super::text::few;
 use super::{
-    CheckState, Context, Evidence, Gathered, ReadyPolicy, Reason, ReasonCode, SignatureSearch,
-    Subject,
+    CheckState, Context, Evidence, Gathered, Reason, ReasonCode, SignatureSearch, Subject,
 };
 use crate::oci::Name;
 use crate::policy::{Rule, SignatureRule, Trust};
-use crate::signature::{Form, Refusal, Signer};
+use crate::signature::{Refusal, Signer};
+use crate::time::Timestamp;
 
 const NAME: &str = "signature";
 
@@ -61,7 +61,7 @@ pub(super) fn check(
         let remedy = "Signatures that are not needed would have to be removed upstream.";
         failing(text.clone(), reason(ReasonCode::TooManySignatures, &text, remedy))
     } else {
-        let finding = quorum(&names_of(subject, context), search, at_least, of, policy);
+        let finding = quorum(&names_of(subject, context), search, at_least, of, context);
         match &search.incomplete {
             // What is missing may be among what could not be fetched.
             Some(why) if !certain && finding.check.state == CheckState::Fail => {
@@ -87,20 +87,23 @@ fn quorum(
     search: &SignatureSearch,
     at_least: usize,
     of: &[String],
-    policy: &ReadyPolicy,
+    context: &Context<'_>,
 ) -> Finding {
     let names: Vec<&str> = of.iter().map(String::as_str).collect();
     let mut signed = Vec::new();
     let mut people = Vec::new();
     let mut refusals = BTreeSet::new();
+    let mut until: Option<Timestamp> = None;
     for name in &names {
-        let Some(verifier) = policy.verifier(name) else { continue };
-        let (by, told) = signed_by(subject, search, verifier);
+        let Some(verifier) = context.policy.verifier(name) else { continue };
+        let SignedBy { people: by, until: end, told } =
+            signed_by(subject, search, verifier, context.now);
         if by.is_empty() {
             refusals.extend(told);
         } else {
             signed.push(*name);
             people.push(by);
+            until = until.into_iter().chain(end).min();
         }
     }
     let wanted = format!("needs {at_least} of [{}]", names.join(", "));
@@ -116,7 +119,7 @@ fn quorum(
     // Counted by who signed: whatever a policy calls somebody, it is one signer.
     let count = distinct(&people);
     if at_least > 0 && count >= at_least {
-        return Finding::new(NAME, CheckState::Pass, text);
+        return Finding { until, ..Finding::new(NAME, CheckState::Pass, text) };
     }
     let refusals: Vec<&str> = refusals.iter().map(String::as_str).collect();
     if !refusals.is_empty() {
@@ -164,31 +167,41 @@ fn failing(text: String, reason: Reason) -> Finding {
     finding
 }
 
-/// Who signed for `signer`, or else what is telling about the signatures that are by nobody it takes.
+/// Who signed for one signer of the policy.
+#[derive(Default)]
+struct SignedBy {
+    people: BTreeSet<String>,
+    /// When the first of the signatures that count ends.
+    until: Option<Timestamp>,
+    /// What is telling about the signatures that are by nobody whom the signer takes.
+    told: BTreeSet<String>,
+}
+
 fn signed_by(
     names: &[Subject],
     search: &SignatureSearch,
     signer: &Signer,
-) -> (BTreeSet<String>, BTreeSet<String>) {
-    let (mut by, mut refusals) = (BTreeSet::new(), BTreeSet::new());
+    now: Timestamp,
+) -> SignedBy {
+    let mut so_far = SignedBy::default();
     for found in &search.found {
         for subject in names {
-            match signer.verify(found, &subject.name, &subject.digest) {
+            match signer.verify(found, &subject.name, &subject.digest, now) {
                 Ok(proof) => {
-                    by.insert(proof.by);
+                    so_far.people.insert(proof.by);
+                    so_far.until = so_far.until.into_iter().chain(proof.until).min();
                     break;
                 }
                 // That somebody else signed too is no news.
                 Err(Refusal::WrongKey) => {}
                 Err(refusal) => {
-                    refusals.insert(refusal.to_string());
+                    so_far.told.insert(refusal.to_string());
                 }
             }
-            // A bundle names no repository.
-            if found.form() == Form::Bundle {
+            if !found.form().names_repository() {
                 break;
             }
         }
     }
-    (by, refusals)
+    so_far
 }

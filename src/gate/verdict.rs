@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EvidenceKind;
 use crate::policy::RuleId;
+use crate::time::Timestamp;
 
 /// What [`decide`](super::decide) comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub struct Judgement {
     pub enforced: bool,
     /// One entry per gate, in the order in which they are asked.
     pub checks: Vec<Check>,
+    /// When something that it rests on ends, so that it has to be reached again: a signature or a
+    /// certificate that expires, a revocation list that grows too old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_until: Option<Timestamp>,
 }
 
 impl Judgement {

@@ -82,12 +82,13 @@ impl Record {
     }
 
     /// The verdict, if it still holds: it was reached under `policy`, people have not decided since,
-    /// and no approval it may rest on ran out before `now`.
+    /// and nothing that it may rest on ran out before `now`.
     pub fn judgement_in_force(&self, policy: &PolicyId, now: Timestamp) -> Option<&Judgement> {
         // A verdict that was reached after that knows of it.
         let expired = !self.ran_out && self.expires().is_some_and(|expires| expires <= now);
         let same = self.policy.as_ref() == Some(policy);
-        self.judgement.as_ref().filter(|_| same && !expired)
+        let ended = |judgement: &Judgement| judgement.good_until.is_some_and(|end| end <= now);
+        self.judgement.as_ref().filter(|judgement| same && !expired && !ended(judgement))
     }
 
     /// The time by which to decide about the subject at `now`: not before the end of an approval that

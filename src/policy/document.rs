@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -216,6 +217,16 @@ pub enum Who {
         /// The trust root in one of whose logs the signature must stand; `None` asks for no log.
         log: Option<String>,
     },
+    /// A certificate by an authority of a trust store, in a signature of the Notary Project.
+    Notation {
+        /// The trust root that is the store.
+        root: String,
+        /// The distinguished name that the certificate must have at least; `None` is any. That it is
+        /// one is not checked here.
+        identity: Option<String>,
+        /// Which failures refuse.
+        level: Level,
+    },
     /// A short-lived certificate for an identity.
     Keyless {
         /// The trust root whose authorities issue it.
@@ -227,6 +238,20 @@ pub enum Who {
         /// Whether the subject is an e-mail address or a URI, where the policy says so.
         subject_type: Option<SubjectType>,
     },
+}
+
+/// Which checks of a signature of the Notary Project refuse when they fail.
+///
+/// Spec:
+/// <https://github.com/notaryproject/specifications/blob/v1.1.0/specs/trust-store-trust-policy.md#signature-verification-details>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level {
+    /// That the certificates were valid when it was signed.
+    pub authentic_timestamp: bool,
+    /// That it has not expired.
+    pub expiry: bool,
+    /// That no certificate is revoked.
+    pub revocation: bool,
 }
 
 /// A text as a policy asks for it.
@@ -277,17 +302,50 @@ impl Signer {
         let kind = match self.who {
             Who::Key { .. } => "key",
             Who::Keyless { .. } => "keyless",
+            Who::Notation { .. } => "notation",
         };
         format!("signers.{}.{kind}.{part}", self.name)
     }
 }
 
-/// The certificate authorities and logs of one Sigstore instance, by name.
+/// Whose word counts about certificates, logs and times, by name.
 #[derive(Debug, Clone)]
 pub struct TrustRoot {
     pub(super) name: String,
-    pub(super) json: String,
+    pub(super) kind: TrustRootKind,
     pub(super) position: Position,
+}
+
+/// What a trust root is for.
+#[derive(Debug, Clone)]
+pub enum TrustRootKind {
+    /// The certificate authorities and logs of one Sigstore instance.
+    Sigstore {
+        /// The text of the file. That a trust root can be made of it is not checked here.
+        json: String,
+    },
+    /// The authorities behind signatures of the Notary Project.
+    Notation(Box<NotationRoot>),
+}
+
+/// A trust store as the Notary Project has it. The files are bytes as they were read, and nothing of
+/// them is checked here.
+#[derive(Debug, Clone, Default)]
+pub struct NotationRoot {
+    /// Authorities that certify signers.
+    pub ca: Vec<Vec<u8>>,
+    /// Authorities that certify signers and vouch for the time.
+    pub signing_authority: Vec<Vec<u8>>,
+    /// Roots of timestamp authorities.
+    pub tsa: Vec<Vec<u8>>,
+    /// Whether a timestamp is needed only once a certificate has expired.
+    pub only_after_expiry: bool,
+    /// Revocation lists.
+    pub crls: Vec<Vec<u8>>,
+    /// How old the last issue of a revocation list may be.
+    pub crl_age_max: Duration,
+    /// Whether a certificate that no list in force covers is refused.
+    pub unknown_fails: bool,
 }
 
 impl TrustRoot {
@@ -299,19 +357,23 @@ impl TrustRoot {
         &self.name
     }
 
-    /// The text of the file. That a trust root can be made of it is not checked here.
-    pub fn json(&self) -> &str {
-        &self.json
+    /// What it is for.
+    pub fn kind(&self) -> &TrustRootKind {
+        &self.kind
     }
 
-    /// Where the policy names the file, for messages about it.
+    /// Where the policy names it, for messages about it.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The key path in the policy, for messages about it.
-    pub fn key_path(&self) -> String {
-        format!("trustRoots.{}.sigstore.trustedRoot", self.name)
+    /// The key path of its `part` in the policy, for messages about it.
+    pub fn path_of(&self, part: &str) -> String {
+        let kind = match self.kind {
+            TrustRootKind::Sigstore { .. } => "sigstore",
+            TrustRootKind::Notation(_) => "notation",
+        };
+        format!("trustRoots.{}.{kind}.{part}", self.name)
     }
 }
 

@@ -21,8 +21,9 @@ mod tags;
 mod yaml;
 
 pub use document::{
-    Artifact, ArtifactKind, DeniedImage, FloorLimits, Mode, PolicyId, Rule, RuleId, SignatureRule,
-    Signer, SubjectType, TagMove, Trust, TrustRoot, WantedText, Who,
+    Artifact, ArtifactKind, DeniedImage, FloorLimits, Level, Mode, NotationRoot, PolicyId, Rule,
+    RuleId, SignatureRule, Signer, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
+    WantedText, Who,
 };
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};

@@ -19,16 +19,17 @@ const SIGNATURE_BYTES_MAX: usize = 1024;
 /// bundles are Ed25519ph, which cosign itself does not verify.
 const fn schemes(form: Form, kind: Kind) -> &'static [SigningScheme] {
     match (form, kind) {
-        (_, Kind::EcdsaP256) => &[SigningScheme::EcdsaP256Sha256],
+        (Form::Bundle | Form::SimpleSigning, Kind::EcdsaP256) => &[SigningScheme::EcdsaP256Sha256],
         (Form::Bundle, Kind::EcdsaP384) => {
             &[SigningScheme::EcdsaP384Sha384, SigningScheme::EcdsaP384Sha256]
         }
         (Form::SimpleSigning, Kind::EcdsaP384) => {
             &[SigningScheme::EcdsaP384Sha256, SigningScheme::EcdsaP384Sha384]
         }
-        (Form::Bundle, Kind::Ed25519) => &[],
+        // Those of notation verify with the certificate that they bring.
+        (Form::NotationCose | Form::NotationJws, _) | (Form::Bundle, Kind::Ed25519) => &[],
         (Form::SimpleSigning, Kind::Ed25519) => &[SigningScheme::Ed25519],
-        (_, Kind::Rsa) => &[SigningScheme::RsaPkcs1Sha256],
+        (Form::Bundle | Form::SimpleSigning, Kind::Rsa) => &[SigningScheme::RsaPkcs1Sha256],
     }
 }
 

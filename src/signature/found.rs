@@ -20,6 +20,8 @@ impl FoundSignature {
     pub const fn form(&self) -> Form {
         match self.material {
             Material::Bundle { .. } => Form::Bundle,
+            Material::NotationCose { .. } => Form::NotationCose,
+            Material::NotationJws { .. } => Form::NotationJws,
             Material::SimpleSigning { .. } => Form::SimpleSigning,
         }
     }
@@ -33,6 +35,16 @@ pub enum Material {
     Bundle {
         /// The text of the bundle.
         json: String,
+    },
+    /// An envelope of the Notary Project in CBOR.
+    NotationCose {
+        /// The bytes of the envelope, in base64.
+        envelope: String,
+    },
+    /// An envelope of the Notary Project in JSON.
+    NotationJws {
+        /// The bytes of the envelope, in base64.
+        envelope: String,
     },
     /// Simple signing as cosign stores it.
     SimpleSigning {
@@ -76,14 +88,30 @@ impl SimpleSigningProof {
 pub enum Form {
     /// Sigstore bundle, made by cosign 3.
     Bundle,
+    /// Envelope of the Notary Project in CBOR, made by notation.
+    NotationCose,
+    /// Envelope of the Notary Project in JSON, made by notation.
+    NotationJws,
     /// Simple signing under the `.sig` tag, made by cosign 1 and 2.
     SimpleSigning,
+}
+
+impl Form {
+    /// Whether what is signed names the repository, too, and not only the digest.
+    pub const fn names_repository(self) -> bool {
+        match self {
+            Self::SimpleSigning => true,
+            Self::Bundle | Self::NotationCose | Self::NotationJws => false,
+        }
+    }
 }
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bundle => "sigstore bundle",
+            Self::NotationCose => "notation signature (COSE)",
+            Self::NotationJws => "notation signature (JWS)",
             Self::SimpleSigning => "simple signing",
         })
     }

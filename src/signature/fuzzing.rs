@@ -12,6 +12,12 @@ use super::{
     bundle, crypto, predicate_type, simple_signing, verify,
 };
 use crate::oci::{Digest, Name};
+use crate::time::Timestamp;
+
+/// When it is judged.
+const NOW: Timestamp = Timestamp::from_milliseconds(1_798_000_000_000);
+
+pub(crate) use super::notation::fuzzing::notation;
 
 /// The keys of the seeds.
 const KEYS: [&str; 4] = [
@@ -84,9 +90,9 @@ fn keyless(found: &FoundSignature) {
         return;
     };
     let Some(signer) = KEYLESS.as_ref() else { return };
-    let other = signer.verify(found, &name, &Digest::sha256(b"a third image"));
+    let other = signer.verify(found, &name, &Digest::sha256(b"a third image"), NOW);
     assert!(other.is_err(), "nobody signed a third image");
-    let verified = signer.verify(found, &name, &image);
+    let verified = signer.verify(found, &name, &image, NOW);
     assert_ne!(verified, Err(Refusal::LibraryPanicked), "a panic is a finding");
     if verified.is_ok() {
         let payload = crypto::decode_base64(&payload(found), "payload").unwrap_or_default();
@@ -130,5 +136,7 @@ fn payload(found: &FoundSignature) -> String {
             let payload = envelope.pointer("/dsseEnvelope/payload").and_then(Value::as_str);
             payload.unwrap_or_default().to_owned()
         }
+        // Neither a key nor a certificate of Sigstore takes these.
+        Material::NotationCose { .. } | Material::NotationJws { .. } => String::new(),
     }
 }

@@ -16,6 +16,7 @@ mod found;
 pub(crate) mod fuzzing;
 mod identity;
 mod key;
+mod notation;
 mod refusal;
 mod root;
 mod signer;
@@ -27,6 +28,11 @@ pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, PREDICATE_TYPE, predicate
 pub use found::{Form, FoundSignature, Material, SimpleSigningProof};
 pub use identity::{Identity, Pattern, PatternError, SubjectKind, Wanted};
 pub use key::{Key, KeyError};
+pub use notation::{
+    COSE_MEDIA_TYPE, DistinguishedName, ENVELOPE_BYTES_MAX, Enforced, JWS_MEDIA_TYPE, NameError,
+    NotationSigner, REVOCATION_LIST_BYTES_MAX, TrustStore, TrustStoreError, TrustStoreFiles,
+    WhenToTimestamp,
+};
 pub use refusal::Refusal;
 pub use root::{TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError};
 pub use signer::{Artifact, Proof, Signer, verify_bundle};
@@ -58,6 +64,9 @@ pub fn verify(
         Material::Bundle { json } => bundle::verify(json, key, subject),
         Material::SimpleSigning { payload, signature, .. } => {
             simple_signing::verify(payload, signature, key, name, subject)
+        }
+        Material::NotationCose { .. } | Material::NotationJws { .. } => {
+            Err(Refusal::OtherForm(found.form()))
         }
     })
 }

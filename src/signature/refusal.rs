@@ -14,9 +14,15 @@ pub enum Refusal {
     /// The subject's digest is not SHA-256, which is all that logs and certificates are made for.
     #[error("this form of signature cannot be verified for a digest other than sha256")]
     Algorithm,
+    /// Not one of the algorithms, or not the one that goes with the key.
+    #[error("signature algorithm is not the one for its key")]
+    AlgorithmNotAllowed,
     /// It rests on a certificate, not on a key.
     #[error("bundle rests on a certificate, not on a public key")]
     Certificate,
+    /// The signer insists on something that is not understood here.
+    #[error("signature insists on {0}, which is not supported")]
+    CriticalAttribute(String),
     /// Text that should be standard base64 is not.
     #[error("{0} is not standard base64")]
     Encoding(&'static str),
@@ -52,6 +58,9 @@ pub enum Refusal {
     /// The library read other signed content than what was asked about.
     #[error("signed for other content")]
     OtherArtifact,
+    /// This signer makes signatures of another form.
+    #[error("a {0} is not what this signer makes")]
+    OtherForm(super::Form),
     /// A good certificate, for somebody else.
     #[error("signed by {subject} ({issuer})")]
     OtherIdentity {
@@ -87,6 +96,12 @@ pub enum Refusal {
     /// Signed by this key, but the payload is not that of a cosign image signature.
     #[error("signed payload is not an image signature")]
     PayloadKind,
+    /// No certificate of the chain is one that counts.
+    #[error("certificate is by no authority of the trust root")]
+    UnknownAuthority,
+    /// Text that should be base64url is not.
+    #[error("{0} is not base64url")]
+    UrlEncoding(&'static str),
     /// A bundle of a version that is not supported.
     #[error("bundle is not of a known version (0.1 to 0.3)")]
     Version,

@@ -1,10 +1,12 @@
 //! Who is wanted, and what proves that they signed.
 
 use super::identity::Identity;
+use super::notation::{self, ENVELOPE_BYTES_MAX, NotationSigner};
 use super::{
-    FoundSignature, Key, Material, Refusal, TrustRoot, bundle, crypto, simple_signing, verify,
+    Form, FoundSignature, Key, Material, Refusal, TrustRoot, bundle, crypto, simple_signing, verify,
 };
 use crate::oci::{Digest, Name};
+use crate::time::Timestamp;
 
 /// Someone whose signature counts.
 #[derive(Debug, Clone)]
@@ -18,6 +20,8 @@ enum Who {
     Keyless { root: TrustRoot, identity: Identity },
     /// The holder of a key, when a log of the root has the signature.
     LoggedKey { key: Key, root: TrustRoot },
+    /// Whoever a certificate of a trust store is for.
+    Notation(NotationSigner),
 }
 
 /// That somebody signed a subject.
@@ -26,6 +30,14 @@ pub struct Proof {
     /// Who it was, whatever a policy calls them: equal for two signatures by the same key, or by
     /// certificates for the same subject and issuer. Quorums count these.
     pub by: String,
+    /// Until when that holds; `None` is for ever.
+    pub until: Option<Timestamp>,
+}
+
+impl Proof {
+    fn lasting(by: String) -> Self {
+        Self { by, until: None }
+    }
 }
 
 impl Signer {
@@ -45,14 +57,21 @@ impl Signer {
         Self(Who::Keyless { root, identity })
     }
 
-    /// Verifies that this is who signed the image `subject` of repository `name`.
+    /// Whoever `signer` is, by signatures of the Notary Project.
+    pub fn notation(signer: NotationSigner) -> Self {
+        Self(Who::Notation(signer))
+    }
+
+    /// Verifies that this is who signed the image `subject` of repository `name`, as things stand at
+    /// `now`.
     ///
     /// Of transparency logs and timestamps everything that a signature carries must verify, and one
-    /// log entry must be there, unless the key alone counts. A certificate is judged at every time
-    /// that was proven, not now, so a proof stays one when the certificate has expired.
+    /// log entry must be there, unless the key alone counts. A certificate of Sigstore is judged at
+    /// every time that was proven, not now, so a proof stays one when the certificate has expired.
+    /// Signatures of the Notary Project may end, and their certificates may be revoked.
     ///
-    /// Success does not prove that the signature still stands. A bundle names no repository, so it
-    /// holds for the same digest in every repository; simple signing names one.
+    /// A bundle or an envelope of the Notary Project names no repository, so it holds for the same
+    /// digest in every repository; simple signing names one.
     ///
     /// # Errors
     /// The check that failed.
@@ -61,17 +80,19 @@ impl Signer {
         found: &FoundSignature,
         name: &Name,
         subject: &Digest,
+        now: Timestamp,
     ) -> Result<Proof, Refusal> {
         crypto::guarded(|| match &self.0 {
-            Who::Key(key) => verify(found, key, name, subject).map(|()| Proof { by: key.id() }),
+            Who::Key(key) => verify(found, key, name, subject).map(|()| Proof::lasting(key.id())),
             Who::LoggedKey { key, root } => {
                 let logged = bundle::Trust::Key { key, root };
-                verify_logged(found, logged, name, subject).map(|_| Proof { by: key.id() })
+                verify_logged(found, logged, name, subject).map(Proof::lasting)
             }
             Who::Keyless { root, identity } => {
                 let logged = bundle::Trust::Certificate { root, identity };
-                verify_logged(found, logged, name, subject).map(|by| Proof { by })
+                verify_logged(found, logged, name, subject).map(Proof::lasting)
             }
+            Who::Notation(signer) => verify_envelope(found, signer, subject, now),
         })
     }
 }
@@ -100,10 +121,11 @@ pub fn verify_bundle(
     crypto::guarded(|| {
         let trust = match &signer.0 {
             Who::Key(_) => return Err(Refusal::NoLogEntry),
+            Who::Notation(_) => return Err(Refusal::OtherForm(Form::Bundle)),
             Who::Keyless { root, identity } => bundle::Trust::Certificate { root, identity },
             Who::LoggedKey { key, root } => bundle::Trust::Key { key, root },
         };
-        bundle::verify_any(json, trust, artifact).map(|by| Proof { by })
+        bundle::verify_any(json, trust, artifact).map(Proof::lasting)
     })
 }
 
@@ -117,6 +139,29 @@ fn verify_logged(
         Material::Bundle { json } => bundle::verify_logged(json, trust, subject),
         Material::SimpleSigning { payload, signature, proof } => {
             simple_signing::verify_logged(payload, signature, proof, trust, name, subject)
+        }
+        Material::NotationCose { .. } | Material::NotationJws { .. } => {
+            Err(Refusal::OtherForm(found.form()))
+        }
+    }
+}
+
+fn verify_envelope(
+    found: &FoundSignature,
+    signer: &NotationSigner,
+    subject: &Digest,
+    now: Timestamp,
+) -> Result<Proof, Refusal> {
+    match &found.material {
+        Material::NotationCose { envelope } | Material::NotationJws { envelope } => {
+            if envelope.len() > ENVELOPE_BYTES_MAX.div_ceil(3) * 4 {
+                return Err(Refusal::TooLarge("envelope"));
+            }
+            let bytes = crypto::decode_base64(envelope, "envelope")?;
+            notation::verify(&bytes, found.form(), signer, subject, now)
+        }
+        Material::Bundle { .. } | Material::SimpleSigning { .. } => {
+            Err(Refusal::OtherForm(found.form()))
         }
     }
 }

@@ -27,6 +27,8 @@ mod layering;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod notation;
+#[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod protocol;

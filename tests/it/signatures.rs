@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use pratique::oci::{Digest, Name};
 use pratique::signature::{
-    Artifact, FoundSignature, Identity, Key, Material, Refusal, Signer, SimpleSigningProof,
-    SubjectKind, TrustRoot, Wanted, verify, verify_bundle,
+    Artifact, Enforced, FoundSignature, Identity, Key, Material, NotationSigner, Refusal, Signer,
+    SimpleSigningProof, SubjectKind, TrustRoot, TrustStore, TrustStoreFiles, Wanted, verify,
+    verify_bundle,
 };
 use serde_json::Value;
 
@@ -141,4 +143,73 @@ fn no_bundle_of_the_conformance_suite_is_an_image_signature() {
         count += 1;
     }
     assert!(count > 20, "{count}");
+}
+
+/// The chain in a JWS envelope of the Notary Project, its root last.
+fn root_of(envelope: &[u8]) -> Vec<u8> {
+    let envelope: Value = serde_json::from_slice(envelope).unwrap();
+    let chain = envelope["header"]["x5c"].as_array().unwrap();
+    BASE64_STANDARD.decode(chain.last().unwrap().as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn the_envelopes_of_notation_go_are_judged_as_it_says() {
+    let Some(folder) = vectors("notation-go/internal/mock/testdata") else { return };
+    let now = "2023-06-01T00:00:00Z".parse().unwrap();
+    for (file, image, why) in [
+        (
+            "sa_valid_sig_env.json",
+            "60043cf45eaebc4c0867fea485a039b598f52fd09fd5b07b0b2d2f88fad9d74e",
+            None,
+        ),
+        (
+            "sa_invalid_sig_env.json",
+            "60043cf45eaebc4c0867fea485a039b598f52fd09fd5b07b0b2d2f88fad9d74e",
+            Some("payload is not base64url"),
+        ),
+        (
+            "ca_invalid_sig_env.json",
+            "60043cf45eaebc4c0867fea485a039b598f52fd09fd5b07b0b2d2f88fad9d74e",
+            Some("payload is not base64url"),
+        ),
+        // These ask for a plug-in, which other verifiers may have.
+        (
+            "ca_plugin_sig_env.json",
+            "60043cf45eaebc4c0867fea485a039b598f52fd09fd5b07b0b2d2f88fad9d74e",
+            Some("insists on io.cncf.notary.verificationPlugin"),
+        ),
+        (
+            "ca_compatible_pluginver_sig_env_1.0.0.json",
+            "fe7e9333395060c2f5e63cf36a38fba10176f183b4163a5794e081a480abba5f",
+            Some("insists on io.cncf.notary.verificationPlugin"),
+        ),
+        (
+            "ca_incompatible_pluginver_sig_env_1.0.9.json",
+            "fe7e9333395060c2f5e63cf36a38fba10176f183b4163a5794e081a480abba5f",
+            Some("insists on io.cncf.notary.verificationPlugin"),
+        ),
+    ] {
+        let envelope = fs::read(folder.join(file)).unwrap();
+        let root = root_of(&envelope);
+        let files = TrustStoreFiles {
+            ca: vec![root.clone()],
+            signing_authority: vec![root],
+            ..TrustStoreFiles::default()
+        };
+        let store = Arc::new(TrustStore::new(&files).unwrap());
+        let signer = NotationSigner { store, identity: None, enforced: Enforced::STRICT };
+        let envelope = BASE64_STANDARD.encode(envelope);
+        let material = Material::NotationJws { envelope };
+        let found = FoundSignature { source: Digest::sha256(b""), material };
+        let name = "up.test/lib/app".parse().unwrap();
+        let image = format!("sha256:{image}").parse().unwrap();
+        let outcome = Signer::notation(signer).verify(&found, &name, &image, now);
+        match (outcome, why) {
+            (Ok(_), None) => {}
+            (Err(refusal), Some(why)) => {
+                assert!(refusal.to_string().contains(why), "{file}: {refusal}");
+            }
+            (outcome, _) => panic!("{file}: {outcome:?}"),
+        }
+    }
 }

@@ -92,6 +92,7 @@ unpack containerd sid containerd-2
 unpack cosign trixie cosign-2
 unpack cosign sid cosign-3
 unpack crane sid crane
+unpack notation sid notation
 unpack oras sid oras
 unpack docker.io sid docker
 unpack docker-cli sid docker-cli
@@ -105,6 +106,7 @@ provide ctr-2 "$RIG/roots/containerd-2/usr/bin/ctr" sid
 provide cosign-2 "$RIG/roots/cosign-2/usr/bin/cosign" trixie
 provide cosign-3 "$RIG/roots/cosign-3/usr/bin/cosign" sid
 provide crane "$RIG/roots/crane/usr/bin/crane" sid
+provide notation "$RIG/roots/notation/usr/bin/notation" sid
 provide oras "$RIG/roots/oras/usr/bin/oras" sid
 provide dockerd "$RIG/roots/docker/usr/sbin/dockerd" sid
 provide docker "$RIG/roots/docker-cli/usr/bin/docker" sid
@@ -122,6 +124,7 @@ deb_version() { local deb; deb=$(find "$RIG/debs/$1" -name '*.deb' | head -1); d
   printf 'podman\t%s\n' "$(timeout 10 podman --version | awk '{print $3}')"
   printf 'crane\t%s\n' "$(deb_version crane)"
   printf 'oras\t%s\n' "$(deb_version oras)"
+  printf 'notation\t%s\n' "$(deb_version notation)"
   printf 'cosign 2\t%s\n' "$(deb_version cosign-2)"
   printf 'cosign 3\t%s\n' "$(deb_version cosign-3)"
 } >"$RIG/versions.tsv"

@@ -151,7 +151,13 @@ fn new(number: u64, verdict: Verdict) -> New {
     New {
         subject: subject(number),
         evidence: Evidence { manifest: Gathered::Found(facts), ..Evidence::default() },
-        judgement: Judgement { verdict, rule: Some(rule()), enforced: true, checks: Vec::new() },
+        judgement: Judgement {
+            verdict,
+            rule: Some(rule()),
+            enforced: true,
+            checks: Vec::new(),
+            good_until: None,
+        },
         policy: policy(),
         standing: None,
         now: at("2026-11-20T10:00:00Z"),

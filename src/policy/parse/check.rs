@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::document::{Located, Rule, Signer, TrustRoot, Who};
+use super::super::document::{Located, Rule, Signer, TrustRoot, TrustRootKind, Who};
 use super::super::fields::{Problems, extract};
 use super::super::pattern::{Pattern, Rank};
 use super::rules::ReadRule;
@@ -14,6 +14,9 @@ pub(super) fn signers(signers: &[Signer], problems: &mut Problems) {
         let (identity, what, part) = match signer.who() {
             Who::Key { pem, .. } => (pem.clone(), "key", "pem"),
             who @ Who::Keyless { .. } => (format!("{who:?}"), "identity", "subject"),
+            Who::Notation { root, identity, .. } => {
+                (format!("{root} {identity:?}"), "identity", "identity")
+            }
         };
         if let Some(first) = seen.insert(identity, signer) {
             let text = format!(
@@ -25,21 +28,28 @@ pub(super) fn signers(signers: &[Signer], problems: &mut Problems) {
     }
 }
 
-/// Every trust root that a signer names exists.
+/// Every trust root that a signer names exists, and is of the kind that it needs.
 pub(super) fn roots(signers: &[Signer], roots: &[TrustRoot], problems: &mut Problems) {
     for signer in signers {
-        let (name, path) = match signer.who() {
+        let (name, path, notation) = match signer.who() {
             Who::Key { log: None, .. } => continue,
             Who::Key { log: Some(name), .. } => {
-                (name, format!("signers.{}.transparencyLog", signer.name()))
+                (name, format!("signers.{}.transparencyLog", signer.name()), false)
             }
-            Who::Keyless { root, .. } => (root, signer.path_of("root")),
+            Who::Keyless { root, .. } => (root, signer.path_of("root"), false),
+            Who::Notation { root, .. } => (root, signer.path_of("root"), true),
         };
-        let is_known = name == TrustRoot::PUBLIC_GOOD || roots.iter().any(|it| it.name() == name);
+        let found = roots.iter().find(|it| it.name() == name);
+        let text = match found.map(TrustRoot::kind) {
+            Some(TrustRootKind::Sigstore { .. }) if notation => "is a trust root of sigstore",
+            Some(TrustRootKind::Notation(_)) if !notation => "is a trust root of notation",
+            Some(_) => continue,
+            None if name == TrustRoot::PUBLIC_GOOD && !notation => continue,
+            None => "is not among the trustRoots",
+        };
         let reported = format!("trustRoots.{name}");
-        if !is_known && problems.0.iter().all(|problem| !problem.key.starts_with(&reported)) {
-            let text = format!("\"{}\" is not among the trustRoots", extract(name));
-            problems.add(signer.position(), &path, text);
+        if problems.0.iter().all(|problem| !problem.key.starts_with(&reported)) {
+            problems.add(signer.position(), &path, format!("\"{}\" {text}", extract(name)));
         }
     }
 }

@@ -3,18 +3,24 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::document::{Signer, SubjectType, TrustRoot, WantedText, Who};
+use super::super::document::{Level, Signer, SubjectType, TrustRoot, WantedText, Who};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::problem::Position;
 use super::super::yaml::{Content, Node, Text};
 use super::{Files, checked_name};
 
-const SIGNER: Words = Words { known: &["key", "keyless", "transparencyLog"], later: &["notation"] };
+const SIGNER: Words =
+    Words { known: &["key", "keyless", "notation", "transparencyLog"], later: &[] };
 const KEY: Words = Words { known: &["pem"], later: &["algorithm", "notAfter", "notBefore"] };
 const KEYLESS: Words = Words {
     known: &["root", "issuer", "issuerRegexp", "subject", "subjectRegexp", "subjectType"],
     later: &["claims"],
 };
+const NOTATION: Words = Words { known: &["root", "identity", "level", "override"], later: &[] };
+const OVERRIDE: Words =
+    Words { known: &["authenticTimestamp", "expiry", "revocation"], later: &[] };
+/// What identities of the Notary Project begin with: the only kind that there is.
+const SUBJECT: &str = "x509.subject:";
 /// Largest PEM text of a key in bytes.
 const PEM_BYTES_MAX: usize = 8 * 1024;
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
@@ -28,12 +34,21 @@ pub(super) fn read(node: Node, files: &mut Files<'_>, problems: &mut Problems) -
         let Some(mut signer) = Fields::of(entry.value, &path, SIGNER, problems) else {
             continue;
         };
-        if is_of_later_kind(&path, problems) {
-            continue;
-        }
-        let who = match signer.take("keyless") {
-            Some(node) => keyless(node, &mut signer, problems),
-            None => key(&mut signer, position, files, problems),
+        let who = match (signer.take("keyless"), signer.take("notation")) {
+            (Some(node), None) => {
+                lone(&mut signer, "keyless", problems);
+                keyless(node, &signer, problems)
+            }
+            (None, Some(node)) => {
+                lone(&mut signer, "notation", problems);
+                notation(node, &signer, problems)
+            }
+            (Some(_), Some(node)) => {
+                let text = "does not go with keyless; keep one, or make them two signers";
+                problems.add(node.position, &signer.path_of("notation"), text);
+                None
+            }
+            (None, None) => key(&mut signer, position, files, problems),
         };
         if let (Some(name), Some((who, position))) = (name, who) {
             signers.push(Signer { name, who, position });
@@ -42,10 +57,19 @@ pub(super) fn read(node: Node, files: &mut Files<'_>, problems: &mut Problems) -
     signers
 }
 
-/// Whether the signer at `path` was reported already as of a kind that is not supported.
-fn is_of_later_kind(path: &str, problems: &Problems) -> bool {
-    let kinds = SIGNER.later.iter().map(|kind| format!("{path}.{kind}"));
-    kinds.into_iter().any(|kind| problems.0.iter().any(|problem| problem.key == kind))
+/// Reports what does not go with a signer of that `kind`.
+fn lone(signer: &mut Fields, kind: &str, problems: &mut Problems) {
+    for other in ["key", "transparencyLog"] {
+        if let Some(node) = signer.take(other) {
+            let text = match kind {
+                "keyless" => {
+                    "does not go with keyless: its certificates are always logged; keep one"
+                }
+                _ => "does not go with notation: its signatures stand in no log; keep one",
+            };
+            problems.add(node.position, &signer.path_of(other), text);
+        }
+    }
 }
 
 fn key(
@@ -55,7 +79,7 @@ fn key(
     problems: &mut Problems,
 ) -> Option<(Who, Position)> {
     let log = log(signer, position, problems);
-    let hint = "write key: {pem: file:/path/of/key.pub}, or keyless: {issuer: ..., subject: ...}";
+    let hint = "write key: {pem: file:/path/of/key.pub}, keyless: {issuer: ..., subject: ...}, or notation: {root: ..., identity: ...}";
     let key = signer.require("key", hint, problems)?;
     let path = signer.path_of("key");
     let mut key = Fields::of(key, &path, KEY, problems)?;
@@ -92,13 +116,7 @@ fn log(
     }
 }
 
-fn keyless(node: Node, signer: &mut Fields, problems: &mut Problems) -> Option<(Who, Position)> {
-    for other in ["key", "transparencyLog"] {
-        if let Some(node) = signer.take(other) {
-            let text = "does not go with keyless: its certificates are always logged; keep one";
-            problems.add(node.position, &signer.path_of(other), text);
-        }
-    }
+fn keyless(node: Node, signer: &Fields, problems: &mut Problems) -> Option<(Who, Position)> {
     let position = node.position;
     let mut keyless = Fields::of(node, &signer.path_of("keyless"), KEYLESS, problems)?;
     let root = keyless.text("root", problems);
@@ -111,6 +129,66 @@ fn keyless(node: Node, signer: &mut Fields, problems: &mut Problems) -> Option<(
     let subject_type = keyless.choice("subjectType", &kinds, &[], problems);
     let who = Who::Keyless { root: root?, issuer: issuer?, subject: subject?, subject_type };
     Some((who, position))
+}
+
+fn notation(node: Node, signer: &Fields, problems: &mut Problems) -> Option<(Who, Position)> {
+    let position = node.position;
+    let mut notation = Fields::of(node, &signer.path_of("notation"), NOTATION, problems)?;
+    let hint = "write the name of a trust root that has notation: {ca: [...]}";
+    let root = notation.require_text("root", hint, problems);
+    let root = root.and_then(|(name, position)| {
+        checked_name(name, position, &notation.path_of("root"), problems)
+    });
+    let hint = "write \"x509.subject: C=US, ST=WA, O=Acme, CN=builder\", or \"*\" for whoever the \
+        authorities certify";
+    let identity = notation.require_text("identity", hint, problems);
+    let identity = identity.and_then(|(text, position)| match text.strip_prefix(SUBJECT) {
+        _ if text == "*" => Some(None),
+        Some(name) => Some(Some(name.trim().to_owned())),
+        None => {
+            let text = format!("does not begin with {SUBJECT} and is not *; {hint}");
+            problems.add(position, &notation.path_of("identity"), text);
+            None
+        }
+    });
+    let level = level(&mut notation, problems);
+    Some((Who::Notation { root: root?, identity: identity?, level }, position))
+}
+
+/// Which checks are enforced: those of the level, except for what stands under `override`.
+fn level(notation: &mut Fields, problems: &mut Problems) -> Level {
+    let all =
+        |enforced| Level { authentic_timestamp: enforced, expiry: enforced, revocation: enforced };
+    let path = notation.path_of("level");
+    let mut level = all(true);
+    match notation.text("level", problems) {
+        None => {}
+        Some((word, _)) if word == "strict" => {}
+        Some((word, _)) if word == "permissive" => level = all(false),
+        Some((word, position)) => {
+            let text = match word.as_str() {
+                "audit" | "skip" => {
+                    "would let anybody sign; to watch without refusing, write \
+                    mode: audit at the rule, and to do without signatures, signatures: {none: reason}"
+                }
+                _ => "is not one of: strict, permissive",
+            };
+            problems.add(position, &path, text);
+        }
+    }
+    let path = notation.path_of("override");
+    let node = notation.take("override");
+    if let Some(mut words) = node.and_then(|node| Fields::of(node, &path, OVERRIDE, problems)) {
+        let actions = [("enforce", true), ("log", false)];
+        let with_skip = [("enforce", true), ("log", false), ("skip", false)];
+        let mut set = |key: &str, actions: &[(&str, bool)], to: &mut bool| {
+            *to = words.choice(key, actions, &[], problems).unwrap_or(*to);
+        };
+        set("authenticTimestamp", &actions, &mut level.authentic_timestamp);
+        set("expiry", &actions, &mut level.expiry);
+        set("revocation", &with_skip, &mut level.revocation);
+    }
+    level
 }
 
 /// The text at `exact` or the regular expression at `regexp`, of which there must be one.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{Artifact, SignatureRule, Trust, WantedText, Who};
+use crate::policy::{Artifact, Level, SignatureRule, Trust, TrustRootKind, WantedText, Who};
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE3c9mpor6fkuDzDRsAmEZm8AhMhLH
@@ -157,8 +157,7 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
         ("defaults: {onError: deny}", "defaults.onError  not supported"),
         ("defaults: {staleVerdict: 24h}", "defaults.staleVerdict  not supported"),
         ("floor: {limits: {attestationBytes: 1MiB}}", "floor.limits.attestationBytes  not supp"),
-        ("trustRoots: {y: {notation: {ca: [z]}}}", "trustRoots.y.notation  not supported"),
-        ("signers: {x: {notation: {root: y}}}", "signers.x.notation  not supported"),
+        ("trustRoots: {y: {tuf: z}}", "trustRoots.y.tuf  not supported"),
         (
             "signers: {x: {key: {pem: y, notAfter: 2027-01-01}, transparencyLog: none}}",
             "signers.x.key.notAfter  not supported",
@@ -258,7 +257,8 @@ fn an_identity_is_issuer_and_subject_under_a_root() {
     let at_corp =
         format!("{root}{}", keyless("root: corp, issuer: i, subject: s, subjectType: uri"));
     let policy = parse(&with(&at_corp)).unwrap();
-    assert_eq!(policy.trust_roots()[0].json(), "{}");
+    let TrustRootKind::Sigstore { json } = policy.trust_roots()[0].kind() else { panic!() };
+    assert_eq!(json, "{}");
     let logged = "signers: {x: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: corp}}\n";
     assert!(parse(&with(&format!("{root}{logged}{rules}"))).is_ok());
     for (inner, expected) in [
@@ -294,6 +294,68 @@ fn an_identity_is_issuer_and_subject_under_a_root() {
     ] {
         assert_refused(&format!("trustRoots: {roots}\n{rules}"), expected);
     }
+}
+
+#[test]
+fn a_signer_of_notation_is_a_name_under_a_trust_store() {
+    let rules = "rules: [{id: a, match: [\"**\"], trust: allow}]\n";
+    let root = "trustRoots: {acme: {notation: {ca: [file:/etc/pratique/root.json]}}}\n";
+    let signer = |inner: &str| format!("{root}signers: {{x: {{notation: {{{inner}}}}}}}\n{rules}");
+    let whole = "root: acme, identity: \"x509.subject: C=US, ST=WA, O=Acme\", level: permissive, \
+        override: {expiry: enforce, revocation: skip}";
+    let policy = parse(&with(&signer(whole))).unwrap();
+    assert_eq!(
+        policy.signers()[0].who(),
+        &Who::Notation {
+            root: "acme".to_owned(),
+            identity: Some("C=US, ST=WA, O=Acme".to_owned()),
+            level: Level { authentic_timestamp: false, expiry: true, revocation: false },
+        }
+    );
+    let any = parse(&with(&signer("root: acme, identity: \"*\""))).unwrap();
+    let strict = Level { authentic_timestamp: true, expiry: true, revocation: true };
+    let expected = Who::Notation { root: "acme".to_owned(), identity: None, level: strict };
+    assert_eq!(any.signers()[0].who(), &expected);
+    for (inner, expected) in [
+        ("root: acme", "signers.x.notation.identity  is missing"),
+        ("identity: \"*\"", "signers.x.notation.root  is missing"),
+        ("root: acme, identity: CN=a", "identity  does not begin with x509.subject:"),
+        ("root: other, identity: \"*\"", "root  \"other\" is not among the trustRoots"),
+        ("root: public-good, identity: \"*\"", "\"public-good\" is not among the trustRoots"),
+        ("root: acme, identity: \"*\", level: audit", "level  would let anybody sign"),
+        ("root: acme, identity: \"*\", level: skip", "level  would let anybody sign"),
+        ("root: acme, identity: \"*\", level: loose", "level  is not one of: strict, permissive"),
+        ("root: acme, identity: \"*\", override: {expiry: skip}", "\"skip\" is not one of: enf"),
+        ("root: acme, identity: \"*\", override: {integrity: log}", "override.integrity  unknown"),
+        ("root: acme, identity: \"*\", override: {authenticity: log}", "authenticity  unknown"),
+    ] {
+        assert_refused(&signer(inner), expected);
+    }
+    for (roots, expected) in [
+        ("{y: {notation: {}}}", "trustRoots.y.notation.ca  is missing"),
+        ("{y: {notation: {ca: [ca.pem]}}}", "ca[0]  must be the path of a file"),
+        ("{y: {notation: {ca: [file:/nowhere]}}}", "cannot read /nowhere"),
+        ("{y: {notation: {ca: []}}}", "ca  is an empty list"),
+        (
+            "{y: {notation: {ca: [file:/etc/pratique/root.json], crlMaxAge: 7}}}",
+            "crlMaxAge  must be a time",
+        ),
+        (
+            "{y: {notation: {ca: [file:/etc/pratique/root.json], revocation: hardfail}}}",
+            "revocation  refuses every signer without",
+        ),
+        (
+            "{y: {sigstore: {trustedRoot: file:/etc/pratique/root.json}, notation: {}}}",
+            "notation  stands beside sigstore",
+        ),
+    ] {
+        assert_refused(&format!("trustRoots: {roots}\n{rules}"), expected);
+    }
+    let mixed = "signers: {x: {keyless: {root: acme, issuer: i, subject: s}}}\n";
+    assert_refused(&format!("{root}{mixed}{rules}"), "\"acme\" is a trust root of notation");
+    let twice = "signers: {x: {notation: {root: acme, identity: \"*\"}}, \
+        y: {notation: {root: acme, identity: \"*\", level: permissive}}}\n";
+    assert_refused(&format!("{root}{twice}{rules}"), "is the same identity as that of signer x");
 }
 
 #[test]

@@ -1,13 +1,22 @@
-//! The trust roots: names for files that say whose certificates and logs count.
+//! The trust roots: names for files that say whose certificates, logs and times count.
 
-use super::super::document::TrustRoot;
+use std::time::Duration;
+
+use super::super::document::{NotationRoot, TrustRoot, TrustRootKind};
 use super::super::fields::{self, Fields, Problems, Words};
+use super::super::problem::Position;
 use super::super::yaml::Node;
 use super::{Files, checked_name};
 
 const ROOT: Words =
-    Words { known: &["sigstore"], later: &["minLogs", "notation", "requireTSA", "tuf"] };
+    Words { known: &["notation", "sigstore"], later: &["minLogs", "requireTSA", "tuf"] };
 const SIGSTORE: Words = Words { known: &["trustedRoot"], later: &["tuf"] };
+const NOTATION: Words = Words {
+    known: &["ca", "crlMaxAge", "crls", "revocation", "signingAuthority", "tsa", "verifyTimestamp"],
+    later: &[],
+};
+/// How old the last issue of a revocation list may be where the policy does not say.
+const CRL_AGE_MAX: Duration = Duration::from_hours(7 * 24);
 
 pub(super) fn read(node: Node, files: &mut Files<'_>, problems: &mut Problems) -> Vec<TrustRoot> {
     let mut roots = Vec::new();
@@ -15,32 +24,138 @@ pub(super) fn read(node: Node, files: &mut Files<'_>, problems: &mut Problems) -
         let path = format!("trustRoots.{}", fields::extract(&entry.key));
         let name = checked_name(entry.key, entry.position, &path, problems);
         let Some(mut root) = Fields::of(entry.value, &path, ROOT, problems) else { continue };
-        let hint = "write sigstore: {trustedRoot: file:/path/of/trusted_root.json}";
-        let Some(sigstore) = root.require("sigstore", hint, problems) else { continue };
-        let path = root.path_of("sigstore");
-        let Some(mut sigstore) = Fields::of(sigstore, &path, SIGSTORE, problems) else { continue };
-        let hint = "write file:/path/of/trusted_root.json";
-        let Some((file, position)) = sigstore.require_text("trustedRoot", hint, problems) else {
-            continue;
-        };
-        let path = sigstore.path_of("trustedRoot");
-        let Some(file) = file.strip_prefix("file:").map(str::trim) else {
-            problems.add(position, &path, format!("must be the path of a file; {hint}"));
-            continue;
-        };
-        let json = match files.read(file).map(String::from_utf8) {
-            Ok(Ok(json)) => json,
-            Ok(Err(_)) => {
-                problems.add(position, &path, "is not text");
-                continue;
+        let read = match (root.take("sigstore"), root.take("notation")) {
+            (Some(node), None) => sigstore(node, &root.path_of("sigstore"), files, problems),
+            (None, Some(node)) => notation(node, &root.path_of("notation"), files, problems),
+            (Some(_), Some(node)) => {
+                let text = "stands beside sigstore; give each a trust root of its own";
+                problems.add(node.position, &root.path_of("notation"), text);
+                None
             }
-            Err(error) => {
-                let file = fields::extract(file);
-                problems.add(position, &path, format!("cannot read {file}: {error}"));
-                continue;
+            (None, None) => {
+                let text = "is missing; write sigstore: {trustedRoot: file:/path/of/trusted_root.json}, \
+                    or notation: {ca: [file:/path/of/ca.pem]}";
+                problems.add(root.position, &root.path_of("sigstore"), text);
+                None
             }
         };
-        roots.extend(name.map(|name| TrustRoot { name, json, position }));
+        let root = name.zip(read);
+        roots.extend(root.map(|(name, (kind, position))| TrustRoot { name, kind, position }));
     }
     roots
+}
+
+fn sigstore(
+    node: Node,
+    path: &str,
+    files: &mut Files<'_>,
+    problems: &mut Problems,
+) -> Option<(TrustRootKind, Position)> {
+    let mut sigstore = Fields::of(node, path, SIGSTORE, problems)?;
+    let hint = "write file:/path/of/trusted_root.json";
+    let (file, position) = sigstore.require_text("trustedRoot", hint, problems)?;
+    let path = sigstore.path_of("trustedRoot");
+    let bytes = content(&file, position, &path, files, problems)?;
+    if let Ok(json) = String::from_utf8(bytes) {
+        return Some((TrustRootKind::Sigstore { json }, position));
+    }
+    problems.add(position, &path, "is not text");
+    None
+}
+
+/// The content of the file that `text` names.
+fn content(
+    text: &str,
+    position: Position,
+    path: &str,
+    files: &mut Files<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<u8>> {
+    let Some(file) = text.strip_prefix("file:").map(str::trim) else {
+        problems.add(position, path, "must be the path of a file; write file:/path/of/the/file");
+        return None;
+    };
+    match files.read(file) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            let file = fields::extract(file);
+            problems.add(position, path, format!("cannot read {file}: {error}"));
+            None
+        }
+    }
+}
+
+fn notation(
+    node: Node,
+    path: &str,
+    files: &mut Files<'_>,
+    problems: &mut Problems,
+) -> Option<(TrustRootKind, Position)> {
+    let before = problems.0.len();
+    let mut store = Fields::of(node, path, NOTATION, problems)?;
+    let position = store.position;
+    let [ca, signing_authority, tsa, crls] = ["ca", "signingAuthority", "tsa", "crls"]
+        .map(|key| contents(&mut store, key, files, problems));
+    if ca.is_empty() && signing_authority.is_empty() && problems.0.len() == before {
+        let text = "is missing; write ca: [file:/path/of/ca.pem], or signingAuthority";
+        problems.add(position, &store.path_of("ca"), text);
+    }
+    let when = [("always", false), ("afterCertExpiry", true)];
+    let only_after_expiry = store.choice("verifyTimestamp", &when, &[], problems);
+    let revocation = [("hardfail", true), ("softfail", false)];
+    let unknown_fails = store.choice("revocation", &revocation, &[], problems);
+    let age = store.text("crlMaxAge", problems);
+    let crl_age_max = match age {
+        None => Some(CRL_AGE_MAX),
+        Some((text, position)) => duration(&text).or_else(|| {
+            let text = "must be a time like 12h or 7d";
+            problems.add(position, &store.path_of("crlMaxAge"), text);
+            None
+        }),
+    };
+    if unknown_fails == Some(true) && crls.is_empty() {
+        let text = "refuses every signer without revocation lists; write crls: [file:/path/of/list.crl] too";
+        problems.add(position, &store.path_of("revocation"), text);
+    }
+    if problems.0.len() > before {
+        return None;
+    }
+    // Whoever provides lists wants them to count.
+    let unknown_fails = unknown_fails.unwrap_or(!crls.is_empty());
+    let root = NotationRoot {
+        ca,
+        signing_authority,
+        tsa,
+        only_after_expiry: only_after_expiry.unwrap_or(false),
+        crls,
+        crl_age_max: crl_age_max?,
+        unknown_fails,
+    };
+    Some((TrustRootKind::Notation(Box::new(root)), position))
+}
+
+/// The contents of the files in the list at `key`.
+fn contents(
+    store: &mut Fields,
+    key: &str,
+    files: &mut Files<'_>,
+    problems: &mut Problems,
+) -> Vec<Vec<u8>> {
+    let texts = store.texts(key, problems).unwrap_or_default();
+    let read = |(text, position, path): (String, Position, String)| {
+        content(&text, position, &path, files, problems)
+    };
+    texts.into_iter().filter_map(read).collect()
+}
+
+/// A whole number of hours or days.
+fn duration(text: &str) -> Option<Duration> {
+    let (number, hours) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
+        (Some(number), _) => (number, 1),
+        (None, Some(number)) => (number, 24),
+        (None, None) => return None,
+    };
+    let plain = number.len() <= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number.parse().ok().filter(|number| plain && *number > 0)?;
+    Some(Duration::from_hours(number * hours))
 }

@@ -8,6 +8,10 @@ use crate::signature::{
     FoundSignature, Identity, Key, Material, Pattern, Refusal, Signer, SubjectKind, TrustRoot,
     Wanted,
 };
+use crate::time::Timestamp;
+
+/// Nothing of Sigstore depends on it.
+const NOW: Timestamp = Timestamp::from_milliseconds(0);
 
 macro_rules! fixture {
     ($name:literal) => {
@@ -53,7 +57,7 @@ fn simple() -> FoundSignature {
 
 fn outcome(found: &FoundSignature, signer: &Signer) -> Result<String, Refusal> {
     let name: Name = REPOSITORY.parse().unwrap();
-    signer.verify(found, &name, &IMAGE.parse().unwrap()).map(|proof| proof.by)
+    signer.verify(found, &name, &IMAGE.parse().unwrap(), NOW).map(|proof| proof.by)
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn each_missing_or_foreign_proof_is_refused_by_its_own_name() {
     for found in GOOD.map(bundled).iter().chain([&simple()]) {
         let refused = outcome(found, &elsewhere);
         assert!(matches!(refused, Err(Refusal::Proof(_))), "{refused:?}");
-        let other = ours().verify(found, &REPOSITORY.parse().unwrap(), &image);
+        let other = ours().verify(found, &REPOSITORY.parse().unwrap(), &image, NOW);
         assert!(matches!(other, Err(Refusal::OtherImage(_))), "{other:?}");
     }
     let other: FoundSignature = serde_json::from_str(fixture!("simple-other-repository")).unwrap();
@@ -147,7 +151,7 @@ fn a_subject_of_another_algorithm_is_refused_and_not_mistaken() {
     let mut hasher = Algorithm::Sha512.hasher();
     hasher.update(b"image");
     let subject = hasher.finish();
-    let outcome = ours().verify(&bundled(GOOD[0]), &REPOSITORY.parse().unwrap(), &subject);
+    let outcome = ours().verify(&bundled(GOOD[0]), &REPOSITORY.parse().unwrap(), &subject, NOW);
     assert_eq!(outcome, Err(Refusal::Algorithm));
 }
 

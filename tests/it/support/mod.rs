@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod hostile;
 pub(crate) mod logs;
 pub(crate) mod mirror;
+pub(crate) mod notation;
 pub(crate) mod proxy;
 pub(crate) mod signer;
 pub(crate) mod upstream;

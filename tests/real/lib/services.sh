@@ -85,7 +85,7 @@ start_link() {
 
 # mirror_config POLICY [UPSTREAM_PORT]: writes $CASE/pratique.toml and $CASE/policy.yaml, with a fresh data directory.
 mirror_config() {
-  sed -e "s|@TEAM_KEY@|$FIXTURES/team.pub|; s|@KEYLESS_ROOT@|$KEYLESS/trusted-root.json|; s|@MODE@|${MODE:-enforce}|" "$HERE/policies/$1.yaml" >"$CASE/policy.yaml"
+  sed -e "s|@TEAM_KEY@|$FIXTURES/team.pub|; s|@KEYLESS_ROOT@|$KEYLESS/trusted-root.json|; s|@NOTATION_CA@|$FIXTURES/notation-keys/acme.pem|; s|@MODE@|${MODE:-enforce}|" "$HERE/policies/$1.yaml" >"$CASE/policy.yaml"
   printf '%s' "$UPSTREAM_USER" >"$CASE/username"
   printf '%s' "$UPSTREAM_PASSWORD" >"$CASE/password"
   chmod 600 "$CASE/password"
