@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be prepared has to end")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,12 +61,14 @@ fn policy_parts(criterion: &mut Criterion) {
             });
         });
         let evidence = evidence();
+        let contents = BTreeMap::new();
         let context = Context {
             policy: &policy,
             tags: &[],
             standing: None,
             address: None,
             now: SystemClock.now(),
+            contents: &contents,
         };
         group.bench_function(format!("decide among {rules}"), |bencher| {
             bencher.iter(|| decide(black_box(&subject), black_box(&evidence), &context));
@@ -79,7 +82,15 @@ fn ledger_lookup(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory for the ledger");
     let (policy, subject, evidence) = (policy(1), subject(), evidence());
     let now = SystemClock.now();
-    let context = Context { policy: &policy, tags: &[], standing: None, address: None, now };
+    let contents = BTreeMap::new();
+    let context = Context {
+        policy: &policy,
+        tags: &[],
+        standing: None,
+        address: None,
+        now,
+        contents: &contents,
+    };
     let Outcome::Decided(judgement) = decide(&subject, &evidence, &context) else {
         unreachable!("everything was gathered")
     };

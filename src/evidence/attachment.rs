@@ -12,9 +12,10 @@ use super::image::grant;
 use crate::gate::{Grant, GrantKind};
 use crate::oci::{Descriptor, Digest, ImageManifest};
 use crate::signature::{
-    BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, COSE_MEDIA_TYPE, ENVELOPE_BYTES_MAX, FoundSignature,
-    JWS_MEDIA_TYPE, Material, PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, PREDICATE_TYPE,
-    SIGNATURE_ANNOTATION, SIGNATURE_TEXT_LENGTH_MAX, SimpleSigningProof, predicate_type, proof_in,
+    ATTESTATION_BYTES_MAX, AttestationForm, BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, COSE_MEDIA_TYPE,
+    ENVELOPE_BYTES_MAX, ENVELOPE_MEDIA_TYPE, FoundAttestation, FoundSignature, JWS_MEDIA_TYPE,
+    Material, PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, PREDICATE_TYPE, SIGNATURE_ANNOTATION,
+    SIGNATURE_TEXT_LENGTH_MAX, SimpleSigningProof, predicate_type, proof_in,
 };
 
 /// Most bytes of annotations that a referrer is listed with.
@@ -25,6 +26,8 @@ const ANNOTATION_BYTES_MAX: usize = 4 * 1024;
 pub(super) struct Attachment {
     /// Layers that may hold a signature.
     pub(super) candidates: Vec<Candidate>,
+    /// Layers that are attestations, or too large to be signatures.
+    pub(super) attestations: Vec<FoundAttestation>,
     /// What goes with the manifest, itself included.
     pub(super) grants: Vec<Grant>,
     /// What cannot be a signature or is not served on, with why.
@@ -66,6 +69,10 @@ pub(super) fn inspect(image: &ImageManifest, own: &Descriptor, limits: &Limits) 
         }
     }
     for layer in &image.layers {
+        if let Some(attestation) = attestation(own.digest, layer) {
+            attachment.attestations.push(attestation);
+            continue;
+        }
         match candidate(own.digest, layer) {
             Ok(Some(candidate)) => attachment.candidates.push(candidate),
             Ok(None) => {}
@@ -100,12 +107,33 @@ fn candidate(source: Digest, layer: &Descriptor) -> Result<Option<Candidate>, &'
     Ok(Some(Candidate { source, layer: layer.clone(), form }))
 }
 
+/// The attestation that `layer` is: an envelope, or a bundle too large to be a signature.
+fn attestation(source: Digest, layer: &Descriptor) -> Option<FoundAttestation> {
+    let media_type = layer.media_type.as_str();
+    let large = layer.size > u64::try_from(BUNDLE_BYTES_MAX).unwrap_or(u64::MAX);
+    let form = if media_type == ENVELOPE_MEDIA_TYPE {
+        AttestationForm::Envelope { proof: proof_in(&layer.annotations).ok()? }
+    } else if is_bundle(media_type) && large {
+        AttestationForm::Bundle
+    } else {
+        return None;
+    };
+    let readable = layer.size <= u64::try_from(ATTESTATION_BYTES_MAX).unwrap_or(u64::MAX);
+    readable.then_some(FoundAttestation { source, content: layer.digest, size: layer.size, form })
+}
+
 fn is_bundle(media_type: &str) -> bool {
     // Parameters are no part of our media types, so the older spelling is its own beginning.
     BUNDLE_MEDIA_TYPES.iter().any(|known| known.split(';').next() == Some(media_type))
 }
 
 impl Candidate {
+    /// The attestation that it is, once it is known that it is one.
+    pub(super) fn attestation(&self) -> FoundAttestation {
+        let (source, content, size) = (self.source, self.layer.digest, self.layer.size);
+        FoundAttestation { source, content, size, form: AttestationForm::Bundle }
+    }
+
     /// The signature in `content`, the bytes of the layer; `None` for an attestation.
     ///
     /// # Errors

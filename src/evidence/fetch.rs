@@ -114,20 +114,29 @@ impl<'a, S: Source> Fetcher<'a, S> {
     /// The blob that `descriptor` points at, whole; `None` when upstream does not have it, or has
     /// one of another size than the descriptor states.
     pub(super) async fn blob(&self, descriptor: &Descriptor) -> Result<Option<Bytes>, Trouble> {
-        let size = usize::try_from(descriptor.size).map_err(|_| Trouble::Bytes)?;
-        let stored = self.stored(&descriptor.digest, Form::Blob, size).await;
+        self.content(&descriptor.digest, descriptor.size).await
+    }
+
+    /// The blob `digest` of `size` bytes, as [`Fetcher::blob`].
+    pub(super) async fn content(
+        &self,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Option<Bytes>, Trouble> {
+        let size = usize::try_from(size).map_err(|_| Trouble::Bytes)?;
+        let stored = self.stored(digest, Form::Blob, size).await;
         if let Some(bytes) = stored.filter(|bytes| bytes.len() == size) {
             return Ok(Some(bytes));
         }
-        let fetched = self.source.blob(self.name, &descriptor.digest, size).await?;
+        let fetched = self.source.blob(self.name, digest, size).await?;
         let Some(bytes) = fetched else { return Ok(None) };
         if bytes.len() > size {
             return Ok(None);
         }
-        if !descriptor.digest.matches(&bytes) {
-            return Err(Trouble::Digest(descriptor.digest));
+        if !digest.matches(&bytes) {
+            return Err(Trouble::Digest(*digest));
         }
-        self.keep(&descriptor.digest, &bytes, Form::Blob, None).await?;
+        self.keep(digest, &bytes, Form::Blob, None).await?;
         Ok((bytes.len() == size).then_some(bytes))
     }
 

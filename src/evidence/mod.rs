@@ -10,6 +10,7 @@
 //! upstream has shown there once is not fetched a second time.
 
 mod attachment;
+mod attestations;
 mod fetch;
 mod image;
 mod manifests;
@@ -24,7 +25,9 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::gate::{Evidence, EvidenceKind, Gathered, Grant, SignatureSearch, Subject};
+use crate::gate::{
+    AttestationContents, Evidence, EvidenceKind, Gathered, Grant, SignatureSearch, Subject,
+};
 use crate::store::Store;
 use crate::time::Clock;
 use crate::upstream::Client;
@@ -129,6 +132,9 @@ impl<S: Source> Gatherer<S> {
         if kinds.contains(&EvidenceKind::Signatures) {
             self.collect_signatures(subject, &mut collected).await;
         }
+        if kinds.contains(&EvidenceKind::Attestations) {
+            self.collect_attestations(subject, &mut collected).await;
+        }
         collected.evidence.gathered_at = Some(self.clock.now());
         collected
     }
@@ -161,6 +167,7 @@ impl<S: Source> Gatherer<S> {
         let failed = match tokio::time::timeout(self.limits.time, walk).await {
             Ok(found) if has_signatures(&found.search) || found.search.incomplete.is_none() => {
                 collected.evidence.signatures = Gathered::Found(found.search);
+                collected.evidence.attestations = Gathered::NotGathered;
                 collected.grants.extend(found.grants);
                 collected.gathered.push(EvidenceKind::Signatures);
                 return;
@@ -172,6 +179,30 @@ impl<S: Source> Gatherer<S> {
         if !before {
             collected.evidence.signatures = Gathered::Failed(failed);
         }
+    }
+
+    /// Fetches the contents of the attestations that are known to be there.
+    async fn collect_attestations(&self, subject: &Subject, collected: &mut Collected) {
+        let found = collected.evidence.signatures.found();
+        let found: Vec<_> = found.map(|search| search.attestations.clone()).unwrap_or_default();
+        // What upstream showed a moment ago in this repository need not be fetched twice.
+        let fetcher = self.fetcher(subject, Content::New);
+        let work = found.iter().map(|attestation| attestations::fetch(&fetcher, attestation));
+        let work = fetcher.together(work.collect());
+        let outcome = match tokio::time::timeout(self.limits.time, work).await {
+            Ok(results) => results.into_iter().collect::<Result<Vec<_>, Trouble>>(),
+            Err(_elapsed) => Err(Trouble::Time),
+        };
+        collected.evidence.attestations = match outcome {
+            Ok(checked) => {
+                let unavailable = checked.into_iter().flatten().collect();
+                Gathered::Found(AttestationContents { unavailable })
+            }
+            Err(trouble) => {
+                info!(%subject, %trouble, "attestations could not be fetched");
+                Gathered::Failed(trouble.to_string())
+            }
+        };
     }
 
     fn fetcher<'a>(&'a self, subject: &'a Subject, content: Content) -> Fetcher<'a, S> {

@@ -10,7 +10,7 @@ use super::manifests::as_listed;
 use super::source::Source;
 use crate::gate::{AttachedTag, Grant, GrantKind, SignatureSearch, Subject};
 use crate::oci::{Descriptor, Digest, Manifest, MediaType, Tag};
-use crate::signature::PREDICATE_TYPE;
+use crate::signature::{FoundAttestation, PREDICATE_TYPE};
 
 /// Most entries that are listed as skipped.
 const SKIPPED_MAX: usize = 64;
@@ -43,6 +43,7 @@ pub(super) async fn search<S: Source>(
         fetcher.referrers(&subject.digest),
     );
     finding.looked_at(signatures.as_ref());
+    finding.looked_at(attestations.as_ref());
     finding.looked_at(fallback.as_ref());
     let attached = [(&signatures, signed), (&attestations, attested), (&materials, described)];
     for (tag, outcome) in attached {
@@ -264,6 +265,19 @@ impl<'a> Finding<'a> {
         self.grant(attachment.grants);
         attachment.skipped.into_iter().for_each(|why| self.skip(why));
         self.waiting.extend(attachment.candidates);
+        attachment.attestations.into_iter().for_each(|found| self.attested(found));
+    }
+
+    fn attested(&mut self, found: FoundAttestation) {
+        let attestations = &mut self.search.attestations;
+        if attestations.contains(&found) {
+            return;
+        }
+        if attestations.len() < self.limits.referrers {
+            attestations.push(found);
+        } else {
+            self.skip(format!("{}: one attestation too many", found.content));
+        }
     }
 
     /// The layers that may hold signatures, as many as are looked at.
@@ -288,7 +302,7 @@ impl<'a> Finding<'a> {
                         self.search.found.push(found);
                     }
                 }
-                Ok(None) => {}
+                Ok(None) => self.attested(candidate.attestation()),
                 Err(why) => self.skip(format!("{layer}: {why}")),
             },
             Err(trouble) => self.failed(&layer.to_string(), &trouble),

@@ -18,9 +18,10 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "admin", run: world::admin, slow: true },
     Target { name: "backup", run: world::backup, slow: true },
+    Target { name: "condition", run: crate::gate::fuzzing::condition, slow: true },
     Target { name: "manifest", run: crate::oci::fuzzing::manifest, slow: false },
     Target { name: "node", run: world::node, slow: true },
     Target { name: "notation", run: crate::signature::fuzzing::notation, slow: true },

@@ -1,5 +1,6 @@
 //! The order in which everything is asked, and how the answers make a verdict.
 
+use super::attestations;
 use super::checks::{self, Finding};
 use super::signatures::{self, Checked};
 use super::text::ascii;
@@ -46,6 +47,14 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
         Checked::Missing => return Outcome::Missing(vec![EvidenceKind::Signatures]),
         Checked::Failed(why) => return undecided("signatures", &why),
     };
+    let certain = certain || signature.denies();
+    let attestation =
+        match attestations::check(subject, evidence, context, applicable.rule(), certain) {
+            attestations::Checked::Finding(finding) => Some(finding),
+            attestations::Checked::Nothing => None,
+            attestations::Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
+            attestations::Checked::Failed(why) => return undecided("attestations", &why),
+        };
     let approval = checks::approval(applicable, context.standing, context.now);
 
     let rule = match (&outright, applicable) {
@@ -63,7 +72,8 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
         (None, Applicable::None) => policy.mode(),
         (Some(_), _) | (None, Applicable::Unsettled) => policy.mode_for(&subject.name),
     };
-    let findings = [floor, allowlist, manifest, signature, approval];
+    let findings = [floor, allowlist, manifest, signature].into_iter();
+    let findings: Vec<Finding> = findings.chain(attestation).chain([approval]).collect();
     Outcome::Decided(judgement(rule, mode == Mode::Enforce, findings))
 }
 
@@ -87,7 +97,7 @@ impl<'a> Applicable<'a> {
     }
 }
 
-fn judgement(rule: Option<RuleId>, enforced: bool, findings: [Finding; 5]) -> Judgement {
+fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Judgement {
     let mut checks = Vec::with_capacity(findings.len());
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
@@ -121,7 +131,10 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: [Finding; 5]) -> Ju
 /// out to be.
 fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<EvidenceKind> {
     let candidates = context.policy.candidates(&subject.name);
-    let asks = |rule: &&Rule| matches!(rule.signatures(), Some(SignatureRule::Quorum { .. }));
+    let asks = |rule: &&Rule| {
+        matches!(rule.signatures(), Some(SignatureRule::Quorum { .. }))
+            || !rule.attestations().is_empty()
+    };
     let mut kinds = vec![EvidenceKind::Manifest];
     if evidence.signatures == Gathered::NotGathered && candidates.iter().all(asks) {
         kinds.push(EvidenceKind::Signatures);

@@ -1,9 +1,11 @@
 //! What was gathered about a subject, and what that entitles a repository to.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::oci::{Descriptor, Digest, MediaType, Platform, Tag};
-use crate::signature::FoundSignature;
+use crate::signature::{FoundAttestation, FoundSignature};
 use crate::time::Timestamp;
 
 /// One piece of evidence: what is not known is never mixed up with what is not there.
@@ -22,6 +24,11 @@ pub enum Gathered<T> {
 }
 
 impl<T> Gathered<T> {
+    /// Whether nobody looked yet.
+    pub const fn is_not_gathered(&self) -> bool {
+        matches!(self, Self::NotGathered)
+    }
+
     /// What was found, if anything was.
     pub fn found(&self) -> Option<&T> {
         match self {
@@ -37,8 +44,10 @@ impl<T> Gathered<T> {
 pub enum EvidenceKind {
     /// The manifest and what it lists.
     Manifest,
-    /// Signatures over the subject.
+    /// Signatures over the subject, and where attestations about it are.
     Signatures,
+    /// The contents of those attestations.
+    Attestations,
 }
 
 /// Everything known about a subject; the default is that nothing is.
@@ -50,6 +59,9 @@ pub struct Evidence {
     pub manifest: Gathered<ManifestFacts>,
     /// The signatures.
     pub signatures: Gathered<SignatureSearch>,
+    /// Whether the contents of the attestations that the search found were fetched.
+    #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
+    pub attestations: Gathered<AttestationContents>,
     /// When evidence was last looked for.
     pub gathered_at: Option<Timestamp>,
 }
@@ -86,6 +98,9 @@ pub struct ManifestFacts {
 pub struct SignatureSearch {
     /// What was found; none means that every place was searched and nothing was there.
     pub found: Vec<FoundSignature>,
+    /// The attestations; what they say was not looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<FoundAttestation>,
     /// The places that were searched.
     pub looked_for: Vec<String>,
     /// Entries that could not be read, each with why.
@@ -100,6 +115,14 @@ pub struct SignatureSearch {
     /// The tags by which something is attached to the subject.
     #[serde(default)]
     pub tags: Vec<AttachedTag>,
+}
+
+/// What fetching the contents of attestations came to. The contents themselves are in the store, under
+/// their digests, and may be evicted from there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AttestationContents {
+    /// The contents that upstream lists and does not have so, each with what is wrong.
+    pub unavailable: BTreeMap<Digest, String>,
 }
 
 /// A tag of the form `sha256-<hex>[.suffix]`, by which something is attached to a subject.

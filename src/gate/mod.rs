@@ -4,11 +4,15 @@
 //! or failed; every reason that the evidence supports is listed; nothing here panics or waits.
 //! "Decided no" and "could not decide" are different outcomes, and neither serves.
 
+mod attestations;
 mod by_name;
 mod checks;
+mod condition;
 mod decide;
 mod distinct;
 mod evidence;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod logic;
 mod phrase;
 mod ready;
@@ -23,7 +27,8 @@ mod verdict;
 pub use by_name::refuse_by_name;
 pub use decide::decide;
 pub use evidence::{
-    AttachedTag, Evidence, EvidenceKind, Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
+    AttachedTag, AttestationContents, Evidence, EvidenceKind, Gathered, Grant, GrantKind,
+    ManifestFacts, SignatureSearch,
 };
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
@@ -32,7 +37,11 @@ pub use standing::Standing;
 pub use subject::Subject;
 pub use verdict::{Check, CheckState, Judgement, Outcome, Reason, ReasonCode, Verdict};
 
-use crate::oci::{Registry, Tag};
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::oci::{Digest, Registry, Tag};
 pub use crate::policy::RuleId;
 use crate::time::Timestamp;
 
@@ -47,6 +56,8 @@ pub struct Context<'a> {
     pub standing: Option<&'a Standing>,
     /// The address of the subject's registry, by which its signers may call it too.
     pub address: Option<&'a Registry>,
-    /// The time, for approvals that run out.
+    /// The time, for approvals and signatures that run out.
     pub now: Timestamp,
+    /// The contents of attestations that are at hand.
+    pub contents: &'a BTreeMap<Digest, Bytes>,
 }

@@ -113,6 +113,7 @@ fn denied(reasons: &[Reason], rule: Option<&RuleId>) -> String {
 fn is_by_rule(reasons: &[Reason]) -> bool {
     reasons.first().is_some_and(|reason| match reason.code {
         ReasonCode::DeniedByRule
+        | ReasonCode::NotAttested
         | ReasonCode::TooManySignatures
         | ReasonCode::Unsigned
         | ReasonCode::WrongSigner => true,

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::condition::Condition;
 use crate::policy::{
-    self, Level, NotationRoot, Policy, Problem, SubjectType, TrustRootKind, WantedText, Who,
+    self, AttestationRule, Level, NotationRoot, Policy, Problem, Rule, SubjectType, TrustRootKind,
+    WantedText, Who,
 };
 use crate::signature::{
     DistinguishedName, Enforced, Identity, Key, NotationSigner, Pattern, Signer, SubjectKind,
@@ -20,6 +22,9 @@ use crate::signature::{
 pub struct ReadyPolicy {
     policy: Policy,
     signers: BTreeMap<String, Signer>,
+    /// What has to be made of the attestations of rules, by their paths in the policy.
+    builders: BTreeMap<String, Wanted>,
+    conditions: BTreeMap<String, Condition>,
 }
 
 impl Deref for ReadyPolicy {
@@ -60,13 +65,48 @@ impl ReadyPolicy {
                 }
             }
         }
-        if problems.is_empty() { Ok(Self { policy, signers }) } else { Err(problems) }
+        let (mut builders, mut conditions) = (BTreeMap::new(), BTreeMap::new());
+        for asked in policy.rules().iter().flat_map(Rule::attestations) {
+            let mut problem = |part: &str, text: String| {
+                problems.push(Problem::new(asked.position(), asked.path_of(part), text));
+            };
+            match asked.builder.as_ref().map(wanted) {
+                Some(Ok(builder)) => drop(builders.insert(asked.path_of("builder"), builder)),
+                Some(Err(text)) => problem("builderRegexp", text),
+                None => {}
+            }
+            match asked.condition.as_deref().map(Condition::new) {
+                Some(Ok(condition)) => drop(conditions.insert(asked.path_of("cel"), condition)),
+                Some(Err(text)) => problem("cel", text),
+                None => {}
+            }
+        }
+        if problems.is_empty() {
+            Ok(Self { policy, signers, builders, conditions })
+        } else {
+            Err(problems)
+        }
     }
 
     /// The policy of a start without configuration, see [`Policy::built_in`].
     pub fn built_in() -> Self {
         // It has no signers, so nothing can be wrong with them.
-        Self { policy: Policy::built_in(), signers: BTreeMap::new() }
+        Self {
+            policy: Policy::built_in(),
+            signers: BTreeMap::new(),
+            builders: BTreeMap::new(),
+            conditions: BTreeMap::new(),
+        }
+    }
+
+    /// Whom `asked` wants to have built the subject.
+    pub(super) fn builder(&self, asked: &AttestationRule) -> Option<&Wanted> {
+        self.builders.get(&asked.path_of("builder"))
+    }
+
+    /// What `asked` wants to hold of the statement.
+    pub(super) fn condition(&self, asked: &AttestationRule) -> Option<&Condition> {
+        self.conditions.get(&asked.path_of("cel"))
     }
 
     /// What verifies the signatures of the signer `name`.

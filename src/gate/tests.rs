@@ -1,5 +1,7 @@
 //! What is admitted, what is not, and in which words.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine as _;
@@ -11,6 +13,7 @@ use crate::oci::{Digest, MediaType};
 use crate::policy::Policy;
 use crate::signature::{FoundSignature, Material, SimpleSigningProof};
 
+static NO_CONTENTS: BTreeMap<Digest, Bytes> = BTreeMap::new();
 const NOW: &str = "2026-11-20T10:00:00Z";
 
 fn policy(rest: &str) -> ReadyPolicy {
@@ -47,11 +50,18 @@ fn evidence(facts: ManifestFacts) -> Evidence {
         looked_for: vec!["tag sha256-x.sig".to_owned()],
         ..SignatureSearch::default()
     });
-    Evidence { manifest: Gathered::Found(facts), signatures, gathered_at: None }
+    Evidence { manifest: Gathered::Found(facts), signatures, ..Evidence::default() }
 }
 
 fn context(policy: &ReadyPolicy) -> Context<'_> {
-    Context { policy, tags: &[], standing: None, address: None, now: NOW.parse().unwrap() }
+    Context {
+        policy,
+        tags: &[],
+        standing: None,
+        address: None,
+        now: NOW.parse().unwrap(),
+        contents: &NO_CONTENTS,
+    }
 }
 
 fn approved(expires: Option<&str>) -> Standing {
@@ -556,7 +566,7 @@ fn any_evidence() -> impl Strategy<Value = Evidence> {
     (manifest, signatures).prop_map(|(manifest, signatures)| Evidence {
         manifest,
         signatures,
-        gathered_at: None,
+        ..Evidence::default()
     })
 }
 

@@ -117,6 +117,8 @@ pub enum ReasonCode {
     ManifestTooLarge,
     /// No rule of the policy matches.
     NoRule,
+    /// What the rule wants to have attested is not, or not by whom it names, or says something else.
+    NotAttested,
     /// The upstream does not have the manifest.
     NotFound,
     /// It runs on no platform that the policy allows.
@@ -144,7 +146,11 @@ impl ReasonCode {
     pub const fn is_absence(self) -> bool {
         matches!(
             self,
-            Self::NotFound | Self::TooManySignatures | Self::Unsigned | Self::WrongSigner
+            Self::NotAttested
+                | Self::NotFound
+                | Self::TooManySignatures
+                | Self::Unsigned
+                | Self::WrongSigner
         )
     }
 
@@ -167,7 +173,7 @@ impl ReasonCode {
 /// What one gate made of the subject, for explanations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `approval`.
+    /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some, `approval`.
     pub name: String,
     /// What came of it.
     pub state: CheckState,

@@ -1,8 +1,10 @@
 //! Judging a subject: from memory, from stored evidence, or by gathering evidence first.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::{info, warn};
 
 use super::{Decision, Error, Mirror, Refusal};
@@ -12,12 +14,12 @@ use crate::gate::{
     Subject, decide,
 };
 use crate::ledger::{New, NewGrants, Record};
-use crate::oci::Reference;
+use crate::oci::{Digest, Reference};
 use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
-const ROUNDS_MAX: usize = 4;
+const ROUNDS_MAX: usize = 5;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
 pub(super) const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
@@ -287,6 +289,7 @@ impl Mirror {
         policy: &Arc<ReadyPolicy>,
     ) -> Result<Outcome, Error> {
         let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
+        let contents = self.contents_of(subject, evidence, policy).await;
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
@@ -295,10 +298,39 @@ impl Mirror {
         self.metrics().judgements.increment();
         let decided = self.tasks().spawn_blocking(move || {
             let (standing, address) = (standing.as_ref(), address.as_ref());
-            let context = Context { policy: &policy, tags: &tags, standing, address, now };
+            let (policy, tags, contents) = (&policy, &tags, &contents);
+            let context = Context { policy, tags, standing, address, now, contents };
             decide(&subject, &evidence, &context)
         });
         decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))
+    }
+
+    /// The contents of the attestations in `evidence`, as far as a rule may ask for them and the store
+    /// has them.
+    pub(super) async fn contents_of(
+        &self,
+        subject: &Subject,
+        evidence: &Evidence,
+        policy: &ReadyPolicy,
+    ) -> BTreeMap<Digest, Bytes> {
+        let mut contents = BTreeMap::new();
+        let candidates = policy.candidates(&subject.name);
+        let asks = candidates.iter().any(|rule| !rule.attestations().is_empty());
+        let found = evidence.signatures.found().filter(|_| asks);
+        let fetched = evidence.attestations.found();
+        let (Some(found), Some(fetched)) = (found, fetched) else { return contents };
+        for attestation in &found.attestations {
+            let (digest, size) = (&attestation.content, usize::try_from(attestation.size));
+            if fetched.unavailable.contains_key(digest) || contents.contains_key(digest) {
+                continue;
+            }
+            // One that cannot be read is gathered again.
+            let Ok(size) = size else { continue };
+            if let Ok(Some(bytes)) = self.store().read(digest, size).await {
+                contents.insert(*digest, bytes);
+            }
+        }
+        contents
     }
 
     /// Writes a judgement down; when people decided since it was made, decides once more.
@@ -350,22 +382,32 @@ impl Mirror {
         kinds: &[EvidenceKind],
     ) -> Result<Evidence, Error> {
         let subject = &record.subject;
-        let collected = self.collect(subject, kinds, record.evidence.clone()).await?;
         let policy = self.policy();
-        let mut evidence = collected.evidence;
-        if matches!(evidence.signatures, Gathered::Failed(_))
-            && matches!(record.evidence.signatures, Gathered::Found(_))
-        {
-            // What was known goes on being served; it is looked for again in a while.
-            evidence.signatures.clone_from(&record.evidence.signatures);
-        }
-        let now = self.now();
-        if let Outcome::Decided(judgement) =
-            self.decide(subject, &evidence, Some(record), &policy).await?
-        {
-            let grants = NewGrants { given: collected.grants, gathered: collected.gathered };
-            let kept = Kept { evidence: evidence.clone(), judgement, now, grants };
-            self.keep(subject, kept, Some(record), &policy).await?;
+        let (mut evidence, mut kinds) = (record.evidence.clone(), kinds.to_vec());
+        let mut grants = NewGrants::default();
+        for _ in 0..ROUNDS_MAX {
+            let collected = self.collect(subject, &kinds, evidence).await?;
+            evidence = collected.evidence;
+            grants.given.extend(collected.grants);
+            grants.gathered.extend(collected.gathered);
+            if matches!(evidence.signatures, Gathered::Failed(_))
+                && matches!(record.evidence.signatures, Gathered::Found(_))
+            {
+                // What was known goes on being served; it is looked for again in a while.
+                evidence.signatures.clone_from(&record.evidence.signatures);
+                evidence.attestations.clone_from(&record.evidence.attestations);
+            }
+            let now = self.now();
+            match self.decide(subject, &evidence, Some(record), &policy).await? {
+                Outcome::Decided(judgement) => {
+                    let kept = Kept { evidence: evidence.clone(), judgement, now, grants };
+                    self.keep(subject, kept, Some(record), &policy).await?;
+                    break;
+                }
+                // What was gathered makes something else needed.
+                Outcome::Missing(more) => kinds = more,
+                Outcome::Undecided(_) => break,
+            }
         }
         Ok(evidence)
     }
@@ -424,6 +466,7 @@ pub(super) fn is_refused_by_people(record: &Record) -> bool {
 /// Evidence with everything that may have changed upstream marked as not gathered.
 fn without_absence(mut evidence: Evidence) -> Evidence {
     evidence.signatures = Gathered::NotGathered;
+    evidence.attestations = Gathered::NotGathered;
     if !matches!(evidence.manifest, Gathered::Found(_)) {
         evidence.manifest = Gathered::NotGathered;
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::attested::AttestationRule;
 use super::pattern::Pattern;
 use super::problem::Position;
 use super::tags::TagFilter;
@@ -153,6 +154,7 @@ pub struct Rule {
     pub(super) tags: Option<TagFilter>,
     pub(super) trust: Trust,
     pub(super) signatures: Option<SignatureRule>,
+    pub(super) attestations: Vec<AttestationRule>,
     pub(super) mode: Mode,
     pub(super) tag_move: TagMove,
 }
@@ -186,6 +188,11 @@ impl Rule {
     /// What it says about signatures.
     pub fn signatures(&self) -> Option<&SignatureRule> {
         self.signatures.as_ref()
+    }
+
+    /// What it asks to have attested: all of it.
+    pub fn attestations(&self) -> &[AttestationRule] {
+        &self.attestations
     }
 
     /// Whether its verdicts are acted on.

@@ -71,6 +71,11 @@ impl Fields {
         Some(self.entries.swap_remove(index).value)
     }
 
+    /// Whether `key` is written, and not taken yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
     /// The value of `key`; that it is missing is a problem.
     pub(super) fn require(
         &mut self,

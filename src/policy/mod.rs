@@ -8,6 +8,7 @@
 //! the most specific; names are compared in canonical form only; no match costs more than pattern
 //! times name. It must not do I/O: files that a policy refers to come through the caller's function.
 
+mod attested;
 mod document;
 mod fields;
 #[cfg(feature = "fuzzing")]
@@ -20,6 +21,7 @@ mod query;
 mod tags;
 mod yaml;
 
+pub use attested::{AttestationRule, AttestationType};
 pub use document::{
     Artifact, ArtifactKind, DeniedImage, FloorLimits, Level, Mode, NotationRoot, PolicyId, Rule,
     RuleId, SignatureRule, Signer, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,

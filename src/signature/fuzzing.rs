@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::{
-    FoundSignature, Identity, Key, Material, Refusal, Signer, SubjectKind, TrustRoot, Wanted,
-    bundle, crypto, predicate_type, simple_signing, verify,
+    AttestationForm, FoundSignature, Identity, Key, Material, Refusal, Signer, SimpleSigningProof,
+    SubjectKind, TrustRoot, Wanted, bundle, crypto, predicate_type, simple_signing, verify,
 };
 use crate::oci::{Digest, Name};
 use crate::time::Timestamp;
@@ -42,6 +42,7 @@ pub(crate) fn signature(bytes: &[u8]) {
     }
     let (Ok(name), Ok(image)) = (NAME.parse::<Name>(), IMAGE.parse::<Digest>()) else { return };
     claims(bytes, &name, &image);
+    attestation(bytes, &image);
     if let Ok(found) = serde_json::from_str::<FoundSignature>(text) {
         stored(&found, &name, &image);
     }
@@ -50,6 +51,27 @@ pub(crate) fn signature(bytes: &[u8]) {
         material: Material::Bundle { json: text.to_owned() },
     };
     stored(&found, &name, &image);
+}
+
+/// Nobody attested anything with the keys of the seeds: what they signed are image signatures.
+fn attestation(content: &[u8], image: &Digest) {
+    let forms = [
+        AttestationForm::Bundle,
+        AttestationForm::Envelope { proof: SimpleSigningProof::default() },
+    ];
+    for form in forms {
+        for pem in KEYS {
+            let Ok(key) = Key::from_pem(pem) else { continue };
+            let outcome = Signer::key(key).verify_attestation(content, &form, image);
+            let refusal = outcome.err();
+            assert!(refusal.is_some(), "an attestation that nobody made");
+            assert_ne!(refusal, Some(Refusal::LibraryPanicked), "a panic is a finding");
+        }
+        if let Some(signer) = KEYLESS.as_ref() {
+            let refusal = signer.verify_attestation(content, &form, image).err();
+            assert_ne!(refusal, Some(Refusal::LibraryPanicked), "a panic is a finding");
+        }
+    }
 }
 
 /// The readers behind the signature, as if it had verified.

@@ -93,7 +93,7 @@ impl Pattern {
 
 impl Wanted {
     /// Whether `text` is wanted. What is overlong or has control characters never is.
-    fn takes(&self, text: &str) -> bool {
+    pub fn takes(&self, text: &str) -> bool {
         if text.len() > TEXT_BYTES_MAX || text.is_empty() || text.chars().any(char::is_control) {
             return false;
         }

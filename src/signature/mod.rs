@@ -9,6 +9,7 @@
 //! - Claims are read from the bytes whose signature verified, and from no others.
 //! - Every size is bounded, and a panic of a library is a refusal.
 
+mod attestation;
 mod bundle;
 mod crypto;
 mod found;
@@ -24,6 +25,10 @@ mod simple_signing;
 #[cfg(test)]
 mod tests;
 
+pub use attestation::{
+    ATTESTATION_BYTES_MAX, AttestationForm, ENVELOPE_MEDIA_TYPE, FoundAttestation,
+    PREDICATE_TYPE_ANNOTATION, Statement,
+};
 pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, PREDICATE_TYPE, predicate_type};
 pub use found::{Form, FoundSignature, Material, SimpleSigningProof};
 pub use identity::{Identity, Pattern, PatternError, SubjectKind, Wanted};

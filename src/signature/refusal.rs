@@ -49,6 +49,9 @@ pub enum Refusal {
     /// No transparency log vouches for it.
     #[error("signature has no transparency log entry")]
     NoLogEntry,
+    /// A validly signed image signature, where an attestation is wanted.
+    #[error("statement is an image signature, not an attestation")]
+    NotAnAttestation,
     /// A validly signed statement of another kind: an attestation is not a signature.
     #[error("statement is of type {0}, not an image signature")]
     NotASignature(String),

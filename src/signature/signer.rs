@@ -3,7 +3,8 @@
 use super::identity::Identity;
 use super::notation::{self, ENVELOPE_BYTES_MAX, NotationSigner};
 use super::{
-    Form, FoundSignature, Key, Material, Refusal, TrustRoot, bundle, crypto, simple_signing, verify,
+    AttestationForm, Form, FoundSignature, Key, Material, Refusal, Statement, TrustRoot,
+    attestation, bundle, crypto, simple_signing, verify,
 };
 use crate::oci::{Digest, Name};
 use crate::time::Timestamp;
@@ -93,6 +94,42 @@ impl Signer {
                 verify_logged(found, logged, name, subject).map(Proof::lasting)
             }
             Who::Notation(signer) => verify_envelope(found, signer, subject, now),
+        })
+    }
+}
+
+impl Signer {
+    /// Verifies that this is who made the attestation in `content` about the image `subject`; gives
+    /// what it says, too.
+    ///
+    /// Everything that [`Signer::verify`] says about signatures holds here. Whether what it says is
+    /// wanted, and of which kind, is the caller's to look at.
+    ///
+    /// # Errors
+    /// The check that failed.
+    pub fn verify_attestation(
+        &self,
+        content: &[u8],
+        form: &AttestationForm,
+        subject: &Digest,
+    ) -> Result<(Proof, Statement), Refusal> {
+        crypto::guarded(|| match &self.0 {
+            Who::Key(key) => {
+                let statement = attestation::verify(content, form, key, subject)?;
+                Ok((Proof::lasting(key.id()), statement))
+            }
+            Who::LoggedKey { key, root } => {
+                let logged = bundle::Trust::Key { key, root };
+                let verified = attestation::verify_logged(content, form, logged, subject);
+                verified.map(|(by, statement)| (Proof::lasting(by), statement))
+            }
+            Who::Keyless { root, identity } => {
+                let logged = bundle::Trust::Certificate { root, identity };
+                let verified = attestation::verify_logged(content, form, logged, subject);
+                verified.map(|(by, statement)| (Proof::lasting(by), statement))
+            }
+            // notation signs images, and nothing about them.
+            Who::Notation(_) => Err(Refusal::OtherForm(Form::Bundle)),
         })
     }
 }

@@ -164,6 +164,35 @@ fn as_bundle(
     proof: &SimpleSigningProof,
     trust: Trust<'_>,
 ) -> Result<Value, Refusal> {
+    let digest = STANDARD.encode(Sha256::digest(payload));
+    Ok(json!({
+        "mediaType": BUNDLE_VERSION,
+        "verificationMaterial": verification_material(proof, trust)?,
+        "messageSignature": {
+            "messageDigest": {"algorithm": "SHA2_256", "digest": digest},
+            "signature": STANDARD.encode(signature),
+        },
+    }))
+}
+
+/// `envelope`, a DSSE envelope with its proof in annotations, in the form of a bundle.
+pub(super) fn envelope_as_bundle(
+    envelope: &str,
+    proof: &SimpleSigningProof,
+    trust: Trust<'_>,
+) -> Result<String, Refusal> {
+    if length(proof) > PROOF_BYTES_MAX {
+        return Err(Refusal::TooLarge("proof beside the signature"));
+    }
+    let material = verification_material(proof, trust)?;
+    Ok(format!(
+        "{{\"mediaType\":\"{BUNDLE_VERSION}\",\"verificationMaterial\":{material},\
+         \"dsseEnvelope\":{envelope}}}"
+    ))
+}
+
+/// What a bundle says besides the signature, out of annotations.
+fn verification_material(proof: &SimpleSigningProof, trust: Trust<'_>) -> Result<Value, Refusal> {
     let promise = proof.bundle.as_deref().ok_or(Refusal::NoLogEntry)?;
     let (kind, material) = match (trust, &proof.certificate) {
         (Trust::Certificate { .. }, Some(leaf)) => {
@@ -181,18 +210,10 @@ fn as_bundle(
             vec![json!({"signedTimestamp": token.signed})]
         }
     };
-    let digest = STANDARD.encode(Sha256::digest(payload));
     Ok(json!({
-        "mediaType": BUNDLE_VERSION,
-        "verificationMaterial": {
-            kind: material,
-            "tlogEntries": [entry(promise)?],
-            "timestampVerificationData": {"rfc3161Timestamps": timestamps},
-        },
-        "messageSignature": {
-            "messageDigest": {"algorithm": "SHA2_256", "digest": digest},
-            "signature": STANDARD.encode(signature),
-        },
+        kind: material,
+        "tlogEntries": [entry(promise)?],
+        "timestampVerificationData": {"rfc3161Timestamps": timestamps},
     }))
 }
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod attestations;
+#[cfg(test)]
 mod bypass;
 #[cfg(test)]
 mod children;

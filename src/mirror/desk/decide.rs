@@ -173,10 +173,12 @@ impl Desk {
         let address = self.mirror.client().address(subject.name.registry());
         let tags = self.mirror.ledger().tags_of(&subject.name, &subject.digest).await?;
         let (policy, now) = (self.mirror.policy(), self.mirror.clock().now());
+        let contents = self.mirror.contents_of(subject, evidence, &policy).await;
         let (owned, evidence) = (subject.clone(), evidence.clone());
         let asking = self.mirror.tasks().spawn_blocking(move || {
             let address = address.as_ref();
-            let context = Context { policy: &policy, tags: &tags, standing: None, address, now };
+            let (policy, tags, contents) = (&policy, &tags, &contents);
+            let context = Context { policy, tags, standing: None, address, now, contents };
             gate::decide(&owned, &evidence, &context)
         });
         let missing = Outcome::Undecided(Vec::new());

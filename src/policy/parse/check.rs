@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::super::document::{Located, Rule, Signer, TrustRoot, TrustRootKind, Who};
 use super::super::fields::{Problems, extract};
 use super::super::pattern::{Pattern, Rank};
+use super::super::problem::Position;
 use super::rules::ReadRule;
 
 /// One key or identity under two names would let one person count twice.
@@ -58,30 +59,49 @@ pub(super) fn roots(signers: &[Signer], roots: &[TrustRoot], problems: &mut Prob
 pub(super) fn quorums(rules: &[ReadRule], signers: &[Signer], problems: &mut Problems) {
     for read in rules {
         let path = format!("rules[{}].signatures", read.rule.index);
-        let mut seen = Vec::new();
-        for (name, position, path) in &read.of {
-            if seen.contains(&name) {
-                problems.add(*position, path, format!("\"{name}\" is listed twice; keep one"));
-            } else if signers.iter().all(|signer| signer.name() != name)
-                && !is_reported(name, problems)
-            {
-                let text = format!("\"{}\" is not among the signers", extract(name));
-                problems.add(*position, path, text);
-            }
-            seen.push(name);
+        known(&read.of, signers, problems);
+        if let Some(at_least) = read.at_least {
+            let none = "to ask for no signature write {none: \"reason\"}";
+            reachable(at_least, read.of.len(), &format!("{path}.atLeast"), none, problems);
         }
-        let Some((at_least, position)) = read.at_least else {
-            continue;
-        };
-        let most = u64::try_from(read.of.len()).unwrap_or(u64::MAX);
-        let path = format!("{path}.atLeast");
-        if at_least < 1 {
-            let text = "must be at least 1; to ask for no signature write {none: \"reason\"}";
-            problems.add(position, &path, text);
-        } else if at_least > most && most > 0 {
-            let text = format!("can never be reached: only {most} signers are listed in of");
-            problems.add(position, &path, text);
+        for attestation in &read.attestations {
+            known(&attestation.of, signers, problems);
+            let path = attestation.rule.path_of("atLeast");
+            let none = "to ask for none remove the entry";
+            reachable(attestation.at_least, attestation.of.len(), &path, none, problems);
         }
+    }
+}
+
+/// Every one of `of` is a signer, and is listed once.
+fn known(of: &[(String, Position, String)], signers: &[Signer], problems: &mut Problems) {
+    let mut seen = Vec::new();
+    for (name, position, path) in of {
+        if seen.contains(&name) {
+            problems.add(*position, path, format!("\"{name}\" is listed twice; keep one"));
+        } else if signers.iter().all(|signer| signer.name() != name) && !is_reported(name, problems)
+        {
+            let text = format!("\"{}\" is not among the signers", extract(name));
+            problems.add(*position, path, text);
+        }
+        seen.push(name);
+    }
+}
+
+/// That many of `count` are at least one, and not more than there are.
+fn reachable(
+    (at_least, position): (u64, Position),
+    count: usize,
+    path: &str,
+    none: &str,
+    problems: &mut Problems,
+) {
+    let most = u64::try_from(count).unwrap_or(u64::MAX);
+    if at_least < 1 {
+        problems.add(position, path, format!("must be at least 1; {none}"));
+    } else if at_least > most && most > 0 {
+        let text = format!("can never be reached: only {most} signers are listed");
+        problems.add(position, path, text);
     }
 }
 

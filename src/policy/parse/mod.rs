@@ -1,5 +1,6 @@
 //! From the text of a document to a policy, or to everything that is wrong with it.
 
+mod attestations;
 mod check;
 mod floor;
 mod rules;

@@ -8,14 +8,15 @@ use super::super::pattern::Pattern;
 use super::super::problem::Position;
 use super::super::tags::TagFilter;
 use super::super::yaml::{Content, Node};
+use super::attestations::{self, ReadAttestation};
 use super::{Defaults, checked_name, floor, read_mode, read_tag_move};
 
 /// Most rules in one policy.
 const RULES_MAX: usize = 5_000;
 
 const RULE: Words = Words {
-    known: &["id", "match", "tags", "trust", "signatures", "mode", "tagMove"],
-    later: &["approval", "attestations", "gates", "maxWaiver", "modeUntil", "waivers", "when"],
+    known: &["id", "match", "tags", "trust", "signatures", "attestations", "mode", "tagMove"],
+    later: &["approval", "gates", "maxWaiver", "modeUntil", "waivers", "when"],
 };
 const MATCH: Words = Words { known: &["images", "artifact"], later: &[] };
 const TAGS: Words = Words { known: &["semver", "glob", "exact"], later: &[] };
@@ -31,6 +32,7 @@ pub(super) struct ReadRule {
     /// The names in `signatures.of`, and `atLeast`.
     pub(super) of: Vec<(String, Position, String)>,
     pub(super) at_least: Option<(u64, Position)>,
+    pub(super) attestations: Vec<ReadAttestation>,
 }
 
 pub(super) fn read(node: Node, defaults: Defaults, problems: &mut Problems) -> Vec<ReadRule> {
@@ -65,6 +67,7 @@ fn rule(
     let tags = tags.map(|node| read_tags(node, &fields.path_of("tags"), problems));
     let trust = read_trust(&mut fields, problems);
     let signatures = read_signatures(&mut fields, trust, problems);
+    let attestations = attestations::read(&mut fields, trust, problems);
     let mode = read_mode(&mut fields, problems).unwrap_or(defaults.mode);
     let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
     // What is missing from here on has been reported; the stand-ins only keep later checks going.
@@ -80,12 +83,14 @@ fn rule(
             tags: tags.flatten(),
             trust: trust.unwrap_or(Trust::Deny),
             signatures: signatures.rule,
+            attestations: attestations.iter().map(|read| read.rule.clone()).collect(),
             mode,
             tag_move,
         },
         id_position,
         of: signatures.of,
         at_least: signatures.at_least,
+        attestations,
     })
 }
 

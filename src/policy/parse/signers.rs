@@ -191,6 +191,17 @@ fn level(notation: &mut Fields, problems: &mut Problems) -> Level {
     level
 }
 
+/// The text at `exact` or the regular expression at `regexp`, if one of them is written.
+pub(super) fn wanted_if_written(
+    fields: &mut Fields,
+    exact: &str,
+    regexp: &str,
+    problems: &mut Problems,
+) -> Option<WantedText> {
+    let written = fields.has(exact) || fields.has(regexp);
+    if written { wanted(fields, exact, regexp, problems) } else { None }
+}
+
 /// The text at `exact` or the regular expression at `regexp`, of which there must be one.
 fn wanted(
     fields: &mut Fields,

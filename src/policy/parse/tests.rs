@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{Artifact, Level, SignatureRule, Trust, TrustRootKind, WantedText, Who};
+use crate::policy::{
+    Artifact, AttestationType, Level, SignatureRule, Trust, TrustRootKind, WantedText, Who,
+};
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE3c9mpor6fkuDzDRsAmEZm8AhMhLH
@@ -140,7 +142,10 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
     }
     for (rule, expected) in [
         ("approval: {policy: x}", "rules[0].approval  not supported"),
-        ("attestations: []", "rules[0].attestations  not supported"),
+        (
+            "attestations: [{type: spdx, signers: [x], scope: either}]",
+            "rules[0].attestations[0].scope  not supported",
+        ),
         ("gates: [x]", "rules[0].gates  not supported"),
         ("modeUntil: 2027-01-31", "rules[0].modeUntil  not supported"),
         ("mode: warn", "\"warn\" is not supported by this version"),
@@ -293,6 +298,61 @@ fn an_identity_is_issuer_and_subject_under_a_root() {
         ("{y: {sigstore: {trustedRoot: file:/nowhere}}}", "cannot read /nowhere"),
     ] {
         assert_refused(&format!("trustRoots: {roots}\n{rules}"), expected);
+    }
+}
+
+#[test]
+fn what_must_be_attested_is_a_kind_of_statement_by_names() {
+    let signer = "signers: {x: {keyless: {issuer: i, subject: s}}}\n";
+    let rule = |inner: &str| {
+        format!(
+            "{signer}rules: [{{id: a, match: [\"**\"], trust: allow, attestations: [{{{inner}}}]}}]\n"
+        )
+    };
+    let whole = "type: slsaprovenance1, signers: [x], atLeast: 1, builderRegexp: 'https://ci/.*', \
+        cel: \"predicate.a == 1\"";
+    let policy = parse(&with(&rule(whole))).unwrap();
+    let [asked] = policy.rules()[0].attestations() else { panic!("one is asked for") };
+    assert!(asked.kind.takes("https://slsa.dev/provenance/v1"));
+    assert_eq!((asked.at_least, asked.signers.as_slice()), (1, &["x".to_owned()][..]));
+    assert_eq!(asked.builder, Some(WantedText::Regexp("https://ci/.*".to_owned())));
+    assert_eq!(asked.condition.as_deref(), Some("predicate.a == 1"));
+    for (inner, expected) in [
+        ("signers: [x]", "attestations[0].type  is missing"),
+        ("type: sbom, signers: [x]", "type  \"sbom\" is not known; write one of: slsaprovenance"),
+        ("type: spdx", "attestations[0].signers  is missing"),
+        ("type: spdx, signers: []", "signers  is an empty list"),
+        ("type: spdx, signers: [y]", "signers[0]  \"y\" is not among the signers"),
+        ("type: spdx, signers: [x, x]", "signers[1]  \"x\" is listed twice"),
+        ("type: spdx, signers: [x], atLeast: 0", "atLeast  must be at least 1"),
+        ("type: spdx, signers: [x], atLeast: 2", "atLeast  can never be reached"),
+        ("type: spdx, signers: [x], builder: b", "builder  goes with provenance only"),
+        (
+            "type: slsaprovenance, signers: [x], builder: b, builderRegexp: b",
+            "stands beside builder",
+        ),
+        ("type: spdx, signers: [x], condition: y", "condition  unknown key"),
+    ] {
+        assert_refused(&rule(inner), expected);
+    }
+    let denies =
+        "[{id: a, match: [\"**\"], trust: deny, attestations: [{type: vuln, signers: [x]}]}]";
+    assert_refused(&format!("{signer}rules: {denies}\n"), "has no effect on a rule that denies");
+}
+
+#[test]
+fn a_kind_of_statement_takes_its_own_uri_and_versions_of_it() {
+    for (name, takes, not) in [
+        ("slsaprovenance", "https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"),
+        ("slsaprovenance1", "https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v1.0"),
+        ("spdx", "https://spdx.dev/Document/v2.3", "https://spdx.dev/DocumentX"),
+        ("spdxjson", "https://spdx.dev/Document", "https://spdx.dev/Document/x"),
+        ("cyclonedx", "https://cyclonedx.org/bom/v1.4", "https://cyclonedx.org/vex"),
+        ("openvex", "https://openvex.dev/ns/v0.2.0", "https://openvex.dev/nsx"),
+        ("https://a.test/x", "https://a.test/x", "https://a.test/x/v1"),
+    ] {
+        let kind = AttestationType::named(name).unwrap();
+        assert!(kind.takes(takes) && !kind.takes(not), "{name}");
     }
 }
 

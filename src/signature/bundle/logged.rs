@@ -9,7 +9,7 @@ use sigstore_verify::{
 use super::super::identity::Identity;
 use super::super::refusal::quoted;
 use super::super::{Key, Refusal, TrustRoot};
-use super::{SignedStatement, check_claims, read};
+use super::{BUNDLE_BYTES_MAX, SignedStatement, check_claims, read};
 use crate::oci::{Algorithm, Digest};
 use crate::signature;
 
@@ -28,7 +28,22 @@ pub(in crate::signature) fn verify_logged(
     trust: Trust<'_>,
     subject: &Digest,
 ) -> Result<String, Refusal> {
-    let SignedStatement { payload, .. } = read(json)?.check(&trust)?.statement()?;
+    // What is claimed comes first: an attestation or a signature of another image is that, whoever
+    // made it. None of it counts before the library has verified it.
+    let check = |payload: &[u8]| check_claims(payload, subject);
+    verify_statement(json, BUNDLE_BYTES_MAX, trust, subject, check).map(|(by, ())| by)
+}
+
+/// Verifies the bundle in `json`, of `bytes_max` at most, over a statement about `subject`; gives who
+/// signed, and what `open` makes of the statement.
+pub(in crate::signature) fn verify_statement<T>(
+    json: &str,
+    bytes_max: usize,
+    trust: Trust<'_>,
+    subject: &Digest,
+    open: impl FnOnce(&[u8]) -> Result<T, Refusal>,
+) -> Result<(String, T), Refusal> {
+    let SignedStatement { payload, .. } = read(json, bytes_max)?.check(&trust)?.statement()?;
     let artifact = sha256(subject)?;
     let bundle = parsed(json)?;
     // Claims are read by us and signatures by the library: from one text, and so from the same bytes.
@@ -38,10 +53,8 @@ pub(in crate::signature) fn verify_logged(
     if envelope.payload.as_bytes() != payload {
         return Err(Refusal::Malformed("bundle"));
     }
-    // What is claimed comes first: an attestation or a signature of another image is that, whoever
-    // made it. None of it counts before the library has verified it.
-    check_claims(&payload, subject)?;
-    verify_with(&bundle, trust, artifact)
+    let opened = open(&payload)?;
+    Ok((verify_with(&bundle, trust, artifact)?, opened))
 }
 
 /// Verifies the bundle in `json`, whatever it says about `artifact`; gives who signed.
@@ -50,7 +63,7 @@ pub(in crate::signature) fn verify_any(
     trust: Trust<'_>,
     artifact: signature::Artifact<'_>,
 ) -> Result<String, Refusal> {
-    read(json)?.check(&trust)?;
+    read(json, BUNDLE_BYTES_MAX)?.check(&trust)?;
     match artifact {
         signature::Artifact::Bytes(bytes) => verify_artifact(json, trust, bytes),
         signature::Artifact::Digest(digest) => verify_artifact(json, trust, sha256(&digest)?),

@@ -16,11 +16,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sigstore_verify::types::pae;
 
-pub(super) use logged::{Trust, verify_any, verify_artifact, verify_logged};
+pub(super) use logged::{Trust, verify_any, verify_artifact, verify_logged, verify_statement};
 
 use super::crypto::{self, decode_base64};
 use super::refusal::quoted;
-use super::{Form, Key, Refusal};
+use super::{ATTESTATION_BYTES_MAX, Form, Key, Refusal};
 use crate::oci::{Digest, from_strict_slice};
 
 /// The media types of bundles, the newest first; each is an artifact type and the type of a layer
@@ -37,7 +37,7 @@ pub const BUNDLE_BYTES_MAX: usize = 256 * 1024;
 pub const PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// What an envelope holds when it holds an in-toto statement.
-const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+pub(super) const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// The versions of in-toto statements that cosign writes.
 const STATEMENT_TYPES: [&str; 2] =
     ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"];
@@ -73,9 +73,10 @@ struct Timestamps {
     rfc3161_timestamps: Vec<IgnoredAny>,
 }
 
+/// A DSSE envelope.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Envelope {
+pub(super) struct Envelope {
     payload: String,
     payload_type: String,
     signatures: Vec<EnvelopeSignature>,
@@ -102,20 +103,26 @@ struct StatementSubject {
 }
 
 /// A signature over a statement, not verified yet.
-struct SignedStatement {
-    payload: Vec<u8>,
-    signature: Vec<u8>,
+pub(super) struct SignedStatement {
+    pub(super) payload: Vec<u8>,
+    pub(super) signature: Vec<u8>,
 }
 
 /// Verifies the signature and then what the signed statement says, with a key that counts alone.
 pub(super) fn verify(json: &str, key: &Key, subject: &Digest) -> Result<(), Refusal> {
-    let bundle = read(json)?;
-    if bundle.rests_on_certificate() {
-        return Err(Refusal::Certificate);
-    }
-    let signed = bundle.statement()?;
+    let signed = signed_by_key(read(json, BUNDLE_BYTES_MAX)?)?;
     crypto::verify(Form::Bundle, key, &pae(PAYLOAD_TYPE, &signed.payload), &signed.signature)?;
     check_claims(&signed.payload, subject)
+}
+
+/// The statement in the bundle in `json`, not verified, which rests on a key; for attestations, which
+/// may be large.
+pub(super) fn by_key(json: &str) -> Result<SignedStatement, Refusal> {
+    signed_by_key(read(json, ATTESTATION_BYTES_MAX)?)
+}
+
+fn signed_by_key(bundle: Bundle) -> Result<SignedStatement, Refusal> {
+    if bundle.rests_on_certificate() { Err(Refusal::Certificate) } else { bundle.statement() }
 }
 
 /// What the statement in a bundle says it is about, unverified: to tell signatures from the
@@ -125,13 +132,13 @@ pub(super) fn verify(json: &str, key: &Key, subject: &Digest) -> Result<(), Refu
 /// When `json` is not a bundle that any signer could verify.
 pub fn predicate_type(json: &str) -> Result<String, Refusal> {
     crypto::guarded(|| {
-        let signed = read(json)?.statement()?;
+        let signed = read(json, BUNDLE_BYTES_MAX)?.statement()?;
         Ok(statement(&signed.payload)?.predicate_type)
     })
 }
 
-fn read(json: &str) -> Result<Bundle, Refusal> {
-    if json.len() > BUNDLE_BYTES_MAX {
+fn read(json: &str, bytes_max: usize) -> Result<Bundle, Refusal> {
+    if json.len() > bytes_max {
         return Err(Refusal::TooLarge("bundle"));
     }
     let bundle: Bundle =
@@ -171,14 +178,20 @@ impl Bundle {
         let (Some(envelope), None) = (self.dsse_envelope, self.message_signature) else {
             return Err(Refusal::NotAStatement);
         };
-        if envelope.payload_type != PAYLOAD_TYPE {
+        envelope.statement()
+    }
+}
+
+impl Envelope {
+    pub(super) fn statement(self) -> Result<SignedStatement, Refusal> {
+        if self.payload_type != PAYLOAD_TYPE {
             return Err(Refusal::PayloadType);
         }
-        let [signature] = envelope.signatures.as_slice() else {
-            return Err(Refusal::SignatureCount(envelope.signatures.len()));
+        let [signature] = self.signatures.as_slice() else {
+            return Err(Refusal::SignatureCount(self.signatures.len()));
         };
         Ok(SignedStatement {
-            payload: decode_base64(&envelope.payload, "payload")?,
+            payload: decode_base64(&self.payload, "payload")?,
             signature: decode_base64(&signature.sig, "signature")?,
         })
     }
@@ -199,6 +212,15 @@ pub(super) fn check_claims(payload: &[u8], subject: &Digest) -> Result<(), Refus
     if statement.predicate_type != PREDICATE_TYPE {
         return Err(Refusal::NotASignature(quoted(&statement.predicate_type)));
     }
+    names(&statement, subject)
+}
+
+/// Checks that the statement in `payload` is about `subject`, whatever it says.
+pub(super) fn check_subject(payload: &[u8], subject: &Digest) -> Result<(), Refusal> {
+    names(&statement(payload)?, subject)
+}
+
+fn names(statement: &Statement, subject: &Digest) -> Result<(), Refusal> {
     let algorithm = subject.algorithm().as_str();
     let signed = |about: &StatementSubject| -> Option<Digest> {
         format!("{algorithm}:{}", about.digest.get(algorithm)?).parse().ok()

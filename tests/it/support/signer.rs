@@ -6,12 +6,13 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use pratique::oci::Digest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::upstream::{Artifact, Image};
 
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 const STATEMENT: &str = "application/vnd.in-toto+json";
 
 /// An ECDSA P-256 key.
@@ -56,26 +57,41 @@ impl Signer {
 
     /// A Sigstore bundle over `subject`; it belongs among the referrers.
     pub(crate) fn bundle(&self, subject: &Artifact) -> Artifact {
+        self.attestation(subject, "https://sigstore.dev/cosign/sign/v1", &json!({}))
+    }
+
+    /// A Sigstore bundle with a statement about `subject`; it belongs among the referrers.
+    pub(crate) fn attestation(&self, about: &Artifact, kind: &str, says: &Value) -> Artifact {
+        let bundle = json!({
+            "mediaType": BUNDLE,
+            "verificationMaterial": {"publicKey": {"hint": ""}},
+            "dsseEnvelope": self.envelope(&about.digest(), kind, says),
+        });
+        Image::artifact(BUNDLE).layer_of(BUNDLE, bundle.to_string(), &[]).subject(about).build()
+    }
+
+    /// The same as cosign 2 makes it: an envelope that belongs under the `.att` tag.
+    pub(crate) fn attached(&self, about: &Digest, kind: &str, says: &Value) -> Artifact {
+        let envelope = self.envelope(about, kind, says).to_string();
+        Image::new().layer_of(ENVELOPE, envelope, &[("predicateType", kind)]).build()
+    }
+
+    fn envelope(&self, about: &Digest, kind: &str, says: &Value) -> Value {
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1",
-            "subject": [{"digest": {"sha256": subject.digest().hex()}}],
-            "predicateType": "https://sigstore.dev/cosign/sign/v1",
-            "predicate": {},
+            "subject": [{"digest": {"sha256": about.hex()}}],
+            "predicateType": kind,
+            "predicate": says,
         });
         let statement = statement.to_string();
         let mut signed =
             format!("DSSEv1 {} {STATEMENT} {} ", STATEMENT.len(), statement.len()).into_bytes();
         signed.extend_from_slice(statement.as_bytes());
-        let bundle = json!({
-            "mediaType": BUNDLE,
-            "verificationMaterial": {"publicKey": {"hint": ""}},
-            "dsseEnvelope": {
-                "payload": BASE64_STANDARD.encode(&statement),
-                "payloadType": STATEMENT,
-                "signatures": [{"sig": self.sign(&signed)}],
-            },
-        });
-        Image::artifact(BUNDLE).layer_of(BUNDLE, bundle.to_string(), &[]).subject(subject).build()
+        json!({
+            "payload": BASE64_STANDARD.encode(&statement),
+            "payloadType": STATEMENT,
+            "signatures": [{"sig": self.sign(&signed)}],
+        })
     }
 
     fn sign(&self, message: &[u8]) -> String {

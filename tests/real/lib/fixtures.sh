@@ -39,6 +39,39 @@ make_notation_fixtures() {
     "$place:$(digest_of lib/notation:borrowed | tr : -)" >>"$RUN/fixtures.log" 2>&1
 }
 
+attest() { # COSIGN_LINE KEY TYPE PREDICATE TAG
+  local options=(--key "$FIXTURES/$2.key" --type "$3" --predicate "$FIXTURES/predicate.json" --tlog-upload=false --allow-http-registry --allow-insecure-registry -y)
+  [ "$1" = 2 ] || options+=(--use-signing-config=false)
+  printf '%s' "$4" >"$FIXTURES/predicate.json"
+  COSIGN_PASSWORD='' timeout 60 "$RIG/bin/cosign-$1" attest "${options[@]}" \
+    "127.0.0.1:$UPSTREAM_PORT/lib/attested@$(digest_of "lib/attested:$5")" >>"$RUN/fixtures.log" 2>&1 </dev/null
+}
+# Where images were built and of what they are made, said by cosign 2 and 3; and what does not do.
+make_attested_fixtures() {
+  local tag place=127.0.0.1:$UPSTREAM_PORT/lib/attested here elsewhere free copyleft
+  here='{"buildDefinition": {"buildType": "https://ci.test/t", "externalParameters": {}}, "runDetails": {"builder": {"id": "https://ci.test/builder"}}}'
+  elsewhere=${here/ci.test\/builder/elsewhere.test\/builder}
+  free='{"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "a", "documentNamespace": "https://ci.test/a", "dataLicense": "CC0-1.0", "creationInfo": {"created": "2026-01-01T00:00:00Z", "creators": ["Tool: none"]}, "packages": [{"name": "p", "SPDXID": "SPDXRef-p", "downloadLocation": "NONE", "licenseConcluded": "MIT"}]}'
+  copyleft=${free/MIT/GPL-3.0-only}
+  for tag in cosign-2 cosign-3 elsewhere copyleft half stranger signed; do
+    timeout 60 "$RIG/bin/crane" --insecure mutate --label "for=attested-$tag" --tag "$place:$tag" \
+      "127.0.0.1:$UPSTREAM_PORT/lib/alpine:unsigned" >>"$RUN/fixtures.log" 2>&1
+    printf 'lib/attested:%s\t%s\n' $tag "$("$RIG/bin/crane" --insecure digest "$place:$tag")" >>"$FIXTURES/digests.tsv"
+  done
+  for tag in 2 3; do
+    attest $tag team slsaprovenance1 "$here" cosign-$tag
+    attest $tag team spdxjson "$free" cosign-$tag
+  done
+  attest 3 team slsaprovenance1 "$elsewhere" elsewhere
+  attest 3 team spdxjson "$free" elsewhere
+  attest 2 team slsaprovenance1 "$here" copyleft
+  attest 2 team spdxjson "$copyleft" copyleft
+  attest 3 team slsaprovenance1 "$here" half
+  attest 3 stranger slsaprovenance1 "$here" stranger
+  attest 3 stranger spdxjson "$free" stranger
+  sign 3 team lib/attested:signed
+}
+
 make_fixtures() {
   local version signature
   version=$(fixtures_version)
@@ -51,6 +84,7 @@ make_fixtures() {
   for key in team stranger; do
     COSIGN_PASSWORD='' timeout 30 "$RIG/bin/cosign-2" generate-key-pair --output-key-prefix "$FIXTURES/$key" >>"$RUN/fixtures.log" 2>&1
   done
+  make_attested_fixtures
   timeout 60 "$PYTHON" "$HERE/tools/keyless.py" $UPSTREAM_PORT "$KEYLESS"
   make_notation_fixtures
   sign 2 team lib/alpine:3.23
