@@ -19,6 +19,7 @@ use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirror, PolicyError, desk};
 use crate::store::{self, Store};
+use crate::summary::{KeyFileError, Keyring};
 use crate::tasks::Tasks;
 use crate::time::{Clock, SystemClock};
 use crate::upstream;
@@ -53,6 +54,9 @@ pub enum Error {
     /// The policy cannot be put in force.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// There is a key for signing, and it cannot be used.
+    #[error("the signing key cannot be used")]
+    SigningKey(#[source] Box<KeyFileError>),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -150,6 +154,8 @@ impl App {
         let first_token = desk::first_token(&ledger, &settings.data_dir)
             .await
             .map_err(|error| Error::FirstToken(Box::new(error)))?;
+        let keyring = Keyring::open(&settings.data_dir)
+            .map_err(|error| Error::SigningKey(Box::new(error)))?;
         let collector =
             Collector::new(client.clone(), store.clone(), Arc::clone(&clock), settings.evidence);
         let parts = mirror::Parts {
@@ -160,6 +166,7 @@ impl App {
             clock,
             tasks: tasks.clone(),
             metrics: Arc::clone(&metrics),
+            keyring: Arc::new(keyring),
         };
         let mirror = Mirror::new(settings.mirror, parts, policy);
         mirror.begin_keeping();

@@ -48,6 +48,7 @@ pub mod oci;
 pub mod policy;
 pub mod signature;
 pub mod store;
+pub mod summary;
 pub mod tasks;
 pub mod time;
 pub mod upstream;

@@ -45,7 +45,10 @@ impl Mirror {
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, Error> {
         self.known(name)?;
-        let search = self.attachments(name, digest).await?;
+        let mut search = self.attachments(name, digest).await?;
+        if let Some(record) = self.ledger().record(&Self::subject(name, digest)).await? {
+            search.referrers.extend(self.summary_of(&record).await);
+        }
         let wanted = |descriptor: &Descriptor| {
             artifact_type.is_none_or(|wanted| descriptor.artifact_type.as_deref() == Some(wanted))
         };

@@ -144,7 +144,13 @@ impl Mirror {
     ) -> Result<BlobAnswer, Error> {
         self.known(name)?;
         let policy = self.policy();
-        let grant = match self.blob_grant(name, digest, &policy).await? {
+        let granted = self.blob_grant(name, digest, &policy).await?;
+        if granted.is_none()
+            && let Some(answer) = self.said_blob(name, digest).await?
+        {
+            return Ok(answer);
+        }
+        let grant = match granted {
             Some(grant) => grant,
             // No rule loosens the floor, and neither does observing one.
             None if policy.mode_for(name) == Mode::Audit

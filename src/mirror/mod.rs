@@ -26,6 +26,7 @@ mod recent;
 mod resolve;
 mod seats;
 mod shares;
+mod summaries;
 mod sync;
 mod warm;
 
@@ -53,6 +54,7 @@ use crate::ledger::{Ledger, RequestId};
 use crate::metrics::Metrics;
 use crate::oci::{Digest, Name, Registry, Tag};
 use crate::store::Store;
+use crate::summary::Keyring;
 use crate::tasks::Tasks;
 use crate::time::{Clock, Timestamp};
 use crate::upstream;
@@ -70,6 +72,8 @@ const GATHERINGS: Budget = Budget { own: 4, common: 32, wait_max: Duration::from
 const REMEMBERED_MAX: usize = 65_536;
 /// Children of indexes of which it is remembered what is attached to them.
 const ATTACHED_MAX: usize = 256;
+/// Summaries that are remembered, at about 3 kB each; others are made again.
+const SUMMARIES_MAX: usize = 2_048;
 
 /// What the mirror needs to be told.
 #[derive(Debug, Clone)]
@@ -109,6 +113,8 @@ pub struct Parts {
     pub tasks: Tasks,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// With what summaries are signed.
+    pub keyring: Arc<Keyring>,
 }
 
 /// The mirror; clones are the same mirror.
@@ -141,6 +147,8 @@ struct Inner {
     sized: Recent<Subject, (u64, Duration)>,
     attached: Recent<Subject, (SignatureSearch, Duration)>,
     failures: Recent<Subject, judge::Failure>,
+    summaries: Recent<Subject, summaries::Made>,
+    said: Recent<(Name, Digest), (Digest, Bytes)>,
     held: Recent<(Subject, Arc<str>), Duration>,
     filed: Recent<file::FiledKey, (RequestId, Duration)>,
 }
@@ -173,6 +181,9 @@ impl Mirror {
             sized: Recent::new(REMEMBERED_MAX),
             attached: Recent::new(ATTACHED_MAX),
             failures: Recent::new(REMEMBERED_MAX),
+            summaries: Recent::new(SUMMARIES_MAX),
+            // A manifest and two blobs for each.
+            said: Recent::new(3 * SUMMARIES_MAX),
             held: Recent::new(REMEMBERED_MAX),
             filed: Recent::new(REMEMBERED_MAX),
             parts,
@@ -207,6 +218,11 @@ impl Mirror {
     /// The registry client.
     pub fn client(&self) -> &upstream::Client {
         &self.inner.parts.client
+    }
+
+    /// The keys with which summaries are signed.
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.inner.parts.keyring
     }
 
     /// The counters.

@@ -21,6 +21,11 @@ use crate::oci::{Digest, DigestError, Platform, Registry};
 pub struct PolicyId(pub(super) Digest);
 
 impl PolicyId {
+    /// All digits, in lower-case hexadecimal.
+    pub fn hex(&self) -> String {
+        self.0.hex()
+    }
+
     /// The first twelve hexadecimal digits: for people, never for comparing.
     pub fn short(&self) -> String {
         self.0.short()

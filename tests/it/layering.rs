@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("metrics", 0),
     ("oci", 0),
     ("tasks", 0),
@@ -12,6 +12,7 @@ const LAYERS: [(&str, u8); 17] = [
     ("policy", 1),
     ("signature", 1),
     ("store", 1),
+    ("summary", 1),
     ("upstream", 1),
     ("gate", 2),
     ("evidence", 3),

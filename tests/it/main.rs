@@ -41,6 +41,8 @@ mod security_table;
 #[cfg(test)]
 mod signatures;
 #[cfg(test)]
+mod summaries;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tag_moves;

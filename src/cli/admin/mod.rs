@@ -10,6 +10,7 @@ mod connect;
 mod expiry;
 mod explain;
 mod fetch;
+mod keys;
 mod lists;
 mod look;
 mod offline;
@@ -54,6 +55,9 @@ pub(crate) enum AdminCommand {
     },
     /// Bring admitted images into the cache before a node asks for them
     Prefetch(fetch::PrefetchArguments),
+    /// Print the key that verifies what this mirror says about admitted images
+    #[command(after_help = keys::EXAMPLES)]
+    PublicKey(keys::PublicKeyArguments),
     /// Undo a rejection or revocation where the rule asks for no approval
     Reinstate(act::DecisionArguments),
     /// Show what this version would decide differently from the one before, or have it decided
@@ -98,6 +102,7 @@ pub(crate) async fn run(
         AdminCommand::Explain { image } => look::explain(&connection, &image).await,
         AdminCommand::Observed { limit } => look::observed(&connection, limit).await,
         AdminCommand::Prefetch(arguments) => fetch::prefetch(&connection, arguments).await,
+        AdminCommand::PublicKey(arguments) => keys::public_key(&connection, &arguments).await,
         AdminCommand::Reinstate(arguments) => {
             act::decide(&connection, "/reinstatements", arguments).await
         }

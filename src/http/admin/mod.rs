@@ -10,6 +10,7 @@ mod auth;
 mod body;
 mod cache;
 mod decisions;
+mod keys;
 mod look;
 mod open;
 mod problem;
@@ -65,6 +66,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/policy", get(look::policy))
         .route("/prefetch", post(requests::prefetch))
         .route("/reinstatements", post(decisions::reinstate))
+        .route("/public-keys", get(keys::show).post(keys::rotate))
         .route("/rejections", post(decisions::reject))
         .route("/rejudgements", get(decisions::rejudge_dry).post(decisions::rejudge))
         .route("/requests", get(requests::list).post(requests::ask))

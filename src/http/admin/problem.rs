@@ -158,6 +158,7 @@ impl From<desk::Error> for Problem {
                 Self::internal(format!("{detail}: {source}"))
             }
             Error::Ledger(source) => from_ledger(source),
+            Error::SigningKey { source } => Self::internal(format!("{detail}: {source}")),
             Error::Store(source) => Self::internal(format!("{detail}: {source}")),
             Error::Mirror { subject, error } => from_mirror(subject, error),
         }

@@ -8,6 +8,7 @@ use crate::ledger::{self, RequestId};
 use crate::mirror;
 use crate::oci::NameError;
 use crate::store;
+use crate::summary::KeyFileError;
 
 /// Why the desk does not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,13 @@ pub enum Error {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// There is no key to sign with.
+    #[error("the signing key")]
+    SigningKey {
+        /// Why not.
+        #[source]
+        source: KeyFileError,
     },
     /// Someone else decided since the request was looked at.
     #[error("{request} has changed since you looked at it: it is {state} now")]

@@ -12,6 +12,7 @@ pub mod cache;
 mod decide;
 mod error;
 mod explain;
+mod keys;
 mod observe;
 mod rejudge;
 mod requests;

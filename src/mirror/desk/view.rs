@@ -603,3 +603,21 @@ pub mod problem {
     /// It could not be decided now; trying again may help.
     pub const UNDECIDED: &str = "urn:pratique:problem:undecided";
 }
+
+/// The keys with which summaries are signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKeysView {
+    /// The one in force.
+    pub current: PublicKeyView,
+    /// Those before it, the newest first.
+    pub retired: Vec<PublicKeyView>,
+}
+
+/// A public key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKeyView {
+    /// The SHA-256 of its `SubjectPublicKeyInfo`, in lower-case hexadecimal.
+    pub id: String,
+    /// A `PUBLIC KEY` block.
+    pub pem: String,
+}

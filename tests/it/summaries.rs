@@ -1,0 +1,137 @@
+//! What the mirror says itself about admitted images, signed.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use pratique::gate::Subject;
+use pratique::ledger::Decision;
+use pratique::oci::Digest;
+use pratique::signature::{AttestationForm, Key, Signer as Wanted};
+use serde_json::Value;
+
+use crate::support::mirror::TestMirror;
+use crate::support::upstream::Image;
+
+const REPOSITORY: &str = "lib/app";
+const RULES: &str = r#"- {id: open, match: ["up.test/lib/**"], trust: allow}"#;
+const APPROVE: &str = r#"- {id: asked, match: ["up.test/lib/**"], trust: approve}"#;
+
+/// The manifest of the one summary among the referrers of `digest`, by its digest.
+async fn listed(mirror: &TestMirror, digest: &Digest) -> Vec<Digest> {
+    let answer = mirror.get(&format!("{REPOSITORY}/referrers/{digest}")).await;
+    if answer.status != 200 {
+        return Vec::new();
+    }
+    let list: Value = serde_json::from_slice(answer.bytes()).unwrap();
+    let said = |entry: &&Value| {
+        entry["annotations"]["dev.sigstore.bundle.predicateType"]
+            == "https://slsa.dev/verification_summary/v1"
+    };
+    let entries = list["manifests"].as_array().unwrap().iter().filter(said);
+    entries.map(|entry| entry["digest"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+/// The bundle that the summary `manifest` lists, whole and fetched as clients do.
+async fn bundle(mirror: &TestMirror, manifest: &Digest) -> Vec<u8> {
+    let answer = mirror.manifest(REPOSITORY, manifest).await;
+    assert!(manifest.matches(answer.bytes()));
+    let manifest: Value = serde_json::from_slice(answer.bytes()).unwrap();
+    for part in [&manifest["config"], &manifest["layers"][0]] {
+        let digest: Digest = part["digest"].as_str().unwrap().parse().unwrap();
+        let blob = mirror.blob(REPOSITORY, &digest).await;
+        assert_eq!((blob.status, digest.matches(blob.bytes())), (200, true));
+        if *part == manifest["layers"][0] {
+            return blob.bytes().to_vec();
+        }
+    }
+    panic!("no layer")
+}
+
+fn decision(mirror: &TestMirror, digest: &Digest) -> Decision {
+    Decision {
+        subject: Subject { name: "up.test/lib/app".parse().unwrap(), digest: *digest },
+        by: "alice".to_owned(),
+        reason: "seen".to_owned(),
+        expires: None,
+        request: None,
+        policy: *mirror.mirror().policy().id(),
+    }
+}
+
+fn key(mirror: &TestMirror) -> Key {
+    let key = mirror.mirror().keyring().current().unwrap();
+    Key::from_pem(&key.public().pem).unwrap()
+}
+
+#[tokio::test]
+async fn an_admitted_image_has_a_summary_that_the_public_key_verifies() {
+    let mirror = TestMirror::start(RULES).await;
+    let image = Image::new().layer("content").build();
+    mirror.upstream.push(REPOSITORY, "1", &image);
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    let [summary] = listed(&mirror, &image.digest()).await[..] else { panic!("one summary") };
+    let content = bundle(&mirror, &summary).await;
+    let signer = Wanted::key(key(&mirror));
+    let form = AttestationForm::Bundle;
+    let (_, statement) = signer.verify_attestation(&content, &form, &image.digest()).unwrap();
+    assert_eq!(statement.predicate_type, "https://slsa.dev/verification_summary/v1");
+    let says: Value = serde_json::from_str(statement.predicate.get()).unwrap();
+    assert_eq!(says["verificationResult"], "PASSED");
+    assert_eq!(says["resourceUri"], format!("oci://up.test/lib/app@{}", image.digest()));
+    assert_eq!(says["policy"]["digest"]["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(says["https://pratique.dev/rule"], "open");
+    assert!(signer.verify_attestation(&content, &form, &Digest::sha256(b"other")).is_err());
+    let envelope: Value = serde_json::from_slice(&content).unwrap();
+    let payload = envelope["dsseEnvelope"]["payload"].as_str().unwrap();
+    let mut changed = BASE64_STANDARD.decode(payload).unwrap();
+    *changed.last_mut().unwrap() ^= 1;
+    let text = String::from_utf8(content.clone()).unwrap();
+    let text = text.replace(payload, &BASE64_STANDARD.encode(changed));
+    assert!(signer.verify_attestation(text.as_bytes(), &form, &image.digest()).is_err());
+    // The same verdict is the same bytes, after a restart too.
+    assert_eq!(listed(&mirror, &image.digest()).await, [summary]);
+    let mirror = mirror.restart().await;
+    assert_eq!(listed(&mirror, &image.digest()).await, [summary]);
+    assert_eq!(bundle(&mirror, &summary).await, content);
+}
+
+#[tokio::test]
+async fn what_is_not_admitted_has_none_and_what_is_revoked_loses_it() {
+    let mirror = TestMirror::start(APPROVE).await;
+    let image = Image::new().layer("content").build();
+    mirror.upstream.push(REPOSITORY, "1", &image);
+    mirror.pull(REPOSITORY, "1").await.assert_refused("Pending");
+    assert!(listed(&mirror, &image.digest()).await.is_empty());
+    mirror.mirror().ledger().approve(decision(&mirror, &image.digest())).await.unwrap();
+    let [summary] = listed(&mirror, &image.digest()).await[..] else { panic!("one summary") };
+    let content = bundle(&mirror, &summary).await;
+    let text = String::from_utf8(content).unwrap();
+    let envelope: Value = serde_json::from_str(&text).unwrap();
+    let payload = envelope["dsseEnvelope"]["payload"].as_str().unwrap();
+    let statement: Value =
+        serde_json::from_slice(&BASE64_STANDARD.decode(payload).unwrap()).unwrap();
+    let approval = &statement["predicate"]["https://pratique.dev/approval"];
+    assert!(approval["by"].is_string() && approval["at"].is_string(), "{approval}");
+    mirror.mirror().ledger().revoke(decision(&mirror, &image.digest())).await.unwrap();
+    assert!(listed(&mirror, &image.digest()).await.is_empty());
+    let gone = mirror.manifest(REPOSITORY, &summary).await;
+    assert_ne!(gone.status, 200);
+}
+
+#[tokio::test]
+async fn a_new_key_signs_from_then_on() {
+    let mirror = TestMirror::start(RULES).await;
+    let image = Image::new().layer("content").build();
+    mirror.upstream.push(REPOSITORY, "1", &image);
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    let [before] = listed(&mirror, &image.digest()).await[..] else { panic!("one summary") };
+    let old = key(&mirror);
+    mirror.mirror().keyring().rotate().unwrap();
+    let [after] = listed(&mirror, &image.digest()).await[..] else { panic!("one summary") };
+    assert_ne!(before, after);
+    let content = bundle(&mirror, &after).await;
+    let verified = |key: Key| {
+        let form = AttestationForm::Bundle;
+        Wanted::key(key).verify_attestation(&content, &form, &image.digest()).is_ok()
+    };
+    assert!(verified(key(&mirror)) && !verified(old));
+}
