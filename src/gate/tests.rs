@@ -60,6 +60,7 @@ fn context(policy: &ReadyPolicy) -> Context<'_> {
         standing: None,
         address: None,
         now: NOW.parse().unwrap(),
+        before: &[],
         contents: &NO_CONTENTS,
     }
 }

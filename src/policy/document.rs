@@ -86,6 +86,17 @@ pub enum TagMove {
     Strict,
 }
 
+/// What happens when a tag that was signed by a signer of the policy moves to something that is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignerChange {
+    /// Nothing: what the rule asks for is enough.
+    Allow,
+    /// A person has to approve it.
+    #[default]
+    Hold,
+}
+
 /// Whose word a rule takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -162,6 +173,7 @@ pub struct Rule {
     pub(super) attestations: Vec<AttestationRule>,
     pub(super) mode: Mode,
     pub(super) tag_move: TagMove,
+    pub(super) signer_change: SignerChange,
 }
 
 impl Rule {
@@ -208,6 +220,11 @@ impl Rule {
     /// What happens when a tag moves.
     pub fn tag_move(&self) -> TagMove {
         self.tag_move
+    }
+
+    /// What happens when a tag moves from what a known signer signed to what they did not.
+    pub fn signer_change(&self) -> SignerChange {
+        self.signer_change
     }
 }
 

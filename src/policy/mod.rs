@@ -24,8 +24,8 @@ mod yaml;
 pub use attested::{AttestationRule, AttestationType};
 pub use document::{
     Artifact, ArtifactKind, DeniedImage, FloorLimits, Level, Mode, NotationRoot, PolicyId, Rule,
-    RuleId, SignatureRule, Signer, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
-    WantedText, Who,
+    RuleId, SignatureRule, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot,
+    TrustRootKind, WantedText, Who,
 };
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};

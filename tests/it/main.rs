@@ -13,6 +13,8 @@ mod clocks;
 #[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
+mod continuity;
+#[cfg(test)]
 mod crowds;
 #[cfg(test)]
 mod denial;
