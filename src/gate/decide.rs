@@ -132,7 +132,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
 fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<EvidenceKind> {
     let candidates = context.policy.candidates(&subject.name);
     let asks = |rule: &&Rule| {
-        matches!(rule.signatures(), Some(SignatureRule::Quorum { .. }))
+        matches!(rule.signatures(), Some(SignatureRule::Signed { .. }))
             || !rule.attestations().is_empty()
     };
     let mut kinds = vec![EvidenceKind::Manifest];
