@@ -95,7 +95,7 @@ pub(super) fn watched<'a>(rule: &'a Rule, policy: &'a Policy) -> Vec<&'a str> {
         None => policy.signers().iter().map(crate::policy::Signer::name).collect(),
         // That nobody signs is said, and so nobody is looked for.
         Some(SignatureRule::None { .. }) => Vec::new(),
-        Some(SignatureRule::Quorum { of, .. }) => of.iter().map(String::as_str).collect(),
+        Some(SignatureRule::Signed { by, .. }) => by.signers().into_iter().collect(),
     }
 }
 

@@ -142,7 +142,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
 fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<EvidenceKind> {
     let candidates = context.policy.candidates(&subject.name);
     let asks = |rule: &&Rule| {
-        matches!(rule.signatures(), Some(SignatureRule::Quorum { .. }))
+        matches!(rule.signatures(), Some(SignatureRule::Signed { .. }))
             || !rule.attestations().is_empty()
             || !continuity::watched(rule, context.policy).is_empty()
     };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::attested::AttestationRule;
 use super::pattern::Pattern;
 use super::problem::Position;
+use super::signed::SignatureRule;
 use super::tags::TagFilter;
 use crate::oci::{Digest, DigestError, Platform, Registry};
 
@@ -141,23 +142,6 @@ impl ArtifactKind {
             (Self::Image, Artifact::Other(_)) | (Self::Type(_), Artifact::Image) => false,
         }
     }
-}
-
-/// What a rule says about signatures.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SignatureRule {
-    /// None are asked for, and why.
-    None {
-        /// Why.
-        reason: String,
-    },
-    /// At least `at_least` of the signers `of` must have signed the subject.
-    Quorum {
-        /// How many distinct signers; between 1 and the number of `of`.
-        at_least: usize,
-        /// Names of signers of the policy; no name twice.
-        of: Vec<String>,
-    },
 }
 
 /// One rule.

@@ -18,17 +18,19 @@ mod parse;
 mod pattern;
 mod problem;
 mod query;
+mod signed;
 mod tags;
 mod yaml;
 
 pub use attested::{AttestationRule, AttestationType};
 pub use document::{
     Artifact, ArtifactKind, DeniedImage, FloorLimits, Level, Mode, NotationRoot, PolicyId, Rule,
-    RuleId, SignatureRule, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot,
-    TrustRootKind, WantedText, Who,
+    RuleId, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
+    WantedText, Who,
 };
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
+pub use signed::{Quorum, Quorums, SignatureRule};
 pub use tags::TagFilter;
 
 use document::Floor;

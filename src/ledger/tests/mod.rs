@@ -58,7 +58,7 @@ impl Bench {
         for _ in 0..100 {
             match self.open().await {
                 Err(super::Error::AlreadyOpen { .. }) => {
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 opened => {
                     self.ledger = opened.unwrap();

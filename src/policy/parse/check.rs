@@ -58,11 +58,13 @@ pub(super) fn roots(signers: &[Signer], roots: &[TrustRoot], problems: &mut Prob
 /// Every quorum is of signers that exist, each once, and can be reached.
 pub(super) fn quorums(rules: &[ReadRule], signers: &[Signer], problems: &mut Problems) {
     for read in rules {
-        let path = format!("rules[{}].signatures", read.rule.index);
-        known(&read.of, signers, problems);
-        if let Some(at_least) = read.at_least {
-            let none = "to ask for no signature write {none: \"reason\"}";
-            reachable(at_least, read.of.len(), &format!("{path}.atLeast"), none, problems);
+        for quorum in &read.quorums {
+            known(&quorum.of, signers, problems);
+            if let Some(at_least) = quorum.at_least {
+                let path = format!("{}.atLeast", quorum.path);
+                let none = "to ask for no signature write {none: \"reason\"}";
+                reachable(at_least, quorum.of.len(), &path, none, problems);
+            }
         }
         for attestation in &read.attestations {
             known(&attestation.of, signers, problems);

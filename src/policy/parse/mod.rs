@@ -4,6 +4,7 @@ mod attestations;
 mod check;
 mod floor;
 mod rules;
+mod signatures;
 mod signers;
 #[cfg(test)]
 mod tests;

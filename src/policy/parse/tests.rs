@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::{
-    Artifact, AttestationType, Level, SignatureRule, Trust, TrustRootKind, WantedText, Who,
+    Artifact, AttestationType, Level, Quorum, Rule, SignatureRule, Trust, TrustRootKind,
+    WantedText, Who,
 };
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----
@@ -42,6 +43,16 @@ fn assert_refused(rest: &str, expected: &str) {
     assert!(found.contains(expected), "expected: {expected}\nfound:\n{found}");
 }
 
+/// The quorums that `rule` asks for.
+fn quorums(rule: &Rule) -> Vec<(usize, Vec<&str>)> {
+    let Some(SignatureRule::Signed { by }) = rule.signatures() else { return Vec::new() };
+    by.as_slice().iter().map(pair).collect()
+}
+
+fn pair(quorum: &Quorum) -> (usize, Vec<&str>) {
+    (quorum.at_least, quorum.of.iter().map(String::as_str).collect())
+}
+
 const RULES: &str = "rules: [{id: a, match: [\"**\"], trust: deny}]\n";
 
 #[test]
@@ -67,8 +78,7 @@ rules:
     assert_eq!(policy.signers()[0].who(), &Who::Key { pem: KEY.to_owned(), log: None });
     let name = "up.test/signed/a/b".parse().unwrap();
     let rule = policy.rule_for(&name, Artifact::Image, &[]).unwrap();
-    let quorum = SignatureRule::Quorum { at_least: 1, of: vec!["team".to_owned()] };
-    assert_eq!(rule.signatures(), Some(&quorum));
+    assert_eq!(quorums(rule), [(1, vec!["team"])]);
 }
 
 #[test]
@@ -149,7 +159,7 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
         ("gates: [x]", "rules[0].gates  not supported"),
         ("modeUntil: 2027-01-31", "rules[0].modeUntil  not supported"),
         ("mode: warn", "\"warn\" is not supported by this version"),
-        ("signatures: {all: []}", "rules[0].signatures.all  not supported"),
+        ("signatures: {any: []}", "rules[0].signatures.any  not supported"),
         (
             "signatures: {atLeast: 1, of: [x], scope: every-platform}",
             "\"every-platform\" is not supported by this version",
@@ -238,8 +248,60 @@ fn a_quorum_counts_people_not_names() {
         ("{}", "asks for nothing"),
         ("{none: \"\"}", "none  is empty"),
         ("{none: why, of: [team]}", "says none and asks for some"),
+        ("{none: why, all: [{atLeast: 1, of: [team]}]}", "says none and asks for some"),
+        ("{all: []}", "signatures.all  is an empty list"),
+        ("{all: {atLeast: 1, of: [team]}}", "signatures.all  must be a list"),
+        ("{all: [{}]}", "signatures.all[0]  asks for nothing"),
+        ("{all: [[]]}", "signatures.all[0]  must be a map"),
+        ("{all: [{of: [team]}]}", "signatures.all[0].atLeast  is missing"),
+        ("{all: [{atLeast: 0, of: [team]}]}", "all[0].atLeast  must be at least 1"),
+        ("{all: [{atLeast: 2, of: [team]}]}", "all[0].atLeast  can never be reached: only 1"),
+        ("{all: [{atLeast: 1, of: [team, team]}]}", "all[0].of[1]  \"team\" is listed twice"),
+        ("{all: [{atLeast: 1, of: [x]}]}", "all[0].of[0]  \"x\" is not among the signers"),
+        ("{all: [{none: why}]}", "all[0].none  unknown key; known here: atLeast, of"),
+        ("{all: [{all: []}]}", "all[0].all  unknown key"),
+        (
+            "{all: [{atLeast: 1, of: [team]}], of: [team]}",
+            "signatures  takes either atLeast and of",
+        ),
+        (
+            "{all: [{atLeast: 1, of: [team]}], atLeast: 1}",
+            "signatures  takes either atLeast and of",
+        ),
     ] {
         assert_refused(&format!("signers:\n{team}{}", quorum(signatures)), expected);
+    }
+}
+
+#[test]
+fn several_quorums_are_about_different_signers_each() {
+    let signers = "signers:
+  a: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: none}
+  b: {keyless: {issuer: \"https://i.test\", subject: b@i.test}}
+";
+    let text = |all: &str| {
+        format!(
+            "{signers}rules: [{{id: a, match: [\"**\"], trust: allow, signatures: {{all: [{all}]}}}}]\n"
+        )
+    };
+    let two = "{atLeast: 1, of: [b]}, {atLeast: 2, of: [a, b]}";
+    let policy = parse(&with(&text(two))).unwrap();
+    assert_eq!(quorums(&policy.rules()[0]), [(1, vec!["b"]), (2, vec!["a", "b"])]);
+    assert_refused(
+        &text("{atLeast: 1, of: [a, b]}, {atLeast: 2, of: [b, a]}"),
+        "all[1]  asks the same signers as rules[0].signatures.all[0]; keep the one with the higher",
+    );
+    let many = vec!["{atLeast: 1, of: [a]}"; 17].join(", ");
+    assert_refused(&text(&many), "signatures.all  has more than 16 entries");
+    let found = problems(&text("{atLeast: 3, of: [c, c]}, {atLeast: 0, of: [a]}"));
+    let expected = [
+        "all[0].atLeast  can never be reached: only 2 signers are listed",
+        "all[0].of[0]  \"c\" is not among the signers",
+        "all[0].of[1]  \"c\" is listed twice; keep one",
+        "all[1].atLeast  must be at least 1",
+    ];
+    for expected in expected {
+        assert!(found.contains(expected), "expected: {expected}\nfound:\n{found}");
     }
 }
 
