@@ -1,7 +1,9 @@
 //! Forgeries and damage, each refused; and what must pass.
 
-mod forger;
+pub(super) mod forger;
 mod forms;
+pub(super) mod instance;
 mod keyless;
 mod keys;
+mod logs;
 mod vectors;
