@@ -8,8 +8,8 @@ use sigstore_verify::trust_root::{
     SIGSTORE_PRODUCTION_TRUSTED_ROOT, SIGSTORE_STAGING_TRUSTED_ROOT, TrustedRoot,
 };
 
-use super::crypto;
 use super::refusal::quoted;
+use super::{authorities, crypto};
 use crate::oci::from_strict_slice;
 
 /// Largest trust root in bytes: that of the public-good instance takes 7 kB.
@@ -56,7 +56,8 @@ impl TrustRoot {
             .map_err(|error| TrustRootError::Malformed(quoted(&error.to_string())))?;
         let malformed = |text: String| TrustRootError::Malformed(quoted(&text));
         crypto::caught(|| {
-            let root = TrustedRoot::from_json(json).map_err(|it| malformed(it.to_string()))?;
+            let mut root = TrustedRoot::from_json(json).map_err(|it| malformed(it.to_string()))?;
+            authorities::narrow(&mut root);
             if root.tlogs.is_empty() {
                 return Err(TrustRootError::Lacking("transparency log"));
             }

@@ -6,4 +6,5 @@ pub(super) mod instance;
 mod keyless;
 mod keys;
 mod logs;
+mod times;
 mod vectors;
