@@ -7,6 +7,7 @@ use sigstore_verify::Verifier;
 use sigstore_verify::trust_root::{
     SIGSTORE_PRODUCTION_TRUSTED_ROOT, SIGSTORE_STAGING_TRUSTED_ROOT, TrustedRoot,
 };
+use sigstore_verify::types::{DerPublicKey, LogKeyId};
 
 use super::refusal::quoted;
 use super::{authorities, crypto};
@@ -84,6 +85,12 @@ impl TrustRoot {
     /// logs of what they issue.
     pub fn is_for_certificates(&self) -> bool {
         !self.0.root.certificate_authorities.is_empty() && !self.0.root.ctlogs.is_empty()
+    }
+
+    /// The key of the transparency log of that name.
+    pub(super) fn log_key(&self, id: &LogKeyId) -> Option<&DerPublicKey> {
+        let log = self.0.root.tlogs.iter().find(|log| log.log_id.key_id == *id);
+        log.map(|log| &log.public_key.raw_bytes)
     }
 
     pub(super) fn verifier(&self) -> &Verifier {

@@ -8,8 +8,7 @@ use super::forger::{Forger, name, pem, statement, subject};
 use super::instance::certificate::{promises, promises_number};
 use super::instance::log::{Log, Place};
 use super::instance::{
-    Instance, LONG, PLACE, SHORT, SIGNED, Signed, Simple, WHO, assert_refused, logged, outcome,
-    rekord, signer,
+    Instance, PLACE, SIGNED, Signed, Simple, WHO, assert_refused, logged, outcome, rekord, signer,
 };
 use crate::oci::Digest;
 use crate::signature::{FoundSignature, Material, Refusal, Signer};
@@ -331,5 +330,33 @@ fn a_certificate_with_the_word_of_one_log_twice_is_refused() {
     let signed = Signed::new(key, certificate, &statement(&subject()).to_string());
     let refused = outcome(&signed.bundle(&[instance.entry(&signed)], &[]), &instance.wanted());
     assert_refused(refused, "certificate contains multiple SCTs");
-    assert!(SHORT.0 < SIGNED && LONG.1 > SIGNED);
+}
+
+/// T05: which log has an entry is that log's word, whatever the entry says.
+#[test]
+fn an_entry_in_the_name_of_another_log_or_of_none_is_refused() {
+    let instance = Instance::new();
+    let signed = instance.sign();
+    let stamp = || instance.stamp(&signed.signature, SIGNED);
+    let judge =
+        |entries: &[Value]| outcome(&signed.bundle(entries, &[stamp()]), &instance.wanted());
+    let good = instance.second_entry(&signed);
+    let mut renamed = good.clone();
+    renamed["logId"]["keyId"] = json!(base64(instance.rekor.id()));
+    let why = "checkpoint is not by the log that the entry names";
+    assert_refused(judge(&[renamed.clone()]), why);
+    assert_refused(judge(&[good.clone(), renamed.clone()]), why);
+    renamed["logId"]["keyId"] = json!(base64([7; 32]));
+    assert_refused(judge(&[renamed.clone()]), "entry of an unknown transparency log");
+    renamed["logId"]["keyId"] = json!("");
+    assert_refused(judge(&[renamed]), "entry of an unknown transparency log");
+    // A promise by one log, and a proof by another.
+    let mut mixed = instance.entry(&signed);
+    mixed["inclusionProof"] = instance.second.proof(&signed.dsse());
+    assert_refused(judge(&[mixed]), why);
+    let mut unproven = instance.entry(&signed);
+    unproven.as_object_mut().unwrap().remove("inclusionProof");
+    assert!(judge(&[good.clone(), unproven.clone()]).is_ok(), "a promise is a proof of its own");
+    unproven.as_object_mut().unwrap().remove("inclusionPromise");
+    assert_refused(judge(&[good, unproven]), "log entry has neither promise nor proof");
 }
