@@ -6,5 +6,7 @@ pub(super) mod instance;
 mod keyless;
 mod keys;
 mod logs;
+mod people;
+mod shapes;
 mod times;
 mod vectors;

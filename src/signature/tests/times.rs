@@ -10,9 +10,9 @@ use super::instance::clock::Stamp;
 use super::instance::log::Place;
 use super::instance::{
     DAY, ISSUER, Instance, LONG, PLACE, SHORT, SIGNED, Signed, Simple, WHO, assert_refused, logged,
-    outcome, signer, wanted,
+    outcome, wanted,
 };
-use crate::signature::{Refusal, Signer};
+use crate::signature::Refusal;
 use crate::time::Timestamp;
 
 const DSSE: (&str, &str) = ("dsse", "0.0.1");
