@@ -1,3 +1,4 @@
+mod authorities;
 mod fixtures;
 mod forger;
 mod hostile;
