@@ -1,5 +1,6 @@
 //! Forgeries and damage, each refused; and what must pass.
 
+mod damage;
 pub(super) mod forger;
 mod forms;
 pub(super) mod instance;

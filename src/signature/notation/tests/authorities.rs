@@ -16,7 +16,7 @@ use crate::signature::notation::{
 };
 use crate::signature::tests::forger::Forger;
 use crate::signature::tests::instance::certificate::{
-    Authority, CODE_SIGNING, DIGITAL_SIGNATURE, Draft, common_name, name, signed,
+    Authority, CODE_SIGNING, Draft, common_name, name, signed,
 };
 use crate::signature::tests::instance::clock::{Stamp, TIMESTAMP_INFO};
 use crate::signature::tests::instance::der::{
@@ -214,7 +214,7 @@ fn a_clock_must_be_for_timestamps_only() {
     assert_refused(refused, "timestamp is by no authority of the trust root");
 }
 
-/// T12, T26: no byte of a token can change without a refusal.
+/// T12: no byte of a token that says anything can change.
 #[test]
 fn no_byte_of_a_countersignature_can_change() {
     let company = Company::new();
@@ -226,18 +226,18 @@ fn no_byte_of_a_countersignature_can_change() {
     });
     assert!(strict(&envelope, &files).is_ok());
     let text = String::from_utf8(envelope).unwrap();
-    let (old, length) = (STANDARD.encode(&good), good.len());
-    for at in 0..length {
+    let old = STANDARD.encode(&good);
+    let mut harmless = 0;
+    for at in 0..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= [0x01, 0x20, 0x80][at % 3];
         let changed = text.replace(&old, &STANDARD.encode(&bytes));
         let outcome = strict(changed.as_bytes(), &files);
-        // The versions, and of the list of hashes what nobody uses, say nothing.
-        if outcome.is_ok() {
-            assert!(at < 60 || length - at < 600, "byte {at} of {length}");
-        }
         assert_ne!(outcome, Err(Refusal::LibraryPanicked), "byte {at}");
+        harmless += usize::from(outcome.is_ok());
     }
+    // The list of hashes in front, which the signer repeats, and the number of a version.
+    assert!(harmless <= 12, "{harmless} of {}", good.len());
 }
 
 /// What goes into a revocation list.
@@ -471,5 +471,4 @@ fn a_name_that_only_reads_like_the_wanted_one_is_somebody_elses() {
         let error = DistinguishedName::parse(text).unwrap_err();
         assert!(matches!(error, NameError::Malformed | NameError::MultiValued), "{text}: {error}");
     }
-    assert_eq!(DIGITAL_SIGNATURE, [7, 0x80]);
 }
