@@ -56,6 +56,7 @@ mod upstream_health;
 mod upstream_ranges;
 #[cfg(test)]
 mod upstream_redirects;
+mod vectors;
 #[cfg(test)]
 mod warm_pull;
 #[cfg(test)]
