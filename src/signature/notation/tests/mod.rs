@@ -2,3 +2,4 @@ mod authorities;
 mod fixtures;
 mod forger;
 mod hostile;
+mod vectors;
