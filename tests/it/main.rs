@@ -19,6 +19,7 @@ mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod forgeries;
 mod fuzz;
 #[cfg(test)]
 mod hostile;
