@@ -10,6 +10,7 @@
 //! - Every size is bounded, and a panic of a library is a refusal.
 
 mod attestation;
+mod authorities;
 mod bundle;
 mod crypto;
 mod found;

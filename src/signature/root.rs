@@ -7,9 +7,10 @@ use sigstore_verify::Verifier;
 use sigstore_verify::trust_root::{
     SIGSTORE_PRODUCTION_TRUSTED_ROOT, SIGSTORE_STAGING_TRUSTED_ROOT, TrustedRoot,
 };
+use sigstore_verify::types::{DerPublicKey, LogKeyId};
 
-use super::crypto;
 use super::refusal::quoted;
+use super::{authorities, crypto};
 use crate::oci::from_strict_slice;
 
 /// Largest trust root in bytes: that of the public-good instance takes 7 kB.
@@ -56,7 +57,8 @@ impl TrustRoot {
             .map_err(|error| TrustRootError::Malformed(quoted(&error.to_string())))?;
         let malformed = |text: String| TrustRootError::Malformed(quoted(&text));
         crypto::caught(|| {
-            let root = TrustedRoot::from_json(json).map_err(|it| malformed(it.to_string()))?;
+            let mut root = TrustedRoot::from_json(json).map_err(|it| malformed(it.to_string()))?;
+            authorities::narrow(&mut root);
             if root.tlogs.is_empty() {
                 return Err(TrustRootError::Lacking("transparency log"));
             }
@@ -83,6 +85,12 @@ impl TrustRoot {
     /// logs of what they issue.
     pub fn is_for_certificates(&self) -> bool {
         !self.0.root.certificate_authorities.is_empty() && !self.0.root.ctlogs.is_empty()
+    }
+
+    /// The key of the transparency log of that name.
+    pub(super) fn log_key(&self, id: &LogKeyId) -> Option<&DerPublicKey> {
+        let log = self.0.root.tlogs.iter().find(|log| log.log_id.key_id == *id);
+        log.map(|log| &log.public_key.raw_bytes)
     }
 
     pub(super) fn verifier(&self) -> &Verifier {

@@ -21,6 +21,7 @@ mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod forgeries;
 mod fuzz;
 #[cfg(test)]
 mod hostile;
@@ -58,6 +59,7 @@ mod upstream_health;
 mod upstream_ranges;
 #[cfg(test)]
 mod upstream_redirects;
+mod vectors;
 #[cfg(test)]
 mod warm_pull;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use sigstore_verify::{
 use super::super::identity::Identity;
 use super::super::refusal::quoted;
 use super::super::{Key, Refusal, TrustRoot};
+use super::entries::check_logs;
 use super::{BUNDLE_BYTES_MAX, SignedStatement, check_claims, read};
 use crate::oci::{Algorithm, Digest};
 use crate::signature;
@@ -107,6 +108,7 @@ fn verify_with<'a>(
             if !is_proven(&verified) {
                 return Err(Refusal::Proof("certificate or log entry not verified".to_owned()));
             }
+            check_logs(bundle, root)?;
             identity.check(verified.issuer(), verified.identity())
         }
         Trust::Key { key, root } => {
@@ -115,6 +117,7 @@ fn verify_with<'a>(
             if !verified.tlog_verified() {
                 return Err(Refusal::Proof("log entry not verified".to_owned()));
             }
+            check_logs(bundle, root)?;
             Ok(key.id())
         }
     }

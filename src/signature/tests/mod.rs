@@ -1,7 +1,13 @@
 //! Forgeries and damage, each refused; and what must pass.
 
-mod forger;
+mod damage;
+pub(super) mod forger;
 mod forms;
+pub(super) mod instance;
 mod keyless;
 mod keys;
+mod logs;
+mod people;
+mod shapes;
+mod times;
 mod vectors;
