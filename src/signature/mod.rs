@@ -16,6 +16,7 @@ mod found;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod identity;
+mod jwk;
 mod key;
 mod notation;
 mod refusal;

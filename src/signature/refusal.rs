@@ -1,6 +1,7 @@
 //! Why a signature does not count.
 
 use crate::oci::{Digest, Name};
+use crate::time::{Timestamp, Window};
 
 /// Most characters that are quoted.
 const QUOTE_LENGTH_MAX: usize = 160;
@@ -33,6 +34,17 @@ pub enum Refusal {
         form: super::Form,
         /// The kind of the key.
         key: &'static str,
+    },
+    /// Signed by this key, which does not count now.
+    #[error("its key counts only {0}")]
+    KeyNotInForce(Window),
+    /// Signed by this key at a time when it did not count.
+    #[error("signed at {at}, its key counts only {window}")]
+    SignedOutsideWindow {
+        /// When, as a log or a timestamp authority says.
+        at: Timestamp,
+        /// When the key counts.
+        window: Window,
     },
     /// The verifier gave up on this input in a way it never should.
     #[error("verifier broke down on this signature")]

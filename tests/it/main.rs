@@ -25,6 +25,8 @@ mod hostile;
 #[cfg(test)]
 mod keyless;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod model;

@@ -3,6 +3,7 @@
 mod attestations;
 mod check;
 mod floor;
+mod keys;
 mod rules;
 mod signers;
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 mod forger;
 mod forms;
+mod jwks;
 mod keyless;
 mod keys;
+mod log;
 mod vectors;
+mod windows;
