@@ -11,8 +11,8 @@ use crate::policy::{
     TrustRootKind, WantedText, Who,
 };
 use crate::signature::{
-    DistinguishedName, Enforced, Identity, Key, NotationSigner, Pattern, Signer, SubjectKind,
-    TrustRoot, TrustStore, TrustStoreFiles, Wanted, WhenToTimestamp,
+    Demands, DistinguishedName, Enforced, Identity, Key, NotationSigner, Pattern, Signer,
+    SubjectKind, TrustRoot, TrustRootError, TrustStore, TrustStoreFiles, Wanted, WhenToTimestamp,
 };
 
 /// A policy whose keys, trust roots and patterns have all been read.
@@ -140,9 +140,14 @@ impl<'a> Roots<'a> {
     /// Reads `root`, or gives which part of it is wrong and how.
     fn add(&mut self, root: &'a policy::TrustRoot) -> Result<(), (&'static str, String)> {
         match root.kind() {
-            TrustRootKind::Sigstore { json } => {
+            TrustRootKind::Sigstore { json, logs_min, timestamp } => {
                 let read = TrustRoot::from_json(json);
                 let read = read.map_err(|error| ("trustedRoot", error.to_string()))?;
+                let demands = Demands { logs_min: *logs_min, timestamp: *timestamp };
+                let read = read.demanding(demands).map_err(|error| match error {
+                    TrustRootError::Logs { .. } => ("minLogs", error.to_string()),
+                    _ => ("requireTSA", error.to_string()),
+                })?;
                 self.sigstore.insert(root.name(), read);
             }
             TrustRootKind::Notation(files) => {
@@ -279,6 +284,15 @@ mod tests {
             Some("lines.pub") => Ok(PEM.replacen("A", "A\r\n ", 1).into_bytes()),
             Some("key.jwk") => Ok(jwk().into_bytes()),
             Some("spaced.jwk") => Ok(jwk().replace(' ', "\n").into_bytes()),
+            Some("root.json") => {
+                Ok(include_bytes!("../../tests/fixtures/signatures/keyless/trusted-root.json")
+                    .into())
+            }
+            Some("clockless.json") => {
+                let root = read_file(Path::new("root.json"))?;
+                let text = String::from_utf8(root).unwrap();
+                Ok(text.replace("timestampAuthorities", "others").into_bytes())
+            }
             Some("other.pub") => {
                 Ok(include_bytes!("../../tests/fixtures/signatures/p384.pub").into())
             }
@@ -326,6 +340,27 @@ mod tests {
         assert!(found.starts_with("signers.second.key.jwk  is the same key"), "{found}");
         let other = signer("second", "pem: file:other.pub");
         assert_eq!(problems(&(signer("first", "jwk: file:key.jwk") + &other)), "");
+    }
+
+    #[test]
+    fn what_no_signature_could_ever_show_is_not_asked_for() {
+        let root = |inner: &str| {
+            problems(&format!(
+                "  x: {{keyless: {{root: corp, issuer: i, subject: s}}}}\n\
+                trustRoots: {{corp: {{sigstore: {{trustedRoot: file:{inner}}}}}}}\n"
+            ))
+        };
+        assert_eq!(root("root.json, minLogs: 2, requireTSA: true"), "");
+        assert_eq!(
+            root("root.json, minLogs: 3"),
+            "trustRoots.corp.sigstore.minLogs  cannot ask for entries in 3 logs: it lists 2 with \
+             keys and addresses of their own\n"
+        );
+        assert_eq!(
+            root("clockless.json, requireTSA: true"),
+            "trustRoots.corp.sigstore.requireTSA  lists no timestamp authority; nothing could be \
+             verified with it\n"
+        );
     }
 
     #[test]

@@ -359,6 +359,11 @@ pub enum TrustRootKind {
     Sigstore {
         /// The text of the file. That a trust root can be made of it is not checked here.
         json: String,
+        /// In how many distinct logs a signature must stand; at least one. That there are so many is
+        /// not checked here.
+        logs_min: usize,
+        /// Whether every signature needs a timestamp by an authority of the root.
+        timestamp: bool,
     },
     /// The authorities behind signatures of the Notary Project.
     Notation(Box<NotationRoot>),

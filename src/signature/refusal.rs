@@ -61,6 +61,9 @@ pub enum Refusal {
     /// No transparency log vouches for it.
     #[error("signature has no transparency log entry")]
     NoLogEntry,
+    /// No timestamp authority has seen it.
+    #[error("signature has no timestamp by an authority of the trust root")]
+    NoTimestamp,
     /// A validly signed image signature, where an attestation is wanted.
     #[error("statement is an image signature, not an attestation")]
     NotAnAttestation,
@@ -105,6 +108,14 @@ pub enum Refusal {
     /// The certificate, the log entry or the timestamp does not hold.
     #[error("proof does not hold: {0}")]
     Proof(String),
+    /// Not enough distinct transparency logs vouch for it.
+    #[error("signature stands in {found} of {wanted} transparency logs needed")]
+    TooFewLogs {
+        /// How many do.
+        found: usize,
+        /// How many are asked for.
+        wanted: usize,
+    },
     /// Larger than any real signature.
     #[error("{0} is too large")]
     TooLarge(&'static str),

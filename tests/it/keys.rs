@@ -50,7 +50,7 @@ async fn images_are_served_while_the_key_counts_that_vouches_for_them() {
             let pulled = mirror.pull(repository, "1").await;
             pulled.assert_refused(text);
             let message = pulled.manifest.error()["message"].to_string();
-            let why = format!("its key counts only from {start} until");
+            let why = format!("its key counts only from {start}");
             assert!(message.contains(&why), "{message}");
         }
     };

@@ -267,7 +267,7 @@ fn an_identity_is_issuer_and_subject_under_a_root() {
     let at_corp =
         format!("{root}{}", keyless("root: corp, issuer: i, subject: s, subjectType: uri"));
     let policy = parse(&with(&at_corp)).unwrap();
-    let TrustRootKind::Sigstore { json } = policy.trust_roots()[0].kind() else { panic!() };
+    let TrustRootKind::Sigstore { json, .. } = policy.trust_roots()[0].kind() else { panic!() };
     assert_eq!(json, "{}");
     let logged = "signers: {x: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: corp}}\n";
     assert!(parse(&with(&format!("{root}{logged}{rules}"))).is_ok());
@@ -308,6 +308,46 @@ fn an_identity_is_issuer_and_subject_under_a_root() {
         ("{y: {sigstore: {trustedRoot: file:/nowhere}}}", "cannot read /nowhere"),
     ] {
         assert_refused(&format!("trustRoots: {roots}\n{rules}"), expected);
+    }
+}
+
+#[test]
+fn a_trust_root_says_how_many_logs_and_whether_a_timestamp_is_needed() {
+    let root = |inner: &str| {
+        let file = "trustedRoot: file:/etc/pratique/root.json";
+        format!("trustRoots: {{corp: {{sigstore: {{{file}{inner}}}}}}}\n{RULES}")
+    };
+    for (inner, expected) in [
+        ("", (1, false)),
+        (", minLogs: 1", (1, false)),
+        (", minLogs: 2, requireTSA: true", (2, true)),
+        (", requireTSA: false", (1, false)),
+    ] {
+        let policy = parse(&with(&root(inner))).unwrap();
+        let TrustRootKind::Sigstore { logs_min, timestamp, .. } = policy.trust_roots()[0].kind()
+        else {
+            panic!("a root of sigstore")
+        };
+        assert_eq!((*logs_min, *timestamp), expected, "{inner}");
+    }
+    for (inner, expected) in [
+        (", minLogs: 0", "sigstore.minLogs  must be at least 1"),
+        (", minLogs: -1", "sigstore.minLogs  must be a whole number"),
+        (", minLogs: '2'", "sigstore.minLogs  must be a whole number"),
+        (", minLogs: 1.5", "sigstore.minLogs  must be a whole number"),
+        (", minlogs: 2", "unknown key; did you mean minLogs?"),
+        (", requireTSA: yes", "\"yes\" is not one of: true, false"),
+        (", requireTSA: 2", "\"2\" is not one of: true, false"),
+        (", requireTsa: true", "unknown key; did you mean requireTSA?"),
+    ] {
+        assert_refused(&root(inner), expected);
+    }
+    for outer in ["minLogs", "requireTSA"] {
+        let text = format!(
+            "trustRoots: {{corp: {{sigstore: {{trustedRoot: file:/etc/pratique/root.json}}, \
+             {outer}: 1}}}}\n{RULES}"
+        );
+        assert_refused(&text, &format!("trustRoots.corp.{outer}  belongs into sigstore"));
     }
 }
 

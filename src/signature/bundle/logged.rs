@@ -109,6 +109,7 @@ fn verify_with<'a>(
             if !is_proven(&verified) {
                 return Err(Refusal::Proof("certificate or log entry not verified".to_owned()));
             }
+            root.check_demands(bundle)?;
             identity.check(verified.issuer(), verified.identity())
         }
         Trust::Key { key, root, window } => {
@@ -120,6 +121,7 @@ fn verify_with<'a>(
             if !scheme_of(&bundle.content, key).is_some_and(|scheme| key.takes(scheme)) {
                 return Err(Refusal::AlgorithmNotAllowed);
             }
+            root.check_demands(bundle)?;
             check_made_within(window, &verified)?;
             Ok(key.id())
         }

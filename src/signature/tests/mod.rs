@@ -1,5 +1,6 @@
 //! Forgeries and damage, each refused; and what must pass.
 
+mod demands;
 mod forger;
 mod forms;
 mod jwks;
