@@ -13,6 +13,7 @@ use super::problem::Position;
 use super::signed::SignatureRule;
 use super::tags::TagFilter;
 use crate::oci::{Digest, DigestError, Platform, Registry};
+use crate::time::Window;
 
 /// The identity of a policy: the hash of its text and of every file it refers to.
 ///
@@ -225,10 +226,14 @@ pub struct Signer {
 pub enum Who {
     /// A public key.
     Key {
-        /// One PEM block. That a key can be made of it is not checked here.
-        pem: String,
+        /// The key. That one can be made of it is not checked here.
+        text: KeyText,
         /// The trust root in one of whose logs the signature must stand; `None` asks for no log.
         log: Option<String>,
+        /// When it counts.
+        window: Window,
+        /// By which algorithm it signs, where the policy says so. That it can is not checked here.
+        algorithm: Option<String>,
     },
     /// A certificate by an authority of a trust store, in a signature of the Notary Project.
     Notation {
@@ -251,6 +256,25 @@ pub enum Who {
         /// Whether the subject is an e-mail address or a URI, where the policy says so.
         subject_type: Option<SubjectType>,
     },
+}
+
+/// A public key as a policy has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyText {
+    /// A JSON Web Key.
+    Jwk(String),
+    /// One PEM block.
+    Pem(String),
+}
+
+impl KeyText {
+    /// The key of the policy that has it.
+    pub fn part(&self) -> &'static str {
+        match self {
+            Self::Jwk(_) => "jwk",
+            Self::Pem(_) => "pem",
+        }
+    }
 }
 
 /// Which checks of a signature of the Notary Project refuse when they fail.
@@ -336,6 +360,11 @@ pub enum TrustRootKind {
     Sigstore {
         /// The text of the file. That a trust root can be made of it is not checked here.
         json: String,
+        /// In how many distinct logs a signature must stand; at least one. That there are so many is
+        /// not checked here.
+        logs_min: usize,
+        /// Whether every signature needs a timestamp by an authority of the root.
+        timestamp: bool,
     },
     /// The authorities behind signatures of the Notary Project.
     Notation(Box<NotationRoot>),

@@ -28,6 +28,8 @@ mod hostile;
 #[cfg(test)]
 mod keyless;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod model;

@@ -3,6 +3,7 @@
 mod attestations;
 mod check;
 mod floor;
+mod keys;
 mod rules;
 mod signatures;
 mod signers;

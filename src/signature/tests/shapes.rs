@@ -190,7 +190,12 @@ fn attested(
     content: &str,
     form: &AttestationForm,
 ) -> Result<(String, Statement), Refusal> {
-    let verified = instance.wanted().verify_attestation(content.as_bytes(), form, &subject());
+    let verified = instance.wanted().verify_attestation(
+        content.as_bytes(),
+        form,
+        &subject(),
+        Timestamp::from_milliseconds(0),
+    );
     verified.map(|(proof, statement)| (proof.by, statement))
 }
 
