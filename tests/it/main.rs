@@ -20,6 +20,7 @@ mod denial;
 mod evidence;
 #[cfg(test)]
 mod forgeries;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod hostile;
@@ -57,6 +58,7 @@ mod upstream_health;
 mod upstream_ranges;
 #[cfg(test)]
 mod upstream_redirects;
+#[cfg(test)]
 mod vectors;
 #[cfg(test)]
 mod warm_pull;

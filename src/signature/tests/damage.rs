@@ -188,9 +188,9 @@ fn no_byte_of_an_attestation_makes_it_say_something_else() {
     let keyed = Signed::new(Forger::p256(), Vec::new(), &text.to_string());
     let envelope = keyed.envelope().to_string();
     let form = AttestationForm::Envelope { proof: SimpleSigningProof::default() };
-    let signer = Signer::key(keyed.key.key());
+    let holder = Signer::key(keyed.key.key());
     let open = |content: &[u8]| {
-        let verified = signer.verify_attestation(content, &form, &subject());
+        let verified = holder.verify_attestation(content, &form, &subject());
         verified.map(|(_, statement)| statement.predicate.get().to_owned())
     };
     assert_eq!(open(envelope.as_bytes()), Ok(good.clone()));
