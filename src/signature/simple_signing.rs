@@ -34,7 +34,7 @@ const CHAIN_ANNOTATION: &str = "dev.sigstore.cosign/chain";
 const BUNDLE_ANNOTATION: &str = "dev.sigstore.cosign/bundle";
 const TIMESTAMP_ANNOTATION: &str = "dev.sigstore.cosign/rfc3161timestamp";
 /// Most certificates above that of the signer.
-const CHAIN_LENGTH_MAX: usize = 8;
+pub(super) const CHAIN_LENGTH_MAX: usize = 8;
 /// As what a proof of simple signing is put before the verifier: bundles of this version need no more
 /// than the promise of a log.
 const BUNDLE_VERSION: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";

@@ -22,6 +22,7 @@ mod denial;
 mod evidence;
 #[cfg(test)]
 mod forgeries;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod hostile;
@@ -61,6 +62,7 @@ mod upstream_health;
 mod upstream_ranges;
 #[cfg(test)]
 mod upstream_redirects;
+#[cfg(test)]
 mod vectors;
 #[cfg(test)]
 mod warm_pull;

@@ -20,6 +20,7 @@ pub(super) use logged::{Trust, verify_any, verify_artifact, verify_logged, verif
 
 use super::crypto::{self, decode_base64};
 use super::refusal::quoted;
+use super::simple_signing::CHAIN_LENGTH_MAX;
 use super::{ATTESTATION_BYTES_MAX, Form, Key, Refusal};
 use crate::oci::{Digest, from_strict_slice};
 
@@ -59,11 +60,17 @@ struct VerificationMaterial {
     public_key: Option<IgnoredAny>,
     certificate: Option<IgnoredAny>,
     #[serde(rename = "x509CertificateChain")]
-    certificate_chain: Option<IgnoredAny>,
+    certificate_chain: Option<CertificateChain>,
     #[serde(default)]
     tlog_entries: Vec<IgnoredAny>,
     #[serde(default)]
     timestamp_verification_data: Option<Timestamps>,
+}
+
+#[derive(Deserialize)]
+struct CertificateChain {
+    #[serde(default)]
+    certificates: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -147,9 +154,13 @@ fn read(json: &str, bytes_max: usize) -> Result<Bundle, Refusal> {
         return Err(Refusal::Version);
     }
     let material = &bundle.verification_material;
-    let materials = [&material.public_key, &material.certificate, &material.certificate_chain];
-    if materials.into_iter().flatten().count() != 1 {
+    let chain = material.certificate_chain.as_ref();
+    let materials = [&material.public_key, &material.certificate].into_iter().flatten().count();
+    if materials + usize::from(chain.is_some()) != 1 {
         return Err(Refusal::Malformed("bundle"));
+    }
+    if chain.is_some_and(|chain| chain.certificates.len() > CHAIN_LENGTH_MAX + 1) {
+        return Err(Refusal::TooLarge("chain of certificates"));
     }
     let timestamps = material.timestamp_verification_data.as_ref();
     let timestamps = timestamps.map_or(0, |data| data.rfc3161_timestamps.len());

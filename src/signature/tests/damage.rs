@@ -13,9 +13,12 @@ use crate::signature::{
 };
 use crate::time::Timestamp;
 
+/// How far apart the flipped bytes of a long text are.
+const STEP: usize = 3;
+
 fn flipped(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    bytes[at] ^= [0x01, 0x20, 0x80][at % 3];
+    bytes[at] ^= [0x01, 0x20, 0x04, 0x80][at % 4];
     bytes
 }
 
@@ -100,7 +103,7 @@ fn no_byte_of_a_bundles_text_makes_it_say_something_else() {
         let text = bundle.to_string();
         let good = essence(&text);
         let mut harmless = 0;
-        for at in 0..text.len() {
+        for at in (0..text.len()).step_by(STEP) {
             let Ok(json) = String::from_utf8(flipped(text.as_bytes(), at)) else { continue };
             let changed = found(Material::Bundle { json: json.clone() });
             if judge(&changed, &instance.wanted()).is_ok() {
@@ -108,7 +111,7 @@ fn no_byte_of_a_bundles_text_makes_it_say_something_else() {
                 harmless += 1;
             }
         }
-        assert!(harmless < text.len() / 5, "{kind}: {harmless} of {}", text.len());
+        assert!(harmless < text.len() / STEP / 5, "{kind}: {harmless} of {}", text.len());
     }
 }
 
@@ -135,7 +138,7 @@ fn no_byte_of_an_annotation_makes_a_signature_say_something_else() {
     let by = with(payload, signature, &certificate, &promise).unwrap();
     let changes = |text: &str| {
         let changed = |at| String::from_utf8(flipped(text.as_bytes(), at)).ok();
-        (0..text.len()).filter_map(changed).collect::<Vec<_>>()
+        (0..text.len()).step_by(STEP).filter_map(changed).collect::<Vec<_>>()
     };
     for changed in changes(payload) {
         assert!(with(&changed, signature, &certificate, &promise).is_err(), "{changed}");
@@ -181,7 +184,7 @@ fn no_byte_of_an_attestation_makes_it_say_something_else() {
     };
     let good = open(bundle.as_bytes()).unwrap();
     assert_eq!(good, text["predicate"].to_string());
-    for at in 0..bundle.len() {
+    for at in (0..bundle.len()).step_by(STEP) {
         match open(&flipped(bundle.as_bytes(), at)) {
             Ok(says) => assert_eq!(says, good, "byte {at}"),
             Err(refusal) => assert_ne!(refusal, Refusal::LibraryPanicked, "byte {at}"),
@@ -190,10 +193,10 @@ fn no_byte_of_an_attestation_makes_it_say_something_else() {
     let keyed = Signed::new(Forger::p256(), Vec::new(), &text.to_string());
     let envelope = keyed.envelope().to_string();
     let form = AttestationForm::Envelope { proof: SimpleSigningProof::default() };
-    let signer = Signer::key(keyed.key.key());
+    let holder = Signer::key(keyed.key.key());
     let open = |content: &[u8]| {
         let verified =
-            signer.verify_attestation(content, &form, &subject(), Timestamp::from_milliseconds(0));
+            holder.verify_attestation(content, &form, &subject(), Timestamp::from_milliseconds(0));
         verified.map(|(_, statement)| statement.predicate.get().to_owned())
     };
     assert_eq!(open(envelope.as_bytes()), Ok(good.clone()));

@@ -309,3 +309,55 @@ fn what_means_the_same_in_other_bytes_is_not_what_was_signed() {
     simple.payload = serde_json::to_string_pretty(&value).unwrap();
     assert_eq!(judge(&simple), Err(Refusal::WrongKey));
 }
+
+/// What every verifier must take: statements about several things at once, by other hashes, too.
+#[test]
+fn a_statement_about_several_things_counts_for_each_image_among_them() {
+    let instance = Instance::new();
+    let package = json!({"name": "pkg:npm/acme@1.0.0", "digest": {"sha512": "ab".repeat(64)}});
+    let hex = subject().hex();
+    let other = Digest::sha256(b"another image");
+    let mut text = statement(&subject());
+    text["subject"] = json!([
+        package,
+        {"name": "up.test/other", "digest": {"sha256": other.hex()}},
+        {"name": "up.test/signed/web", "digest": {"sha512": "cd".repeat(64), "sha256": hex}},
+    ]);
+    assert!(stated(&instance, &text.to_string()).is_ok());
+    let mut attestation = text.clone();
+    attestation["predicateType"] = json!(PROVENANCE);
+    let signed = instance.sign_statement(&signer(), &attestation.to_string());
+    let bundle = signed.bundle(&[instance.entry(&signed)], &[]).to_string();
+    for image in [subject(), other] {
+        let form = AttestationForm::Bundle;
+        let verified = instance.wanted().verify_attestation(bundle.as_bytes(), &form, &image);
+        assert!(verified.is_ok(), "{verified:?}");
+    }
+    text["subject"].as_array_mut().unwrap().pop();
+    assert_eq!(stated(&instance, &text.to_string()), Err(Refusal::OtherImage(other)));
+    text["subject"] = json!([package]);
+    assert_eq!(stated(&instance, &text.to_string()), Err(Refusal::NoImage));
+}
+
+/// T16: how many certificates a bundle may bring.
+#[test]
+fn a_bundle_that_brings_a_hundred_certificates_is_not_looked_at() {
+    let instance = Instance::new();
+    let signed = instance.sign();
+    let with = |above: usize| {
+        let mut bundle = signed.bundle(&[instance.entry(&signed)], &[]);
+        bundle["mediaType"] = json!("application/vnd.dev.sigstore.bundle+json;version=0.2");
+        let material = bundle["verificationMaterial"].as_object_mut().unwrap();
+        let leaf = material.remove("certificate").unwrap();
+        let above =
+            vec![json!({"rawBytes": STANDARD.encode(&instance.between.certificate)}); above];
+        let certificates = [vec![leaf], above].concat();
+        material.insert("x509CertificateChain".to_owned(), json!({"certificates": certificates}));
+        outcome(&bundle, &instance.wanted())
+    };
+    assert!(with(1).is_ok());
+    assert!(with(8).is_ok());
+    for above in [9, 100, 300] {
+        assert_eq!(with(above), Err(Refusal::TooLarge("chain of certificates")), "{above}");
+    }
+}

@@ -1,4 +1,5 @@
 mod authorities;
+mod binary;
 mod fixtures;
 mod forger;
 mod hostile;

@@ -7,6 +7,7 @@ pub(in crate::signature) mod der;
 pub(in crate::signature) mod log;
 
 use std::fmt::Debug;
+use std::slice::from_ref;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -170,7 +171,7 @@ impl Instance {
         let intoto = self.rekor.entry(("intoto", "0.0.2"), &signed.intoto(), PLACE);
         vec![
             ("rekor 1", signed.bundle(&[self.entry(signed)], &[])),
-            ("rekor 1 with a timestamp", signed.bundle(&[self.entry(signed)], &[stamp.clone()])),
+            ("rekor 1 with a timestamp", signed.bundle(&[self.entry(signed)], from_ref(&stamp))),
             ("rekor 1, intoto", signed.bundle(&[intoto], &[])),
             ("rekor 2", signed.bundle(&[self.second_entry(signed)], &[stamp])),
         ]
