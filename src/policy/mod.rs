@@ -27,6 +27,7 @@ pub use document::{
     Rule, RuleId, SignatureRule, Signer, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
     WantedText, Who,
 };
+pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
 pub use tags::TagFilter;
