@@ -146,7 +146,10 @@ impl<'a> Roots<'a> {
                 let demands = Demands { logs_min: *logs_min, timestamp: *timestamp };
                 let read = read.demanding(demands).map_err(|error| match error {
                     TrustRootError::Logs { .. } => ("minLogs", error.to_string()),
-                    _ => ("requireTSA", error.to_string()),
+                    TrustRootError::Lacking(_)
+                    | TrustRootError::Malformed(_)
+                    | TrustRootError::Metadata { .. }
+                    | TrustRootError::TooLarge => ("requireTSA", error.to_string()),
                 })?;
                 self.sigstore.insert(root.name(), read);
             }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{mistakes_text, text_of, warnings_of};
+use super::{indented, mistakes_text, text_of, warnings_of};
 use crate::cli::{CliError, output};
 use crate::oci::Digest;
 use crate::policy;
@@ -55,9 +55,8 @@ pub(super) fn run(arguments: &ImportArguments, json: bool) -> Result<(), CliErro
         return Err(CliError::misused(format!("--name {name:?} {text}")));
     }
     let text = text_of(file)?;
-    let root = match TrustRoot::from_json(&text) {
-        Ok(root) => root,
-        Err(_) => return Err(CliError::misused(mistakes_text(file, &mistakes_in(&text)))),
+    let Ok(root) = TrustRoot::from_json(&text) else {
+        return Err(CliError::misused(mistakes_text(file, &mistakes_in(&text))));
     };
     let Difference { changes, worse } = match fs::symlink_metadata(to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Difference::default(),
@@ -65,12 +64,12 @@ pub(super) fn run(arguments: &ImportArguments, json: bool) -> Result<(), CliErro
         Err(_) | Ok(_) => compared(to, &text, &root)?,
     };
     if !worse.is_empty() && !force {
-        let lines: String = worse.iter().map(|why| format!("\n  {why}")).collect();
-        let all: String = changes.iter().map(|change| format!("\n  {change}")).collect();
         let text = format!(
-            "{} was not replaced: the new root is not a newer one{lines}\nIt would change:{all}\n\
+            "{} was not replaced: the new root is not a newer one{}\nIt would change:{}\n\
              If that is meant, say --force.",
-            to.display()
+            to.display(),
+            indented(&worse),
+            indented(&changes)
         );
         return Err(CliError::refused(text));
     }
@@ -109,12 +108,13 @@ fn told(
     if is_there {
         return format!("{path} has it already: {digest}");
     }
-    let lines: String = changes.iter().map(|change| format!("  {change}\n")).collect();
-    let lines = if lines.is_empty() { String::new() } else { format!("changed:\n{lines}") };
+    let lines = if changes.is_empty() { "" } else { "changed:" };
+    let lines = format!("{lines}{}", indented(changes));
     let whole = std::path::absolute(to).unwrap_or_else(|_| to.clone());
     format!(
-        "wrote {path}: {digest}\n{lines}In the policy:\n  trustRoots:\n    {name}: {{sigstore: \
+        "wrote {path}: {digest}\n{}In the policy:\n  trustRoots:\n    {name}: {{sigstore: \
          {{trustedRoot: \"file:{}\"}}}}\nA running mirror reads it with the policy: send it SIGHUP.",
+        if lines.is_empty() { lines } else { lines + "\n" },
         whole.display()
     )
 }

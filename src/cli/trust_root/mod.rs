@@ -199,7 +199,7 @@ fn show(found: &Found, json: bool, utc: bool) -> Result<(), CliError> {
     for Part { kind, name, key, window, .. } in root.parts() {
         table.row([kind.to_string(), name, key, time(window.start), time(window.end)]);
     }
-    let said: String = warnings.iter().map(|warning| format!("warning: {warning}\n")).collect();
+    let said = warnings.iter().fold(String::new(), |text, it| text + "warning: " + it + "\n");
     let head = format!("{name}  {source}\n{digest}\n\n");
     output::print(&format!(
         "{head}{}{}{said}",
@@ -246,8 +246,7 @@ fn check(file: &Path, json: bool) -> Result<(), CliError> {
         1 => "1 warning".to_owned(),
         count => format!("{count} warnings"),
     };
-    let said: String = warnings.iter().map(|warning| format!("\n  {warning}")).collect();
-    output::print(&format!("{}: {count}{said}", file.display()))
+    output::print(&format!("{}: {count}{}", file.display(), indented(&warnings)))
 }
 
 /// What the keeper of `root` should know, and what of its text is not acted on.
@@ -268,6 +267,10 @@ fn mistakes_text(file: &Path, mistakes: &[String]) -> String {
         1 => "1 problem".to_owned(),
         count => format!("{count} problems"),
     };
-    let lines: String = mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect();
-    format!("{}: {count}{lines}", file.display())
+    format!("{}: {count}{}", file.display(), indented(mistakes))
+}
+
+/// Each of `lines` on a line of its own below what stands before.
+fn indented(lines: &[String]) -> String {
+    lines.iter().fold(String::new(), |text, line| text + "\n  " + line)
 }
