@@ -146,7 +146,10 @@ impl<'a> Roots<'a> {
                 let demands = Demands { logs_min: *logs_min, timestamp: *timestamp };
                 let read = read.demanding(demands).map_err(|error| match error {
                     TrustRootError::Logs { .. } => ("minLogs", error.to_string()),
-                    _ => ("requireTSA", error.to_string()),
+                    TrustRootError::Lacking(_)
+                    | TrustRootError::Malformed(_)
+                    | TrustRootError::Metadata { .. }
+                    | TrustRootError::TooLarge => ("requireTSA", error.to_string()),
                 })?;
                 self.sigstore.insert(root.name(), read);
             }
@@ -281,7 +284,7 @@ mod tests {
     fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         match path.to_str() {
             Some("key.pub") => Ok(PEM.into()),
-            Some("lines.pub") => Ok(PEM.replacen("A", "A\r\n ", 1).into_bytes()),
+            Some("lines.pub") => Ok(PEM.replacen('A', "A\r\n ", 1).into_bytes()),
             Some("key.jwk") => Ok(jwk().into_bytes()),
             Some("spaced.jwk") => Ok(jwk().replace(' ', "\n").into_bytes()),
             Some("root.json") => {
@@ -309,7 +312,8 @@ mod tests {
             Ok(Ok(_)) => Vec::new(),
             Ok(Err(problems)) | Err(problems) => problems,
         };
-        problems.iter().map(|problem| format!("{}  {}\n", problem.key, problem.text)).collect()
+        let told = |problem: &Problem| format!("{}  {}\n", problem.key, problem.text);
+        problems.iter().map(told).collect::<Vec<_>>().concat()
     }
 
     fn signer(name: &str, key: &str) -> String {

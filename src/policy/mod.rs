@@ -28,6 +28,7 @@ pub use document::{
     Rule, RuleId, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
     WantedText, Who,
 };
+pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
 pub use signed::{Quorum, Quorums, SignatureRule};

@@ -17,7 +17,7 @@ use crate::oci::from_strict_slice;
 
 /// Members that only a private or secret key has.
 const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
-/// Members that say nothing about what the key is or is for. WebCrypto writes `ext`.
+/// Members that say nothing about what the key is or is for. `WebCrypto` writes `ext`.
 const LABELS: [&str; 2] = ["ext", "kid"];
 /// The beginnings of `SubjectPublicKeyInfo`s, up to where the key itself begins.
 const P256_HEADER: &str = "3059301306072a8648ce3d020106082a8648ce3d03010703420004";
@@ -154,8 +154,8 @@ impl<'a> Reader<'a> {
     /// that a policy has for them.
     fn algorithm(&self, known: &[(&str, &'static str)]) -> Result<Option<&'static str>, KeyError> {
         let Some(alg) = self.optional("alg")? else { return Ok(None) };
-        let named = known.iter().find(|(name, _)| *name == alg);
-        named.map(|(_, algorithm)| Some(*algorithm)).ok_or_else(|| {
+        let found = known.iter().find(|(name, _)| *name == alg);
+        found.map(|(_, algorithm)| Some(*algorithm)).ok_or_else(|| {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
             let alg = quoted(alg);
             wrong(format!("has the alg \"{alg}\", and such a key signs by {}", names.join(" or ")))

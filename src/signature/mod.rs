@@ -12,6 +12,7 @@
 mod attestation;
 mod authorities;
 mod bundle;
+mod contents;
 mod crypto;
 mod found;
 #[cfg(feature = "fuzzing")]
@@ -33,6 +34,7 @@ pub use attestation::{
     PREDICATE_TYPE_ANNOTATION, Statement,
 };
 pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, PREDICATE_TYPE, predicate_type};
+pub use contents::{Part, PartKind, mistakes_in};
 pub use found::{Form, FoundSignature, Material, SimpleSigningProof};
 pub use identity::{Identity, Pattern, PatternError, SubjectKind, Wanted};
 pub use key::{Key, KeyError};

@@ -53,6 +53,8 @@ mod support;
 #[cfg(test)]
 mod tag_moves;
 #[cfg(test)]
+mod trust_root;
+#[cfg(test)]
 mod upstream_client;
 #[cfg(test)]
 mod upstream_credentials;

@@ -15,7 +15,7 @@ impl Desk {
     /// # Errors
     /// When there is no key and none can be made, or the old ones cannot be read.
     pub async fn public_keys(&self) -> Result<PublicKeysView, Error> {
-        self.with_keyring(|keyring| shown(keyring)).await
+        self.with_keyring(shown).await
     }
 
     /// Makes a new key, for `by`, with which every summary is signed from now on. It is on record

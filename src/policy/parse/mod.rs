@@ -260,6 +260,13 @@ fn read_signer_change(fields: &mut Fields, problems: &mut Problems) -> Option<Si
     fields.choice("signerChange", &choices, &[], problems)
 }
 
+/// Whether `name` may be the name of something in a policy: letters, digits, `.`, `_`, `-`, and not too
+/// many of them.
+pub fn is_plain_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain)
+}
+
 /// A name that may appear in reason phrases, metrics and file names.
 fn checked_name(
     name: String,
@@ -267,8 +274,7 @@ fn checked_name(
     path: &str,
     problems: &mut Problems,
 ) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if name.len() <= NAME_BYTES_MAX && name.bytes().all(plain) {
+    if is_plain_name(&name) {
         return Some(name);
     }
     let text = format!(

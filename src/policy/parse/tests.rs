@@ -414,6 +414,27 @@ fn a_trust_root_says_how_many_logs_and_whether_a_timestamp_is_needed() {
 }
 
 #[test]
+fn whoever_looks_for_content_trust_is_told_that_it_is_retired() {
+    for word in ["notary", "Notary", "notaryV1", "contentTrust", "dockerContentTrust", "dct", "DCT"]
+    {
+        for text in [
+            format!("signers: {{x: {{{word}: {{root: file:root.json}}}}}}"),
+            format!("trustRoots: {{x: {{{word}: {{root: file:root.json}}}}}}"),
+            format!("trustRoots: {{x: {{sigstore: {{{word}: file:root.json}}}}}}"),
+            format!("{word}: true"),
+        ] {
+            let expected = format!(
+                "{word}  Docker Content Trust (Notary v1) is retired and not supported; sign with \
+                 cosign (key or keyless) or notation instead"
+            );
+            assert_refused(&format!("{text}\n{RULES}"), &expected);
+        }
+    }
+    let named = "signers: {notary: {keyless: {issuer: i, subject: s}}}\n";
+    assert!(parse(&with(&format!("{named}{RULES}"))).is_ok());
+}
+
+#[test]
 fn what_must_be_attested_is_a_kind_of_statement_by_names() {
     let signer = "signers: {x: {keyless: {issuer: i, subject: s}}}\n";
     let rule = |inner: &str| {
