@@ -178,6 +178,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         admin: admin.settings,
         mirror: mirror::Settings {
             hold_timeout: node.hold_timeout.unwrap_or(default.mirror.hold_timeout),
+            decide_timeout: default.mirror.decide_timeout,
             tag_ttl: upstreams.tag_ttl,
             ..default.mirror
         },

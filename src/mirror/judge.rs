@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::{info, warn};
 
+use super::in_time::in_time;
 use super::{Decision, Error, Mirror, Refusal};
 use crate::evidence::Collected;
 use crate::gate::{
@@ -293,7 +294,8 @@ impl Mirror {
         self.inner.failures.set(subject.clone(), failure);
     }
 
-    /// Asks the gate, away from the runtime's workers: signatures cost milliseconds.
+    /// Asks the gate, away from the runtime's workers: signatures cost milliseconds. One that takes longer
+    /// than the settings allow has decided nothing.
     pub(super) async fn decide(
         &self,
         subject: &Subject,
@@ -316,7 +318,7 @@ impl Mirror {
             let context = Context { policy, tags, standing, address, now, before, contents };
             decide(&subject, &evidence, &context)
         });
-        let outcome = decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))?;
+        let outcome = in_time(self.inner.settings.decide_timeout, decided).await?;
         Ok(Said { outcome, tags: count })
     }
 

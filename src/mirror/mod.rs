@@ -15,6 +15,7 @@ pub mod desk;
 mod error;
 mod file;
 mod flight;
+mod in_time;
 mod judge;
 mod keeping;
 mod lists;
@@ -81,6 +82,8 @@ const SUMMARIES_MAX: usize = 2_048;
 pub struct Settings {
     /// How long a pull waits for a verdict before it is told to come again.
     pub hold_timeout: Duration,
+    /// How long the gate may take over one subject, signatures included; beyond it nothing is decided.
+    pub decide_timeout: Duration,
     /// How long the answer of a registry about a tag is taken for fresh.
     pub tag_ttl: HashMap<Registry, Duration>,
     /// The same, for registries that are not in `tag_ttl`.
@@ -91,6 +94,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             hold_timeout: Duration::from_secs(10),
+            decide_timeout: Duration::from_secs(30),
             tag_ttl: HashMap::new(),
             tag_ttl_default: Duration::from_mins(1),
         }
