@@ -8,7 +8,7 @@ use super::{
     Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
     Standing, Subject, Verdict,
 };
-use crate::policy::{Artifact, Mode, Rule, SignatureRule};
+use crate::policy::{Artifact, Mode, Rule, Scope, SignatureRule};
 
 /// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
 ///
@@ -44,7 +44,7 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     let signature = match signatures::check(subject, evidence, context, applicable.rule(), certain)
     {
         Checked::Finding(finding) => finding,
-        Checked::Missing => return Outcome::Missing(vec![EvidenceKind::Signatures]),
+        Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
         Checked::Failed(why) => return undecided("signatures", &why),
     };
     let certain = certain || signature.denies();
@@ -132,8 +132,12 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
 fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<EvidenceKind> {
     let candidates = context.policy.candidates(&subject.name);
     let asks = |rule: &&Rule| {
-        matches!(rule.signatures(), Some(SignatureRule::Signed { .. }))
-            || !rule.attestations().is_empty()
+        // Of an index it may be that only what is below it counts.
+        let over_itself = matches!(
+            rule.signatures(),
+            Some(SignatureRule::Signed { scope, .. }) if *scope != Scope::EveryPlatform
+        );
+        over_itself || !rule.attestations().is_empty()
     };
     let mut kinds = vec![EvidenceKind::Manifest];
     if evidence.signatures == Gathered::NotGathered && candidates.iter().all(asks) {
