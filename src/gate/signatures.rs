@@ -166,7 +166,7 @@ fn looked(search: &SignatureSearch) -> String {
 
 /// The subject as its signers may call it: by its canonical name, and by the address at which the
 /// configuration says that its registry is.
-fn names_of(subject: &Subject, context: &Context<'_>) -> Vec<Subject> {
+pub(super) fn names_of(subject: &Subject, context: &Context<'_>) -> Vec<Subject> {
     let by_address = context.address.map(|address| Subject {
         name: Name::new(address.clone(), subject.name.repository().clone()),
         digest: subject.digest,
@@ -284,15 +284,15 @@ impl<'a> Signed<'a> {
 
 /// Who signed for one signer of the policy.
 #[derive(Default)]
-struct SignedBy {
-    people: BTreeSet<String>,
+pub(super) struct SignedBy {
+    pub(super) people: BTreeSet<String>,
     /// When the first of the signatures that count ends.
     until: Option<Timestamp>,
     /// What is telling about the signatures that are by nobody whom the signer takes.
     told: BTreeSet<String>,
 }
 
-fn signed_by(
+pub(super) fn signed_by(
     names: &[Subject],
     search: &SignatureSearch,
     signer: &Signer,

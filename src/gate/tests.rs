@@ -61,6 +61,7 @@ pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
         standing: None,
         address: None,
         now: NOW.parse().unwrap(),
+        before: &[],
         contents: &NO_CONTENTS,
     }
 }

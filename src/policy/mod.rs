@@ -24,8 +24,9 @@ mod yaml;
 
 pub use attested::{AttestationRule, AttestationType};
 pub use document::{
-    Artifact, ArtifactKind, DeniedImage, FloorLimits, Level, Mode, NotationRoot, PolicyId, Rule,
-    RuleId, Signer, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind, WantedText, Who,
+    Artifact, ArtifactKind, DeniedImage, FloorLimits, KeyText, Level, Mode, NotationRoot, PolicyId,
+    Rule, RuleId, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
+    WantedText, Who,
 };
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};

@@ -1,5 +1,7 @@
 //! What rules ask to have signed.
 
+use std::collections::BTreeSet;
+
 /// What a rule says about signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignatureRule {
@@ -51,5 +53,10 @@ impl Quorums {
     /// Each of them, in the order of the policy; at least one.
     pub fn as_slice(&self) -> &[Quorum] {
         &self.0
+    }
+
+    /// Everybody whom one of them names, each once.
+    pub fn signers(&self) -> BTreeSet<&str> {
+        self.0.iter().flat_map(|quorum| &quorum.of).map(String::as_str).collect()
     }
 }

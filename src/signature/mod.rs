@@ -10,13 +10,16 @@
 //! - Every size is bounded, and a panic of a library is a refusal.
 
 mod attestation;
+mod authorities;
 mod bundle;
 mod crypto;
 mod found;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod identity;
+mod jwk;
 mod key;
+mod logs;
 mod notation;
 mod refusal;
 mod root;
@@ -39,7 +42,7 @@ pub use notation::{
     WhenToTimestamp,
 };
 pub use refusal::Refusal;
-pub use root::{TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError};
+pub use root::{Demands, TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError};
 pub use signer::{Artifact, Proof, Signer, verify_bundle};
 pub use simple_signing::{
     PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, PROOF_BYTES_MAX, SIGNATURE_ANNOTATION,

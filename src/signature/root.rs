@@ -7,9 +7,11 @@ use sigstore_verify::Verifier;
 use sigstore_verify::trust_root::{
     SIGSTORE_PRODUCTION_TRUSTED_ROOT, SIGSTORE_STAGING_TRUSTED_ROOT, TrustedRoot,
 };
+use sigstore_verify::types::Bundle;
 
-use super::crypto;
+use super::logs::Logs;
 use super::refusal::quoted;
+use super::{Refusal, authorities, crypto};
 use crate::oci::from_strict_slice;
 
 /// Largest trust root in bytes: that of the public-good instance takes 7 kB.
@@ -21,11 +23,30 @@ pub const TRUST_ROOT_BYTES_MAX: usize = 256 * 1024;
 ///
 /// Spec: <https://github.com/sigstore/protobuf-specs/blob/v0.4.3/protos/sigstore_trustroot.proto>
 #[derive(Clone)]
-pub struct TrustRoot(Arc<Inner>);
+pub struct TrustRoot {
+    inner: Arc<Inner>,
+    demands: Demands,
+}
 
 struct Inner {
     root: TrustedRoot,
     verifier: Verifier,
+    logs: Logs,
+}
+
+/// What everything that is judged under a root has to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demands {
+    /// In how many distinct logs of the root it must stand; at least one.
+    pub logs_min: usize,
+    /// Whether a timestamp authority of the root must have seen it.
+    pub timestamp: bool,
+}
+
+impl Default for Demands {
+    fn default() -> Self {
+        Self { logs_min: 1, timestamp: false }
+    }
 }
 
 /// Why a text is no trust root.
@@ -37,6 +58,16 @@ pub enum TrustRootError {
     /// Nothing in it could ever vouch for a signature.
     #[error("lists no {0}; nothing could be verified with it")]
     Lacking(&'static str),
+    /// More logs are asked for than could ever vouch, or none.
+    #[error(
+        "cannot ask for entries in {asked} logs: it lists {listed} with keys and addresses of their own"
+    )]
+    Logs {
+        /// How many are asked for.
+        asked: usize,
+        /// How many distinct ones there are.
+        listed: usize,
+    },
     /// Larger than [`TRUST_ROOT_BYTES_MAX`].
     #[error("is larger than {} KiB, which no trusted root is", TRUST_ROOT_BYTES_MAX / 1024)]
     TooLarge,
@@ -56,14 +87,37 @@ impl TrustRoot {
             .map_err(|error| TrustRootError::Malformed(quoted(&error.to_string())))?;
         let malformed = |text: String| TrustRootError::Malformed(quoted(&text));
         crypto::caught(|| {
-            let root = TrustedRoot::from_json(json).map_err(|it| malformed(it.to_string()))?;
+            let mut root = TrustedRoot::from_json(json).map_err(|it| malformed(it.to_string()))?;
+            authorities::narrow(&mut root);
             if root.tlogs.is_empty() {
                 return Err(TrustRootError::Lacking("transparency log"));
             }
             let verifier = Verifier::new(&root).map_err(|it| malformed(it.to_string()))?;
-            Ok(Self(Arc::new(Inner { root, verifier })))
+            let logs = Logs::of(&root).map_err(|it| malformed(it.to_string()))?;
+            let inner = Arc::new(Inner { root, verifier, logs });
+            Ok(Self { inner, demands: Demands::default() })
         })
         .unwrap_or_else(|| Err(TrustRootError::Malformed("the reader broke down".to_owned())))
+    }
+
+    /// The same root, under which everything has to show what `demands` say.
+    ///
+    /// # Errors
+    /// When nothing ever could.
+    pub fn demanding(self, demands: Demands) -> Result<Self, TrustRootError> {
+        let (asked, listed) = (demands.logs_min, self.log_count());
+        if asked < 1 || asked > listed {
+            return Err(TrustRootError::Logs { asked, listed });
+        }
+        if demands.timestamp && self.inner.root.timestamp_authorities.is_empty() {
+            return Err(TrustRootError::Lacking("timestamp authority"));
+        }
+        Ok(Self { demands, ..self })
+    }
+
+    /// How many distinct transparency logs it lists.
+    pub fn log_count(&self) -> usize {
+        self.inner.logs.count()
     }
 
     /// The root of the public-good instance as it was when this version was made.
@@ -82,17 +136,37 @@ impl TrustRoot {
     /// Whether certificates can be verified with it, too: it lists authorities that issue them, and
     /// logs of what they issue.
     pub fn is_for_certificates(&self) -> bool {
-        !self.0.root.certificate_authorities.is_empty() && !self.0.root.ctlogs.is_empty()
+        let root = &self.inner.root;
+        !root.certificate_authorities.is_empty() && !root.ctlogs.is_empty()
     }
 
     pub(super) fn verifier(&self) -> &Verifier {
-        &self.0.verifier
+        &self.inner.verifier
+    }
+
+    /// Checks that `bundle`, which [`TrustRoot::verifier`] has accepted, shows what is demanded, and that
+    /// every entry is of the log that it names.
+    ///
+    /// The verifier has checked every entry (that it is about this signature, its proof up to the root
+    /// of the checkpoint, the checkpoint by some key of the root, its promise by the key that its log
+    /// has) and every timestamp (by an authority of the root, over this signature). What it does not
+    /// say is whose word each entry is, so that is found here by the same keys.
+    pub(super) fn check_demands(&self, bundle: &Bundle) -> Result<(), Refusal> {
+        let material = &bundle.verification_material;
+        if self.demands.timestamp
+            && material.timestamp_verification_data.rfc3161_timestamps.is_empty()
+        {
+            return Err(Refusal::NoTimestamp);
+        }
+        let found = self.inner.logs.vouching_for(&material.tlog_entries)?;
+        let wanted = self.demands.logs_min;
+        if found < wanted { Err(Refusal::TooFewLogs { found, wanted }) } else { Ok(()) }
     }
 }
 
 impl fmt::Debug for TrustRoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let root = &self.0.root;
+        let root = &self.inner.root;
         let counts = (root.certificate_authorities.len(), root.ctlogs.len(), root.tlogs.len());
         write!(f, "TrustRoot{:?}", (counts, root.timestamp_authorities.len()))
     }

@@ -262,7 +262,9 @@ fn decoded(payload: &str, signature: &str) -> Result<(Vec<u8>, Vec<u8>), Refusal
     if signature.len() > SIGNATURE_TEXT_LENGTH_MAX {
         return Err(Refusal::TooLarge("signature"));
     }
-    Ok((decode_base64(payload, "payload")?, decode_base64(signature, "signature")?))
+    // In lines, as `openssl base64` writes them and cosign attaches and reads them.
+    let signature = signature.replace(['\r', '\n'], "");
+    Ok((decode_base64(payload, "payload")?, decode_base64(&signature, "signature")?))
 }
 
 /// Checks what `payload`, whose signature has verified, claims.

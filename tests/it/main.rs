@@ -13,17 +13,22 @@ mod clocks;
 #[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
+mod continuity;
+#[cfg(test)]
 mod crowds;
 #[cfg(test)]
 mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod forgeries;
 mod fuzz;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod keyless;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
@@ -57,6 +62,7 @@ mod upstream_health;
 mod upstream_ranges;
 #[cfg(test)]
 mod upstream_redirects;
+mod vectors;
 #[cfg(test)]
 mod warm_pull;
 #[cfg(test)]

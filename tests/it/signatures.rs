@@ -15,7 +15,7 @@ use pratique::signature::{
 use serde_json::Value;
 
 /// The folder of vectors; `None`, with a line that says so, when there is none.
-fn vectors(folder: &str) -> Option<PathBuf> {
+pub(crate) fn vectors(folder: &str) -> Option<PathBuf> {
     let data = std::env::var_os("PRATIQUE_TEST_DATA").map(PathBuf::from);
     let folder = data.map(|data| data.join("vectors").join(folder)).filter(|path| path.is_dir());
     if folder.is_none() {
@@ -24,7 +24,7 @@ fn vectors(folder: &str) -> Option<PathBuf> {
     folder
 }
 
-fn key(path: &Path) -> Key {
+pub(crate) fn key(path: &Path) -> Key {
     Key::from_pem(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn signature(path: &Path) -> FoundSignature {
     FoundSignature { source: Digest::sha256(b""), material }
 }
 
-fn signed_name(found: &FoundSignature) -> Name {
+pub(crate) fn signed_name(found: &FoundSignature) -> Name {
     let Material::SimpleSigning { payload, .. } = &found.material else { panic!("a bundle") };
     let payload: Value = serde_json::from_slice(&BASE64_STANDARD.decode(payload).unwrap()).unwrap();
     let reference = payload["critical"]["identity"]["docker-reference"].as_str().unwrap();
@@ -81,7 +81,7 @@ const CONFORMANCE_IDENTITY: &str = "https://github.com/sigstore-conformance/extr
 const CONFORMANCE_ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// Whose signature a case of the conformance suite is about.
-fn conformance_signer(case: &Path) -> Option<Signer> {
+pub(crate) fn conformance_signer(case: &Path) -> Option<Signer> {
     let text = |file: &str| fs::read_to_string(case.join(file)).ok();
     let root = match text("trusted_root.json") {
         Some(json) => TrustRoot::from_json(&json).ok()?,
@@ -146,7 +146,7 @@ fn no_bundle_of_the_conformance_suite_is_an_image_signature() {
 }
 
 /// The chain in a JWS envelope of the Notary Project, its root last.
-fn root_of(envelope: &[u8]) -> Vec<u8> {
+pub(crate) fn root_of(envelope: &[u8]) -> Vec<u8> {
     let envelope: Value = serde_json::from_slice(envelope).unwrap();
     let chain = envelope["header"]["x5c"].as_array().unwrap();
     BASE64_STANDARD.decode(chain.last().unwrap().as_str().unwrap()).unwrap()

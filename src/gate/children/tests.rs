@@ -212,7 +212,12 @@ fn images_are_asked_for_only_where_the_verdict_hangs_on_them() {
     let nothing = Evidence::default();
     let (manifest, own) = (EvidenceKind::Manifest, EvidenceKind::Signatures);
     let below = || Outcome::Missing(vec![EvidenceKind::ChildSignatures]);
-    assert_eq!(asks("every-platform", &nothing), Outcome::Missing(vec![manifest]));
+    // Nobody compares signers with those of before.
+    let alone = "{atLeast: 1, of: [team], scope: every-platform}, signerChange: allow";
+    let alone = asking_on(&[("team", &pen)], alone, FLOOR);
+    let outcome = decide(&index(), &nothing, &context(&alone));
+    assert_eq!(outcome, Outcome::Missing(vec![manifest]));
+    assert_eq!(asks("every-platform", &nothing), Outcome::Missing(vec![manifest, own]));
     assert_eq!(asks("either", &nothing), Outcome::Missing(vec![manifest, own]));
     let unknown = |index: &[&Pen]| Evidence {
         child_signatures: Gathered::NotGathered,

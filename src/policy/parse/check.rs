@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::document::{Located, Rule, Signer, TrustRoot, TrustRootKind, Who};
+use super::super::document::{Located, Rule, Signer, SubjectType, TrustRoot, TrustRootKind, Who};
 use super::super::fields::{Problems, extract};
 use super::super::pattern::{Pattern, Rank};
 use super::super::problem::Position;
@@ -13,8 +13,17 @@ pub(super) fn signers(signers: &[Signer], problems: &mut Problems) {
     let mut seen: HashMap<String, &Signer> = HashMap::new();
     for signer in signers {
         let (identity, what, part) = match signer.who() {
-            Who::Key { pem, .. } => (pem.clone(), "key", "pem"),
-            who @ Who::Keyless { .. } => (format!("{who:?}"), "identity", "subject"),
+            // The same key in another form shows when keys are made of the texts.
+            Who::Key { text, .. } => (format!("{text:?}"), "key", text.part()),
+            Who::Keyless { root, issuer, subject, subject_type } => {
+                let looks = if subject.as_str().contains("://") {
+                    SubjectType::Uri
+                } else {
+                    SubjectType::Email
+                };
+                let kind = subject_type.unwrap_or(looks);
+                (format!("{root} {issuer:?} {subject:?} {kind:?}"), "identity", "subject")
+            }
             Who::Notation { root, identity, .. } => {
                 (format!("{root} {identity:?}"), "identity", "identity")
             }

@@ -10,13 +10,23 @@ use super::super::tags::TagFilter;
 use super::super::yaml::{Content, Node};
 use super::attestations::{self, ReadAttestation};
 use super::signatures::{self, ReadQuorum};
-use super::{Defaults, checked_name, floor, read_mode, read_tag_move};
+use super::{Defaults, checked_name, floor, read_mode, read_signer_change, read_tag_move};
 
 /// Most rules in one policy.
 const RULES_MAX: usize = 5_000;
 
 const RULE: Words = Words {
-    known: &["id", "match", "tags", "trust", "signatures", "attestations", "mode", "tagMove"],
+    known: &[
+        "id",
+        "match",
+        "tags",
+        "trust",
+        "signatures",
+        "attestations",
+        "mode",
+        "signerChange",
+        "tagMove",
+    ],
     later: &["approval", "gates", "maxWaiver", "modeUntil", "waivers", "when"],
 };
 const MATCH: Words = Words { known: &["images", "artifact"], later: &[] };
@@ -67,6 +77,7 @@ fn rule(
     let attestations = attestations::read(&mut fields, trust, problems);
     let mode = read_mode(&mut fields, problems).unwrap_or(defaults.mode);
     let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
+    let signer_change = read_signer_change(&mut fields, problems).unwrap_or(defaults.signer_change);
     // What is missing from here on has been reported; the stand-ins only keep later checks going.
     let (patterns, artifacts) = matched.unwrap_or_default();
     let (id, id_position) = id.unwrap_or_else(|| (RuleId(Arc::from("")), fields.position));
@@ -83,6 +94,7 @@ fn rule(
             attestations: attestations.iter().map(|read| read.rule.clone()).collect(),
             mode,
             tag_move,
+            signer_change,
         },
         id_position,
         quorums: signatures.quorums,

@@ -15,20 +15,20 @@ use serde_json::{Value, json};
 use crate::oci::{Digest, Name};
 use crate::signature::{FoundSignature, Key, Material, SimpleSigningProof};
 
-pub(super) const STATEMENT: &str = "application/vnd.in-toto+json";
+pub(in crate::signature) const STATEMENT: &str = "application/vnd.in-toto+json";
 
-pub(super) enum Forger {
+pub(in crate::signature) enum Forger {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
 }
 
 impl Forger {
-    pub(super) fn p256() -> Self {
+    pub(in crate::signature) fn p256() -> Self {
         Self::ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING)
     }
 
-    pub(super) fn p384() -> Self {
+    pub(in crate::signature) fn p384() -> Self {
         Self::ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING)
     }
 
@@ -36,19 +36,19 @@ impl Forger {
         Self::Ecdsa(EcdsaKeyPair::generate(algorithm).unwrap())
     }
 
-    pub(super) fn ed25519() -> Self {
+    pub(in crate::signature) fn ed25519() -> Self {
         Self::Ed25519(Ed25519KeyPair::generate().unwrap())
     }
 
-    pub(super) fn rsa() -> Self {
+    pub(in crate::signature) fn rsa() -> Self {
         Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap(), &RSA_PKCS1_SHA256)
     }
 
-    pub(super) fn rsa_pss() -> Self {
+    pub(in crate::signature) fn rsa_pss() -> Self {
         Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap(), &RSA_PSS_SHA256)
     }
 
-    pub(super) fn spki(&self) -> Vec<u8> {
+    pub(in crate::signature) fn spki(&self) -> Vec<u8> {
         match self {
             Self::Ecdsa(pair) => pair.public_key().as_der().unwrap().as_ref().to_vec(),
             Self::Ed25519(pair) => pair.public_key().as_der().unwrap().as_ref().to_vec(),
@@ -56,11 +56,11 @@ impl Forger {
         }
     }
 
-    pub(super) fn key(&self) -> Key {
+    pub(in crate::signature) fn key(&self) -> Key {
         Key::from_pem(&pem("PUBLIC KEY", &self.spki())).unwrap()
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(in crate::signature) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Ecdsa(pair) => {
                 pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
@@ -75,16 +75,16 @@ impl Forger {
     }
 
     /// `payload`, validly signed.
-    pub(super) fn simple(&self, payload: &str) -> FoundSignature {
+    pub(in crate::signature) fn simple(&self, payload: &str) -> FoundSignature {
         simple(payload.as_bytes(), &self.sign(payload.as_bytes()))
     }
 
     /// A bundle around `statement`, validly signed.
-    pub(super) fn bundle(&self, statement: &str) -> Value {
+    pub(in crate::signature) fn bundle(&self, statement: &str) -> Value {
         self.bundle_of(STATEMENT, statement)
     }
 
-    pub(super) fn bundle_of(&self, payload_type: &str, statement: &str) -> Value {
+    pub(in crate::signature) fn bundle_of(&self, payload_type: &str, statement: &str) -> Value {
         json!({
             "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
             "verificationMaterial": {"publicKey": {"hint": "anything"}},
@@ -97,29 +97,29 @@ impl Forger {
     }
 }
 
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
+pub(in crate::signature) fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-pub(super) fn simple(payload: &[u8], signature: &[u8]) -> FoundSignature {
+pub(in crate::signature) fn simple(payload: &[u8], signature: &[u8]) -> FoundSignature {
     found(simple_material(STANDARD.encode(payload), STANDARD.encode(signature)))
 }
 
-pub(super) fn simple_material(payload: String, signature: String) -> Material {
+pub(in crate::signature) fn simple_material(payload: String, signature: String) -> Material {
     Material::SimpleSigning { payload, signature, proof: SimpleSigningProof::default() }
 }
 
-pub(super) fn bundled(json: &Value) -> FoundSignature {
+pub(in crate::signature) fn bundled(json: &Value) -> FoundSignature {
     found(Material::Bundle { json: json.to_string() })
 }
 
-pub(super) fn found(material: Material) -> FoundSignature {
+pub(in crate::signature) fn found(material: Material) -> FoundSignature {
     FoundSignature { source: Digest::sha256(b"manifest of the signature"), material }
 }
 
-pub(super) fn payload(reference: &str, digest: &Digest) -> String {
+pub(in crate::signature) fn payload(reference: &str, digest: &Digest) -> String {
     json!({
         "critical": {
             "identity": {"docker-reference": reference},
@@ -131,7 +131,7 @@ pub(super) fn payload(reference: &str, digest: &Digest) -> String {
     .to_string()
 }
 
-pub(super) fn statement(digest: &Digest) -> Value {
+pub(in crate::signature) fn statement(digest: &Digest) -> Value {
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"digest": {digest.algorithm().as_str(): digest.hex()}, "annotations": {}}],
@@ -141,14 +141,14 @@ pub(super) fn statement(digest: &Digest) -> Value {
 }
 
 /// Written here once more, so that a mistake in the other one shows.
-fn pae(payload_type: &str, payload: &str) -> Vec<u8> {
+pub(in crate::signature) fn pae(payload_type: &str, payload: &str) -> Vec<u8> {
     format!("DSSEv1 {} {payload_type} {} {payload}", payload_type.len(), payload.len()).into_bytes()
 }
 
-pub(super) fn subject() -> Digest {
+pub(in crate::signature) fn subject() -> Digest {
     Digest::sha256(b"the image")
 }
 
-pub(super) fn name() -> Name {
+pub(in crate::signature) fn name() -> Name {
     "up.test/signed/web".parse().unwrap()
 }

@@ -388,7 +388,11 @@ fn base64_of_another_alphabet_is_refused() {
     let (payload, signature) = signature;
     let with = |signature: String| found(simple_material(payload.clone(), signature));
     assert_eq!(check(&with(signature.clone()), &forger), Ok(()));
-    for bad in [url_safe(&signature), format!("{signature}\n"), format!(" {signature}")] {
+    let (front, back) = signature.split_at(20);
+    for lines in [format!("{signature}\n"), format!("{front}\r\n{back}\n")] {
+        assert_eq!(check(&with(lines), &forger), Ok(()), "as openssl writes them");
+    }
+    for bad in [url_safe(&signature), format!("{front}\t{back}"), format!(" {signature}")] {
         assert_eq!(check(&with(bad), &forger), Err(Refusal::Encoding("signature")));
     }
     let found = changed_bundle(&forger, |bundle| {

@@ -1,3 +1,5 @@
+mod authorities;
 mod fixtures;
 mod forger;
 mod hostile;
+mod vectors;
