@@ -277,6 +277,7 @@ fn evidence() -> Evidence {
         is_index: false,
         platforms: vec![platform],
         children: Vec::new(),
+        images: None,
         layers: 12,
         image_bytes: 12_000_000,
         foreign_layer: None,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::Limits;
@@ -62,6 +63,8 @@ pub(super) struct Fetcher<'a, S> {
     content: Content,
     bytes_left: AtomicU64,
     at_once: usize,
+    /// One for each request that may be under way, however the work is cut.
+    requests: Semaphore,
 }
 
 impl<'a, S: Source> Fetcher<'a, S> {
@@ -74,7 +77,8 @@ impl<'a, S: Source> Fetcher<'a, S> {
     ) -> Self {
         let bytes_left = AtomicU64::new(limits.bytes);
         let at_once = limits.fetches_at_once.max(1);
-        Self { source, store, seen, name, content, bytes_left, at_once }
+        let requests = Semaphore::new(at_once);
+        Self { source, store, seen, name, content, bytes_left, at_once, requests }
     }
 
     /// The manifest `digest`; `None` when upstream does not have it.
@@ -85,9 +89,8 @@ impl<'a, S: Source> Fetcher<'a, S> {
             return Ok(Some(Fetched { bytes, digest: *digest, media_type }));
         }
         let reference = Reference::Digest(*digest);
-        let Some(received) = self.source.manifest(self.name, &reference).await? else {
-            return Ok(None);
-        };
+        let received = self.asking(self.source.manifest(self.name, &reference)).await?;
+        let Some(received) = received else { return Ok(None) };
         if !digest.matches(&received.bytes) {
             return Err(Trouble::Digest(*digest));
         }
@@ -99,13 +102,12 @@ impl<'a, S: Source> Fetcher<'a, S> {
     /// The manifest that `tag` points at now; `None` when there is no such tag.
     pub(super) async fn tagged_manifest(&self, tag: &Tag) -> Result<Option<Fetched>, Trouble> {
         // Asked for by HEAD first: registries that ration pulls count GETs.
-        if !self.source.has_tag(self.name, tag).await? {
+        if !self.asking(self.source.has_tag(self.name, tag)).await? {
             return Ok(None);
         }
         let reference = Reference::Tag(tag.clone());
-        let Some(received) = self.source.manifest(self.name, &reference).await? else {
-            return Ok(None);
-        };
+        let received = self.asking(self.source.manifest(self.name, &reference)).await?;
+        let Some(received) = received else { return Ok(None) };
         let digest = Digest::sha256(&received.bytes);
         self.keep(&digest, &received.bytes, Form::Manifest, received.media_type.as_ref()).await?;
         Ok(Some(Fetched { bytes: received.bytes, digest, media_type: received.media_type }))
@@ -128,7 +130,7 @@ impl<'a, S: Source> Fetcher<'a, S> {
         if let Some(bytes) = stored.filter(|bytes| bytes.len() == size) {
             return Ok(Some(bytes));
         }
-        let fetched = self.source.blob(self.name, digest, size).await?;
+        let fetched = self.asking(self.source.blob(self.name, digest, size)).await?;
         let Some(bytes) = fetched else { return Ok(None) };
         if bytes.len() > size {
             return Ok(None);
@@ -145,7 +147,14 @@ impl<'a, S: Source> Fetcher<'a, S> {
         &self,
         digest: &Digest,
     ) -> Result<Option<Vec<Descriptor>>, Trouble> {
-        self.source.referrers(self.name, digest).await
+        self.asking(self.source.referrers(self.name, digest)).await
+    }
+
+    /// The answer to `request`, made when fewer are under way than may be at once.
+    async fn asking<F: Future>(&self, request: F) -> F::Output {
+        // Nobody closes it.
+        let _permit = self.requests.acquire().await.ok();
+        request.await
     }
 
     /// Runs `work`, a few at a time; the results come in the order of `work`.

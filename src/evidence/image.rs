@@ -65,6 +65,32 @@ pub(super) fn is_attachment(image: &ImageManifest) -> bool {
         || (!image.layers.is_empty() && image.layers.iter().all(attached))
 }
 
+/// The layers of an attestation that `BuildKit` puts into an index.
+const BUILT_ATTESTATION_LAYER: &str = "application/vnd.in-toto+json";
+
+/// What stands for a platform that neither an index nor a config tells; `BuildKit` writes it, too.
+pub(super) fn unknown() -> Platform {
+    let unknown = || "unknown".to_owned();
+    Platform { os: unknown(), architecture: unknown(), variant: None }
+}
+
+/// Whether `image`, which an index lists for the platform `listed`, is what builders put there to say
+/// something about the images beside it, and not an image under a false flag: it must have nothing
+/// but statements in it.
+///
+/// Spec: <https://github.com/moby/buildkit/blob/v0.20.0/docs/attestations/attestation-storage.md>
+pub(super) fn is_built_attestation(
+    image: &ImageManifest,
+    listed: Option<&Platform>,
+    config: Option<&Platform>,
+) -> bool {
+    let statement = |layer: &Descriptor| layer.media_type.as_str() == BUILT_ATTESTATION_LAYER;
+    listed == Some(&unknown())
+        && config.is_none_or(|config| *config == unknown())
+        && !image.layers.is_empty()
+        && image.layers.iter().all(statement)
+}
+
 /// The first layer that is meant to be fetched from elsewhere.
 pub(super) fn foreign_layer_of(image: &ImageManifest) -> Option<Digest> {
     image.layers.iter().find(|layer| is_foreign(layer)).map(|layer| layer.digest)

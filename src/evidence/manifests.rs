@@ -7,11 +7,11 @@ use bytes::Bytes;
 use super::Limits;
 use super::fetch::{Fetched, Fetcher, Trouble};
 use super::image::{
-    CONFIG_BYTES_MAX, artifact_type_of, bytes_of, foreign_layer_of, grant, layer_grants,
-    platform_of,
+    CONFIG_BYTES_MAX, artifact_type_of, bytes_of, foreign_layer_of, grant, is_built_attestation,
+    layer_grants, platform_of, unknown,
 };
 use super::source::Source;
-use crate::gate::{Grant, GrantKind, ManifestFacts, Subject};
+use crate::gate::{ChildImage, Grant, GrantKind, ManifestFacts, Subject};
 use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, MediaType, Platform};
 
 /// How deep indexes may be nested: an index may list indexes, and those list images.
@@ -65,6 +65,7 @@ fn malformed(media_type: Option<&MediaType>, size: u64, why: String) -> Gatherin
         is_index: false,
         platforms: Vec::new(),
         children: Vec::new(),
+        images: None,
         layers: 0,
         image_bytes: 0,
         foreign_layer: None,
@@ -80,6 +81,7 @@ struct Tally {
     has_image: bool,
     platforms: Vec<Platform>,
     children: Vec<Digest>,
+    images: Vec<ChildImage>,
     layers: u64,
     image_bytes: u64,
     foreign_layer: Option<Digest>,
@@ -103,9 +105,7 @@ impl Tally {
         if has_config {
             self.grant(grant(&image.config, GrantKind::Config, platform));
         }
-        // An image that nobody says the platform of is for none that a policy could name.
-        let nowhere = (artifact_type_of(image).is_none() && platform.is_none()).then(unknown);
-        for layer in layer_grants(image, platform.or(nowhere.as_ref())) {
+        for layer in layer_grants(image, layers_for(image, platform).as_ref()) {
             self.grant(layer);
         }
     }
@@ -118,13 +118,15 @@ impl Tally {
     }
 
     fn gathering(self, manifest: &Manifest, size: u64) -> Gathering {
+        let is_index = matches!(manifest, Manifest::Index(_));
         let facts = ManifestFacts {
             media_type: manifest.media_type().clone(),
             size,
             artifact_type: self.artifact_type.filter(|_| !self.has_image),
-            is_index: matches!(manifest, Manifest::Index(_)),
+            is_index,
             platforms: self.platforms,
             children: self.children,
+            images: is_index.then_some(self.images),
             layers: self.layers,
             image_bytes: self.image_bytes,
             foreign_layer: self.foreign_layer,
@@ -134,10 +136,10 @@ impl Tally {
     }
 }
 
-/// What stands for a platform that neither an index nor a config tells; `BuildKit` writes it, too.
-fn unknown() -> Platform {
-    let unknown = || "unknown".to_owned();
-    Platform { os: unknown(), architecture: unknown(), variant: None }
+/// The platform that the layers of `image` are for. One that nobody says the platform of is for none
+/// that a policy could name.
+fn layers_for(image: &ImageManifest, platform: Option<&Platform>) -> Option<Platform> {
+    platform.cloned().or_else(|| artifact_type_of(image).is_none().then(unknown))
 }
 
 /// A tally, or why the content is not well formed although it has the right digest.
@@ -171,9 +173,14 @@ struct Listed {
     platform: Option<Platform>,
 }
 
-/// A child whose bytes are those that the index lists.
+/// A child that was looked at.
 struct Child {
     listed: Listed,
+    /// What the index lists, if upstream has it so.
+    content: Option<Content>,
+}
+
+struct Content {
     manifest: Manifest,
     /// Of an image, when upstream has it.
     config: Option<Bytes>,
@@ -205,9 +212,7 @@ async fn tree<S: Source>(
         tally.children.extend(level.iter().map(|child| child.descriptor.digest));
         let work = level.drain(..).map(|child| fetch_child(fetcher, child)).collect();
         for child in fetcher.together(work).await {
-            if let Some(child) = child? {
-                level.extend(add_child(&mut tally, &child));
-            }
+            level.extend(add_child(&mut tally, &child?));
         }
     }
     Ok(Ok(tally))
@@ -223,8 +228,15 @@ fn listed(descriptor: &Descriptor, outer: Option<&Platform>) -> Listed {
 async fn fetch_child<S: Source>(
     fetcher: &Fetcher<'_, S>,
     listed: Listed,
-) -> Result<Option<Child>, Trouble> {
-    let descriptor = &listed.descriptor;
+) -> Result<Child, Trouble> {
+    let content = fetch_content(fetcher, &listed.descriptor).await?;
+    Ok(Child { listed, content })
+}
+
+async fn fetch_content<S: Source>(
+    fetcher: &Fetcher<'_, S>,
+    descriptor: &Descriptor,
+) -> Result<Option<Content>, Trouble> {
     if !descriptor.media_type.is_index() && !descriptor.media_type.is_image_manifest() {
         return Ok(None);
     }
@@ -243,7 +255,7 @@ async fn fetch_child<S: Source>(
         }
         Manifest::Image(_) | Manifest::Index(_) => None,
     };
-    Ok(Some(Child { listed, manifest, config }))
+    Ok(Some(Content { manifest, config }))
 }
 
 /// The manifest in `arrived`, if it has the size and type under which it is listed.
@@ -256,19 +268,31 @@ pub(super) fn as_listed(arrived: &Fetched, descriptor: &Descriptor) -> Option<Ma
 
 /// Adds `child` to the tally and gives what it lists in turn.
 fn add_child(tally: &mut Tally, child: &Child) -> Vec<Listed> {
+    let descriptor = &child.listed.descriptor;
     let listed_as = child.listed.platform.as_ref();
-    match &child.manifest {
-        Manifest::Image(image) => {
-            let of_config = || platform_of(child.config.as_deref()?).ok().flatten();
-            let platform = listed_as.cloned().or_else(of_config);
-            let descriptor = &child.listed.descriptor;
+    match &child.content {
+        None => {
+            // It may come later, and what it is then shows when it is looked at again.
+            if descriptor.media_type.is_image_manifest() && listed_as != Some(&unknown()) {
+                let (digest, platform) = (descriptor.digest, listed_as.cloned());
+                tally.images.push(ChildImage { digest, platform });
+            }
+            Vec::new()
+        }
+        Some(Content { manifest: Manifest::Image(image), config }) => {
+            let of_config = config.as_deref().and_then(|config| platform_of(config).ok().flatten());
+            if !is_built_attestation(image, listed_as, of_config.as_ref()) {
+                let platform = layers_for(image, listed_as.or(of_config.as_ref()));
+                tally.images.push(ChildImage { digest: descriptor.digest, platform });
+            }
+            let platform = listed_as.cloned().or(of_config);
             tally.grant(grant(descriptor, GrantKind::Manifest, platform.as_ref()));
-            let has_config = child.config.is_some() || !image.config.media_type.is_image_config();
+            let has_config = config.is_some() || !image.config.media_type.is_image_config();
             tally.add(image, platform.as_ref(), has_config);
             Vec::new()
         }
-        Manifest::Index(index) => {
-            tally.grant(grant(&child.listed.descriptor, GrantKind::Manifest, listed_as));
+        Some(Content { manifest: Manifest::Index(index), .. }) => {
+            tally.grant(grant(descriptor, GrantKind::Manifest, listed_as));
             index.manifests.iter().map(|descriptor| listed(descriptor, listed_as)).collect()
         }
     }

@@ -11,6 +11,7 @@
 
 mod attachment;
 mod attestations;
+mod children;
 mod fetch;
 mod image;
 mod manifests;
@@ -26,8 +27,10 @@ use std::time::Duration;
 use tracing::info;
 
 use crate::gate::{
-    AttestationContents, Evidence, EvidenceKind, Gathered, Grant, SignatureSearch, Subject,
+    AttestationContents, ChildSignatures, Evidence, EvidenceKind, Gathered, Grant, SignatureSearch,
+    Subject,
 };
+use crate::oci::Platform;
 use crate::store::Store;
 use crate::time::Clock;
 use crate::upstream::Client;
@@ -76,7 +79,16 @@ impl Collector {
     /// A collector that asks `client` and keeps what it reads in `store`.
     pub fn new(client: Client, store: Store, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let seen = Arc::default();
-        Self { gatherer: Gatherer { source: client, store, seen, clock, limits } }
+        let platforms = Arc::default();
+        Self { gatherer: Gatherer { source: client, store, seen, clock, limits, platforms } }
+    }
+
+    /// The same, searching for signatures over those images of an index only whose layers are served
+    /// where only `platforms` are.
+    #[must_use]
+    pub fn for_platforms(&self, platforms: &[Platform]) -> Self {
+        let platforms = Arc::from(platforms);
+        Self { gatherer: Gatherer { platforms, ..self.gatherer.clone() } }
     }
 
     /// Gathers `kinds` about `subject` and gives `evidence`, which is what is known, with them.
@@ -116,6 +128,8 @@ struct Gatherer<S> {
     seen: Arc<Seen>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    /// Whose images have their signatures searched for; none listed is all.
+    platforms: Arc<[Platform]>,
 }
 
 impl<S: Source> Gatherer<S> {
@@ -131,6 +145,9 @@ impl<S: Source> Gatherer<S> {
         }
         if kinds.contains(&EvidenceKind::Signatures) {
             self.collect_signatures(subject, &mut collected).await;
+        }
+        if kinds.contains(&EvidenceKind::ChildSignatures) {
+            self.collect_child_signatures(subject, &mut collected).await;
         }
         if kinds.contains(&EvidenceKind::Attestations) {
             self.collect_attestations(subject, &mut collected).await;
@@ -153,7 +170,9 @@ impl<S: Source> Gatherer<S> {
             Ok(None) => collected.evidence.manifest = Gathered::Absent,
             Err(trouble) => {
                 info!(%subject, %trouble, "manifest could not be gathered");
-                if !known {
+                // What an earlier version kept of an index does not do where its images are asked for.
+                let facts = collected.evidence.manifest.found();
+                if facts.is_none_or(|facts| facts.is_index && facts.images.is_none()) {
                     collected.evidence.manifest = Gathered::Failed(trouble.to_string());
                 }
             }
@@ -178,6 +197,26 @@ impl<S: Source> Gatherer<S> {
         info!(%subject, failed, "signatures could not be searched for");
         if !before {
             collected.evidence.signatures = Gathered::Failed(failed);
+        }
+    }
+
+    async fn collect_child_signatures(&self, subject: &Subject, collected: &mut Collected) {
+        let Collected { evidence, .. } = &*collected;
+        // Which images those are is asked for first.
+        let Some(facts) = evidence.manifest.found() else { return };
+        let Some(images) = facts.images_for(&self.platforms) else { return };
+        let before = evidence.child_signatures.found();
+        let fetcher = self.fetcher(subject, Content::New);
+        let work = children::gather(&fetcher, subject, &images, before, &self.limits);
+        if let Ok((found, grants)) = tokio::time::timeout(self.limits.time, work).await {
+            collected.evidence.child_signatures = Gathered::Found(found);
+            collected.grants.extend(grants);
+            collected.gathered.push(EvidenceKind::ChildSignatures);
+            return;
+        }
+        info!(%subject, "signatures over images of the index could not be searched for");
+        if !before.is_some_and(any_has_signatures) {
+            collected.evidence.child_signatures = Gathered::Failed(Trouble::Time.to_string());
         }
     }
 
@@ -208,6 +247,10 @@ impl<S: Source> Gatherer<S> {
     fn fetcher<'a>(&'a self, subject: &'a Subject, content: Content) -> Fetcher<'a, S> {
         Fetcher::new(&self.source, (&self.store, &self.seen), &subject.name, content, &self.limits)
     }
+}
+
+fn any_has_signatures(children: &ChildSignatures) -> bool {
+    children.searches.values().any(has_signatures)
 }
 
 fn has_signatures(search: &SignatureSearch) -> bool {

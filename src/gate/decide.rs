@@ -9,7 +9,7 @@ use super::{
     Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
     Standing, Subject, Verdict,
 };
-use crate::policy::{Artifact, Mode, Rule, SignatureRule};
+use crate::policy::{Artifact, Mode, Rule, Scope, SignatureRule};
 
 /// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
 ///
@@ -45,7 +45,7 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     let signature = match signatures::check(subject, evidence, context, applicable.rule(), certain)
     {
         Checked::Finding(finding) => finding,
-        Checked::Missing => return Outcome::Missing(vec![EvidenceKind::Signatures]),
+        Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
         Checked::Failed(why) => return undecided("signatures", &why),
     };
     let certain = certain || signature.denies();
@@ -142,7 +142,12 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
 fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<EvidenceKind> {
     let candidates = context.policy.candidates(&subject.name);
     let asks = |rule: &&Rule| {
-        matches!(rule.signatures(), Some(SignatureRule::Signed { .. }))
+        // Of an index it may be that only what is below it counts.
+        let over_itself = matches!(
+            rule.signatures(),
+            Some(SignatureRule::Signed { scope, .. }) if *scope != Scope::EveryPlatform
+        );
+        over_itself
             || !rule.attestations().is_empty()
             || !continuity::watched(rule, context.policy).is_empty()
     };

@@ -48,6 +48,8 @@ pub enum EvidenceKind {
     Signatures,
     /// The contents of those attestations.
     Attestations,
+    /// Signatures over each of the images that an index lists.
+    ChildSignatures,
 }
 
 /// Everything known about a subject; the default is that nothing is.
@@ -59,6 +61,9 @@ pub struct Evidence {
     pub manifest: Gathered<ManifestFacts>,
     /// The signatures.
     pub signatures: Gathered<SignatureSearch>,
+    /// Signatures over the images that an index lists, where a rule asks for them.
+    #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
+    pub child_signatures: Gathered<ChildSignatures>,
     /// Whether the contents of the attestations that the search found were fetched.
     #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
     pub attestations: Gathered<AttestationContents>,
@@ -81,6 +86,10 @@ pub struct ManifestFacts {
     pub platforms: Vec<Platform>,
     /// The children of an index, at any depth.
     pub children: Vec<Digest>,
+    /// The children of an index that nodes could run, at any depth; `None` in records of versions
+    /// that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<Vec<ChildImage>>,
     /// The number of layers; for an index, of the child that has the most.
     pub layers: u64,
     /// The sum of the sizes of config and layers in bytes; for an index, of the largest child.
@@ -89,6 +98,44 @@ pub struct ManifestFacts {
     pub foreign_layer: Option<Digest>,
     /// Why the content is not well formed although it has the right digest: it is never served.
     pub malformed: Option<String>,
+}
+
+impl ManifestFacts {
+    /// The images of an index whose layers are served where only `platforms` are; all when that is
+    /// empty. `None` when it is not known.
+    pub fn images_for(&self, platforms: &[Platform]) -> Option<Vec<&ChildImage>> {
+        let is_served = |image: &&ChildImage| match &image.platform {
+            Some(platform) if !platforms.is_empty() => {
+                platforms.iter().any(|allowed| allowed.covers(platform))
+            }
+            Some(_) | None => true,
+        };
+        Some(self.images.as_ref()?.iter().filter(is_served).collect())
+    }
+}
+
+/// A manifest that an index lists and that is no index: an image, or what may be one.
+///
+/// Attestations that builders put into an index are not among these: nobody can run them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildImage {
+    /// The manifest.
+    pub digest: Digest,
+    /// The platform that its layers are served for: what the index says it runs on, or else its
+    /// config. `None` is one that upstream does not have or that is no image, of which neither says it.
+    pub platform: Option<Platform>,
+}
+
+/// What searches for signatures over the images of an index came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ChildSignatures {
+    /// One search for each image; what attests something about an image is not among it.
+    pub searches: BTreeMap<Digest, SignatureSearch>,
+}
+
+impl ChildSignatures {
+    /// Most images of one index whose signatures are looked for.
+    pub const IMAGES_MAX: usize = 64;
 }
 
 /// What a search for signatures came to.

@@ -7,6 +7,7 @@
 mod attestations;
 mod by_name;
 mod checks;
+mod children;
 mod condition;
 mod continuity;
 mod decide;
@@ -29,8 +30,8 @@ pub use by_name::refuse_by_name;
 pub use continuity::Predecessor;
 pub use decide::decide;
 pub use evidence::{
-    AttachedTag, AttestationContents, Evidence, EvidenceKind, Gathered, Grant, GrantKind,
-    ManifestFacts, SignatureSearch,
+    AttachedTag, AttestationContents, ChildImage, ChildSignatures, Evidence, EvidenceKind,
+    Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
 };
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};

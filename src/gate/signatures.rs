@@ -1,15 +1,17 @@
-//! Whether enough of the wanted signers signed the subject, by every quorum of the rule.
+//! Whether enough of the wanted signers signed what the rule wants signed, by every quorum of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checks::{Finding, reason};
+use super::children;
 use super::distinct::distinct;
 use super::text::few;
 use super::{
-    CheckState, Context, Evidence, Gathered, Reason, ReasonCode, SignatureSearch, Subject,
+    CheckState, Context, Evidence, EvidenceKind, Gathered, Reason, ReasonCode, SignatureSearch,
+    Subject,
 };
 use crate::oci::Name;
-use crate::policy::{Quorum, Quorums, Rule, SignatureRule, Trust};
+use crate::policy::{Quorum, Quorums, Rule, Scope, SignatureRule, Trust};
 use crate::signature::{Refusal, Signer};
 use crate::time::Timestamp;
 
@@ -19,7 +21,7 @@ const NAME: &str = "signature";
 pub(super) enum Checked {
     Failed(String),
     Finding(Finding),
-    Missing,
+    Missing(EvidenceKind),
 }
 
 /// Judges the signatures that `rule` asks for. With `certain`, the verdict is a denial already, and
@@ -31,94 +33,126 @@ pub(super) fn check(
     rule: Option<&Rule>,
     certain: bool,
 ) -> Checked {
-    let policy = context.policy;
-    let not_looked = |why: &str| Checked::Finding(Finding::new(NAME, CheckState::NotLooked, why));
     let Some(rule) = rule.filter(|rule| rule.trust() != Trust::Deny) else {
-        return not_looked("not looked at");
+        return finding(CheckState::NotLooked, "not looked at");
     };
-    let not_asked = |text: String| Checked::Finding(Finding::new(NAME, CheckState::NotAsked, text));
-    let by = match rule.signatures() {
-        None => return not_asked("not asked for".to_owned()),
+    let (by, scope) = match rule.signatures() {
+        None => return finding(CheckState::NotAsked, "not asked for"),
         Some(SignatureRule::None { reason }) => {
-            return not_asked(format!("not asked for: {reason}"));
+            return finding(CheckState::NotAsked, format!("not asked for: {reason}"));
         }
-        Some(SignatureRule::Signed { by }) => by,
+        Some(SignatureRule::Signed { by, scope }) => (by, *scope),
     };
+    let asked = Asked { by, context, certain };
+    let index = evidence.manifest.found().filter(|facts| facts.is_index);
+    match (scope, index) {
+        (Scope::Index, _) | (_, None) => itself(subject, evidence, &asked),
+        (Scope::EveryPlatform, Some(index)) => children::check(subject, index, evidence, &asked),
+        (Scope::Either, Some(index)) => match itself(subject, evidence, &asked) {
+            // What is below costs more to look at, so that is done only where it matters.
+            Checked::Finding(found) if found.check.state == CheckState::Pass => {
+                Checked::Finding(found)
+            }
+            Checked::Missing(kind) => Checked::Missing(kind),
+            lacking => either(lacking, children::check(subject, index, evidence, &asked)),
+        },
+    }
+}
+
+pub(super) fn finding(state: CheckState, text: impl Into<String>) -> Checked {
+    Checked::Finding(Finding::new(NAME, state, text))
+}
+
+/// What it comes to when the index does not meet the rule, and the images below it may.
+fn either(index: Checked, images: Checked) -> Checked {
+    match (index, images) {
+        (Checked::Finding(index), Checked::Finding(images))
+            if index.denies() && images.denies() =>
+        {
+            let text = format!("{}; or {}", index.check.text, images.check.text);
+            let reasons = index.reasons.into_iter().chain(images.reasons).collect();
+            Checked::Finding(Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) })
+        }
+        // What the index lacks is not certain, so neither is the answer.
+        (index, Checked::Finding(images)) if images.denies() => index,
+        (_, images) => images,
+    }
+}
+
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) by: &'a Quorums,
+    pub(super) context: &'a Context<'a>,
+    /// Whether the verdict is a denial already.
+    pub(super) certain: bool,
+}
+
+/// What the signatures over one digest come to.
+pub(super) struct Answer {
+    /// What was seen, in words.
+    pub(super) seen: String,
+    /// What is lacking; nothing when all quorums are met.
+    pub(super) lacking: Vec<Reason>,
+    /// Why what is lacking may be there all the same.
+    pub(super) open: Option<String>,
+    /// Until when it holds.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// Judges the signatures over the subject itself.
+fn itself(subject: &Subject, evidence: &Evidence, asked: &Asked<'_>) -> Checked {
     let none = SignatureSearch::default();
     let search = match &evidence.signatures {
         Gathered::Absent => &none,
-        Gathered::Failed(why) if certain => {
-            return Checked::Finding(Finding::new(NAME, CheckState::Failed, why));
-        }
+        Gathered::Failed(why) if asked.certain => return finding(CheckState::Failed, why),
         Gathered::Failed(why) => return Checked::Failed(why.clone()),
         Gathered::Found(search) => search,
-        Gathered::NotGathered if certain => return not_looked("not looked at"),
-        Gathered::NotGathered => return Checked::Missing,
-    };
-    let most = policy.limits().signatures_per_image;
-    Checked::Finding(if u64::try_from(search.found.len()).unwrap_or(u64::MAX) > most {
-        let text = format!("{} signatures, the policy allows {most}", search.found.len());
-        let remedy = "Signatures that are not needed would have to be removed upstream.";
-        failing(text.clone(), reason(ReasonCode::TooManySignatures, &text, remedy))
-    } else {
-        let finding = finding(&Signed::new(&names_of(subject, context), search, by, context), by);
-        match &search.incomplete {
-            // What is missing may be among what could not be fetched.
-            Some(why) if !certain && finding.check.state == CheckState::Fail => {
-                return Checked::Failed(why.clone());
-            }
-            _ => finding,
+        Gathered::NotGathered if asked.certain => {
+            return finding(CheckState::NotLooked, "not looked at");
         }
-    })
-}
-
-/// The subject as its signers may call it: by its canonical name, and by the address at which the
-/// configuration says that its registry is.
-pub(super) fn names_of(subject: &Subject, context: &Context<'_>) -> Vec<Subject> {
-    let by_address = context.address.map(|address| Subject {
-        name: Name::new(address.clone(), subject.name.repository().clone()),
-        digest: subject.digest,
-    });
-    std::iter::once(subject.clone()).chain(by_address).collect()
-}
-
-/// What all quorums come to: each that is not met is a reason of its own.
-fn finding(signed: &Signed<'_>, by: &Quorums) -> Finding {
-    let search = signed.search;
-    let needs: Vec<String> = by.as_slice().iter().map(needed).collect();
-    let found = match search.found.len() {
-        0 => "no signature found".to_owned(),
-        1 => "found 1 signature".to_owned(),
-        count => format!("found {count} signatures"),
+        Gathered::NotGathered => return Checked::Missing(EvidenceKind::Signatures),
     };
-    let mut text = format!("needs {}; {found}", needs.join(" and "));
-    let valid: Vec<&str> = signed.names.iter().filter(|name| signed.is_by(name)).copied().collect();
-    if !valid.is_empty() {
-        text = format!("{text}, valid by {}", valid.join(", "));
+    let Answer { seen, lacking, open, until } = asked.answer(subject, search, "It");
+    let text = format!("needs {}; {seen}", asked.needs());
+    match open {
+        Some(why) if !asked.certain => Checked::Failed(why),
+        _ if lacking.is_empty() => {
+            Checked::Finding(Finding { until, ..Finding::new(NAME, CheckState::Pass, text) })
+        }
+        _ => {
+            let failing = Finding::new(NAME, CheckState::Fail, text);
+            Checked::Finding(Finding { reasons: lacking, ..failing })
+        }
     }
-    let unmet: Vec<&Quorum> = by.as_slice().iter().filter(|quorum| !signed.meets(quorum)).collect();
-    if unmet.is_empty() {
-        let until = signed.by.values().filter_map(|by| by.until).min();
-        return Finding { until, ..Finding::new(NAME, CheckState::Pass, text) };
-    }
-    let told: BTreeSet<&str> = unmet.iter().flat_map(|quorum| signed.told(quorum)).collect();
-    if !told.is_empty() {
-        text = format!("{text}; {}", few(&told.into_iter().collect::<Vec<_>>()));
-    }
-    if !search.skipped.is_empty() {
-        let skipped: Vec<&str> = search.skipped.iter().map(String::as_str).collect();
-        text = format!("{text}; could not be read: {}", few(&skipped));
-    }
-    let mut finding = Finding::new(NAME, CheckState::Fail, text);
-    finding.reasons = unmet.into_iter().map(|quorum| signed.lacking(quorum)).collect();
-    if let Some(last) = finding.reasons.last_mut() {
-        last.remedy.push_str(&looked(search));
-    }
-    finding
 }
 
-fn needed(quorum: &Quorum) -> String {
-    format!("{} of [{}]", quorum.at_least, quorum.of.join(", "))
+impl Asked<'_> {
+    /// Who is needed, in words.
+    pub(super) fn needs(&self) -> String {
+        let needed = |quorum: &Quorum| format!("{} of [{}]", quorum.at_least, quorum.of.join(", "));
+        self.by.as_slice().iter().map(needed).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// What `search` says about `subject`, which remedies call `what`. Each quorum that is not met is a
+    /// reason of its own.
+    pub(super) fn answer(&self, subject: &Subject, search: &SignatureSearch, what: &str) -> Answer {
+        let most = self.context.policy.limits().signatures_per_image;
+        if u64::try_from(search.found.len()).unwrap_or(u64::MAX) > most {
+            let text = format!("{} signatures, the policy allows {most}", search.found.len());
+            let remedy = "Signatures that are not needed would have to be removed upstream.";
+            let lacking = vec![reason(ReasonCode::TooManySignatures, &text, remedy)];
+            return Answer { seen: text, lacking, open: None, until: None };
+        }
+        let signed = Signed::new(&names_of(subject, self.context), search, self.by, self.context);
+        let quorums = self.by.as_slice().iter();
+        let unmet: Vec<&Quorum> = quorums.filter(|quorum| !signed.meets(quorum)).collect();
+        let mut lacking: Vec<_> = unmet.iter().map(|it| signed.lacking(it, what)).collect();
+        if let Some(last) = lacking.last_mut() {
+            last.remedy.push_str(&looked(search));
+        }
+        let open = search.incomplete.clone().filter(|_| !lacking.is_empty());
+        Answer { seen: signed.seen(&unmet), lacking, open, until: signed.until() }
+    }
 }
 
 /// Where signatures were looked for, as the end of a remedy.
@@ -130,10 +164,14 @@ fn looked(search: &SignatureSearch) -> String {
     format!(" Looked in {}.", few(&places))
 }
 
-fn failing(text: String, reason: Reason) -> Finding {
-    let mut finding = Finding::new(NAME, CheckState::Fail, text);
-    finding.reasons.push(reason);
-    finding
+/// The subject as its signers may call it: by its canonical name, and by the address at which the
+/// configuration says that its registry is.
+pub(super) fn names_of(subject: &Subject, context: &Context<'_>) -> Vec<Subject> {
+    let by_address = context.address.map(|address| Subject {
+        name: Name::new(address.clone(), subject.name.repository().clone()),
+        digest: subject.digest,
+    });
+    std::iter::once(subject.clone()).chain(by_address).collect()
 }
 
 /// Who signed one digest, as far as any of the quorums asks. Every signer is asked once, whatever the
@@ -163,6 +201,34 @@ impl<'a> Signed<'a> {
         Self { search, names, by }
     }
 
+    /// What was found, in words, and why that does not do for the quorums `unmet`.
+    fn seen(&self, unmet: &[&Quorum]) -> String {
+        let mut text = match self.search.found.len() {
+            0 => "no signature found".to_owned(),
+            1 => "found 1 signature".to_owned(),
+            count => format!("found {count} signatures"),
+        };
+        let names = self.names.iter().filter(|name| self.is_by(name));
+        let valid: Vec<&str> = names.copied().collect();
+        if !valid.is_empty() {
+            text = format!("{text}, valid by {}", valid.join(", "));
+        }
+        let told: BTreeSet<&str> = unmet.iter().flat_map(|quorum| self.told(quorum)).collect();
+        if !told.is_empty() {
+            text = format!("{text}; {}", few(&told.into_iter().collect::<Vec<_>>()));
+        }
+        if !unmet.is_empty() && !self.search.skipped.is_empty() {
+            let skipped: Vec<&str> = self.search.skipped.iter().map(String::as_str).collect();
+            text = format!("{text}; could not be read: {}", few(&skipped));
+        }
+        text
+    }
+
+    /// When the first of the signatures that count ends.
+    fn until(&self) -> Option<Timestamp> {
+        self.by.values().filter_map(|by| by.until).min()
+    }
+
     fn is_by(&self, name: &str) -> bool {
         self.by.get(name).is_some_and(|by| !by.people.is_empty())
     }
@@ -186,8 +252,8 @@ impl<'a> Signed<'a> {
         by.flat_map(|by| by.told.iter().map(String::as_str)).collect()
     }
 
-    /// Why `quorum` is not met.
-    fn lacking(&self, quorum: &Quorum) -> Reason {
+    /// Why `what` does not meet `quorum`.
+    fn lacking(&self, quorum: &Quorum, what: &str) -> Reason {
         let at_least = quorum.at_least;
         let names = quorum.of.iter().map(String::as_str);
         let missing: Vec<&str> = names.filter(|name| !self.is_by(name)).collect();
@@ -209,8 +275,8 @@ impl<'a> Signed<'a> {
         let more = at_least.saturating_sub(count);
         let whom = if more >= missing.len() { String::new() } else { format!("{more} more of ") };
         let remedy = match missing.as_slice() {
-            [] => format!("It would have to be signed by {more} more people."),
-            _ => format!("It would have to be signed by {whom}{}.", few(&missing)),
+            [] => format!("{what} would have to be signed by {more} more people."),
+            _ => format!("{what} would have to be signed by {whom}{}.", few(&missing)),
         };
         reason(code, &text, remedy)
     }

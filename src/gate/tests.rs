@@ -26,11 +26,11 @@ fn parsed(rest: &str) -> Policy {
     Policy::parse(&format!("{head}{rest}"), &no_files).unwrap()
 }
 
-fn subject(name: &str) -> Subject {
+pub(super) fn subject(name: &str) -> Subject {
     Subject { name: name.parse().unwrap(), digest: Digest::sha256(b"subject") }
 }
 
-fn facts() -> ManifestFacts {
+pub(super) fn facts() -> ManifestFacts {
     ManifestFacts {
         media_type: MediaType::new(MediaType::OCI_MANIFEST),
         size: 500,
@@ -38,6 +38,7 @@ fn facts() -> ManifestFacts {
         is_index: false,
         platforms: vec!["linux/amd64".parse().unwrap()],
         children: Vec::new(),
+        images: None,
         layers: 3,
         image_bytes: 1 << 20,
         foreign_layer: None,
@@ -45,7 +46,7 @@ fn facts() -> ManifestFacts {
     }
 }
 
-fn evidence(facts: ManifestFacts) -> Evidence {
+pub(super) fn evidence(facts: ManifestFacts) -> Evidence {
     let signatures = Gathered::Found(SignatureSearch {
         looked_for: vec!["tag sha256-x.sig".to_owned()],
         ..SignatureSearch::default()
@@ -53,7 +54,7 @@ fn evidence(facts: ManifestFacts) -> Evidence {
     Evidence { manifest: Gathered::Found(facts), signatures, ..Evidence::default() }
 }
 
-fn context(policy: &ReadyPolicy) -> Context<'_> {
+pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
     Context {
         policy,
         tags: &[],
@@ -83,14 +84,14 @@ fn revoked() -> Standing {
 }
 
 #[track_caller]
-fn decided(outcome: Outcome) -> Judgement {
+pub(super) fn decided(outcome: Outcome) -> Judgement {
     match outcome {
         Outcome::Decided(judgement) => judgement,
         other => panic!("not decided: {other:?}"),
     }
 }
 
-fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
+pub(super) fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
     judgement.reasons().iter().map(|reason| reason.code).collect()
 }
 
@@ -105,10 +106,10 @@ rules:
 - {id: watched, match: ["up.test/watched/*"], trust: deny, mode: audit}
 "#;
 
-struct Pen(EcdsaKeyPair);
+pub(super) struct Pen(EcdsaKeyPair);
 
 impl Pen {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
     }
 
@@ -120,7 +121,7 @@ impl Pen {
         format!("-----BEGIN PUBLIC KEY-----\\n{body}\\n-----END PUBLIC KEY-----\\n")
     }
 
-    fn sign(&self, name: &str, digest: &Digest) -> FoundSignature {
+    pub(super) fn sign(&self, name: &str, digest: &Digest) -> FoundSignature {
         let payload = format!(
             r#"{{"critical":{{"identity":{{"docker-reference":"{name}"}},"image":{{"docker-manifest-digest":"{digest}"}},"type":"cosign container image signature"}},"optional":null}}"#
         );
@@ -143,12 +144,17 @@ fn signed_policy(pens: &[(&str, &Pen)], at_least: usize) -> ReadyPolicy {
 
 /// A policy with those signers that asks for `signatures`.
 fn asking(pens: &[(&str, &Pen)], signatures: &str) -> ReadyPolicy {
+    asking_on(pens, signatures, "{}")
+}
+
+/// The same above `floor`.
+pub(super) fn asking_on(pens: &[(&str, &Pen)], signatures: &str, floor: &str) -> ReadyPolicy {
     let signer = |(name, pen): &(&str, &Pen)| {
         format!("  {name}: {{key: {{pem: \"{}\"}}, transparencyLog: none}}\n", pen.pem())
     };
     let signers = pens.iter().map(signer).collect::<Vec<_>>().concat();
     policy(&format!(
-        "signers:\n{signers}rules: [{{id: signed, match: [\"up.test/a\"], trust: allow, signatures: {signatures}}}]\n"
+        "signers:\n{signers}floor: {floor}\nrules: [{{id: signed, match: [\"up.test/a\"], trust: allow, signatures: {signatures}}}]\n"
     ))
 }
 

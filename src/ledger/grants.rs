@@ -53,8 +53,9 @@ impl Writing<'_> {
                 // Those of children are among them, and whoever was told of one may still ask for it.
                 GrantKind::Referrer => {
                     referrers += 1;
+                    let searched = [EvidenceKind::Signatures, EvidenceKind::ChildSignatures];
                     referrers <= REFERRER_GRANTS_MAX
-                        || !gathered.contains(&EvidenceKind::Signatures)
+                        || !searched.iter().any(|kind| gathered.contains(kind))
                 }
                 GrantKind::Config | GrantKind::Layer | GrantKind::Manifest => {
                     !gathered.contains(&EvidenceKind::Manifest)

@@ -122,13 +122,25 @@ impl Mirror {
         }
         let (mirror, searched) = (self.clone(), child.clone());
         let parent = Self::subject(&child.name, parent);
+        let of = parent.clone();
         let attaching = self.inner.attaching.join(child.clone(), || async move {
             Box::pin(mirror.attach_to_parent(&searched, &parent)).await
         })?;
         match (attaching.landed().await?, known) {
             (Ok(search), _) | (Err(_), Some((search, _))) => Ok(search),
-            (Err(error), None) => Err(error),
+            (Err(error), None) => self.found_with_parent(child, &of).await?.ok_or(error),
         }
+    }
+
+    /// What was found on `child` when `parent` was judged by the signatures over its images.
+    async fn found_with_parent(
+        &self,
+        child: &Subject,
+        parent: &Subject,
+    ) -> Result<Option<SignatureSearch>, Error> {
+        let Some(record) = self.ledger().record(parent).await? else { return Ok(None) };
+        let below = record.evidence.child_signatures.found();
+        Ok(below.and_then(|below| below.searches.get(&child.digest)).cloned())
     }
 
     async fn attach_to_parent(

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
-const ROUNDS_MAX: usize = 5;
+const ROUNDS_MAX: usize = 6;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
 pub(super) const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
@@ -281,7 +281,8 @@ impl Mirror {
         evidence: Evidence,
     ) -> Result<Collected, Error> {
         let _permit = self.inner.gatherings.acquire(subject.name.registry()).await?;
-        Ok(self.inner.parts.collector.collect(subject, kinds, evidence).await)
+        let collector = self.inner.parts.collector.for_platforms(self.policy().platforms());
+        Ok(collector.collect(subject, kinds, evidence).await)
     }
 
     fn remember_failure(&self, subject: &Subject, reasons: &[Reason]) {
@@ -416,6 +417,11 @@ impl Mirror {
                 evidence.signatures.clone_from(&record.evidence.signatures);
                 evidence.attestations.clone_from(&record.evidence.attestations);
             }
+            if matches!(evidence.child_signatures, Gathered::Failed(_))
+                && matches!(record.evidence.child_signatures, Gathered::Found(_))
+            {
+                evidence.child_signatures.clone_from(&record.evidence.child_signatures);
+            }
             let now = self.now();
             let Said { outcome, tags } =
                 self.decide(subject, &evidence, Some(record), &policy).await?;
@@ -487,6 +493,7 @@ pub(super) fn is_refused_by_people(record: &Record) -> bool {
 /// Evidence with everything that may have changed upstream marked as not gathered.
 fn without_absence(mut evidence: Evidence) -> Evidence {
     evidence.signatures = Gathered::NotGathered;
+    evidence.child_signatures = Gathered::NotGathered;
     evidence.attestations = Gathered::NotGathered;
     if !matches!(evidence.manifest, Gathered::Found(_)) {
         evidence.manifest = Gathered::NotGathered;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::{BlobAnswer, BlobBody, Error, ManifestAnswer, Mirror};
-use crate::gate::{Gathered, Judgement, Standing, Subject};
+use crate::gate::{Judgement, Standing, Subject};
 use crate::ledger::Record;
 use crate::oci::{Descriptor, Digest, MediaType, Name};
 use crate::summary::{EMPTY, Passed, Summary};
@@ -98,12 +98,14 @@ fn passed<'a>(record: &'a Record, judgement: &'a Judgement, policy: &'a str) -> 
     let Subject { name, digest } = &record.subject;
     let facts = record.evidence.manifest.found()?;
     let mut evidence = Vec::new();
-    if let Gathered::Found(search) = &record.evidence.signatures {
+    let below = record.evidence.child_signatures.found();
+    let below = below.into_iter().flat_map(|below| below.searches.values());
+    for search in record.evidence.signatures.found().into_iter().chain(below) {
         let signatures = search.found.iter().map(|found| found.source);
         evidence.extend(signatures.chain(search.attestations.iter().map(|found| found.source)));
-        evidence.sort();
-        evidence.dedup();
     }
+    evidence.sort();
+    evidence.dedup();
     let approved = match &record.standing {
         Some(Standing::Approved { by, at, .. }) => Some((by.as_str(), *at)),
         Some(Standing::Rejected { .. } | Standing::Revoked { .. }) | None => None,

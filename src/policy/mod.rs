@@ -31,7 +31,7 @@ pub use document::{
 pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
-pub use signed::{Quorum, Quorums, SignatureRule};
+pub use signed::{Quorum, Quorums, Scope, SignatureRule};
 pub use tags::TagFilter;
 
 use document::Floor;

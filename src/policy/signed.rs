@@ -14,7 +14,21 @@ pub enum SignatureRule {
     Signed {
         /// Who must have signed.
         by: Quorums,
+        /// What they must have signed.
+        scope: Scope,
     },
+}
+
+/// What has to be signed of an index. An image that no index lists is its own only platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// The index, or else every image that it lists.
+    Either,
+    /// Every image that it lists for the platforms of the floor, each by the same quorums.
+    EveryPlatform,
+    /// What is asked for: children are covered by their hashes.
+    #[default]
+    Index,
 }
 
 /// At least `at_least` of the signers `of`.

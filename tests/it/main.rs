@@ -43,6 +43,7 @@ mod protocol;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod scope;
 mod security_table;
 #[cfg(test)]
 mod signatures;

@@ -113,7 +113,8 @@ fn signatures(out: &mut String, view: &ExplainView) {
         lines.push(format!("looked for: {}", search.looked_for.join(", ")));
     }
     let from = |found: &crate::mirror::desk::view::SignatureView| {
-        format!("{} from {}", found.form, short(&found.source))
+        let over = found.over.as_ref().map(|image| format!(" over {}", short(image)));
+        format!("{} from {}{}", found.form, short(&found.source), over.unwrap_or_default())
     };
     lines.extend(search.found.iter().map(from));
     lines.extend(search.skipped.iter().map(|skipped| format!("could not read {skipped}")));

@@ -1,5 +1,6 @@
 //! Gathering from a registry in memory that lacks, lies and fails as it is told to.
 
+mod children;
 mod manifests;
 mod registry;
 mod signatures;

@@ -1,6 +1,7 @@
 //! A registry in memory.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -29,6 +30,8 @@ pub(super) struct Registry {
     /// Nothing is ever answered.
     pub(super) silent: bool,
     pub(super) asked: Arc<Mutex<Vec<String>>>,
+    /// Counts the requests that are under way, and the most that ever were.
+    pub(super) at_once: Option<(Arc<AtomicUsize>, Arc<AtomicUsize>)>,
 }
 
 impl Registry {
@@ -91,6 +94,11 @@ impl Registry {
     async fn wait(&self) {
         if self.silent {
             std::future::pending::<()>().await;
+        }
+        if let Some((now, most)) = &self.at_once {
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            now.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -180,7 +188,8 @@ impl Rig {
         let metrics = Arc::new(Metrics::default());
         let store = Store::open(settings, clock.clone(), Tasks::new(), metrics).await.unwrap();
         let (seen, store_of) = (Arc::default(), store.clone());
-        let gatherer = Gatherer { source: registry, store: store_of, seen, clock, limits };
+        let (source, platforms) = (registry, Arc::default());
+        let gatherer = Gatherer { source, store: store_of, seen, clock, limits, platforms };
         Self { gatherer, store, _dir: dir }
     }
 

@@ -51,7 +51,7 @@ fn signature() -> Vec<u8> {
 }
 
 /// Puts simple-signing layers with these payloads under the `.sig` tag.
-fn sign_by_tag(registry: &mut Registry, subject: &Subject, payloads: &[&[u8]]) -> Value {
+pub(super) fn sign_by_tag(registry: &mut Registry, subject: &Subject, payloads: &[&[u8]]) -> Value {
     let config = registry.described(MediaType::OCI_CONFIG, b"{\"x\":1}");
     let layer = |payload: &&[u8]| {
         let mut layer = registry.described(PAYLOAD_MEDIA_TYPE, payload);

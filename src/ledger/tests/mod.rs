@@ -155,6 +155,7 @@ fn new(number: u64, verdict: Verdict) -> New {
         is_index: false,
         platforms: Vec::new(),
         children: Vec::new(),
+        images: None,
         layers: 1,
         image_bytes: 7,
         foreign_layer: None,

@@ -11,11 +11,13 @@ use super::view::{
 };
 use super::{Desk, Error};
 use crate::gate::{
-    Evidence, Gathered, Judgement, ManifestFacts, Outcome, ReadyPolicy, SignatureSearch, Subject,
+    ChildSignatures, Evidence, Gathered, Judgement, ManifestFacts, Outcome, ReadyPolicy,
+    SignatureSearch, Subject,
 };
 use crate::ledger::{Decided, Record, Verb};
-use crate::oci::{ImageReference, Tag};
+use crate::oci::{Digest, ImageReference, Tag};
 use crate::policy::{Mode, Policy, RuleId};
+use crate::signature::FoundSignature;
 
 /// Most moves of a tag that are shown.
 const TAG_MOVES_SHOWN: usize = 10;
@@ -163,12 +165,12 @@ fn rule_match(id: &RuleId, image: &ImageReference, policy: &Policy) -> RuleMatch
 }
 
 fn put_record(view: &mut ExplainView, record: &Record) {
-    let Evidence { manifest, signatures, .. } = &record.evidence;
+    let Evidence { manifest, signatures, child_signatures, .. } = &record.evidence;
     if let Gathered::Found(facts) = manifest {
         view.kind = Some(kind_of(facts));
         view.platforms.clone_from(&facts.platforms);
     }
-    view.signatures = signatures.found().map(signatures_view);
+    view.signatures = signatures_view(signatures.found(), child_signatures.found());
     view.standing = record.standing.as_ref().map(standing_view);
     view.request = record.request.map(|id| id.to_string());
     view.decided_at = Some(record.decided_at);
@@ -183,14 +185,37 @@ fn kind_of(facts: &ManifestFacts) -> String {
     }
 }
 
-fn signatures_view(search: &SignatureSearch) -> SignaturesView {
-    let view = |found: &crate::signature::FoundSignature| SignatureView {
+/// What was found over the subject itself, and over the images that it lists.
+fn signatures_view(
+    own: Option<&SignatureSearch>,
+    below: Option<&ChildSignatures>,
+) -> Option<SignaturesView> {
+    let mut view =
+        SignaturesView { found: Vec::new(), looked_for: Vec::new(), skipped: Vec::new() };
+    if let Some(search) = own {
+        view.found.extend(signature_views(search, None));
+        view.looked_for.clone_from(&search.looked_for);
+        view.skipped.clone_from(&search.skipped);
+    }
+    if let Some(below) = below {
+        view.looked_for.push(format!("the same for {} images of the index", below.searches.len()));
+        for (image, search) in &below.searches {
+            view.found.extend(signature_views(search, Some(*image)));
+            let skipped = search.skipped.iter().map(|why| format!("{}: {why}", image.short()));
+            view.skipped.extend(skipped);
+        }
+    }
+    (own.is_some() || below.is_some()).then_some(view)
+}
+
+fn signature_views(
+    search: &SignatureSearch,
+    over: Option<Digest>,
+) -> impl Iterator<Item = SignatureView> {
+    let view = move |found: &FoundSignature| SignatureView {
         form: found.form().to_string(),
         source: found.source,
+        over,
     };
-    SignaturesView {
-        found: search.found.iter().map(view).collect(),
-        looked_for: search.looked_for.clone(),
-        skipped: search.skipped.clone(),
-    }
+    search.found.iter().map(view)
 }

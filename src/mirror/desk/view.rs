@@ -207,6 +207,9 @@ pub struct SignatureView {
     pub form: String,
     /// The manifest that it came from.
     pub source: Digest,
+    /// The image it is over, where that is one that the index lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Digest>,
 }
 
 /// A moment at which a tag was seen to mean a digest.

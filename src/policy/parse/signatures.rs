@@ -3,12 +3,14 @@
 use super::super::document::Trust;
 use super::super::fields::{Fields, Problems, Words};
 use super::super::problem::Position;
-use super::super::signed::{Quorum, Quorums, SignatureRule};
+use super::super::signed::{Quorum, Quorums, Scope, SignatureRule};
 use super::super::yaml::Node;
 
 const SIGNATURES: Words =
     Words { known: &["atLeast", "of", "all", "scope", "none"], later: &["any"] };
 const QUORUM: Words = Words { known: &["atLeast", "of"], later: &["any"] };
+const SCOPES: [(&str, Scope); 3] =
+    [("index", Scope::Index), ("every-platform", Scope::EveryPlatform), ("either", Scope::Either)];
 /// Most quorums that one rule asks for.
 const QUORUMS_MAX: usize = 16;
 
@@ -52,8 +54,7 @@ pub(super) fn read(
     let asks = ["atLeast", "of", "all", "scope"].iter().any(|key| fields.has(key));
     let has_single = fields.has("atLeast") || fields.has("of");
     let reason = fields.text("none", problems);
-    let index = [("index", ())];
-    fields.choice("scope", &index, &["every-platform", "either"], problems);
+    let scope = fields.choice("scope", &SCOPES, &[], problems).unwrap_or_default();
     let quorums = match (says_none && asks, has_all && has_single) {
         (true, _) => {
             let text = "says none and asks for some; keep none: \"reason\", or who must sign";
@@ -71,7 +72,7 @@ pub(super) fn read(
     let by = Quorums::new(quorums.iter().map(ReadQuorum::quorum).collect());
     let rule = match (reason, by) {
         (Some((reason, _)), _) => SignatureRule::None { reason },
-        (None, Some(by)) => SignatureRule::Signed { by },
+        (None, Some(by)) => SignatureRule::Signed { by, scope },
         (None, None) => {
             asks_for_nothing(&fields, problems);
             return None;

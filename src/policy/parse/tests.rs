@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::{
-    Artifact, AttestationType, KeyText, Level, Quorum, Rule, SignatureRule, Trust, TrustRootKind,
-    WantedText, Who,
+    Artifact, AttestationType, KeyText, Level, Quorum, Rule, Scope, SignatureRule, Trust,
+    TrustRootKind, WantedText, Who,
 };
 
 use crate::time::Window;
@@ -47,7 +47,7 @@ fn assert_refused(rest: &str, expected: &str) {
 
 /// The quorums that `rule` asks for.
 fn quorums(rule: &Rule) -> Vec<(usize, Vec<&str>)> {
-    let Some(SignatureRule::Signed { by }) = rule.signatures() else { return Vec::new() };
+    let Some(SignatureRule::Signed { by, .. }) = rule.signatures() else { return Vec::new() };
     by.as_slice().iter().map(pair).collect()
 }
 
@@ -168,10 +168,6 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
         ("modeUntil: 2027-01-31", "rules[0].modeUntil  not supported"),
         ("mode: warn", "\"warn\" is not supported by this version"),
         ("signatures: {any: []}", "rules[0].signatures.any  not supported"),
-        (
-            "signatures: {atLeast: 1, of: [x], scope: every-platform}",
-            "\"every-platform\" is not supported by this version",
-        ),
     ] {
         let text = format!("rules: [{{id: a, match: [\"**\"], trust: allow, {rule}}}]\n");
         assert_refused(&text, expected);
@@ -253,6 +249,13 @@ fn a_quorum_counts_people_not_names() {
         ("{}", "asks for nothing"),
         ("{none: \"\"}", "none  is empty"),
         ("{none: why, of: [team]}", "says none and asks for some"),
+        ("{none: why, scope: index}", "says none and asks for some"),
+        (
+            "{atLeast: 1, of: [team], scope: platforms}",
+            "scope  \"platforms\" is not one of: index, every-platform, either",
+        ),
+        ("{atLeast: 1, of: [team], scope: Index}", "scope  \"Index\" is not one of"),
+        ("{all: [{atLeast: 1, of: [team], scope: index}]}", "all[0].scope  unknown key"),
         ("{none: why, all: [{atLeast: 1, of: [team]}]}", "says none and asks for some"),
         ("{all: []}", "signatures.all  is an empty list"),
         ("{all: {atLeast: 1, of: [team]}}", "signatures.all  must be a list"),
@@ -275,6 +278,27 @@ fn a_quorum_counts_people_not_names() {
         ),
     ] {
         assert_refused(&format!("signers:\n{team}{}", quorum(signatures)), expected);
+    }
+}
+
+#[test]
+fn a_scope_is_the_index_unless_the_rule_says_otherwise() {
+    let signer =
+        "signers: {team: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: none}}";
+    for (written, expected) in [
+        ("", Scope::Index),
+        (", scope: index", Scope::Index),
+        (", scope: every-platform", Scope::EveryPlatform),
+        (", scope: either", Scope::Either),
+    ] {
+        let rule = format!(
+            "{signer}\nrules: [{{id: a, match: [\"**\"], trust: allow, signatures: {{atLeast: 1, of: [team]{written}}}}}]\n"
+        );
+        let policy = parse(&with(&rule)).unwrap();
+        let Some(SignatureRule::Signed { scope, .. }) = policy.rules()[0].signatures() else {
+            panic!("asks for none");
+        };
+        assert_eq!(*scope, expected, "{written}");
     }
 }
 
