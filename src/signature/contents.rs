@@ -117,6 +117,16 @@ impl TrustRoot {
                 "lists {listed} transparency logs with {distinct} distinct keys and addresses: they count as {distinct}"
             ));
         }
+        match self.never_count() {
+            0 => {}
+            1 => warnings.push(
+                "1 of the authorities never counts: its certificates are not valid when it should"
+                    .to_owned(),
+            ),
+            count => warnings.push(format!(
+                "{count} of the authorities never count: their certificates are not valid when they should"
+            )),
+        }
         warnings.extend(parts.iter().flat_map(|part| part.warnings(now)));
         warnings
     }

@@ -32,6 +32,9 @@ pub struct TrustRoot {
 }
 
 struct Inner {
+    /// As the file has it.
+    listed: TrustedRoot,
+    /// With each authority only while its certificates are valid.
     root: TrustedRoot,
     verifier: Verifier,
     logs: Logs,
@@ -120,17 +123,18 @@ impl TrustRoot {
         }
         let malformed = |text: String| TrustRootError::Malformed(quoted(&text));
         crypto::caught(|| {
-            let mut root = TrustedRoot::from_json(json).map_err(|it| malformed(it.to_string()))?;
-            if !root.media_type.starts_with(MEDIA_TYPE) {
-                return Err(malformed(format!("its mediaType is {}", root.media_type)));
+            let listed = TrustedRoot::from_json(json).map_err(|it| malformed(it.to_string()))?;
+            if !listed.media_type.starts_with(MEDIA_TYPE) {
+                return Err(malformed(format!("its mediaType is {}", listed.media_type)));
             }
+            let mut root = listed.clone();
             authorities::narrow(&mut root);
             if root.tlogs.is_empty() {
                 return Err(TrustRootError::Lacking("transparency log"));
             }
             let verifier = Verifier::new(&root).map_err(|it| malformed(it.to_string()))?;
             let logs = Logs::of(&root).map_err(|it| malformed(it.to_string()))?;
-            let inner = Arc::new(Inner { root, verifier, logs });
+            let inner = Arc::new(Inner { listed, root, verifier, logs });
             Ok(Self { inner, demands: Demands::default() })
         })
         .unwrap_or_else(|| Err(TrustRootError::Malformed("the reader broke down".to_owned())))
@@ -183,8 +187,17 @@ impl TrustRoot {
         !root.certificate_authorities.is_empty() && !root.ctlogs.is_empty()
     }
 
+    /// Everything that the file lists, whether it ever counts or not.
     pub(super) fn listed(&self) -> &TrustedRoot {
-        &self.inner.root
+        &self.inner.listed
+    }
+
+    /// How many of the authorities that the file lists never count.
+    pub(super) fn never_count(&self) -> usize {
+        let count = |root: &TrustedRoot| {
+            root.certificate_authorities.len() + root.timestamp_authorities.len()
+        };
+        count(&self.inner.listed) - count(&self.inner.root)
     }
 
     pub(super) fn verifier(&self) -> &Verifier {

@@ -168,6 +168,7 @@ fn every_mistake_of_a_root_is_named_at_once_and_what_is_odd_is_a_warning() {
         "lists no certificate log; no certificate can be verified",
         "lists no timestamp authority; nothing proves when an entry of Rekor 2 was made",
         "every certificate authority has ended",
+        "1 of the authorities never counts: its certificates are not valid when it should",
         "lists 2 transparency logs with 1 distinct keys and addresses: they count as 1",
         "counts only from 2999-01-01T00:00:00Z on",
         "has ended: it counts for what it saw before 2021-01-01T00:00:00Z",
