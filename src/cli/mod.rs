@@ -12,6 +12,7 @@ mod node;
 mod output;
 mod policy;
 mod serve;
+mod verify;
 mod verify_bundle;
 
 use std::ffi::OsString;
@@ -88,6 +89,9 @@ enum Command {
     /// Check a settings file
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Judge images by a policy without a mirror, for CI and laptops
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::VerifyArguments),
     /// Verify one Sigstore bundle over one artifact, offline
     #[command(after_help = verify_bundle::EXAMPLES)]
     VerifyBundle(verify_bundle::VerifyBundleArguments),
@@ -157,6 +161,9 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Policy(command) => policy::run(command, common.json).map(done),
         Command::Serve(arguments) => {
             server_runtime()?.block_on(serve::run(arguments, file)).map(done)
+        }
+        Command::Verify(arguments) => {
+            server_runtime()?.block_on(verify::run(arguments, common.into()))
         }
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments, common.json).map(done),
     }

@@ -9,6 +9,7 @@ use tracing::warn;
 use super::Limits;
 use super::seen::{Form, Seen, Shown};
 use super::source::Source;
+use crate::layout;
 use crate::oci::{Descriptor, Digest, MANIFEST_BYTES_MAX, MediaType, Name, Reference, Tag};
 use crate::store::Store;
 use crate::upstream;
@@ -22,6 +23,9 @@ pub(super) enum Trouble {
     /// What came has another digest than what was asked for.
     #[error("upstream sent other content than {0}")]
     Digest(Digest),
+    /// A layout cannot be read, or is not what it says.
+    #[error("{0}")]
+    Layout(#[source] layout::Error),
     /// Upstream lists the content and does not have it.
     #[error("upstream lists {0} and does not have it so")]
     Missing(Digest),
@@ -138,6 +142,11 @@ impl<'a, S: Source> Fetcher<'a, S> {
         }
         self.keep(digest, &bytes, Form::Blob, None).await?;
         Ok((bytes.len() == size).then_some(bytes))
+    }
+
+    /// Where referrers are listed.
+    pub(super) fn referrers_place(&self) -> &'static str {
+        self.source.referrers_place()
     }
 
     /// The referrers that upstream's API lists; `None` when it has none.

@@ -13,6 +13,7 @@ mod attachment;
 mod attestations;
 mod fetch;
 mod image;
+mod layout;
 mod manifests;
 mod search;
 mod seen;
@@ -28,13 +29,16 @@ use tracing::info;
 use crate::gate::{
     AttestationContents, Evidence, EvidenceKind, Gathered, Grant, SignatureSearch, Subject,
 };
+use crate::layout::Layout;
 use crate::store::Store;
+use crate::tasks::Tasks;
 use crate::time::Clock;
 use crate::upstream::Client;
 
 use fetch::{Content, Fetcher, Trouble};
+use layout::LayoutSource;
 use seen::Seen;
-use source::Source;
+use source::{Origin, Source};
 
 /// How much is gathered about one subject before it is given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,14 +73,29 @@ impl Default for Limits {
 /// Gathers evidence; clones share everything.
 #[derive(Clone)]
 pub struct Collector {
-    gatherer: Gatherer<Client>,
+    gatherer: Gatherer<Origin>,
 }
 
 impl Collector {
     /// A collector that asks `client` and keeps what it reads in `store`.
     pub fn new(client: Client, store: Store, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        let seen = Arc::default();
-        Self { gatherer: Gatherer { source: client, store, seen, clock, limits } }
+        Self::from_origin(Origin::Registries(client), store, clock, limits)
+    }
+
+    /// A collector that reads `layout`, which then stands for the repository of every subject, and
+    /// asks no registry.
+    pub fn of_layout(
+        layout: Arc<Layout>,
+        tasks: Tasks,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Self {
+        Self::from_origin(Origin::Layout(LayoutSource::new(layout, tasks)), store, clock, limits)
+    }
+
+    fn from_origin(source: Origin, store: Store, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        Self { gatherer: Gatherer { source, store, seen: Arc::default(), clock, limits } }
     }
 
     /// Gathers `kinds` about `subject` and gives `evidence`, which is what is known, with them.

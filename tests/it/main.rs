@@ -57,6 +57,8 @@ mod upstream_ranges;
 #[cfg(test)]
 mod upstream_redirects;
 #[cfg(test)]
+mod verify;
+#[cfg(test)]
 mod warm_pull;
 #[cfg(test)]
 mod wire;
