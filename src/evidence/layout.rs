@@ -35,7 +35,7 @@ impl LayoutSource {
 
 impl Source for LayoutSource {
     fn referrers_place(&self) -> &'static str {
-        "referrers in index.json"
+        "referrers in the layout"
     }
 
     async fn has_tag(&self, _: &Name, tag: &Tag) -> Result<bool, Trouble> {

@@ -66,7 +66,7 @@ pub(super) async fn search<S: Source>(
         match outcome {
             Ok(Some(manifest)) => finding.attached(&descriptor, Some(manifest), Some(subject)),
             Ok(None) => finding.skip(format!("{} is not there as listed", descriptor.digest)),
-            Err(trouble) => finding.failed(&descriptor.digest.to_string(), &trouble),
+            Err(trouble) => finding.failed(&descriptor.digest.short(), &trouble),
         }
     }
     let candidates = finding.candidates();
@@ -309,7 +309,7 @@ impl<'a> Finding<'a> {
                 Ok(None) => self.attested(candidate.attestation()),
                 Err(why) => self.skip(format!("{layer}: {why}")),
             },
-            Err(trouble) => self.failed(&layer.to_string(), &trouble),
+            Err(trouble) => self.failed(&layer.short(), &trouble),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A blob is not what its name says.
-    #[error("{path} has other content than its name says")]
+    #[error("other content than its name says: {path}")]
     Changed {
         /// The blob.
         path: PathBuf,
@@ -37,13 +37,13 @@ pub enum Error {
         why: String,
     },
     /// Something else stands where a file should.
-    #[error("{path} is not a regular file, or is behind a symbolic link; a layout has neither")]
+    #[error("a link or no regular file: {path}")]
     NotRegular {
         /// The path.
         path: PathBuf,
     },
     /// The disk fails, or the file may not be read.
-    #[error("{path} cannot be read")]
+    #[error("cannot read {path}")]
     Read {
         /// The path.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum Error {
         known: Vec<String>,
     },
     /// More than is read.
-    #[error("{path} lists more manifests than are read in search of signatures")]
+    #[error("more manifests than are read in search of signatures: {path}")]
     TooMuch {
         /// The list.
         path: PathBuf,

@@ -11,6 +11,7 @@
 mod error;
 mod select;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,7 +26,7 @@ pub use error::Error;
 pub use select::Which;
 
 use crate::oci::{
-    Descriptor, Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Tag, from_strict_slice,
+    Algorithm, Descriptor, Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Tag, from_strict_slice,
 };
 
 /// The file that makes a folder a layout.
@@ -36,6 +37,8 @@ const BLOBS: &str = "blobs";
 const MARKER_BYTES_MAX: usize = 4 * 1024;
 /// Most bytes of manifests that are read in search of referrers.
 const REFERRERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most blobs of one algorithm among which referrers are looked for.
+const BLOBS_MAX: usize = 10_000;
 /// Read and hashed at a time, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -135,29 +138,90 @@ impl Layout {
         select::tagged(&self.listed, tag).map_err(|()| self.several(tag.as_str()))
     }
 
-    /// Those listed manifests that say that they are about `subject`, and those that are there and
-    /// cannot be read, because they may be.
+    /// Those manifests that say that they are about `subject`, and those that are there and cannot be
+    /// read, because they may be. Listed ones come first; `cosign save` of version 3 lists none.
     ///
     /// # Errors
     /// When there is more to look through than is read.
     pub fn referrers(&self, subject: &Digest) -> Result<Vec<Descriptor>, Error> {
         let (mut found, mut bytes) = (Vec::new(), 0);
-        for listed in self.listed.iter().filter(|listed| listed.digest != *subject) {
-            match self.read(&listed.digest, MANIFEST_BYTES_MAX) {
+        for candidate in self.listed.iter().cloned().chain(self.unlisted()?) {
+            if candidate.digest == *subject {
+                continue;
+            }
+            match self.read(&candidate.digest, MANIFEST_BYTES_MAX) {
                 Ok(None) => {}
                 Ok(Some(content)) => {
                     bytes += content.len();
                     if bytes > REFERRERS_BYTES_MAX {
-                        return Err(Error::TooMuch { path: self.path.join(INDEX) });
+                        return Err(Error::TooMuch { path: self.path.clone() });
                     }
                     if subject_of(&content) == Some(*subject) {
-                        found.push(listed.clone());
+                        found.push(candidate);
                     }
                 }
-                Err(_) => found.push(listed.clone()),
+                Err(_) => found.push(candidate),
             }
         }
         Ok(found)
+    }
+
+    /// Blobs that are not listed and could be manifests.
+    fn unlisted(&self) -> Result<Vec<Descriptor>, Error> {
+        let mut found = Vec::new();
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            let path = self.path.join(BLOBS).join(algorithm.as_str());
+            let failed = |errno: Errno| Error::Read { path: path.clone(), source: errno.into() };
+            let opened = folder(self.folder.as_fd(), BLOBS)
+                .and_then(|blobs| folder(blobs.as_fd(), algorithm.as_str()));
+            let directory = match opened {
+                Ok(directory) => directory,
+                // Whoever reads a blob there is told.
+                Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => continue,
+                Err(errno) => return Err(failed(errno)),
+            };
+            let entries = rustix::fs::Dir::read_from(&directory).map_err(failed)?;
+            for (number, entry) in entries.enumerate() {
+                if number > BLOBS_MAX {
+                    return Err(Error::TooMuch { path: path.clone() });
+                }
+                let entry = entry.map_err(failed)?;
+                let hex = entry.file_name().to_str().unwrap_or_default();
+                let digest = format!("{}:{hex}", algorithm.as_str()).parse::<Digest>();
+                let Ok(digest) = digest else { continue };
+                if self.listed.iter().any(|listed| listed.digest == digest) {
+                    continue;
+                }
+                found.extend(self.as_manifest(&digest));
+            }
+        }
+        // In an order that does not hang on the file system.
+        found.sort_by_key(|candidate| {
+            *candidate.digest.as_bytes().first_chunk().unwrap_or(&[0; 32])
+        });
+        Ok(found)
+    }
+
+    /// How `digest` would be listed, if it has the size of a manifest and begins as one.
+    fn as_manifest(&self, digest: &Digest) -> Option<Descriptor> {
+        let mut file = self.blob(digest).ok().flatten()?;
+        let size = file.metadata().ok()?.len();
+        let mut first = [0];
+        if size > u64::try_from(MANIFEST_BYTES_MAX).unwrap_or(u64::MAX)
+            || file.read(&mut first).ok()? == 0
+            || first != *b"{"
+        {
+            return None;
+        }
+        Some(Descriptor {
+            media_type: MediaType::new(MediaType::OCI_MANIFEST),
+            digest: *digest,
+            size,
+            urls: Vec::new(),
+            platform: None,
+            artifact_type: None,
+            annotations: BTreeMap::new(),
+        })
     }
 
     /// The one image that `which` means.
@@ -208,7 +272,7 @@ impl Layout {
     /// A file beside the blobs; `None` when there is none.
     fn file_here(&self, name: &str, limit_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
         let path = self.path.join(name);
-        let Some(file) = self.opened(regular(self.folder.as_fd(), name), &path)? else {
+        let Some(file) = opened(regular(self.folder.as_fd(), name), &path)? else {
             return Ok(None);
         };
         let content = read_up_to(file, limit_bytes)
@@ -227,19 +291,20 @@ impl Layout {
             let algorithm = folder(blobs.as_fd(), digest.algorithm().as_str())?;
             regular(algorithm.as_fd(), &digest.hex())
         };
-        self.opened(open(), &path)
+        opened(open(), &path)
     }
+}
 
-    fn opened(&self, opened: Result<File, Errno>, path: &Path) -> Result<Option<File>, Error> {
-        match opened {
-            Ok(file) => Ok(Some(file)),
-            Err(Errno::NOENT) => Ok(None),
-            // What O_NOFOLLOW and the look at the type say.
-            Err(Errno::LOOP | Errno::NOTDIR | Errno::ISDIR) => {
-                Err(Error::NotRegular { path: path.to_owned() })
-            }
-            Err(errno) => Err(Error::Read { path: path.to_owned(), source: errno.into() }),
+/// What came of opening `path`; `None` when it is not there.
+fn opened(opened: Result<File, Errno>, path: &Path) -> Result<Option<File>, Error> {
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(Errno::NOENT) => Ok(None),
+        // What O_NOFOLLOW and the look at the type say.
+        Err(Errno::LOOP | Errno::NOTDIR | Errno::ISDIR) => {
+            Err(Error::NotRegular { path: path.to_owned() })
         }
+        Err(errno) => Err(Error::Read { path: path.to_owned(), source: errno.into() }),
     }
 }
 

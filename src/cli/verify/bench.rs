@@ -85,13 +85,12 @@ impl Benches {
         let digest = layout.select(which).map_err(Failed::of_layout)?;
         let desk = self.desk(Some(Arc::clone(&layout))).await?;
         let subject = Subject { name: name.clone(), digest };
-        let view = desk.explain_as(&subject, tag).await.map_err(|error| match error {
-            desk::Error::Absent { .. } => Failed {
-                verdict: "absent",
-                error: CliError::unreachable(format!("the layout does not have {digest}")),
-            },
-            error => Failed::of_desk(error),
-        })?;
+        let explained = desk.explain_as(&subject, tag).await;
+        if matches!(explained, Err(desk::Error::Absent { .. })) {
+            let error = CliError::unreachable(format!("the layout does not have {digest}"));
+            return Err(Failed { verdict: "absent", error });
+        }
+        let view = explained.map_err(Failed::of_desk)?;
         if view.verdict == "admit" || view.verdict == "pending" {
             check_content(desk.mirror(), &layout, &subject).await?;
         }
@@ -131,16 +130,16 @@ impl Failed {
     }
 
     fn of_desk(error: desk::Error) -> Self {
-        match error {
-            desk::Error::Absent { .. } => Self {
-                verdict: "absent",
-                error: CliError::unreachable("the registry says that there is no such image"),
-            },
-            desk::Error::Mirror { error, .. } => {
-                Self::undecided(CliError::unreachable("could not decide").caused_by(error))
-            }
-            error => Self::undecided(CliError::unreachable("could not decide").caused_by(error)),
+        if matches!(error, desk::Error::Absent { .. }) {
+            let error = CliError::unreachable("the registry says that there is no such image");
+            return Self { verdict: "absent", error };
         }
+        let undecided = CliError::unreachable("could not decide");
+        Self::undecided(if let desk::Error::Mirror { error, .. } = error {
+            undecided.caused_by(error)
+        } else {
+            undecided.caused_by(error)
+        })
     }
 }
 

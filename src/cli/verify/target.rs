@@ -64,22 +64,18 @@ pub(super) fn read(targets: &[String], names: &[String]) -> Result<Vec<Target>, 
     let mut read = Vec::new();
     for (written, layout) in targets.iter().zip(layouts) {
         let written = written.clone();
-        read.push(match (layout, names.as_slice()) {
-            (Some((path, which)), [name, ..]) => {
-                let ImageReference { name, tag, .. } = named(name)?;
-                names.next();
-                Target::Layout { written, path, which, name, tag }
-            }
-            (Some(_), []) | (None, _) => {
-                let image = written.trim().parse().map_err(|error| {
-                    let text = format!(
-                        "{written:?} is neither an image nor a folder with an OCI image layout"
-                    );
-                    CliError::misused(text).caused_by(error)
-                })?;
-                Target::Image { written, image }
-            }
-        });
+        if let Some((path, which)) = layout {
+            // There are as many as layouts.
+            let ImageReference { name, tag, .. } = named(names.next().map_or("", String::as_str))?;
+            read.push(Target::Layout { written, path, which, name, tag });
+            continue;
+        }
+        let image = written.trim().parse().map_err(|error| {
+            let text =
+                format!("{written:?} is neither an image nor a folder with an OCI image layout");
+            CliError::misused(text).caused_by(error)
+        })?;
+        read.push(Target::Image { written, image });
     }
     Ok(read)
 }

@@ -44,7 +44,8 @@ impl TestLayout {
         artifact.digest()
     }
 
-    fn blobs_of(&self, artifact: &Artifact) {
+    /// Adds what `artifact` consists of, listed nowhere.
+    pub(crate) fn blobs_of(&self, artifact: &Artifact) {
         artifact.children.iter().for_each(|child| self.blobs_of(child));
         for content in artifact.blobs.iter().chain([&artifact.manifest]) {
             std::fs::write(self.blob(&Digest::sha256(content)), content).expect("a blob");

@@ -52,13 +52,14 @@ async fn a_layout_is_judged_by_the_name_that_it_is_given_without_a_registry() {
 async fn the_name_in_a_layout_is_a_claim_and_the_tag_is_what_the_caller_says() {
     let ci = Ci::new().await;
     let mut layout = TestLayout::new();
-    let claims = [("io.containerd.image.name", NAME), ("org.opencontainers.image.ref.name", "1.4")];
+    let claims =
+        [("io.containerd.image.name", NAME), ("org.opencontainers.image.ref.name", "1.4.0")];
     layout.add_as(&Image::new().layer("x").build(), &claims);
     ci.layout(&layout, "up.test/tagged/app").await.assert(3, &["no rule"]);
-    ci.layout(&layout, "up.test/tagged/app:0.9").await.assert(3, &["no rule"]);
-    ci.layout(&layout, "up.test/tagged/app:1.4")
+    ci.layout(&layout, "up.test/tagged/app:0.9.0").await.assert(3, &["no rule"]);
+    ci.layout(&layout, "up.test/tagged/app:1.4.0")
         .await
-        .assert(0, &["rule       tagged", "up.test/tagged/app:1.4"]);
+        .assert(0, &["rule       tagged", "up.test/tagged/app:1.4.0"]);
 }
 
 #[tokio::test]
@@ -67,9 +68,15 @@ async fn signatures_are_found_as_referrers_and_as_cosign_saves_them() {
     let image = Image::new().layer("x").build();
     let mut referred = TestLayout::new();
     referred.add_as(&image, &[]);
-    ci.layout(&referred, NAME).await.assert(3, &["referrers in index.json", "0 signatures"]);
+    ci.layout(&referred, NAME).await.assert(3, &["referrers in the layout", "0 signatures"]);
     referred.add_as(&ci.signer.bundle(&image), &[]);
-    ci.layout(&referred, NAME).await.assert(0, &["cosign bundle"]);
+    ci.layout(&referred, NAME).await.assert(0, &["sigstore bundle"]);
+
+    // As cosign 3 saves them: the blobs are there, and nothing lists them.
+    let mut unlisted = TestLayout::new();
+    unlisted.add_as(&image, &[]);
+    unlisted.blobs_of(&ci.signer.bundle(&image));
+    ci.layout(&unlisted, NAME).await.assert(0, &["sigstore bundle"]);
 
     let mut saved = TestLayout::new();
     let kind = |kind: &'static str| [("kind", kind)];
@@ -151,7 +158,7 @@ async fn nothing_outside_of_a_layout_is_read() {
         drop(std::fs::remove_dir_all(&secret));
         std::fs::rename(&path, &secret).unwrap();
         std::os::unix::fs::symlink(&secret, &path).unwrap();
-        ci.layout(&layout, NAME).await.assert(2, &["symbolic link"]);
+        ci.layout(&layout, NAME).await.assert(2, &["a link or no regular file"]);
     }
     // A pipe is not waited for.
     let (layout, _) = ci.signed(NAME);
@@ -159,7 +166,7 @@ async fn nothing_outside_of_a_layout_is_read() {
     std::fs::remove_file(&path).unwrap();
     let status = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
     assert!(status.success());
-    ci.layout(&layout, NAME).await.assert(2, &["not a regular file"]);
+    ci.layout(&layout, NAME).await.assert(2, &["a link or no regular file"]);
 }
 
 #[tokio::test]
