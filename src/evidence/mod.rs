@@ -9,6 +9,7 @@
 //! this machine has the same content from another repository proves nothing about this one. What
 //! upstream has shown there once is not fetched a second time.
 
+mod absence;
 mod attachment;
 mod attestations;
 mod fetch;
@@ -32,9 +33,10 @@ use crate::gate::{
 use crate::layout::Layout;
 use crate::store::Store;
 use crate::tasks::Tasks;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 use crate::upstream::Client;
 
+use absence::Absences;
 use fetch::{Content, Fetcher, Trouble};
 use layout::LayoutSource;
 use seen::Seen;
@@ -95,7 +97,7 @@ impl Collector {
     }
 
     fn from_origin(source: Origin, store: Store, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        Self { gatherer: Gatherer { source, store, seen: Arc::default(), clock, limits } }
+        Self { gatherer: Gatherer { source, store, memory: Arc::default(), clock, limits } }
     }
 
     /// Gathers `kinds` about `subject` and gives `evidence`, which is what is known, with them.
@@ -127,12 +129,19 @@ pub struct Collected {
     pub gathered: Vec<EvidenceKind>,
 }
 
+/// What upstream has shown, and what it lately said that it does not have.
+#[derive(Debug, Default)]
+struct Memory {
+    seen: Seen,
+    absences: Absences,
+}
+
 /// The work itself, whatever stands for the registry.
 #[derive(Clone)]
 struct Gatherer<S> {
     source: S,
     store: Store,
-    seen: Arc<Seen>,
+    memory: Arc<Memory>,
     clock: Arc<dyn Clock>,
     limits: Limits,
 }
@@ -148,13 +157,22 @@ impl<S: Source> Gatherer<S> {
         if kinds.contains(&EvidenceKind::Manifest) {
             self.collect_manifest(subject, &mut collected).await;
         }
-        if kinds.contains(&EvidenceKind::Signatures) {
-            self.collect_signatures(subject, &mut collected).await;
+        let mut believed = None;
+        // Nothing hangs on what may be attached to something that is not there.
+        if kinds.contains(&EvidenceKind::Signatures)
+            && collected.evidence.manifest != Gathered::Absent
+        {
+            believed = self.collect_signatures(subject, &mut collected).await;
         }
         if kinds.contains(&EvidenceKind::Attestations) {
             self.collect_attestations(subject, &mut collected).await;
         }
-        collected.evidence.gathered_at = Some(self.clock.now());
+        // What was only believed has not been looked at now: it is looked at again as soon as if nobody
+        // had asked in between.
+        let age = believed.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let now = self.clock.now().milliseconds();
+        let at = Timestamp::from_milliseconds(now.saturating_sub(age));
+        collected.evidence.gathered_at = Some(at);
         collected
     }
 
@@ -179,7 +197,12 @@ impl<S: Source> Gatherer<S> {
         }
     }
 
-    async fn collect_signatures(&self, subject: &Subject, collected: &mut Collected) {
+    /// Gives how long ago the oldest absence was confirmed that was not asked about again.
+    async fn collect_signatures(
+        &self,
+        subject: &Subject,
+        collected: &mut Collected,
+    ) -> Option<Duration> {
         let fetcher = self.fetcher(subject, Content::New);
         let walk = search::search(&fetcher, subject, &self.limits);
         let before = collected.evidence.signatures.found().is_some_and(has_signatures);
@@ -189,7 +212,7 @@ impl<S: Source> Gatherer<S> {
                 collected.evidence.attestations = Gathered::NotGathered;
                 collected.grants.extend(found.grants);
                 collected.gathered.push(EvidenceKind::Signatures);
-                return;
+                return fetcher.oldest_belief();
             }
             Ok(found) => found.search.incomplete.unwrap_or_default(),
             Err(_elapsed) => Trouble::Time.to_string(),
@@ -198,6 +221,7 @@ impl<S: Source> Gatherer<S> {
         if !before {
             collected.evidence.signatures = Gathered::Failed(failed);
         }
+        fetcher.oldest_belief()
     }
 
     /// Fetches the contents of the attestations that are known to be there.
@@ -225,7 +249,8 @@ impl<S: Source> Gatherer<S> {
     }
 
     fn fetcher<'a>(&'a self, subject: &'a Subject, content: Content) -> Fetcher<'a, S> {
-        Fetcher::new(&self.source, (&self.store, &self.seen), &subject.name, content, &self.limits)
+        let kept = (&self.store, &*self.memory);
+        Fetcher::new(&self.source, kept, &*self.clock, &subject.name, content, &self.limits)
     }
 }
 

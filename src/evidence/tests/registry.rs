@@ -179,8 +179,8 @@ impl Rig {
         };
         let metrics = Arc::new(Metrics::default());
         let store = Store::open(settings, clock.clone(), Tasks::new(), metrics).await.unwrap();
-        let (seen, store_of) = (Arc::default(), store.clone());
-        let gatherer = Gatherer { source: registry, store: store_of, seen, clock, limits };
+        let (memory, store_of) = (Arc::default(), store.clone());
+        let gatherer = Gatherer { source: registry, store: store_of, memory, clock, limits };
         Self { gatherer, store, _dir: dir }
     }
 
