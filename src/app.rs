@@ -2,7 +2,7 @@
 //! type.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use tracing::{info, warn};
 
 use crate::config::Settings;
 use crate::evidence::Collector;
-use crate::gate::Logic;
+use crate::gate::{Logic, ReadyPolicy};
 use crate::http::admin::AdminState;
 use crate::http::{self, Listener, Node, TlsError};
+use crate::layout::Layout;
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirror, PolicyError, desk};
@@ -122,28 +123,10 @@ impl App {
         let nodes = nodes.await?;
         let admin = &settings.admin;
         let admins = listen(admin.listen, admin.tls.as_ref(), admin.connections_max).await?;
-        let client = upstream::Client::new(
-            settings.upstream,
-            Arc::clone(&clock),
-            tasks.clone(),
-            Arc::clone(&metrics),
-        )
-        .map_err(|error| Error::Upstream(Box::new(error)))?;
-        let store =
-            Store::open(settings.store, Arc::clone(&clock), tasks.clone(), Arc::clone(&metrics))
-                .await
-                .map_err(|error| Error::Store(Box::new(error)))?;
-        let ledger = Ledger::open(
-            &settings.data_dir,
-            Arc::clone(&clock),
-            tasks.clone(),
-            Arc::clone(&metrics),
-        )
-        .await
-        .map_err(|source| Error::Ledger {
-            path: settings.data_dir.clone(),
-            source: Box::new(source),
-        })?;
+        let floor = Floor { clock: Arc::clone(&clock), tasks, metrics: &metrics };
+        let client = floor.client(settings.upstream)?;
+        let store = floor.store(settings.store).await?;
+        let ledger = floor.ledger(&settings.data_dir).await?;
         if ledger.confirmed_logic().await.is_ok_and(|confirmed| confirmed != Logic::CURRENT) {
             warn!(
                 "this version judges in another way than the one before; stored verdicts hold \
@@ -154,8 +137,7 @@ impl App {
         let first_token = desk::first_token(&ledger, &settings.data_dir)
             .await
             .map_err(|error| Error::FirstToken(Box::new(error)))?;
-        let keyring = Keyring::open(&settings.data_dir)
-            .map_err(|error| Error::SigningKey(Box::new(error)))?;
+        let keyring = keyring(&settings.data_dir)?;
         let collector =
             Collector::new(client.clone(), store.clone(), Arc::clone(&clock), settings.evidence);
         let parts = mirror::Parts {
@@ -197,6 +179,101 @@ impl App {
             warn!("stopped with work under way; what was not complete is fetched again");
         }
         ended
+    }
+}
+
+/// What everything stands on.
+struct Floor<'a> {
+    clock: Arc<dyn Clock>,
+    tasks: &'a Tasks,
+    metrics: &'a Arc<Metrics>,
+}
+
+impl Floor<'_> {
+    fn client(&self, settings: upstream::Settings) -> Result<upstream::Client, Error> {
+        let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(self.metrics));
+        upstream::Client::new(settings, clock, self.tasks.clone(), metrics)
+            .map_err(|error| Error::Upstream(Box::new(error)))
+    }
+
+    async fn store(&self, settings: store::Settings) -> Result<Store, Error> {
+        let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(self.metrics));
+        Store::open(settings, clock, self.tasks.clone(), metrics)
+            .await
+            .map_err(|error| Error::Store(Box::new(error)))
+    }
+
+    async fn ledger(&self, data_dir: &Path) -> Result<Ledger, Error> {
+        let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(self.metrics));
+        Ledger::open(data_dir, clock, self.tasks.clone(), metrics)
+            .await
+            .map_err(|source| Error::Ledger { path: data_dir.to_owned(), source: Box::new(source) })
+    }
+}
+
+fn keyring(data_dir: &Path) -> Result<Keyring, Error> {
+    Keyring::open(data_dir).map_err(|error| Error::SigningKey(Box::new(error)))
+}
+
+/// A mirror that serves nobody: it judges as any other, by a policy that it is given, and keeps what it
+/// reads in a folder that whoever made it removes.
+#[derive(Debug)]
+pub struct Bench {
+    mirror: Mirror,
+}
+
+impl Bench {
+    /// Sets one up in the empty folder `settings.data_dir`. With a `layout`, that stands for every
+    /// repository and no registry is asked for evidence.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing is left running then.
+    pub async fn set_up(
+        settings: Settings,
+        policy: ReadyPolicy,
+        layout: Option<Arc<Layout>>,
+    ) -> Result<Self, Error> {
+        let tasks = Tasks::new();
+        let set_up = Self::assemble(settings, policy, layout, &tasks).await;
+        if set_up.is_err() {
+            tasks.shut_down(SHUTDOWN_GRACE).await;
+        }
+        set_up
+    }
+
+    async fn assemble(
+        settings: Settings,
+        policy: ReadyPolicy,
+        layout: Option<Arc<Layout>>,
+        tasks: &Tasks,
+    ) -> Result<Self, Error> {
+        let (clock, metrics): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Arc::default());
+        let floor = Floor { clock: Arc::clone(&clock), tasks, metrics: &metrics };
+        let client = floor.client(settings.upstream)?;
+        let store = floor.store(settings.store).await?;
+        let ledger = floor.ledger(&settings.data_dir).await?;
+        mirror::record_policy(&ledger, &policy, false).await?;
+        let keyring = Arc::new(keyring(&settings.data_dir)?);
+        let (kept, time, limits) = (store.clone(), Arc::clone(&clock), settings.evidence);
+        let collector = match layout {
+            Some(layout) => Collector::of_layout(layout, tasks.clone(), kept, time, limits),
+            None => Collector::new(client.clone(), kept, time, limits),
+        };
+        let tasks = tasks.clone();
+        let parts =
+            mirror::Parts { ledger, store, client, collector, clock, tasks, metrics, keyring };
+        Ok(Self { mirror: Mirror::new(settings.mirror, parts, policy) })
+    }
+
+    /// What judges.
+    pub fn mirror(&self) -> &Mirror {
+        &self.mirror
+    }
+
+    /// Ends everything that is under way.
+    pub async fn clear(self, grace: Duration) {
+        self.mirror.tasks().shut_down(grace).await;
+        self.mirror.ledger().close().await;
     }
 }
 

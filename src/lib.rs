@@ -12,6 +12,7 @@
 //! | 0 | [`time`], [`tasks`], [`metrics`] | the clock, the only spawner, the counters |
 //! | 1 | [`policy`] | the policy document: parse, lint, match |
 //! | 1 | [`signature`] | verifiers: bytes and keys in, who-signed-what out |
+//! | 1 | [`layout`] | OCI image layouts on disk, read by digest |
 //! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
 //! | 1 | [`upstream`] | the bounded registry client |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
@@ -41,6 +42,7 @@ pub mod evidence;
 pub mod fuzzing;
 pub mod gate;
 pub mod http;
+pub mod layout;
 pub mod ledger;
 pub mod metrics;
 pub mod mirror;

@@ -13,6 +13,7 @@ mod output;
 mod policy;
 mod serve;
 mod trust_root;
+mod verify;
 mod verify_bundle;
 
 use std::ffi::OsString;
@@ -92,6 +93,9 @@ enum Command {
     /// Show, check or replace a trust root: whose certificates, logs and times count
     #[command(subcommand, after_help = trust_root::EXAMPLES)]
     TrustRoot(trust_root::TrustRootCommand),
+    /// Judge images by a policy without a mirror, for CI and laptops
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::VerifyArguments),
     /// Verify one Sigstore bundle over one artifact, offline
     #[command(after_help = verify_bundle::EXAMPLES)]
     VerifyBundle(verify_bundle::VerifyBundleArguments),
@@ -164,6 +168,9 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         }
         Command::TrustRoot(command) => {
             trust_root::run(command, file, common.json, common.utc).map(done)
+        }
+        Command::Verify(arguments) => {
+            server_runtime()?.block_on(verify::run(arguments, common.into()))
         }
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments, common.json).map(done),
     }

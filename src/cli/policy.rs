@@ -61,7 +61,8 @@ pub(crate) fn run(command: PolicyCommand, json: bool) -> Result<(), CliError> {
     ))
 }
 
-fn refused(error: PolicyError, json: bool) -> CliError {
+/// What to say of a policy that is not taken; with `json`, its mistakes are printed as such.
+pub(super) fn refused(error: PolicyError, json: bool) -> CliError {
     match error {
         PolicyError::Problems { problems, .. } if json => {
             let mistakes: Vec<_> = problems

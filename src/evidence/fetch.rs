@@ -1,17 +1,23 @@
 //! Fetching small content: verified, counted, and kept in the store.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::Semaphore;
 use tracing::warn;
 
-use super::Limits;
+use super::absence::{Absences, Absent};
 use super::seen::{Form, Seen, Shown};
 use super::source::Source;
-use crate::oci::{Descriptor, Digest, MANIFEST_BYTES_MAX, MediaType, Name, Reference, Tag};
+use super::{Limits, Memory};
+use crate::layout;
+use crate::oci::{
+    Algorithm, Descriptor, Digest, MANIFEST_BYTES_MAX, MediaType, Name, Reference, Tag,
+};
 use crate::store::Store;
+use crate::time::Clock;
 use crate::upstream;
 
 /// Why something could not be gathered: nothing is decided by it.
@@ -23,6 +29,9 @@ pub(super) enum Trouble {
     /// What came has another digest than what was asked for.
     #[error("upstream sent other content than {0}")]
     Digest(Digest),
+    /// A layout cannot be read, or is not what it says.
+    #[error("{0}")]
+    Layout(#[source] layout::Error),
     /// Upstream lists the content and does not have it.
     #[error("upstream lists {0} and does not have it so")]
     Missing(Digest),
@@ -59,6 +68,11 @@ pub(super) struct Fetcher<'a, S> {
     source: &'a S,
     store: &'a Store,
     seen: &'a Seen,
+    absences: &'a Absences,
+    clock: &'a dyn Clock,
+    /// When the oldest absence was confirmed that nobody was asked about again, in milliseconds of the
+    /// monotonic clock.
+    believed_since: AtomicU64,
     name: &'a Name,
     content: Content,
     bytes_left: AtomicU64,
@@ -70,15 +84,27 @@ pub(super) struct Fetcher<'a, S> {
 impl<'a, S: Source> Fetcher<'a, S> {
     pub(super) fn new(
         source: &'a S,
-        (store, seen): (&'a Store, &'a Seen),
+        (store, memory): (&'a Store, &'a Memory),
+        clock: &'a dyn Clock,
         name: &'a Name,
         content: Content,
         limits: &Limits,
     ) -> Self {
         let bytes_left = AtomicU64::new(limits.bytes);
         let at_once = limits.fetches_at_once.max(1);
-        let requests = Semaphore::new(at_once);
-        Self { source, store, seen, name, content, bytes_left, at_once, requests }
+        Self {
+            source,
+            store,
+            seen: &memory.seen,
+            absences: &memory.absences,
+            clock,
+            believed_since: AtomicU64::new(u64::MAX),
+            name,
+            content,
+            bytes_left,
+            at_once,
+            requests: Semaphore::new(at_once),
+        }
     }
 
     /// The manifest `digest`; `None` when upstream does not have it.
@@ -101,8 +127,14 @@ impl<'a, S: Source> Fetcher<'a, S> {
 
     /// The manifest that `tag` points at now; `None` when there is no such tag.
     pub(super) async fn tagged_manifest(&self, tag: &Tag) -> Result<Option<Fetched>, Trouble> {
+        let absent = Absent::Tag(self.name.clone(), tag.clone());
+        if self.is_absent(&absent) {
+            return Ok(None);
+        }
+        let asked_at = self.clock.monotonic();
         // Asked for by HEAD first: registries that ration pulls count GETs.
         if !self.asking(self.source.has_tag(self.name, tag)).await? {
+            self.absences.note(absent, asked_at);
             return Ok(None);
         }
         let reference = Reference::Tag(tag.clone());
@@ -142,12 +174,38 @@ impl<'a, S: Source> Fetcher<'a, S> {
         Ok((bytes.len() == size).then_some(bytes))
     }
 
+    /// Where referrers are listed.
+    pub(super) fn referrers_place(&self) -> &'static str {
+        self.source.referrers_place()
+    }
+
     /// The referrers that upstream's API lists; `None` when it has none.
     pub(super) async fn referrers(
         &self,
         digest: &Digest,
     ) -> Result<Option<Vec<Descriptor>>, Trouble> {
-        self.asking(self.source.referrers(self.name, digest)).await
+        let api = Absent::Api(self.name.clone());
+        if self.is_absent(&api) {
+            return Ok(None);
+        }
+        let none = Absent::Referrers(self.name.clone(), *digest);
+        if self.is_absent(&none) {
+            return Ok(Some(Vec::new()));
+        }
+        let asked_at = self.clock.monotonic();
+        let listed = self.asking(self.source.referrers(self.name, digest)).await?;
+        match &listed {
+            // Some say "not found" where it is the digest that they do not have, or do not take: only an
+            // answer about what upstream has shown here speaks of the whole repository.
+            None if digest.algorithm() == Algorithm::Sha256
+                && self.seen.get(self.name, digest, Form::Manifest).is_some() =>
+            {
+                self.absences.note(api, asked_at);
+            }
+            Some(listed) if listed.is_empty() => self.absences.note(none, asked_at),
+            None | Some(_) => {}
+        }
+        Ok(listed)
     }
 
     /// The answer to `request`, made when fewer are under way than may be at once.
@@ -155,6 +213,22 @@ impl<'a, S: Source> Fetcher<'a, S> {
         // Nobody closes it.
         let _permit = self.requests.acquire().await.ok();
         request.await
+    }
+
+    /// How long ago the oldest absence was confirmed that was believed instead of asking again.
+    pub(super) fn oldest_belief(&self) -> Option<Duration> {
+        match self.believed_since.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            since => Some(self.clock.monotonic().saturating_sub(Duration::from_millis(since))),
+        }
+    }
+
+    fn is_absent(&self, absent: &Absent) -> bool {
+        let now = self.clock.monotonic();
+        let Some(age) = self.absences.age(absent, now) else { return false };
+        let since = u64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(u64::MAX);
+        self.believed_since.fetch_min(since, Ordering::Relaxed);
+        true
     }
 
     /// Runs `work`, a few at a time; the results come in the order of `work`.

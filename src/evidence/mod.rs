@@ -9,11 +9,13 @@
 //! this machine has the same content from another repository proves nothing about this one. What
 //! upstream has shown there once is not fetched a second time.
 
+mod absence;
 mod attachment;
 mod attestations;
 mod children;
 mod fetch;
 mod image;
+mod layout;
 mod manifests;
 mod search;
 mod seen;
@@ -30,14 +32,18 @@ use crate::gate::{
     AttestationContents, ChildSignatures, Evidence, EvidenceKind, Gathered, Grant, SignatureSearch,
     Subject,
 };
+use crate::layout::Layout;
 use crate::oci::Platform;
 use crate::store::Store;
-use crate::time::Clock;
+use crate::tasks::Tasks;
+use crate::time::{Clock, Timestamp};
 use crate::upstream::Client;
 
+use absence::Absences;
 use fetch::{Content, Fetcher, Trouble};
+use layout::LayoutSource;
 use seen::Seen;
-use source::Source;
+use source::{Origin, Source};
 
 /// How much is gathered about one subject before it is given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,15 +78,30 @@ impl Default for Limits {
 /// Gathers evidence; clones share everything.
 #[derive(Clone)]
 pub struct Collector {
-    gatherer: Gatherer<Client>,
+    gatherer: Gatherer<Origin>,
 }
 
 impl Collector {
     /// A collector that asks `client` and keeps what it reads in `store`.
     pub fn new(client: Client, store: Store, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        let seen = Arc::default();
-        let platforms = Arc::default();
-        Self { gatherer: Gatherer { source: client, store, seen, clock, limits, platforms } }
+        Self::from_origin(Origin::Registries(client), store, clock, limits)
+    }
+
+    /// A collector that reads `layout`, which then stands for the repository of every subject, and
+    /// asks no registry.
+    pub fn of_layout(
+        layout: Arc<Layout>,
+        tasks: Tasks,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Self {
+        Self::from_origin(Origin::Layout(LayoutSource::new(layout, tasks)), store, clock, limits)
+    }
+
+    fn from_origin(source: Origin, store: Store, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+        let (memory, platforms) = (Arc::default(), Arc::default());
+        Self { gatherer: Gatherer { source, store, memory, clock, limits, platforms } }
     }
 
     /// The same, searching for signatures over those images of an index only whose layers are served
@@ -120,12 +141,19 @@ pub struct Collected {
     pub gathered: Vec<EvidenceKind>,
 }
 
+/// What upstream has shown, and what it lately said that it does not have.
+#[derive(Debug, Default)]
+struct Memory {
+    seen: Seen,
+    absences: Absences,
+}
+
 /// The work itself, whatever stands for the registry.
 #[derive(Clone)]
 struct Gatherer<S> {
     source: S,
     store: Store,
-    seen: Arc<Seen>,
+    memory: Arc<Memory>,
     clock: Arc<dyn Clock>,
     limits: Limits,
     /// Whose images have their signatures searched for; none listed is all.
@@ -143,16 +171,26 @@ impl<S: Source> Gatherer<S> {
         if kinds.contains(&EvidenceKind::Manifest) {
             self.collect_manifest(subject, &mut collected).await;
         }
-        if kinds.contains(&EvidenceKind::Signatures) {
-            self.collect_signatures(subject, &mut collected).await;
+        let mut believed = None;
+        // Nothing hangs on what may be attached to something that is not there.
+        if kinds.contains(&EvidenceKind::Signatures)
+            && collected.evidence.manifest != Gathered::Absent
+        {
+            believed = self.collect_signatures(subject, &mut collected).await;
         }
         if kinds.contains(&EvidenceKind::ChildSignatures) {
-            self.collect_child_signatures(subject, &mut collected).await;
+            let also = self.collect_child_signatures(subject, &mut collected).await;
+            believed = believed.max(also);
         }
         if kinds.contains(&EvidenceKind::Attestations) {
             self.collect_attestations(subject, &mut collected).await;
         }
-        collected.evidence.gathered_at = Some(self.clock.now());
+        // What was only believed has not been looked at now: it is looked at again as soon as if nobody
+        // had asked in between.
+        let age = believed.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let now = self.clock.now().milliseconds();
+        let at = Timestamp::from_milliseconds(now.saturating_sub(age));
+        collected.evidence.gathered_at = Some(at);
         collected
     }
 
@@ -179,7 +217,12 @@ impl<S: Source> Gatherer<S> {
         }
     }
 
-    async fn collect_signatures(&self, subject: &Subject, collected: &mut Collected) {
+    /// Gives how long ago the oldest absence was confirmed that was not asked about again.
+    async fn collect_signatures(
+        &self,
+        subject: &Subject,
+        collected: &mut Collected,
+    ) -> Option<Duration> {
         let fetcher = self.fetcher(subject, Content::New);
         let walk = search::search(&fetcher, subject, &self.limits);
         let before = collected.evidence.signatures.found().is_some_and(has_signatures);
@@ -189,7 +232,7 @@ impl<S: Source> Gatherer<S> {
                 collected.evidence.attestations = Gathered::NotGathered;
                 collected.grants.extend(found.grants);
                 collected.gathered.push(EvidenceKind::Signatures);
-                return;
+                return fetcher.oldest_belief();
             }
             Ok(found) => found.search.incomplete.unwrap_or_default(),
             Err(_elapsed) => Trouble::Time.to_string(),
@@ -198,13 +241,19 @@ impl<S: Source> Gatherer<S> {
         if !before {
             collected.evidence.signatures = Gathered::Failed(failed);
         }
+        fetcher.oldest_belief()
     }
 
-    async fn collect_child_signatures(&self, subject: &Subject, collected: &mut Collected) {
+    /// As [`Gatherer::collect_signatures`], over the images below an index.
+    async fn collect_child_signatures(
+        &self,
+        subject: &Subject,
+        collected: &mut Collected,
+    ) -> Option<Duration> {
         let Collected { evidence, .. } = &*collected;
         // Which images those are is asked for first.
-        let Some(facts) = evidence.manifest.found() else { return };
-        let Some(images) = facts.images_for(&self.platforms) else { return };
+        let Some(facts) = evidence.manifest.found() else { return None };
+        let Some(images) = facts.images_for(&self.platforms) else { return None };
         let before = evidence.child_signatures.found();
         let fetcher = self.fetcher(subject, Content::New);
         let work = children::gather(&fetcher, subject, &images, before, &self.limits);
@@ -212,12 +261,13 @@ impl<S: Source> Gatherer<S> {
             collected.evidence.child_signatures = Gathered::Found(found);
             collected.grants.extend(grants);
             collected.gathered.push(EvidenceKind::ChildSignatures);
-            return;
+            return fetcher.oldest_belief();
         }
         info!(%subject, "signatures over images of the index could not be searched for");
         if !before.is_some_and(any_has_signatures) {
             collected.evidence.child_signatures = Gathered::Failed(Trouble::Time.to_string());
         }
+        fetcher.oldest_belief()
     }
 
     /// Fetches the contents of the attestations that are known to be there.
@@ -245,7 +295,8 @@ impl<S: Source> Gatherer<S> {
     }
 
     fn fetcher<'a>(&'a self, subject: &'a Subject, content: Content) -> Fetcher<'a, S> {
-        Fetcher::new(&self.source, (&self.store, &self.seen), &subject.name, content, &self.limits)
+        let kept = (&self.store, &*self.memory);
+        Fetcher::new(&self.source, kept, &*self.clock, &subject.name, content, &self.limits)
     }
 }
 

@@ -59,14 +59,14 @@ pub(super) async fn search<S: Source>(
         Some((own, arrived)) => finding.fallback(&own, &arrived),
         None => Vec::new(),
     };
-    referrers.extend(finding.listed(listed));
+    referrers.extend(finding.listed(listed, fetcher.referrers_place()));
     let referrers = finding.chosen(referrers, subject);
     let work = referrers.into_iter().map(|referrer| referrer_of(fetcher, referrer)).collect();
     for (descriptor, outcome) in fetcher.together(work).await {
         match outcome {
             Ok(Some(manifest)) => finding.attached(&descriptor, Some(manifest), Some(subject)),
             Ok(None) => finding.skip(format!("{} is not there as listed", descriptor.digest)),
-            Err(trouble) => finding.failed(&descriptor.digest.to_string(), &trouble),
+            Err(trouble) => finding.failed(&descriptor.digest.short(), &trouble),
         }
     }
     let candidates = finding.candidates();
@@ -204,19 +204,23 @@ impl<'a> Finding<'a> {
         }
     }
 
-    /// The referrers that the API lists.
-    fn listed(&mut self, outcome: Result<Option<Vec<Descriptor>>, Trouble>) -> Vec<Descriptor> {
+    /// The referrers that the API lists, or whatever `place` stands for it.
+    fn listed(
+        &mut self,
+        outcome: Result<Option<Vec<Descriptor>>, Trouble>,
+        place: &str,
+    ) -> Vec<Descriptor> {
         match outcome {
             Ok(Some(listed)) => {
-                self.search.looked_for.push("referrers API".to_owned());
+                self.search.looked_for.push(place.to_owned());
                 listed
             }
             Ok(None) => {
-                self.search.looked_for.push("referrers API (not offered)".to_owned());
+                self.search.looked_for.push(format!("{place} (not offered)"));
                 Vec::new()
             }
             Err(trouble) => {
-                self.failed("referrers API", &trouble);
+                self.failed(place, &trouble);
                 Vec::new()
             }
         }
@@ -305,7 +309,7 @@ impl<'a> Finding<'a> {
                 Ok(None) => self.attested(candidate.attestation()),
                 Err(why) => self.skip(format!("{layer}: {why}")),
             },
-            Err(trouble) => self.failed(&layer.to_string(), &trouble),
+            Err(trouble) => self.failed(&layer.short(), &trouble),
         }
     }
 }

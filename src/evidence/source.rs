@@ -5,6 +5,7 @@ use std::future::Future;
 use bytes::{Bytes, BytesMut};
 
 use super::fetch::Trouble;
+use super::layout::LayoutSource;
 use crate::oci::{Descriptor, Digest, MediaType, Name, Reference, Tag};
 use crate::upstream::{Client, Error};
 
@@ -18,6 +19,11 @@ pub(super) struct Received {
 
 /// Gives content of a registry; `None` is a confirmed absence, never a failure.
 pub(super) trait Source: Send + Sync {
+    /// Where referrers are listed, in words.
+    fn referrers_place(&self) -> &'static str {
+        "referrers API"
+    }
+
     /// Whether there is a manifest under `tag`.
     fn has_tag(&self, name: &Name, tag: &Tag)
     -> impl Future<Output = Result<bool, Trouble>> + Send;
@@ -43,6 +49,65 @@ pub(super) trait Source: Send + Sync {
         name: &Name,
         digest: &Digest,
     ) -> impl Future<Output = Result<Option<Vec<Descriptor>>, Trouble>> + Send;
+}
+
+/// Where evidence comes from.
+#[derive(Clone)]
+pub(super) enum Origin {
+    /// A folder that stands for one repository.
+    Layout(LayoutSource),
+    /// The registries.
+    Registries(Client),
+}
+
+impl Source for Origin {
+    fn referrers_place(&self) -> &'static str {
+        match self {
+            Self::Layout(layout) => layout.referrers_place(),
+            Self::Registries(client) => client.referrers_place(),
+        }
+    }
+
+    async fn has_tag(&self, name: &Name, tag: &Tag) -> Result<bool, Trouble> {
+        match self {
+            Self::Layout(layout) => layout.has_tag(name, tag).await,
+            Self::Registries(client) => client.has_tag(name, tag).await,
+        }
+    }
+
+    async fn manifest(
+        &self,
+        name: &Name,
+        reference: &Reference,
+    ) -> Result<Option<Received>, Trouble> {
+        match self {
+            Self::Layout(layout) => layout.manifest(name, reference).await,
+            Self::Registries(client) => client.manifest(name, reference).await,
+        }
+    }
+
+    async fn blob(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        limit_bytes: usize,
+    ) -> Result<Option<Bytes>, Trouble> {
+        match self {
+            Self::Layout(layout) => layout.blob(name, digest, limit_bytes).await,
+            Self::Registries(client) => client.blob(name, digest, limit_bytes).await,
+        }
+    }
+
+    async fn referrers(
+        &self,
+        name: &Name,
+        digest: &Digest,
+    ) -> Result<Option<Vec<Descriptor>>, Trouble> {
+        match self {
+            Self::Layout(layout) => layout.referrers(name, digest).await,
+            Self::Registries(client) => client.referrers(name, digest).await,
+        }
+    }
 }
 
 impl Source for Client {

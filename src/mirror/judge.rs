@@ -166,7 +166,9 @@ impl Mirror {
         let policy = self.policy();
         let now = self.now();
         if let Some(judgement) = record.judgement_in_force(policy.id(), now) {
-            let lately = is_lately(record.decided_at, now);
+            // A later decision over the same evidence did not look again.
+            let looked = record.evidence.gathered_at.unwrap_or(record.decided_at);
+            let lately = is_lately(looked.min(record.decided_at), now);
             if !judgement.verdict.rests_on_absence() || lately {
                 let outcome = Outcome::Decided(judgement.clone());
                 return Ok(Some(Judged { record: Some(record), outcome }));

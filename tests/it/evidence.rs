@@ -1,6 +1,7 @@
 //! Evidence as it is gathered over the wire.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pratique::evidence::{Collected, Collector, Limits};
 use pratique::gate::{Evidence, EvidenceKind, Gathered, GrantKind, SignatureSearch, Subject};
@@ -9,17 +10,22 @@ use pratique::oci::Digest;
 use pratique::signature::{Form, FoundSignature, Key, verify};
 use pratique::store::{Settings, Store};
 use pratique::tasks::Tasks;
-use pratique::time::SystemClock;
+use pratique::time::{ManualClock, Timestamp};
 
 use crate::support::client::{REPOSITORY, TestClient, name};
+use crate::support::mirror::TestMirror;
 use crate::support::signer::Signer;
 use crate::support::upstream::{Artifact, FakeUpstream, Fault, Image, Index};
 
+/// How long an absence is believed.
+const MINUTE: Duration = Duration::from_mins(1);
+const SECOND: Duration = Duration::from_secs(1);
 const BOTH: [EvidenceKind; 2] = [EvidenceKind::Manifest, EvidenceKind::Signatures];
 
 struct Rig {
     upstream: FakeUpstream,
     collector: Collector,
+    clock: ManualClock,
     _dir: tempfile::TempDir,
 }
 
@@ -29,11 +35,12 @@ impl Rig {
         let client = TestClient::of(&upstream).build();
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings { dir: dir.path().to_owned(), ..Settings::default() };
-        let clock = Arc::new(SystemClock);
+        let clock = ManualClock::at(Timestamp::from_milliseconds(1_000_000));
+        let time = Arc::new(clock.clone());
         let metrics = Arc::new(Metrics::default());
-        let store = Store::open(settings, clock.clone(), Tasks::new(), metrics).await.unwrap();
-        let collector = Collector::new(client, store, clock, Limits::default());
-        Self { upstream, collector, _dir: dir }
+        let store = Store::open(settings, time.clone(), Tasks::new(), metrics).await.unwrap();
+        let collector = Collector::new(client, store, time, Limits::default());
+        Self { upstream, collector, clock, _dir: dir }
     }
 
     fn push(&self, image: &Artifact) -> Subject {
@@ -72,6 +79,7 @@ async fn signatures_are_found_wherever_cosign_puts_them() {
         let subject = rig.push(&image);
         rig.upstream.set_referrers_api(api);
         assert!(rig.search(&subject).await.found.is_empty());
+        rig.clock.advance(MINUTE);
         let simple = signer.simple_signing(&text, &subject.digest);
         rig.upstream.attach_by_sig_tag(REPOSITORY, &subject.digest, &simple);
         let search = rig.search(&subject).await;
@@ -82,6 +90,7 @@ async fn signatures_are_found_wherever_cosign_puts_them() {
         } else {
             rig.upstream.attach_by_fallback_tag(REPOSITORY, &subject.digest, &bundle);
         }
+        rig.clock.advance(MINUTE);
         let collected = rig.collect(&subject).await;
         let Gathered::Found(search) = &collected.evidence.signatures else { panic!("not found") };
         assert_eq!(valid(search, &signer, &subject), [Form::SimpleSigning, Form::Bundle]);
@@ -144,4 +153,117 @@ async fn an_index_is_gathered_with_all_below_it() {
         }
         assert_eq!(rig.upstream.count(&format!("/blobs/{}", child.layer(0))), 0, "layers stay");
     }
+}
+
+impl Rig {
+    /// How often tags that attach something to `subject` were asked for, and the API about it.
+    fn asked(&self, subject: &Subject) -> (usize, usize) {
+        let tags = self.upstream.count(&format!("/manifests/sha256-{}", subject.digest.hex()));
+        (tags, self.upstream.count(&format!("/referrers/{}", subject.digest)))
+    }
+}
+
+#[tokio::test]
+async fn what_upstream_does_not_have_is_not_asked_for_again_within_a_minute() {
+    let signer = Signer::generate();
+    for api in [false, true] {
+        let rig = Rig::new().await;
+        rig.upstream.set_referrers_api(api);
+        let image = image();
+        let subject = rig.push(&image);
+        let first = rig.collect(&subject).await.evidence;
+        assert_eq!(rig.asked(&subject), (4, 1));
+        assert!(
+            rig.upstream.requests_of("/manifests/sha256-").iter().all(|it| it.method == "HEAD")
+        );
+        rig.upstream.attach_referrer(REPOSITORY, &subject.digest, &signer.bundle(&image));
+        let simple = signer.simple_signing(&name().to_string(), &subject.digest);
+        rig.upstream.attach_by_sig_tag(REPOSITORY, &subject.digest, &simple);
+        rig.clock.advance(MINUTE - SECOND);
+        let again = rig.collect(&subject).await.evidence;
+        assert_eq!((rig.asked(&subject), &again.signatures), ((4, 1), &first.signatures));
+        // It is as old as what it rests on, so that nobody takes it for a new look.
+        assert_eq!(again.gathered_at, first.gathered_at);
+        rig.clock.advance(SECOND);
+        let search = rig.search(&subject).await;
+        assert_eq!(search.found.len(), if api { 2 } else { 1 });
+        // Four by HEAD, and one of them by GET.
+        assert_eq!(rig.asked(&subject), (9, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_repository_without_referrers_api_is_not_asked_for_each_image() {
+    let rig = Rig::new().await;
+    let [one, two] = ["one", "two"].map(|layer| rig.push(&Image::new().layer(layer).build()));
+    let offered = |search: SignatureSearch| {
+        search.looked_for.iter().any(|place| place == "referrers API (not offered)")
+    };
+    assert!(offered(rig.search(&one).await) && offered(rig.search(&two).await));
+    assert_eq!((rig.asked(&one), rig.asked(&two)), ((4, 1), (4, 0)));
+    rig.clock.advance(MINUTE);
+    rig.search(&two).await;
+    assert_eq!(rig.asked(&two), (8, 1));
+    // Where there is one, it is asked about each.
+    let rig = Rig::new().await;
+    rig.upstream.set_referrers_api(true);
+    let [one, two] = ["one", "two"].map(|layer| rig.push(&Image::new().layer(layer).build()));
+    assert!(!offered(rig.search(&one).await) && !offered(rig.search(&two).await));
+    assert_eq!((rig.asked(&one), rig.asked(&two)), ((4, 1), (4, 1)));
+}
+
+#[tokio::test]
+async fn a_failure_is_asked_again_and_only_what_failed() {
+    let rig = Rig::new().await;
+    let subject = rig.push(&image());
+    for failing in ["HEAD /v2/lib/app/manifests/sha256-", "/referrers/"] {
+        rig.clock.advance(MINUTE);
+        rig.upstream.fault(failing, Fault::Status(500));
+        assert!(matches!(rig.collect(&subject).await.evidence.signatures, Gathered::Failed(_)));
+        rig.upstream.heal();
+        rig.upstream.clear_requests();
+        rig.search(&subject).await;
+        let by_tag = failing.contains("manifests");
+        assert_eq!(rig.asked(&subject), if by_tag { (4, 0) } else { (0, 1) }, "{failing}");
+    }
+}
+
+#[tokio::test]
+async fn only_what_upstream_has_shown_tells_whether_there_is_a_referrers_api() {
+    let rig = Rig::new().await;
+    let image = image();
+    let subject = rig.push(&image);
+    let absent = Subject { name: name(), digest: Digest::sha256(b"absent") };
+    let kinds = [EvidenceKind::Signatures];
+    Box::pin(rig.collector.collect(&absent, &kinds, Evidence::default())).await;
+    assert_eq!(rig.asked(&absent), (4, 1));
+    rig.upstream.set_referrers_api(true);
+    let bundle = Signer::generate().bundle(&image);
+    rig.upstream.attach_referrer(REPOSITORY, &subject.digest, &bundle);
+    assert_eq!(rig.search(&subject).await.found.len(), 1);
+    // Nothing hangs on what is attached to something that is not there.
+    let other = Subject { name: name(), digest: Digest::sha256(b"other") };
+    assert_eq!(rig.collect(&other).await.evidence.manifest, Gathered::Absent);
+    assert_eq!(rig.asked(&other), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_believed_to_be_absent_delays_no_signature_beyond_a_minute() {
+    let signer = Signer::generate();
+    let policy = format!(
+        "signers:\n  team:\n    transparencyLog: none\n    key:\n     pem: |\n{}rules:\n- {{id: signed, match: [\"up.test/**\"], trust: allow, signatures: {{atLeast: 1, of: [team]}}}}\n",
+        signer.policy_pem()
+    );
+    let mirror = TestMirror::start_with(&policy, |_| {}).await;
+    let digest = mirror.upstream.push("lib/app", "1", &image());
+    mirror.upstream.fault(".att", Fault::Status(500));
+    assert_eq!(mirror.manifest("lib/app", digest).await.status, 503);
+    mirror.upstream.heal();
+    mirror.clock.advance(MINUTE / 2);
+    mirror.pull("lib/app", digest).await.assert_refused("Denied by rule signed");
+    assert_eq!(mirror.upstream.count(".sig"), 1);
+    let signature = signer.simple_signing("up.test/lib/app", &digest);
+    mirror.upstream.attach_by_sig_tag("lib/app", &digest, &signature);
+    mirror.clock.advance(MINUTE / 2);
+    mirror.pull("lib/app", digest).await.assert_complete();
 }

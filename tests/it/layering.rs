@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 18] = [
+const LAYERS: [(&str, u8); 19] = [
     ("metrics", 0),
     ("oci", 0),
     ("tasks", 0),
     ("time", 0),
+    ("layout", 1),
     ("policy", 1),
     ("signature", 1),
     ("store", 1),

@@ -68,6 +68,8 @@ mod upstream_redirects;
 #[cfg(test)]
 mod vectors;
 #[cfg(test)]
+mod verify;
+#[cfg(test)]
 mod warm_pull;
 #[cfg(test)]
 mod wire;

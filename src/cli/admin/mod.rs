@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{CliError, Connection};
+use crate::mirror::desk::view::ExplainView;
 
 /// What an admin asks a running server.
 #[derive(Debug, clap::Subcommand)]
@@ -84,6 +85,11 @@ pub(crate) enum AdminCommand {
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+}
+
+/// An explanation as people read it.
+pub(super) fn explanation(view: &ExplainView, connection: &Connection) -> String {
+    explain::render(view, connect::times(connection))
 }
 
 /// Runs `command` against the server that `connection` leads to.

@@ -187,9 +187,9 @@ impl Rig {
         };
         let metrics = Arc::new(Metrics::default());
         let store = Store::open(settings, clock.clone(), Tasks::new(), metrics).await.unwrap();
-        let (seen, store_of) = (Arc::default(), store.clone());
+        let (memory, store_of) = (Arc::default(), store.clone());
         let (source, platforms) = (registry, Arc::default());
-        let gatherer = Gatherer { source, store: store_of, seen, clock, limits, platforms };
+        let gatherer = Gatherer { source, store: store_of, memory, clock, limits, platforms };
         Self { gatherer, store, _dir: dir }
     }
 

@@ -31,28 +31,65 @@ impl Desk {
     /// When it is not an image, does not exist upstream, or neither memory nor upstream could tell.
     pub async fn explain(&self, text: &str) -> Result<ExplainView, Error> {
         let image = image(text)?;
-        let policy = self.mirror.policy();
-        let mut view = blank(&image, &policy);
-        if let Some(judgement) = self.outright(&image) {
-            put_judgement(&mut view, &judgement, &image, &policy);
+        if let Some(view) = self.refused_outright(&image) {
             return Ok(view);
         }
         let subject = self.subject_of(&image).await?;
-        let judged = self.judge(&subject).await?;
+        self.explain_subject(&image, &subject).await
+    }
+
+    /// As [`Desk::explain`], of `subject`, without asking a registry what a tag means: `tag` counts as
+    /// one that was seen to stand for it.
+    ///
+    /// # Errors
+    /// As [`Desk::explain`].
+    pub async fn explain_as(
+        &self,
+        subject: &Subject,
+        tag: Option<&Tag>,
+    ) -> Result<ExplainView, Error> {
+        let digest = tag.is_none().then_some(subject.digest);
+        let image = ImageReference { name: subject.name.clone(), tag: tag.cloned(), digest };
+        if let Some(view) = self.refused_outright(&image) {
+            return Ok(view);
+        }
+        if let Some(tag) = tag {
+            self.mirror.ledger().record_tag(&subject.name, tag, &subject.digest).await?;
+        }
+        self.explain_subject(&image, subject).await
+    }
+
+    /// What the policy refuses without a look at any evidence.
+    fn refused_outright(&self, image: &ImageReference) -> Option<ExplainView> {
+        let judgement = self.outright(image)?;
+        let policy = self.mirror.policy();
+        let mut view = blank(image, &policy);
+        put_judgement(&mut view, &judgement, image, &policy);
+        Some(view)
+    }
+
+    async fn explain_subject(
+        &self,
+        image: &ImageReference,
+        subject: &Subject,
+    ) -> Result<ExplainView, Error> {
+        let policy = self.mirror.policy();
+        let mut view = blank(image, &policy);
+        let judged = self.judge(subject).await?;
         view.digest = Some(subject.digest);
         verdict_word(&judged.outcome).clone_into(&mut view.verdict);
         match &judged.outcome {
-            Outcome::Decided(judgement) => put_judgement(&mut view, judgement, &image, &policy),
+            Outcome::Decided(judgement) => put_judgement(&mut view, judgement, image, &policy),
             Outcome::Undecided(reasons) => view.reasons = reason_views(reasons),
             Outcome::Missing(_) => {}
         }
         if let Some(record) = &judged.record {
             put_record(&mut view, record);
         }
-        if let Some(tag) = tag_of(&image) {
-            self.put_tag(&mut view, &image, &tag, &subject).await?;
+        if let Some(tag) = tag_of(image) {
+            self.put_tag(&mut view, image, &tag, subject).await?;
         }
-        view.history = self.history(&subject).await;
+        view.history = self.history(subject).await;
         Ok(view)
     }
 

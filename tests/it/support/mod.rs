@@ -3,6 +3,7 @@
 pub(crate) mod certs;
 pub(crate) mod client;
 pub(crate) mod hostile;
+pub(crate) mod layout;
 pub(crate) mod logs;
 pub(crate) mod mirror;
 pub(crate) mod notation;
