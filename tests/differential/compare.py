@@ -18,6 +18,7 @@ from tools import KINDS, Tools
 import attestation
 import bundle
 import keyless
+import logged
 import notation
 import simple
 
@@ -26,7 +27,8 @@ UNDECIDED = "undecided"
 #: What a quick run is about.
 QUICK_KINDS = ["p256", "p384", "rsa2048", "ed25519"]
 QUICK_LABELS = {"simple": QUICK_KINDS, "bundle": ["p256"], "attestation-envelope": ["p256-slsaprovenance1"], "attestation-bundle": ["p256-slsaprovenance1"],
-                "notation-jws": ["es256"], "notation-cose": ["es256"], "keyless-bundle": ["workflow"], "keyless-simple": ["workflow"]}
+                "notation-jws": ["es256"], "notation-cose": ["es256"], "keyless-bundle": ["workflow"], "keyless-simple": ["workflow"],
+                "logged-bundle": ["p256"], "logged-simple": ["p256"]}
 HERE = os.path.dirname(os.path.abspath(__file__))
 START_LIMIT = 20
 
@@ -57,6 +59,7 @@ def forms(tools, folder, quick, pool):
     made = [simple.Form(tools, *of(kind)) for kind in kinds]
     made += [bundle.Form(tools, *of(kind)) for kind in kinds]
     made += [form(tools, *of(kind), about) for form in (attestation.Envelopes, attestation.Bundles) for kind, about in attestation.MADE if kind in kinds]
+    made += logged.forms(tools, of, [kind for kind in ("p256", "rsa2048") if kind in kinds])
     authority = notation.Authority(tools, os.path.join(HERE, "notation_keys.sh"))
     made += [notation.Form(authority, encoding, *it) for encoding in notation.MEDIA for it in notation.MADE]
     made += [form(tools, folder, label) for form in (keyless.Bundles, keyless.Simple) for label in form.wanted]
@@ -78,7 +81,7 @@ def write_policy(path, made):
     roots = dict.fromkeys(root for form in made for root in form.roots)
     signers = dict.fromkeys(form.policy()[0] for form in made)
     lines = ["apiVersion: pratique.dev/v1", "kind: Policy", "metadata: {name: differential, revision: 1}"]
-    lines += ["trustRoots:", *[f"  {it}" for it in roots]] if roots else []
+    lines += ["trustRoots:", *[f"  {it}" for it in roots]]
     lines += ["signers:", *[f"  {it}" for it in signers], "floor: {registries: [up.test]}", "rules:"]
     for form in made:
         match = [f"up.test/{form.name}/{form.label}/**"] + ([f"up.test/{form.repository}"] if form.repository else [])

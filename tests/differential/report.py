@@ -146,8 +146,6 @@ def write(rows, rig, explanations, output, complete):
     for line in found:
         print(f"FAIL {line}")
     same = sum(row.said == row.ours for row in rows)
-    meant = sum(1 for row in rows if not row.as_meant)
-    print(f"     {len(rows)} comparisons: {same} with the same verdict, {len(rows) - same} explained or failed; {meant} not as the subject was meant")
-    broken = len(found)
-    print(f"{max(len(rows) - broken, 0)} passed, {broken} failed")
+    print(f"     {len(rows)} comparisons: {same} times the same verdict, {len(rows) - same} times another")
+    print(f"{max(len(rows) - len(found), 0)} passed, {len(found)} failed")
     return 1 if found else 0
