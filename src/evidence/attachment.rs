@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::Limits;
 use super::image::grant;
 use crate::gate::{Grant, GrantKind};
-use crate::oci::{Descriptor, Digest, ImageManifest};
+use crate::oci::{Descriptor, Digest, ImageManifest, MediaType};
 use crate::signature::{
     ATTESTATION_BYTES_MAX, AttestationForm, BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, COSE_MEDIA_TYPE,
     ENVELOPE_BYTES_MAX, ENVELOPE_MEDIA_TYPE, FoundAttestation, FoundSignature, JWS_MEDIA_TYPE,
@@ -123,8 +123,10 @@ fn attestation(source: Digest, layer: &Descriptor) -> Option<FoundAttestation> {
 }
 
 fn is_bundle(media_type: &str) -> bool {
-    // Parameters are no part of our media types, so the older spelling is its own beginning.
-    BUNDLE_MEDIA_TYPES.iter().any(|known| known.split(';').next() == Some(media_type))
+    // The older spellings have the version in a parameter, which not everybody keeps; the bundle says
+    // it again.
+    let essence = MediaType::new(media_type);
+    BUNDLE_MEDIA_TYPES.iter().any(|known| MediaType::new(known) == essence)
 }
 
 impl Candidate {

@@ -190,7 +190,11 @@ impl<S: Source> Gatherer<S> {
         let age = believed.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let now = self.clock.now().milliseconds();
         let at = Timestamp::from_milliseconds(now.saturating_sub(age));
-        collected.evidence.gathered_at = Some(at);
+        // The contents of what was found say nothing of what there may be besides.
+        let searched = kinds.iter().any(|kind| *kind != EvidenceKind::Attestations);
+        if searched || collected.evidence.gathered_at.is_none() {
+            collected.evidence.gathered_at = Some(at);
+        }
         collected
     }
 

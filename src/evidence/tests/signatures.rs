@@ -134,6 +134,27 @@ async fn types_in_a_list_of_referrers_are_not_believed() {
 }
 
 #[tokio::test]
+async fn a_bundle_is_found_under_the_type_of_every_version() {
+    for spelling in BUNDLE_MEDIA_TYPES {
+        let spaced = spelling.replace(';', "; ");
+        let essence = spelling.split(';').next().unwrap();
+        for spelling in [spelling, &spaced, essence] {
+            let (mut registry, subject) = registry();
+            let listed = registry.referrer(&subject.digest, spelling, &signature());
+            list_by_tag(&mut registry, &subject, &[listed]);
+            let search = search(&registry, &subject).await;
+            let forms: Vec<Form> = search.found.iter().map(FoundSignature::form).collect();
+            assert_eq!(forms, [Form::Bundle], "{spelling}");
+        }
+    }
+    let (mut registry, subject) = registry();
+    let newer = "application/vnd.dev.sigstore.bundle.v0.4+json";
+    let listed = registry.referrer(&subject.digest, newer, &signature());
+    list_by_tag(&mut registry, &subject, &[listed]);
+    assert_eq!(search(&registry, &subject).await.found, []);
+}
+
+#[tokio::test]
 async fn a_referrer_of_something_else_is_not_served_on() {
     let (mut registry, subject) = registry();
     let other = registry.referrer(&crate::oci::Digest::sha256(b"other"), BUNDLE, &signature());
