@@ -13,6 +13,7 @@ mod attestation;
 mod authorities;
 mod bundle;
 mod crypto;
+mod der;
 mod found;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

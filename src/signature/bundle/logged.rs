@@ -9,7 +9,7 @@ use sigstore_verify::{
 use super::super::identity::Identity;
 use super::super::refusal::quoted;
 use super::super::{Key, Refusal, TrustRoot};
-use super::entries::check_logs;
+use super::entries::{check_logs, check_sizes};
 use super::{BUNDLE_BYTES_MAX, SignedStatement, check_claims, read};
 use crate::oci::{Algorithm, Digest};
 use crate::signature;
@@ -100,6 +100,7 @@ fn verify_with<'a>(
     if bundle.verification_material.tlog_entries.is_empty() {
         return Err(Refusal::NoLogEntry);
     }
+    check_sizes(bundle)?;
     match trust {
         Trust::Certificate { root, identity } => {
             // Who it is for is compared here: the library compares exact texts only.

@@ -11,3 +11,4 @@ mod people;
 mod shapes;
 mod times;
 mod vectors;
+mod work;
