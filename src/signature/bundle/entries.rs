@@ -53,7 +53,7 @@ pub(super) fn check_sizes(bundle: &Bundle) -> Result<(), Refusal> {
         VerificationMaterialContent::X509CertificateChain { certificates } => {
             certificates.iter().try_for_each(|it| certificate(it.raw_bytes.as_bytes()))?;
         }
-        _ => {}
+        VerificationMaterialContent::PublicKey(_) | _ => {}
     }
     for entry in &material.tlog_entries {
         if let Ok(body) = serde_json::from_slice(entry.canonicalized_body.as_bytes()) {
