@@ -68,6 +68,7 @@ fn policy_parts(criterion: &mut Criterion) {
             standing: None,
             address: None,
             now: SystemClock.now(),
+            before: &[],
             contents: &contents,
         };
         group.bench_function(format!("decide among {rules}"), |bencher| {
@@ -89,6 +90,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
         standing: None,
         address: None,
         now,
+        before: &[],
         contents: &contents,
     };
     let Outcome::Decided(judgement) = decide(&subject, &evidence, &context) else {
@@ -104,6 +106,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
             judgement,
             policy: *policy.id(),
             standing: None,
+            tags: 0,
             grants: NewGrants::default(),
             now,
         };

@@ -59,6 +59,38 @@ impl FromStr for Timestamp {
     }
 }
 
+/// A stretch of time: from its start on, and before its end; where one is missing it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    /// The first moment that is in it.
+    pub start: Option<Timestamp>,
+    /// The first moment after it.
+    pub end: Option<Timestamp>,
+}
+
+impl Window {
+    /// Whether `at` is in it.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.start.is_none_or(|start| start <= at) && self.end.is_none_or(|end| at < end)
+    }
+
+    /// Whether every moment is in it.
+    pub fn is_always(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.start, self.end) {
+            (None, None) => f.write_str("always"),
+            (Some(start), None) => write!(f, "from {start} on"),
+            (None, Some(end)) => write!(f, "until {end}"),
+            (Some(start), Some(end)) => write!(f, "from {start} until {end}"),
+        }
+    }
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -143,6 +175,20 @@ mod tests {
         assert_eq!(timestamp.to_string(), "2026-11-20T10:00:00Z");
         assert_eq!(timestamp.after(Duration::from_millis(1500)).since(timestamp).as_millis(), 1500);
         assert_eq!(timestamp.since(timestamp.after(Duration::from_secs(1))), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_window_has_its_start_in_it_and_not_its_end() {
+        let at = |seconds: i64| Timestamp::from_milliseconds(seconds * 1000);
+        let window = Window { start: Some(at(1)), end: Some(at(3)) };
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|it| window.contains(at(it))),
+            [false, true, true, false, false]
+        );
+        assert_eq!(window.to_string(), "from 1970-01-01T00:00:01Z until 1970-01-01T00:00:03Z");
+        let open = Window { start: None, end: Some(at(3)) };
+        assert!(open.contains(at(-9)) && !open.contains(at(3)) && !open.is_always());
+        assert!(Window::default().contains(at(9)) && Window::default().is_always());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod node;
 mod output;
 mod policy;
 mod serve;
+mod trust_root;
 mod verify_bundle;
 
 use std::ffi::OsString;
@@ -88,6 +89,9 @@ enum Command {
     /// Check a settings file
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Show, check or replace a trust root: whose certificates, logs and times count
+    #[command(subcommand, after_help = trust_root::EXAMPLES)]
+    TrustRoot(trust_root::TrustRootCommand),
     /// Verify one Sigstore bundle over one artifact, offline
     #[command(after_help = verify_bundle::EXAMPLES)]
     VerifyBundle(verify_bundle::VerifyBundleArguments),
@@ -157,6 +161,9 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Policy(command) => policy::run(command, common.json).map(done),
         Command::Serve(arguments) => {
             server_runtime()?.block_on(serve::run(arguments, file)).map(done)
+        }
+        Command::TrustRoot(command) => {
+            trust_root::run(command, file, common.json, common.utc).map(done)
         }
         Command::VerifyBundle(arguments) => verify_bundle::run(&arguments, common.json).map(done),
     }

@@ -160,7 +160,8 @@ impl Judge<'_> {
         (found, content): &(&FoundAttestation, &bytes::Bytes),
     ) -> Result<(String, Option<Timestamp>), Option<String>> {
         let signer = self.context.policy.verifier(name).ok_or(None)?;
-        let verified = signer.verify_attestation(content, &found.form, &self.subject.digest);
+        let (digest, now) = (&self.subject.digest, self.context.now);
+        let verified = signer.verify_attestation(content, &found.form, digest, now);
         let (proof, statement) = verified.map_err(|refusal| {
             // That somebody else said something, or an image signature lies beside it, is no news.
             let is_news = !matches!(refusal, Refusal::WrongKey | Refusal::NotAnAttestation);

@@ -2,6 +2,7 @@
 
 use super::attestations;
 use super::checks::{self, Finding};
+use super::continuity;
 use super::signatures::{self, Checked};
 use super::text::ascii;
 use super::{
@@ -55,6 +56,14 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
             attestations::Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
             attestations::Checked::Failed(why) => return undecided("attestations", &why),
         };
+    let certain = certain || attestation.as_ref().is_some_and(Finding::denies);
+    let continuity = match continuity::check(subject, evidence, context, applicable.rule(), certain)
+    {
+        continuity::Checked::Finding(finding) => Some(finding),
+        continuity::Checked::Nothing => None,
+        continuity::Checked::Missing => return Outcome::Missing(vec![EvidenceKind::Signatures]),
+        continuity::Checked::Failed(why) => return undecided("signatures", &why),
+    };
     let approval = checks::approval(applicable, context.standing, context.now);
 
     let rule = match (&outright, applicable) {
@@ -73,7 +82,8 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
         (Some(_), _) | (None, Applicable::Unsettled) => policy.mode_for(&subject.name),
     };
     let findings = [floor, allowlist, manifest, signature].into_iter();
-    let findings: Vec<Finding> = findings.chain(attestation).chain([approval]).collect();
+    let findings: Vec<Finding> =
+        findings.chain(attestation).chain(continuity).chain([approval]).collect();
     Outcome::Decided(judgement(rule, mode == Mode::Enforce, findings))
 }
 
@@ -132,8 +142,9 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
 fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<EvidenceKind> {
     let candidates = context.policy.candidates(&subject.name);
     let asks = |rule: &&Rule| {
-        matches!(rule.signatures(), Some(SignatureRule::Quorum { .. }))
+        matches!(rule.signatures(), Some(SignatureRule::Signed { .. }))
             || !rule.attestations().is_empty()
+            || !continuity::watched(rule, context.policy).is_empty()
     };
     let mut kinds = vec![EvidenceKind::Manifest];
     if evidence.signatures == Gathered::NotGathered && candidates.iter().all(asks) {

@@ -8,6 +8,7 @@ mod attestations;
 mod by_name;
 mod checks;
 mod condition;
+mod continuity;
 mod decide;
 mod distinct;
 mod evidence;
@@ -25,6 +26,7 @@ mod text;
 mod verdict;
 
 pub use by_name::refuse_by_name;
+pub use continuity::Predecessor;
 pub use decide::decide;
 pub use evidence::{
     AttachedTag, AttestationContents, Evidence, EvidenceKind, Gathered, Grant, GrantKind,
@@ -58,6 +60,8 @@ pub struct Context<'a> {
     pub address: Option<&'a Registry>,
     /// The time, for approvals and signatures that run out.
     pub now: Timestamp,
+    /// What the same tags were last served as, if that is something else.
+    pub before: &'a [Predecessor],
     /// The contents of attestations that are at hand.
     pub contents: &'a BTreeMap<Digest, Bytes>,
 }

@@ -86,7 +86,9 @@ pub fn message(
 fn pending(reasons: &[Reason], request: Option<&str>) -> String {
     let request = request.map(|request| format!(" {request}")).unwrap_or_default();
     match reasons.first() {
-        Some(reason) if reason.code == ReasonCode::ApprovalExpired => {
+        Some(reason)
+            if matches!(reason.code, ReasonCode::ApprovalExpired | ReasonCode::SignerChanged) =>
+        {
             format!("Pending approval{request}: {}", reason.text)
         }
         _ => format!("Pending approval{request}"),
@@ -133,6 +135,7 @@ fn is_by_rule(reasons: &[Reason]) -> bool {
         | ReasonCode::Rejected
         | ReasonCode::Revoked
         | ReasonCode::Schema1
+        | ReasonCode::SignerChanged
         | ReasonCode::TooManyLayers => false,
     })
 }

@@ -1,17 +1,18 @@
 //! A policy with everything that it takes to verify signatures by it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use super::condition::Condition;
 use crate::policy::{
-    self, AttestationRule, Level, NotationRoot, Policy, Problem, Rule, SubjectType, TrustRootKind,
-    WantedText, Who,
+    self, AttestationRule, KeyText, Level, NotationRoot, Policy, Problem, Rule, SubjectType,
+    TrustRootKind, WantedText, Who,
 };
 use crate::signature::{
-    DistinguishedName, Enforced, Identity, Key, NotationSigner, Pattern, Signer, SubjectKind,
-    TrustRoot, TrustStore, TrustStoreFiles, Wanted, WhenToTimestamp,
+    Demands, DistinguishedName, Enforced, Identity, Key, NotationSigner, Pattern, Signer,
+    SubjectKind, TrustRoot, TrustRootError, TrustStore, TrustStoreFiles, Wanted, WhenToTimestamp,
 };
 
 /// A policy whose keys, trust roots and patterns have all been read.
@@ -64,6 +65,10 @@ impl ReadyPolicy {
                     problems.push(Problem::new(signer.position(), path, text));
                 }
             }
+        }
+        for (signer, part, first) in twins(policy.signers()) {
+            let text = format!("is the same key as that of signer {first}; one key is one signer");
+            problems.push(Problem::new(signer.position(), signer.path_of(part), text));
         }
         let (mut builders, mut conditions) = (BTreeMap::new(), BTreeMap::new());
         for asked in policy.rules().iter().flat_map(Rule::attestations) {
@@ -135,9 +140,17 @@ impl<'a> Roots<'a> {
     /// Reads `root`, or gives which part of it is wrong and how.
     fn add(&mut self, root: &'a policy::TrustRoot) -> Result<(), (&'static str, String)> {
         match root.kind() {
-            TrustRootKind::Sigstore { json } => {
+            TrustRootKind::Sigstore { json, logs_min, timestamp } => {
                 let read = TrustRoot::from_json(json);
                 let read = read.map_err(|error| ("trustedRoot", error.to_string()))?;
+                let demands = Demands { logs_min: *logs_min, timestamp: *timestamp };
+                let read = read.demanding(demands).map_err(|error| match error {
+                    TrustRootError::Logs { .. } => ("minLogs", error.to_string()),
+                    TrustRootError::Lacking(_)
+                    | TrustRootError::Malformed(_)
+                    | TrustRootError::Metadata { .. }
+                    | TrustRootError::TooLarge => ("requireTSA", error.to_string()),
+                })?;
                 self.sigstore.insert(root.name(), read);
             }
             TrustRootKind::Notation(files) => {
@@ -175,10 +188,11 @@ fn read(
     roots: &Roots<'_>,
 ) -> Result<Option<Signer>, (&'static str, String)> {
     match signer.who() {
-        Who::Key { pem, log } => {
-            let key = Key::from_pem(pem).map_err(|error| ("pem", error.to_string()))?;
-            let Some(log) = log else { return Ok(Some(Signer::key(key))) };
-            Ok(roots.sigstore.get(log.as_str()).map(|root| Signer::logged_key(key, root.clone())))
+        Who::Key { text, log, window, algorithm } => {
+            let key = key_of(text, algorithm.as_deref())?;
+            let Some(log) = log else { return Ok(Some(Signer::key_within(key, *window))) };
+            let root = roots.sigstore.get(log.as_str());
+            Ok(root.map(|root| Signer::logged_key_within(key, root.clone(), *window)))
         }
         Who::Keyless { root, issuer, subject, subject_type } => {
             let kind = match subject_type {
@@ -210,11 +224,165 @@ fn read(
     }
 }
 
+/// The key in `text`, or which part of it is wrong and how.
+fn key_of(text: &KeyText, algorithm: Option<&str>) -> Result<Key, (&'static str, String)> {
+    let key = match text {
+        KeyText::Jwk(json) => Key::from_jwk(json),
+        KeyText::Pem(pem) => Key::from_pem(pem),
+    };
+    let key = key.map_err(|error| (text.part(), error.to_string()))?;
+    let Some(algorithm) = algorithm else { return Ok(key) };
+    key.bound_to(algorithm).map_err(|error| ("algorithm", error.to_string()))
+}
+
+/// Every signer whose key an earlier one has, in whatever form, with the name of that one.
+///
+/// One key under two names would let one person count twice.
+fn twins(signers: &[policy::Signer]) -> Vec<(&policy::Signer, &'static str, &str)> {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    let mut twins = Vec::new();
+    for signer in signers {
+        let Who::Key { text, .. } = signer.who() else { continue };
+        let Ok(key) = key_of(text, None) else { continue };
+        match seen.entry(key.id()) {
+            Entry::Occupied(first) => twins.push((signer, text.part(), *first.get())),
+            Entry::Vacant(free) => drop(free.insert(signer.name())),
+        }
+    }
+    twins
+}
+
 fn wanted(text: &WantedText) -> Result<Wanted, String> {
     match text {
         WantedText::Exact(text) => Ok(Wanted::Exact(text.clone())),
         WantedText::Regexp(text) => {
             Pattern::new(text).map(Wanted::Pattern).map_err(|error| error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+
+    const PEM: &str = include_str!("../../tests/fixtures/signatures/p256.pub");
+
+    /// The key of the fixtures as a JSON Web Key.
+    fn jwk() -> String {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+        let body: String = PEM.lines().filter(|line| !line.starts_with('-')).collect();
+        let spki = STANDARD.decode(body).unwrap();
+        let (x, y) = spki[spki.len() - 64..].split_at(32);
+        let [x, y] = [x, y].map(|half| URL_SAFE_NO_PAD.encode(half));
+        format!("{{\"kty\": \"EC\", \"crv\": \"P-256\", \"x\": \"{x}\", \"y\": \"{y}\"}}")
+    }
+
+    fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+        match path.to_str() {
+            Some("key.pub") => Ok(PEM.into()),
+            Some("lines.pub") => Ok(PEM.replacen('A', "A\r\n ", 1).into_bytes()),
+            Some("key.jwk") => Ok(jwk().into_bytes()),
+            Some("spaced.jwk") => Ok(jwk().replace(' ', "\n").into_bytes()),
+            Some("root.json") => {
+                Ok(include_bytes!("../../tests/fixtures/signatures/keyless/trusted-root.json")
+                    .into())
+            }
+            Some("clockless.json") => {
+                let root = read_file(Path::new("root.json"))?;
+                let text = String::from_utf8(root).unwrap();
+                Ok(text.replace("timestampAuthorities", "others").into_bytes())
+            }
+            Some("other.pub") => {
+                Ok(include_bytes!("../../tests/fixtures/signatures/p384.pub").into())
+            }
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn problems(signers: &str) -> String {
+        let text = format!(
+            "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {{name: t, revision: 1}}\n\
+             rules: [{{id: a, match: [\"**\"], trust: deny}}]\nsigners:\n{signers}"
+        );
+        let problems = match Policy::parse(&text, &read_file).map(ReadyPolicy::new) {
+            Ok(Ok(_)) => Vec::new(),
+            Ok(Err(problems)) | Err(problems) => problems,
+        };
+        let told = |problem: &Problem| format!("{}  {}\n", problem.key, problem.text);
+        problems.iter().map(told).collect::<Vec<_>>().concat()
+    }
+
+    fn signer(name: &str, key: &str) -> String {
+        format!("  {name}: {{key: {{{key}}}, transparencyLog: none}}\n")
+    }
+
+    #[test]
+    fn one_key_is_one_signer_in_whatever_form_and_however_it_is_restricted() {
+        let forms = [
+            "pem: file:key.pub",
+            "pem: file:lines.pub",
+            "jwk: file:key.jwk",
+            "jwk: file:spaced.jwk",
+            "pem: file:key.pub, notAfter: 2030-01-01T00:00:00Z",
+            "jwk: file:key.jwk, algorithm: ecdsa-p256-sha256",
+        ];
+        for first in forms {
+            for second in forms {
+                let found = problems(&(signer("first", first) + &signer("second", second)));
+                let text = "is the same key as that of signer first; one key is one signer";
+                assert!(found.contains(text), "{first} and {second}: {found}");
+                assert_eq!(found.lines().count(), 1, "{found}");
+            }
+            assert_eq!(problems(&signer("first", first)), "", "{first}");
+        }
+        let log = "  second: {key: {jwk: file:key.jwk}, transparencyLog: public-good}\n";
+        let found = problems(&(signer("first", "pem: file:key.pub") + log));
+        assert!(found.starts_with("signers.second.key.jwk  is the same key"), "{found}");
+        let other = signer("second", "pem: file:other.pub");
+        assert_eq!(problems(&(signer("first", "jwk: file:key.jwk") + &other)), "");
+    }
+
+    #[test]
+    fn what_no_signature_could_ever_show_is_not_asked_for() {
+        let root = |inner: &str| {
+            problems(&format!(
+                "  x: {{keyless: {{root: corp, issuer: i, subject: s}}}}\n\
+                trustRoots: {{corp: {{sigstore: {{trustedRoot: file:{inner}}}}}}}\n"
+            ))
+        };
+        assert_eq!(root("root.json, minLogs: 2, requireTSA: true"), "");
+        assert_eq!(
+            root("root.json, minLogs: 3"),
+            "trustRoots.corp.sigstore.minLogs  cannot ask for entries in 3 logs: it lists 2 with \
+             keys and addresses of their own\n"
+        );
+        assert_eq!(
+            root("clockless.json, requireTSA: true"),
+            "trustRoots.corp.sigstore.requireTSA  lists no timestamp authority; nothing could be \
+             verified with it\n"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_used_of_a_key_is_named_by_its_place() {
+        for (key, expected) in [
+            (
+                "pem: file:key.pub, algorithm: ed25519",
+                "signers.x.key.algorithm  ed25519 is not an algorithm of this key (ECDSA P-256); \
+                 write one of: ecdsa-p256-sha256\n",
+            ),
+            ("jwk: '{}'", "signers.x.key.jwk  JSON Web Key has no kty\n"),
+            (
+                "jwk: '{\"kty\": \"EC\", \"d\": \"AA\"}'",
+                "signers.x.key.jwk  JSON Web Key has the private member \"d\"; a policy takes the \
+                 public key, and this one is now known\n",
+            ),
+        ] {
+            assert_eq!(problems(&signer("x", key)), expected, "{key}");
         }
     }
 }

@@ -60,6 +60,7 @@ fn context(policy: &ReadyPolicy) -> Context<'_> {
         standing: None,
         address: None,
         now: NOW.parse().unwrap(),
+        before: &[],
         contents: &NO_CONTENTS,
     }
 }
@@ -136,13 +137,18 @@ impl Pen {
 }
 
 fn signed_policy(pens: &[(&str, &Pen)], at_least: usize) -> ReadyPolicy {
+    let names = pens.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    asking(pens, &format!("{{atLeast: {at_least}, of: [{names}]}}"))
+}
+
+/// A policy with those signers that asks for `signatures`.
+fn asking(pens: &[(&str, &Pen)], signatures: &str) -> ReadyPolicy {
     let signer = |(name, pen): &(&str, &Pen)| {
         format!("  {name}: {{key: {{pem: \"{}\"}}, transparencyLog: none}}\n", pen.pem())
     };
     let signers = pens.iter().map(signer).collect::<Vec<_>>().concat();
-    let names = pens.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     policy(&format!(
-        "signers:\n{signers}rules: [{{id: signed, match: [\"up.test/a\"], trust: allow, signatures: {{atLeast: {at_least}, of: [{names}]}}}}]\n"
+        "signers:\n{signers}rules: [{{id: signed, match: [\"up.test/a\"], trust: allow, signatures: {signatures}}}]\n"
     ))
 }
 
@@ -408,6 +414,57 @@ fn a_quorum_counts_signers_and_not_signatures() {
     let flood = with_signatures(vec![by(&a); 65]);
     let judgement = decided(decide(&subject, &flood, &context(&policy)));
     assert_eq!(codes(&judgement), [ReasonCode::TooManySignatures]);
+}
+
+#[test]
+fn every_quorum_must_be_met_and_each_that_is_not_is_named() {
+    let pens @ [a, b, c] = &[Pen::new(), Pen::new(), Pen::new()];
+    let named = [("a", a), ("b", b), ("c", c)];
+    let all = "{all: [{atLeast: 1, of: [a]}, {atLeast: 2, of: [b, c]}]}";
+    let policy = asking(&named, all);
+    let subject = subject("up.test/a");
+    let by = |pen: &Pen| pen.sign("up.test/a", &subject.digest);
+    for (signed, expected) in [
+        (vec![0, 1, 2], vec![]),
+        (vec![1, 2], vec!["not signed by a"]),
+        (vec![0, 1], vec!["not signed by c"]),
+        (vec![0, 0, 0], vec!["signed by 0 of 2 needed, not by b, c"]),
+        (vec![], vec!["not signed by a", "signed by 0 of 2 needed, not by b, c"]),
+    ] {
+        let found = signed.iter().map(|at| by(&pens[*at])).collect();
+        let judgement = decided(decide(&subject, &with_signatures(found), &context(&policy)));
+        let texts: Vec<_> = judgement.reasons().iter().map(|it| it.text.as_str()).collect();
+        assert_eq!(texts, expected, "{signed:?}");
+        assert_eq!(judgement.admits(), expected.is_empty(), "{signed:?}");
+        assert_eq!(judgement.verdict.rests_on_absence(), !expected.is_empty());
+    }
+    let unsigned = decided(decide(&subject, &evidence(facts()), &context(&policy)));
+    let check = unsigned.checks.iter().find(|check| check.name == "signature").unwrap();
+    assert_eq!(check.text, "needs 1 of [a] and 2 of [b, c]; no signature found");
+    assert_eq!(
+        message(&subject.name, &unsigned, None, None),
+        "up.test/a is denied by rule signed: not signed by a; signed by 0 of 2 needed, not by b, c. \
+         It would have to be signed by a. It would have to be signed by b, c. \
+         Looked in tag sha256-x.sig. Ask the admin of this mirror."
+    );
+}
+
+#[test]
+fn one_person_may_count_in_two_quorums_and_only_once_in_each() {
+    let (a, b) = (Pen::new(), Pen::new());
+    let named = [("a", &a), ("b", &b)];
+    let subject = subject("up.test/a");
+    let by = |pen: &Pen| pen.sign("up.test/a", &subject.digest);
+    let admits = |signatures: &str, found| {
+        let policy = asking(&named, signatures);
+        decided(decide(&subject, &with_signatures(found), &context(&policy))).admits()
+    };
+    let one_and_any = "{all: [{atLeast: 1, of: [a]}, {atLeast: 1, of: [a, b]}]}";
+    assert!(admits(one_and_any, vec![by(&a)]), "each quorum is judged by itself");
+    assert!(!admits(one_and_any, vec![by(&b)]));
+    let one_and_both = "{all: [{atLeast: 1, of: [a]}, {atLeast: 2, of: [a, b]}]}";
+    assert!(!admits(one_and_both, vec![by(&a), by(&a)]));
+    assert!(admits(one_and_both, vec![by(&a), by(&b)]));
 }
 
 #[test]

@@ -131,6 +131,8 @@ pub enum ReasonCode {
     Revoked,
     /// The manifest is of the retired schema 1, whose digest is ambiguous.
     Schema1,
+    /// It was signed by a signer whom the policy knows, and now is not.
+    SignerChanged,
     /// It has more layers than the policy allows.
     TooManyLayers,
     /// It has more signatures than the policy lets anyone look at.
@@ -166,14 +168,15 @@ impl ReasonCode {
 
     /// Whether the reason is only that people have not said yes.
     pub const fn is_waiting(self) -> bool {
-        matches!(self, Self::ApprovalExpired | Self::ApprovalNeeded)
+        matches!(self, Self::ApprovalExpired | Self::ApprovalNeeded | Self::SignerChanged)
     }
 }
 
 /// What one gate made of the subject, for explanations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some, `approval`.
+    /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some,
+    /// `continuity` where it was signed before, `approval`.
     pub name: String,
     /// What came of it.
     pub state: CheckState,

@@ -54,6 +54,8 @@ pub enum AuditKind {
     Restored,
     /// A subject was revoked by a person.
     Revoked,
+    /// A new key signs summaries from now on.
+    SigningKeyRotated,
     /// The program started.
     Started,
     /// A tag's last admitted digest changed.

@@ -10,6 +10,7 @@ use super::grants::NewGrants;
 use super::memory::Key;
 use super::requests::{self, RequestId, RequestState};
 use super::rows::{self, Sealed};
+use super::tags::load_tags_of;
 use super::writer::Writing;
 use super::{Error, Ledger};
 use crate::gate::{Evidence, Judgement, Logic, Standing, Subject, Verdict};
@@ -120,6 +121,9 @@ pub struct New {
     /// The decision of people it was reached under, as the record had it then. If there is another
     /// by now, the verdict is not taken: the record comes back without one.
     pub standing: Option<Standing>,
+    /// How many tags of the subject it was reached on, see [`Ledger::tags_of`]; if there are others by
+    /// now, it is not taken either.
+    pub tags: usize,
     /// The time by which it was reached, or an earlier one: an approval that ends after it is not
     /// noted as run out.
     pub now: Timestamp,
@@ -249,6 +253,15 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// Takes the verdict of `subject` back, if it has one: something it did not know of came up.
+    pub(super) fn withdraw_judgement(&mut self, subject: &Subject) -> Result<(), Error> {
+        let Some(Loaded { mut record, .. }) = load(self.connection, subject)? else {
+            return Ok(());
+        };
+        (record.judgement, record.policy) = (None, None);
+        self.save_record(&Arc::new(record)).map(drop)
+    }
+
     fn record_judgement(&mut self, new: New) -> Result<Arc<Record>, Error> {
         let mut record = self.record_or_blank(&new.subject)?;
         if let Some(facts) = new.evidence.manifest.found() {
@@ -257,7 +270,8 @@ impl Writing<'_> {
         }
         record.evidence = new.evidence;
         record.decided_at = self.now;
-        if record.standing == new.standing {
+        let tags = load_tags_of(self.connection, &new.subject.name, &new.subject.digest)?.len();
+        if record.standing == new.standing && tags == new.tags {
             record.policy = Some(new.policy);
             record.logic = Logic::CURRENT;
             self.announce(&mut record, &new.judgement)?;
@@ -336,7 +350,8 @@ impl Ledger {
 
     /// Puts a verdict on record, with its evidence and grants, and an audit row if verdict or rule
     /// differ from before. What comes back is the record as it is now: without a verdict when people
-    /// decided since the one offered was reached, and then the caller decides again.
+    /// decided since the one offered was reached, or the subject has got another tag, and then the
+    /// caller decides again.
     ///
     /// # Errors
     /// When it did not reach the disk.

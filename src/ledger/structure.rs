@@ -135,10 +135,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = database(dir.path(), 40_000);
         let connection = Connection::open(&path).unwrap();
-        assert_eq!(
-            check_for(&connection, Duration::from_millis(2)).unwrap(),
-            Structure::Unfinished
-        );
+        assert!(sooner_or_later(|| check_for(&connection, Duration::from_millis(2)).unwrap()));
         assert_eq!(check_whole(&path, drop).unwrap(), Structure::Whole);
         drop(connection);
 
@@ -153,17 +150,25 @@ mod tests {
     fn a_look_that_is_interrupted_has_found_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = database(dir.path(), 40_000);
-        let ended = Arc::new(AtomicBool::new(false));
-        let outcome = check_whole(&path, |interrupt| {
-            let ended = Arc::clone(&ended);
-            std::thread::spawn(move || {
-                while !ended.load(Ordering::Relaxed) {
-                    interrupt.interrupt();
-                    std::thread::yield_now();
-                }
+        assert!(sooner_or_later(|| {
+            let ended = Arc::new(AtomicBool::new(false));
+            let outcome = check_whole(&path, |interrupt| {
+                let ended = Arc::clone(&ended);
+                std::thread::spawn(move || {
+                    while !ended.load(Ordering::Relaxed) {
+                        interrupt.interrupt();
+                        std::thread::yield_now();
+                    }
+                });
             });
-        });
-        ended.store(true, Ordering::Relaxed);
-        assert_eq!(outcome.unwrap(), Structure::Unfinished);
+            ended.store(true, Ordering::Relaxed);
+            outcome.unwrap()
+        }));
+    }
+
+    /// Whether a look does not get to its end: on a busy machine, what should stop it may come too late
+    /// for some.
+    fn sooner_or_later(look: impl Fn() -> Structure) -> bool {
+        (0..100).any(|_| look() == Structure::Unfinished)
     }
 }

@@ -61,7 +61,11 @@ fn load(
 }
 
 /// The tags of `name` that ever resolved to `digest`, each confirmed by its own history.
-fn load_tags_of(connection: &Connection, name: &Name, digest: &Digest) -> Result<Vec<Tag>, Error> {
+pub(super) fn load_tags_of(
+    connection: &Connection,
+    name: &Name,
+    digest: &Digest,
+) -> Result<Vec<Tag>, Error> {
     let Some(repository) = rows::repository(connection, name)? else { return Ok(Vec::new()) };
     let mut statement = connection.prepare_cached(
         "SELECT tag FROM tag_digests WHERE repository = ?1 AND digest = ?2 ORDER BY tag LIMIT ?3",
@@ -123,12 +127,17 @@ impl Writing<'_> {
                 self.after_commit(move |memory| memory.tags_of.forget(&key));
             }
         }
-        self.connection
+        let added = self
+            .connection
             .prepare_cached(
                 "INSERT OR IGNORE INTO tag_digests (repository, digest, tag) VALUES (?1, ?2, ?3)",
             )?
             .execute(params![repository, digest.to_string(), tag.as_str()])?;
         self.save_tag(name, tag, record)?;
+        if added > 0 {
+            // Rules may speak of this tag, and it may have stood for something else before.
+            self.withdraw_judgement(&Subject { name: name.clone(), digest })?;
+        }
         let tags: Arc<[Tag]> = load_tags_of(self.connection, name, &digest)?.into();
         let key = records::key(name, &digest);
         self.after_commit(move |memory| memory.tags_of.set(key, Arc::clone(&tags), weight(&tags)));
@@ -181,7 +190,8 @@ impl Ledger {
     }
 
     /// Notes that `tag` resolves to `digest` now; gives whether it moved there since it was last
-    /// noted. Nothing is written when it did not.
+    /// noted. Nothing is written when it did not. A verdict about `digest` that was reached without
+    /// knowing of the tag is taken back.
     ///
     /// # Errors
     /// When a move did not reach the disk.

@@ -144,13 +144,14 @@ impl Mirror {
         let mut given = collected.grants;
         given.retain(|grant| !known.contains(grant));
         given.truncate(ATTACHED_GRANTS_MAX);
+        let tags = self.ledger().tags_of(&parent.name, &parent.digest).await?.len();
         if !given.is_empty()
             && let Some(Judged { record: Some(record), outcome: Outcome::Decided(judgement) }) =
                 self.judged_from_stored(parent).await?
         {
             let (evidence, grants) =
                 (record.evidence.clone(), NewGrants { given, gathered: Vec::new() });
-            let kept = Kept { evidence, judgement, now, grants };
+            let kept = Kept { evidence, judgement, tags, now, grants };
             self.keep(parent, kept, Some(&record), &self.policy()).await?;
         }
         let remembered = (search.clone(), self.clock().monotonic());

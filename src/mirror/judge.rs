@@ -67,9 +67,18 @@ impl Judged {
 pub(super) struct Kept {
     pub(super) evidence: Evidence,
     pub(super) judgement: Judgement,
+    /// How many tags of the subject the judgement knows of.
+    pub(super) tags: usize,
     /// A moment before the judgement was made, but after what it rests on was read.
     pub(super) now: Timestamp,
     pub(super) grants: NewGrants,
+}
+
+/// What the gate said.
+pub(super) struct Said {
+    pub(super) outcome: Outcome,
+    /// How many tags of the subject it knew of.
+    pub(super) tags: usize,
 }
 
 /// Why evidence could not be gathered, and until when nobody tries again.
@@ -176,11 +185,11 @@ impl Mirror {
         policy: &Arc<ReadyPolicy>,
     ) -> Result<Option<Judged>, Error> {
         let now = self.now();
-        let outcome = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
+        let Said { outcome, tags } =
+            self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
         let Outcome::Decided(judgement) = outcome else { return Ok(None) };
-        let evidence = record.evidence.clone();
-        let kept =
-            Kept { evidence, judgement: judgement.clone(), now, grants: NewGrants::default() };
+        let (evidence, grants) = (record.evidence.clone(), NewGrants::default());
+        let kept = Kept { evidence, judgement: judgement.clone(), tags, now, grants };
         match self.keep(&record.subject, kept, Some(record), policy).await {
             // What was known goes on being served when the disk does not take the new verdict: it
             // is the same decision, made again at the next pull.
@@ -199,7 +208,9 @@ impl Mirror {
 
     /// What the gate says now about stored evidence; nothing is kept.
     pub(super) async fn ask_gate(&self, record: &Record) -> Result<Outcome, Error> {
-        self.decide(&record.subject, &record.evidence, Some(record), &self.policy()).await
+        let policy = self.policy();
+        let said = self.decide(&record.subject, &record.evidence, Some(record), &policy).await?;
+        Ok(said.outcome)
     }
 
     /// A tag was seen to stand for this subject for the first time: rules that speak of tags may
@@ -235,10 +246,12 @@ impl Mirror {
         let mut grants = NewGrants::default();
         for _ in 0..ROUNDS_MAX {
             let (policy, now) = (self.policy(), self.now());
-            match self.decide(subject, &evidence, record.as_deref(), &policy).await? {
+            let Said { outcome, tags } =
+                self.decide(subject, &evidence, record.as_deref(), &policy).await?;
+            match outcome {
                 Outcome::Decided(judgement) => {
                     self.inner.failures.forget(subject);
-                    let kept = Kept { evidence, judgement, now, grants };
+                    let kept = Kept { evidence, judgement, tags, now, grants };
                     return self.keep(subject, kept, record.as_deref(), &policy).await;
                 }
                 Outcome::Missing(kinds) => {
@@ -281,16 +294,17 @@ impl Mirror {
     }
 
     /// Asks the gate, away from the runtime's workers: signatures cost milliseconds.
-    async fn decide(
+    pub(super) async fn decide(
         &self,
         subject: &Subject,
         evidence: &Evidence,
         record: Option<&Record>,
         policy: &Arc<ReadyPolicy>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Said, Error> {
         let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
+        let before = self.predecessors(subject, &tags, policy).await?;
         let contents = self.contents_of(subject, evidence, policy).await;
-        let (subject, evidence) = (subject.clone(), evidence.clone());
+        let (subject, evidence, count) = (subject.clone(), evidence.clone(), tags.len());
         let standing = record.and_then(|record| record.standing.clone());
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
         let policy = Arc::clone(policy);
@@ -298,11 +312,12 @@ impl Mirror {
         self.metrics().judgements.increment();
         let decided = self.tasks().spawn_blocking(move || {
             let (standing, address) = (standing.as_ref(), address.as_ref());
-            let (policy, tags, contents) = (&policy, &tags, &contents);
-            let context = Context { policy, tags, standing, address, now, contents };
+            let (policy, tags, before, contents) = (&policy, &tags, &before, &contents);
+            let context = Context { policy, tags, standing, address, now, before, contents };
             decide(&subject, &evidence, &context)
         });
-        decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))
+        let outcome = decided.await.map_err(|_panicked| Error::Abandoned(super::Abandoned))?;
+        Ok(Said { outcome, tags: count })
     }
 
     /// The contents of the attestations in `evidence`, as far as a rule may ask for them and the store
@@ -333,7 +348,8 @@ impl Mirror {
         contents
     }
 
-    /// Writes a judgement down; when people decided since it was made, decides once more.
+    /// Writes a judgement down; when people decided since it was made, or another tag was seen, decides
+    /// once more.
     pub(super) async fn keep(
         &self,
         subject: &Subject,
@@ -341,7 +357,7 @@ impl Mirror {
         decided_on: Option<&Record>,
         policy: &Arc<ReadyPolicy>,
     ) -> Result<Judged, Error> {
-        let Kept { evidence, judgement, now, grants } = kept;
+        let Kept { evidence, judgement, tags, now, grants } = kept;
         info!(%subject, admitted = judgement.admits(), rule = ?judgement.rule, reasons = ?judgement.reasons(), "judged");
         let new = New {
             subject: subject.clone(),
@@ -349,13 +365,14 @@ impl Mirror {
             judgement,
             policy: *policy.id(),
             standing: decided_on.and_then(|record| record.standing.clone()),
+            tags,
             now,
             grants,
         };
         let record = self.ledger().record_judgement(new).await?;
         let outcome = match &record.judgement {
             Some(judgement) => Outcome::Decided(judgement.clone()),
-            None => self.decide(subject, &record.evidence, Some(&record), policy).await?,
+            None => self.decide(subject, &record.evidence, Some(&record), policy).await?.outcome,
         };
         Ok(Judged { record: Some(record), outcome })
     }
@@ -398,9 +415,11 @@ impl Mirror {
                 evidence.attestations.clone_from(&record.evidence.attestations);
             }
             let now = self.now();
-            match self.decide(subject, &evidence, Some(record), &policy).await? {
+            let Said { outcome, tags } =
+                self.decide(subject, &evidence, Some(record), &policy).await?;
+            match outcome {
                 Outcome::Decided(judgement) => {
-                    let kept = Kept { evidence: evidence.clone(), judgement, now, grants };
+                    let kept = Kept { evidence: evidence.clone(), judgement, tags, now, grants };
                     self.keep(subject, kept, Some(record), &policy).await?;
                     break;
                 }

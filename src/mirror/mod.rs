@@ -21,6 +21,7 @@ mod lists;
 mod manifest;
 mod manifest_cache;
 mod policy_file;
+mod predecessors;
 mod prefetch;
 mod recent;
 mod resolve;

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::attested::AttestationRule;
 use super::pattern::Pattern;
 use super::problem::Position;
+use super::signed::SignatureRule;
 use super::tags::TagFilter;
 use crate::oci::{Digest, DigestError, Platform, Registry};
+use crate::time::Window;
 
 /// The identity of a policy: the hash of its text and of every file it refers to.
 ///
@@ -86,6 +88,17 @@ pub enum TagMove {
     Strict,
 }
 
+/// What happens when a tag that was signed by a signer of the policy moves to something that is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignerChange {
+    /// Nothing: what the rule asks for is enough.
+    Allow,
+    /// A person has to approve it.
+    #[default]
+    Hold,
+}
+
 /// Whose word a rule takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -132,23 +145,6 @@ impl ArtifactKind {
     }
 }
 
-/// What a rule says about signatures.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SignatureRule {
-    /// None are asked for, and why.
-    None {
-        /// Why.
-        reason: String,
-    },
-    /// At least `at_least` of the signers `of` must have signed the subject.
-    Quorum {
-        /// How many distinct signers; between 1 and the number of `of`.
-        at_least: usize,
-        /// Names of signers of the policy; no name twice.
-        of: Vec<String>,
-    },
-}
-
 /// One rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -162,6 +158,7 @@ pub struct Rule {
     pub(super) attestations: Vec<AttestationRule>,
     pub(super) mode: Mode,
     pub(super) tag_move: TagMove,
+    pub(super) signer_change: SignerChange,
 }
 
 impl Rule {
@@ -209,6 +206,11 @@ impl Rule {
     pub fn tag_move(&self) -> TagMove {
         self.tag_move
     }
+
+    /// What happens when a tag moves from what a known signer signed to what they did not.
+    pub fn signer_change(&self) -> SignerChange {
+        self.signer_change
+    }
 }
 
 /// Someone whose signature counts: a name, and what proves that it is them.
@@ -224,10 +226,14 @@ pub struct Signer {
 pub enum Who {
     /// A public key.
     Key {
-        /// One PEM block. That a key can be made of it is not checked here.
-        pem: String,
+        /// The key. That one can be made of it is not checked here.
+        text: KeyText,
         /// The trust root in one of whose logs the signature must stand; `None` asks for no log.
         log: Option<String>,
+        /// When it counts.
+        window: Window,
+        /// By which algorithm it signs, where the policy says so. That it can is not checked here.
+        algorithm: Option<String>,
     },
     /// A certificate by an authority of a trust store, in a signature of the Notary Project.
     Notation {
@@ -250,6 +256,25 @@ pub enum Who {
         /// Whether the subject is an e-mail address or a URI, where the policy says so.
         subject_type: Option<SubjectType>,
     },
+}
+
+/// A public key as a policy has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyText {
+    /// A JSON Web Key.
+    Jwk(String),
+    /// One PEM block.
+    Pem(String),
+}
+
+impl KeyText {
+    /// The key of the policy that has it.
+    pub fn part(&self) -> &'static str {
+        match self {
+            Self::Jwk(_) => "jwk",
+            Self::Pem(_) => "pem",
+        }
+    }
 }
 
 /// Which checks of a signature of the Notary Project refuse when they fail.
@@ -335,6 +360,11 @@ pub enum TrustRootKind {
     Sigstore {
         /// The text of the file. That a trust root can be made of it is not checked here.
         json: String,
+        /// In how many distinct logs a signature must stand; at least one. That there are so many is
+        /// not checked here.
+        logs_min: usize,
+        /// Whether every signature needs a timestamp by an authority of the root.
+        timestamp: bool,
     },
     /// The authorities behind signatures of the Notary Project.
     Notation(Box<NotationRoot>),

@@ -8,6 +8,11 @@ const TEXT_BYTES_MAX: usize = 1024;
 /// A key this close to a known one is taken for a slip of the pen.
 const SLIP_EDITS_MAX: usize = 2;
 
+/// What people may look for Docker Content Trust by, in lower case.
+const RETIRED: [&str; 5] = ["contenttrust", "dct", "dockercontenttrust", "notary", "notaryv1"];
+const RETIRED_TEXT: &str = "Docker Content Trust (Notary v1) is retired and not supported; sign with \
+    cosign (key or keyless) or notation instead: docs/signatures.md";
+
 /// The words of a place in the format: those that are read, and those that a later version reads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Words {
@@ -236,6 +241,9 @@ pub(super) fn extract(text: &str) -> String {
 }
 
 fn unknown(key: &str, words: Words) -> String {
+    if RETIRED.contains(&key.to_ascii_lowercase().as_str()) {
+        return RETIRED_TEXT.to_owned();
+    }
     let near = words
         .known
         .iter()

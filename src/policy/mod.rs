@@ -18,17 +18,20 @@ mod parse;
 mod pattern;
 mod problem;
 mod query;
+mod signed;
 mod tags;
 mod yaml;
 
 pub use attested::{AttestationRule, AttestationType};
 pub use document::{
-    Artifact, ArtifactKind, DeniedImage, FloorLimits, Level, Mode, NotationRoot, PolicyId, Rule,
-    RuleId, SignatureRule, Signer, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
+    Artifact, ArtifactKind, DeniedImage, FloorLimits, KeyText, Level, Mode, NotationRoot, PolicyId,
+    Rule, RuleId, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
     WantedText, Who,
 };
+pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
+pub use signed::{Quorum, Quorums, SignatureRule};
 pub use tags::TagFilter;
 
 use document::Floor;

@@ -48,9 +48,14 @@ pub(super) fn verify(
         return Err(Refusal::TooLarge("signature"));
     }
     let signature = SignatureBytes::from_bytes(signature);
-    let verifies =
-        |scheme: &SigningScheme| verify_signature(key.spki(), message, &signature, *scheme).is_ok();
-    if schemes.iter().any(verifies) { Ok(()) } else { Err(Refusal::WrongKey) }
+    let verifies = |scheme: &&SigningScheme| {
+        verify_signature(key.spki(), message, &signature, **scheme).is_ok()
+    };
+    match schemes.iter().find(verifies) {
+        Some(scheme) if key.takes(*scheme) => Ok(()),
+        Some(_) => Err(Refusal::AlgorithmNotAllowed),
+        None => Err(Refusal::WrongKey),
+    }
 }
 
 /// The bytes that `text` stands for in standard base64 with padding, the only spelling accepted.

@@ -62,13 +62,13 @@ fn attestation(content: &[u8], image: &Digest) {
     for form in forms {
         for pem in KEYS {
             let Ok(key) = Key::from_pem(pem) else { continue };
-            let outcome = Signer::key(key).verify_attestation(content, &form, image);
+            let outcome = Signer::key(key).verify_attestation(content, &form, image, NOW);
             let refusal = outcome.err();
             assert!(refusal.is_some(), "an attestation that nobody made");
             assert_ne!(refusal, Some(Refusal::LibraryPanicked), "a panic is a finding");
         }
         if let Some(signer) = KEYLESS.as_ref() {
-            let refusal = signer.verify_attestation(content, &form, image).err();
+            let refusal = signer.verify_attestation(content, &form, image, NOW).err();
             assert_ne!(refusal, Some(Refusal::LibraryPanicked), "a panic is a finding");
         }
     }

@@ -12,13 +12,16 @@
 mod attestation;
 mod authorities;
 mod bundle;
+mod contents;
 mod crypto;
 mod der;
 mod found;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod identity;
+mod jwk;
 mod key;
+mod logs;
 mod notation;
 mod refusal;
 mod root;
@@ -32,6 +35,7 @@ pub use attestation::{
     PREDICATE_TYPE_ANNOTATION, Statement,
 };
 pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, PREDICATE_TYPE, predicate_type};
+pub use contents::{Part, PartKind, mistakes_in};
 pub use found::{Form, FoundSignature, Material, SimpleSigningProof};
 pub use identity::{Identity, Pattern, PatternError, SubjectKind, Wanted};
 pub use key::{Key, KeyError};
@@ -41,7 +45,7 @@ pub use notation::{
     WhenToTimestamp,
 };
 pub use refusal::Refusal;
-pub use root::{TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError};
+pub use root::{Demands, TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError};
 pub use signer::{Artifact, Proof, Signer, verify_bundle};
 pub use simple_signing::{
     PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, PROOF_BYTES_MAX, SIGNATURE_ANNOTATION,

@@ -1,6 +1,7 @@
 //! Why a signature does not count.
 
 use crate::oci::{Digest, Name};
+use crate::time::{Timestamp, Window};
 
 /// Most characters that are quoted.
 const QUOTE_LENGTH_MAX: usize = 160;
@@ -34,6 +35,17 @@ pub enum Refusal {
         /// The kind of the key.
         key: &'static str,
     },
+    /// Signed by this key, which does not count now.
+    #[error("its key counts only {0}")]
+    KeyNotInForce(Window),
+    /// Signed by this key at a time when it did not count.
+    #[error("signed at {at}, its key counts only {window}")]
+    SignedOutsideWindow {
+        /// When, as a log or a timestamp authority says.
+        at: Timestamp,
+        /// When the key counts.
+        window: Window,
+    },
     /// The verifier gave up on this input in a way it never should.
     #[error("verifier broke down on this signature")]
     LibraryPanicked,
@@ -49,6 +61,9 @@ pub enum Refusal {
     /// No transparency log vouches for it.
     #[error("signature has no transparency log entry")]
     NoLogEntry,
+    /// No timestamp authority has seen it.
+    #[error("signature has no timestamp by an authority of the trust root")]
+    NoTimestamp,
     /// A validly signed image signature, where an attestation is wanted.
     #[error("statement is an image signature, not an attestation")]
     NotAnAttestation,
@@ -93,6 +108,14 @@ pub enum Refusal {
     /// The certificate, the log entry or the timestamp does not hold.
     #[error("proof does not hold: {0}")]
     Proof(String),
+    /// Not enough distinct transparency logs vouch for it.
+    #[error("signature stands in {found} of {wanted} transparency logs needed")]
+    TooFewLogs {
+        /// How many do.
+        found: usize,
+        /// How many are asked for.
+        wanted: usize,
+    },
     /// Larger than any real signature.
     #[error("{0} is too large")]
     TooLarge(&'static str),

@@ -7,7 +7,7 @@ use super::{
     attestation, bundle, crypto, simple_signing, verify,
 };
 use crate::oci::{Digest, Name};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Window};
 
 /// Someone whose signature counts.
 #[derive(Debug, Clone)]
@@ -15,12 +15,12 @@ pub struct Signer(Who);
 
 #[derive(Debug, Clone)]
 enum Who {
-    /// The holder of a key, whenever it signed.
-    Key(Key),
+    /// The holder of a key, whenever it signed, while the key counts.
+    Key { key: Key, window: Window },
     /// Whoever a certificate of the root is for.
     Keyless { root: TrustRoot, identity: Identity },
-    /// The holder of a key, when a log of the root has the signature.
-    LoggedKey { key: Key, root: TrustRoot },
+    /// The holder of a key, when a log of the root has the signature, made while the key counted.
+    LoggedKey { key: Key, root: TrustRoot, window: Window },
     /// Whoever a certificate of a trust store is for.
     Notation(NotationSigner),
 }
@@ -44,12 +44,24 @@ impl Proof {
 impl Signer {
     /// The holder of `key`; what transparency logs say is not looked at.
     pub fn key(key: Key) -> Self {
-        Self(Who::Key(key))
+        Self::key_within(key, Window::default())
+    }
+
+    /// The holder of `key` as long as it is a time within `window`: nothing proves when a signature was
+    /// made, so that after it none counts any more, and before it none does yet.
+    pub fn key_within(key: Key, window: Window) -> Self {
+        Self(Who::Key { key, window })
     }
 
     /// The holder of `key`, whose signatures stand in a transparency log of `root`.
     pub fn logged_key(key: Key, root: TrustRoot) -> Self {
-        Self(Who::LoggedKey { key, root })
+        Self::logged_key_within(key, root, Window::default())
+    }
+
+    /// The holder of `key`, whose signatures stand in a transparency log of `root` and were made within
+    /// `window`, by the word of every log and timestamp authority that says when.
+    pub fn logged_key_within(key: Key, root: TrustRoot, window: Window) -> Self {
+        Self(Who::LoggedKey { key, root, window })
     }
 
     /// Whoever `identity` is, by a certificate that an authority of `root` issued, that was logged, and
@@ -84,9 +96,12 @@ impl Signer {
         now: Timestamp,
     ) -> Result<Proof, Refusal> {
         crypto::guarded(|| match &self.0 {
-            Who::Key(key) => verify(found, key, name, subject).map(|()| Proof::lasting(key.id())),
-            Who::LoggedKey { key, root } => {
-                let logged = bundle::Trust::Key { key, root };
+            Who::Key { key, window } => {
+                verify(found, key, name, subject)?;
+                while_in_force(key, *window, now)
+            }
+            Who::LoggedKey { key, root, window } => {
+                let logged = bundle::Trust::Key { key, root, window: *window };
                 verify_logged(found, logged, name, subject).map(Proof::lasting)
             }
             Who::Keyless { root, identity } => {
@@ -112,14 +127,15 @@ impl Signer {
         content: &[u8],
         form: &AttestationForm,
         subject: &Digest,
+        now: Timestamp,
     ) -> Result<(Proof, Statement), Refusal> {
         crypto::guarded(|| match &self.0 {
-            Who::Key(key) => {
+            Who::Key { key, window } => {
                 let statement = attestation::verify(content, form, key, subject)?;
-                Ok((Proof::lasting(key.id()), statement))
+                Ok((while_in_force(key, *window, now)?, statement))
             }
-            Who::LoggedKey { key, root } => {
-                let logged = bundle::Trust::Key { key, root };
+            Who::LoggedKey { key, root, window } => {
+                let logged = bundle::Trust::Key { key, root, window: *window };
                 let verified = attestation::verify_logged(content, form, logged, subject);
                 verified.map(|(by, statement)| (Proof::lasting(by), statement))
             }
@@ -131,6 +147,15 @@ impl Signer {
             // notation signs images, and nothing about them.
             Who::Notation(_) => Err(Refusal::OtherForm(Form::Bundle)),
         })
+    }
+}
+
+/// That the holder of `key` signed, whose signature has verified, as long as it counts.
+fn while_in_force(key: &Key, window: Window, now: Timestamp) -> Result<Proof, Refusal> {
+    if window.contains(now) {
+        Ok(Proof { by: key.id(), until: window.end })
+    } else {
+        Err(Refusal::KeyNotInForce(window))
     }
 }
 
@@ -157,10 +182,12 @@ pub fn verify_bundle(
 ) -> Result<Proof, Refusal> {
     crypto::guarded(|| {
         let trust = match &signer.0 {
-            Who::Key(_) => return Err(Refusal::NoLogEntry),
+            Who::Key { .. } => return Err(Refusal::NoLogEntry),
             Who::Notation(_) => return Err(Refusal::OtherForm(Form::Bundle)),
             Who::Keyless { root, identity } => bundle::Trust::Certificate { root, identity },
-            Who::LoggedKey { key, root } => bundle::Trust::Key { key, root },
+            Who::LoggedKey { key, root, window } => {
+                bundle::Trust::Key { key, root, window: *window }
+            }
         };
         bundle::verify_any(json, trust, artifact).map(Proof::lasting)
     })

@@ -129,7 +129,7 @@ impl SigningKey {
             let pem = fs::read_to_string(&path).map_err(|source| failed(&path, source))?;
             found.push((made, PublicKey { id: id.to_owned(), pem }));
         }
-        found.sort_by(|one, other| other.0.cmp(&one.0));
+        found.sort_by_key(|(made, _)| std::cmp::Reverse(*made));
         Ok(found.into_iter().take(RETIRED_MAX).map(|(_, key)| key).collect())
     }
 

@@ -113,11 +113,13 @@ fn statement(passed: &Passed<'_>) -> Value {
         "verifiedLevels": [LEVEL],
         "slsaVersion": "1.1",
     });
-    if let Some(rule) = rule {
-        predicate["https://pratique.dev/rule"] = json!(rule);
-    }
-    if let Some((by, at)) = passed.approved {
-        predicate["https://pratique.dev/approval"] = json!({"by": by, "at": at.to_string()});
+    if let Some(members) = predicate.as_object_mut() {
+        let rule = rule.map(|rule| ("https://pratique.dev/rule", json!(rule)));
+        let approval = passed.approved.map(|(by, at)| {
+            ("https://pratique.dev/approval", json!({"by": by, "at": at.to_string()}))
+        });
+        let own = rule.into_iter().chain(approval);
+        members.extend(own.map(|(name, value)| (name.to_owned(), value)));
     }
     json!({
         "_type": "https://in-toto.io/Statement/v1",

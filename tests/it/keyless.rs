@@ -115,3 +115,33 @@ async fn what_others_signed_or_nobody_can_prove_is_refused_with_who_and_why() {
     mirror.clock.advance(std::time::Duration::from_mins(2));
     mirror.pull(REPOSITORY, "1").await.assert_complete();
 }
+
+#[tokio::test]
+async fn one_identity_under_two_names_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trusted_root.json");
+    std::fs::write(&file, fixture!("trusted-root")).unwrap();
+    let anybody = r"subjectRegexp: 'https://ci\.test/acme/.+'";
+    for (signatures, expected) in [
+        ("{atLeast: 2, of: [ci, any]}", Some("signed by 1 of 2 needed, under several names")),
+        ("{all: [{atLeast: 1, of: [ci]}, {atLeast: 1, of: [any]}]}", None),
+    ] {
+        let policy = format!(
+            "trustRoots: {{corp: {{sigstore: {{trustedRoot: \"file:{}\"}}}}}}\n\
+             signers:\n  ci: {{keyless: {{root: corp, issuer: \"https://issuer.test\", {SUBJECT}}}}}\n\
+             \x20 any: {{keyless: {{root: corp, issuer: \"https://issuer.test\", {anybody}}}}}\n\
+             rules: [{{id: signed, match: [\"up.test/lib/*\"], trust: allow, \
+             signatures: {signatures}}}]\n",
+            file.display()
+        );
+        let mirror = TestMirror::start_with(&policy, |_| {}).await;
+        mirror.upstream.push(REPOSITORY, "1", &image());
+        let signature = bundle(fixture!("bundle-rekor1"));
+        mirror.upstream.attach_by_fallback_tag(REPOSITORY, &image().digest(), &signature);
+        let pulled = mirror.pull(REPOSITORY, "1").await;
+        match expected {
+            Some(why) => pulled.assert_refused(&format!("Denied by rule signed: {why}")),
+            None => pulled.assert_complete(),
+        }
+    }
+}

@@ -13,6 +13,8 @@ mod clocks;
 #[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
+mod continuity;
+#[cfg(test)]
 mod crowds;
 #[cfg(test)]
 mod denial;
@@ -26,6 +28,8 @@ mod fuzz;
 mod hostile;
 #[cfg(test)]
 mod keyless;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
@@ -48,6 +52,8 @@ mod summaries;
 mod support;
 #[cfg(test)]
 mod tag_moves;
+#[cfg(test)]
+mod trust_root;
 #[cfg(test)]
 mod upstream_client;
 #[cfg(test)]

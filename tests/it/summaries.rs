@@ -6,11 +6,14 @@ use pratique::gate::Subject;
 use pratique::ledger::Decision;
 use pratique::oci::Digest;
 use pratique::signature::{AttestationForm, Key, Signer as Wanted};
+use pratique::time::Timestamp;
 use serde_json::Value;
 
 use crate::support::mirror::TestMirror;
 use crate::support::upstream::Image;
 
+/// Keys of the mirror count at any time.
+const NOW: Timestamp = Timestamp::from_milliseconds(0);
 const REPOSITORY: &str = "lib/app";
 const RULES: &str = r#"- {id: open, match: ["up.test/lib/**"], trust: allow}"#;
 const APPROVE: &str = r#"- {id: asked, match: ["up.test/lib/**"], trust: approve}"#;
@@ -72,21 +75,21 @@ async fn an_admitted_image_has_a_summary_that_the_public_key_verifies() {
     let content = bundle(&mirror, &summary).await;
     let signer = Wanted::key(key(&mirror));
     let form = AttestationForm::Bundle;
-    let (_, statement) = signer.verify_attestation(&content, &form, &image.digest()).unwrap();
+    let (_, statement) = signer.verify_attestation(&content, &form, &image.digest(), NOW).unwrap();
     assert_eq!(statement.predicate_type, "https://slsa.dev/verification_summary/v1");
     let says: Value = serde_json::from_str(statement.predicate.get()).unwrap();
     assert_eq!(says["verificationResult"], "PASSED");
     assert_eq!(says["resourceUri"], format!("oci://up.test/lib/app@{}", image.digest()));
     assert_eq!(says["policy"]["digest"]["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(says["https://pratique.dev/rule"], "open");
-    assert!(signer.verify_attestation(&content, &form, &Digest::sha256(b"other")).is_err());
+    assert!(signer.verify_attestation(&content, &form, &Digest::sha256(b"other"), NOW).is_err());
     let envelope: Value = serde_json::from_slice(&content).unwrap();
     let payload = envelope["dsseEnvelope"]["payload"].as_str().unwrap();
     let mut changed = BASE64_STANDARD.decode(payload).unwrap();
     *changed.last_mut().unwrap() ^= 1;
     let text = String::from_utf8(content.clone()).unwrap();
     let text = text.replace(payload, &BASE64_STANDARD.encode(changed));
-    assert!(signer.verify_attestation(text.as_bytes(), &form, &image.digest()).is_err());
+    assert!(signer.verify_attestation(text.as_bytes(), &form, &image.digest(), NOW).is_err());
     // The same verdict is the same bytes, after a restart too.
     assert_eq!(listed(&mirror, &image.digest()).await, [summary]);
     let mirror = mirror.restart().await;
@@ -131,7 +134,7 @@ async fn a_new_key_signs_from_then_on() {
     let content = bundle(&mirror, &after).await;
     let verified = |key: Key| {
         let form = AttestationForm::Bundle;
-        Wanted::key(key).verify_attestation(&content, &form, &image.digest()).is_ok()
+        Wanted::key(key).verify_attestation(&content, &form, &image.digest(), NOW).is_ok()
     };
     assert!(verified(key(&mirror)) && !verified(old));
 }

@@ -55,6 +55,28 @@ async fn a_tag_deleted_upstream_goes_on_with_the_last_admitted_digest() {
 }
 
 #[tokio::test]
+async fn a_tag_whose_rule_asks_for_more_is_judged_by_that_rule() {
+    let team = Signer::generate();
+    let pem = team.policy_pem();
+    let policy = format!(
+        "signers:\n  team:\n    transparencyLog: none\n    key:\n     pem: |\n{pem}\
+         rules:\n- {{id: open, match: [\"up.test/lib/**\"], trust: allow, signerChange: allow}}\n\
+         - {{id: release, match: [\"up.test/lib/**\"], tags: {{exact: [\"1\"]}}, trust: allow, \
+         signatures: {{atLeast: 1, of: [team]}}}}\n"
+    );
+    let mirror = TestMirror::start_with(&policy, |_| {}).await;
+    let image = Image::new().layer("x").build();
+    let digest = mirror.upstream.push("lib/app", "nightly", &image);
+    mirror.pull("lib/app", digest).await.assert_complete();
+    mirror.upstream.push("lib/app", "1", &image);
+    mirror.pull("lib/app", "1").await.assert_refused("Denied by rule release: not signed by team");
+    mirror
+        .pull("lib/app", digest)
+        .await
+        .assert_refused("Denied by rule release: not signed by team");
+}
+
+#[tokio::test]
 async fn a_signature_that_comes_later_is_found_later() {
     let team = Signer::generate();
     let mirror = TestMirror::start_with(&policy(&team, "strict"), |_| {}).await;
@@ -100,7 +122,11 @@ async fn attached_signatures_are_served_with_their_subject_and_only_then() {
     let referrers = mirror.get(&format!("lib/app/referrers/{digest}")).await;
     assert_eq!(referrers.status, 200);
     let index: serde_json::Value = serde_json::from_slice(referrers.bytes()).unwrap();
-    assert_eq!(index["manifests"].as_array().map(Vec::len), Some(1), "{index}");
+    assert_eq!(
+        index["manifests"].as_array().map(Vec::len),
+        Some(2),
+        "the bundle, and what the mirror says itself: {index}"
+    );
     let bundle = index["manifests"][0]["digest"].as_str().unwrap();
     mirror.pull("lib/app", bundle).await.assert_complete();
 

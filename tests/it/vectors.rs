@@ -224,7 +224,12 @@ fn the_bundles_of_sigstore_go_are_judged_as_it_says() {
     };
     let attested = |json: &str, signer: &Signer| {
         let image = Digest::sha256(b"");
-        let outcome = signer.verify_attestation(json.as_bytes(), &AttestationForm::Bundle, &image);
+        let outcome = signer.verify_attestation(
+            json.as_bytes(),
+            &AttestationForm::Bundle,
+            &image,
+            at("2026-11-20T10:00:00Z"),
+        );
         outcome.map(|(proof, _)| proof.by)
     };
     let release =
@@ -265,7 +270,12 @@ fn the_attestation_of_cosign_is_one_by_its_signer_about_its_image() {
         "sha256:732112270d7e59418a8c080b134b24cabd67d250d0d0147a97ed95ba5c280aa4".parse().unwrap();
     let cody = keyless(root.clone(), "cody@soyland.com", GITHUB_LOGIN);
     let attested = |signer: &Signer, image: &Digest| {
-        let outcome = signer.verify_attestation(json.as_bytes(), &AttestationForm::Bundle, image);
+        let outcome = signer.verify_attestation(
+            json.as_bytes(),
+            &AttestationForm::Bundle,
+            image,
+            at("2026-11-20T10:00:00Z"),
+        );
         outcome.map(|(_, statement)| statement.predicate_type)
     };
     let kind = "https://cosign.sigstore.dev/attestation/v1";

@@ -16,7 +16,7 @@ mod look;
 mod offline;
 mod rejudge;
 mod rollback;
-mod table;
+pub(super) mod table;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -11,7 +11,7 @@ const OWN_LINE_INDENT: usize = 6;
 
 /// How a column may give way when a table is too wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
+pub(in crate::cli) enum Column {
     /// Never cut: ids, states, digests, times.
     Fixed(&'static str),
     /// Cut in the middle: image names.
@@ -30,26 +30,26 @@ impl Column {
 
 /// A table in the making.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(in crate::cli) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// An empty table; only the last column may be [`Column::Text`].
-    pub(super) fn new(columns: impl Into<Vec<Column>>) -> Self {
+    pub(in crate::cli) fn new(columns: impl Into<Vec<Column>>) -> Self {
         Self { columns: columns.into(), rows: Vec::new() }
     }
 
     /// Adds a row with one cell per column.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(in crate::cli) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let cells: Vec<String> = cells.into_iter().map(|cell| printable(&cell)).collect();
         assert_eq!(cells.len(), self.columns.len(), "a row has one cell per column");
         self.rows.push(cells);
     }
 
     /// The table, each line ended; the header alone if there is no row.
-    pub(super) fn render(&self) -> String {
+    pub(in crate::cli) fn render(&self) -> String {
         let natural: Vec<usize> =
             (0..self.columns.len()).map(|column| self.natural_width(column)).collect();
         let text_is_apart = self.text_is_apart(&natural);

@@ -22,7 +22,8 @@ async fn known_things_are_answered(bench: &Bench, secret: &crate::oci::Secret) {
 
 async fn with_known_things() -> (Bench, crate::oci::Secret) {
     let mut bench = Bench::new().await;
-    bench.ledger.record_judgement(new(1, Verdict::Admit)).await.unwrap();
+    bench.ledger.record_tag(&name(), &tag("1"), &digest(1)).await.unwrap();
+    bench.ledger.record_judgement(New { tags: 1, ..new(1, Verdict::Admit) }).await.unwrap();
     bench.ledger.record_admitted_tag(&name(), &tag("1"), &digest(1)).await.unwrap();
     bench.ledger.file_request(filing(2, "node-1")).await.unwrap();
     let role = crate::ledger::Role::Admin;

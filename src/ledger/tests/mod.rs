@@ -51,10 +51,22 @@ impl Bench {
         Self { dir, clock, tasks, metrics, ledger }
     }
 
-    /// Closes the ledger and opens it again, as after a restart.
+    /// Closes the ledger and opens it again, as after a restart. A process that another test starts
+    /// holds the lock for a moment longer.
     async fn reopen(&mut self) {
         self.ledger.close().await;
-        self.ledger = self.open().await.unwrap();
+        for _ in 0..100 {
+            match self.open().await {
+                Err(super::Error::AlreadyOpen { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                opened => {
+                    self.ledger = opened.unwrap();
+                    return;
+                }
+            }
+        }
+        panic!("the lock was never given up");
     }
 
     async fn open(&self) -> Result<Ledger, super::Error> {
@@ -160,6 +172,7 @@ fn new(number: u64, verdict: Verdict) -> New {
         },
         policy: policy(),
         standing: None,
+        tags: 0,
         now: at("2026-11-20T10:00:00Z"),
         grants: granting(vec![layer(1000 + number)]),
     }

@@ -242,3 +242,23 @@ async fn memory_is_bounded_and_the_rest_is_read_when_asked_for() {
     }
     assert!(bench.ledger.inner.memory.records.count() < 300);
 }
+
+#[tokio::test]
+async fn a_verdict_that_does_not_know_of_a_tag_is_none() {
+    let mut bench = Bench::new().await;
+    let judged = |record: &crate::ledger::Record| record.judgement.is_some();
+    assert!(judged(&bench.ledger.record_judgement(new(1, Verdict::Admit)).await.unwrap()));
+    // The tag comes after the verdict,
+    assert!(bench.ledger.record_tag(&name(), &tag("1"), &digest(1)).await.unwrap());
+    assert!(!judged(&bench.ledger.record(&subject(1)).await.unwrap().unwrap()));
+    // while it is being reached,
+    assert!(!judged(&bench.ledger.record_judgement(new(1, Verdict::Admit)).await.unwrap()));
+    bench.reopen().await;
+    assert!(!judged(&bench.ledger.record(&subject(1)).await.unwrap().unwrap()));
+    // or before it; a move to and fro brings nothing new.
+    let knowing = New { tags: 1, ..new(1, Verdict::Admit) };
+    assert!(judged(&bench.ledger.record_judgement(knowing).await.unwrap()));
+    bench.ledger.record_tag(&name(), &tag("1"), &digest(2)).await.unwrap();
+    bench.ledger.record_tag(&name(), &tag("1"), &digest(1)).await.unwrap();
+    assert!(judged(&bench.ledger.record(&subject(1)).await.unwrap().unwrap()));
+}

@@ -6,7 +6,7 @@ use super::show::{standing_view, verdict_word};
 use super::target::{Target, image, mirror_error, request_id};
 use super::view::DecidedView;
 use super::{Desk, Error, REASON_LENGTH_MAX};
-use crate::gate::{self, Context, Evidence, Outcome, Reason, Standing, Subject, Verdict};
+use crate::gate::{self, Evidence, Outcome, Reason, Standing, Subject, Verdict};
 use crate::ledger::{Decision, RequestRow};
 use crate::mirror::{Freshness, Judged};
 use crate::time::Timestamp;
@@ -168,21 +168,11 @@ impl Desk {
         })
     }
 
-    /// Asks the gate, as if no person had decided, away from the runtime's workers.
+    /// Asks the gate, as if no person had decided.
     async fn ask_gate(&self, subject: &Subject, evidence: &Evidence) -> Result<Outcome, Error> {
-        let address = self.mirror.client().address(subject.name.registry());
-        let tags = self.mirror.ledger().tags_of(&subject.name, &subject.digest).await?;
-        let (policy, now) = (self.mirror.policy(), self.mirror.clock().now());
-        let contents = self.mirror.contents_of(subject, evidence, &policy).await;
-        let (owned, evidence) = (subject.clone(), evidence.clone());
-        let asking = self.mirror.tasks().spawn_blocking(move || {
-            let address = address.as_ref();
-            let (policy, tags, contents) = (&policy, &tags, &contents);
-            let context = Context { policy, tags, standing: None, address, now, contents };
-            gate::decide(&owned, &evidence, &context)
-        });
-        let missing = Outcome::Undecided(Vec::new());
-        asking.await.map_err(|_panicked| undecided(subject, &missing))
+        let policy = self.mirror.policy();
+        let said = self.mirror.decide(subject, evidence, None, &policy).await;
+        said.map(|said| said.outcome).map_err(|error| mirror_error(subject.to_string(), error))
     }
 
     pub(super) async fn judge(&self, subject: &Subject) -> Result<Judged, Error> {

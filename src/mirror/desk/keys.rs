@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::view::{PublicKeyView, PublicKeysView};
 use super::{Desk, Error};
+use crate::ledger::{AuditEvent, AuditKind};
 use crate::summary::{KeyFileError, Keyring, PublicKey};
 
 impl Desk {
@@ -14,14 +15,18 @@ impl Desk {
     /// # Errors
     /// When there is no key and none can be made, or the old ones cannot be read.
     pub async fn public_keys(&self) -> Result<PublicKeysView, Error> {
-        self.with_keyring(|keyring| shown(keyring)).await
+        self.with_keyring(shown).await
     }
 
-    /// Makes a new key, for `by`, with which every summary is signed from now on.
+    /// Makes a new key, for `by`, with which every summary is signed from now on. It is on record
+    /// before it happens, with the key that signed until then.
     ///
     /// # Errors
-    /// When it cannot be made or kept; the old key stays then.
+    /// When it cannot be put on record, made or kept; the old key stays then.
     pub async fn rotate_signing_key(&self, by: &str) -> Result<PublicKeysView, Error> {
+        let before = self.public_keys().await?.current.id;
+        let event = AuditEvent::new(AuditKind::SigningKeyRotated, by).with("before", before);
+        self.mirror.ledger().append_audit(event).await?;
         let by = by.to_owned();
         self.with_keyring(move |keyring| {
             let new = keyring.rotate()?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::document::{Located, Rule, Signer, TrustRoot, TrustRootKind, Who};
+use super::super::document::{Located, Rule, Signer, SubjectType, TrustRoot, TrustRootKind, Who};
 use super::super::fields::{Problems, extract};
 use super::super::pattern::{Pattern, Rank};
 use super::super::problem::Position;
@@ -13,8 +13,17 @@ pub(super) fn signers(signers: &[Signer], problems: &mut Problems) {
     let mut seen: HashMap<String, &Signer> = HashMap::new();
     for signer in signers {
         let (identity, what, part) = match signer.who() {
-            Who::Key { pem, .. } => (pem.clone(), "key", "pem"),
-            who @ Who::Keyless { .. } => (format!("{who:?}"), "identity", "subject"),
+            // The same key in another form shows when keys are made of the texts.
+            Who::Key { text, .. } => (format!("{text:?}"), "key", text.part()),
+            Who::Keyless { root, issuer, subject, subject_type } => {
+                let looks = if subject.as_str().contains("://") {
+                    SubjectType::Uri
+                } else {
+                    SubjectType::Email
+                };
+                let kind = subject_type.unwrap_or(looks);
+                (format!("{root} {issuer:?} {subject:?} {kind:?}"), "identity", "subject")
+            }
             Who::Notation { root, identity, .. } => {
                 (format!("{root} {identity:?}"), "identity", "identity")
             }
@@ -58,11 +67,13 @@ pub(super) fn roots(signers: &[Signer], roots: &[TrustRoot], problems: &mut Prob
 /// Every quorum is of signers that exist, each once, and can be reached.
 pub(super) fn quorums(rules: &[ReadRule], signers: &[Signer], problems: &mut Problems) {
     for read in rules {
-        let path = format!("rules[{}].signatures", read.rule.index);
-        known(&read.of, signers, problems);
-        if let Some(at_least) = read.at_least {
-            let none = "to ask for no signature write {none: \"reason\"}";
-            reachable(at_least, read.of.len(), &format!("{path}.atLeast"), none, problems);
+        for quorum in &read.quorums {
+            known(&quorum.of, signers, problems);
+            if let Some(at_least) = quorum.at_least {
+                let path = format!("{}.atLeast", quorum.path);
+                let none = "to ask for no signature write {none: \"reason\"}";
+                reachable(at_least, quorum.of.len(), &path, none, problems);
+            }
         }
         for attestation in &read.attestations {
             known(&attestation.of, signers, problems);

@@ -3,7 +3,9 @@
 mod attestations;
 mod check;
 mod floor;
+mod keys;
 mod rules;
+mod signatures;
 mod signers;
 #[cfg(test)]
 mod tests;
@@ -12,7 +14,7 @@ mod trust_roots;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::document::{Mode, PolicyId, TagMove};
+use super::document::{Mode, PolicyId, SignerChange, TagMove};
 use super::fields::{Fields, Problems, Words};
 use super::lately::Lately;
 use super::problem::{Position, Problem};
@@ -33,6 +35,7 @@ const TOP: Words = Words {
         "kind",
         "metadata",
         "mode",
+        "signerChange",
         "tagMove",
         "defaults",
         "floor",
@@ -54,7 +57,8 @@ const TOP: Words = Words {
     ],
 };
 const METADATA: Words = Words { known: &["name", "revision"], later: &[] };
-const DEFAULTS: Words = Words { known: &["mode", "tagMove"], later: &["onError", "staleVerdict"] };
+const DEFAULTS: Words =
+    Words { known: &["mode", "signerChange", "tagMove"], later: &["onError", "staleVerdict"] };
 
 /// The policy that is in force when no other is configured.
 const BUILT_IN: &str = include_str!("../built_in.yaml");
@@ -196,30 +200,49 @@ fn read_metadata(top: &mut Fields, problems: &mut Problems) -> Option<(String, u
 struct Defaults {
     mode: Mode,
     tag_move: TagMove,
+    signer_change: SignerChange,
+}
+
+/// What is written of the defaults in one place.
+#[derive(Default)]
+struct Written {
+    mode: Option<Mode>,
+    tag_move: Option<TagMove>,
+    signer_change: Option<SignerChange>,
+}
+
+impl Written {
+    fn read(fields: &mut Fields, problems: &mut Problems) -> Self {
+        Self {
+            mode: read_mode(fields, problems),
+            tag_move: read_tag_move(fields, problems),
+            signer_change: read_signer_change(fields, problems),
+        }
+    }
 }
 
 /// The defaults, which may stand at the top or under `defaults`, but not in both places.
 fn read_defaults(top: &mut Fields, problems: &mut Problems) -> Defaults {
-    let mut mode = read_mode(top, problems);
-    let mut tag_move = read_tag_move(top, problems);
+    let outer = Written::read(top, problems);
     let block = top.take("defaults");
-    if let Some(mut block) = block.and_then(|node| Fields::of(node, "defaults", DEFAULTS, problems))
-    {
-        let position = block.position;
-        let twice = |key: &str, is_twice: bool, problems: &mut Problems| {
-            if is_twice {
-                let text = format!("stands at the top as {key} too; keep one of them");
-                problems.add(position, &format!("defaults.{key}"), text);
-            }
-        };
-        let inner = read_mode(&mut block, problems);
-        twice("mode", mode.is_some() && inner.is_some(), problems);
-        mode = mode.or(inner);
-        let inner = read_tag_move(&mut block, problems);
-        twice("tagMove", tag_move.is_some() && inner.is_some(), problems);
-        tag_move = tag_move.or(inner);
+    let block = block.and_then(|node| Fields::of(node, "defaults", DEFAULTS, problems));
+    let position = block.as_ref().map_or(top.position, |block| block.position);
+    let inner = block.map(|mut block| Written::read(&mut block, problems)).unwrap_or_default();
+    for (key, is_twice) in [
+        ("mode", outer.mode.is_some() && inner.mode.is_some()),
+        ("tagMove", outer.tag_move.is_some() && inner.tag_move.is_some()),
+        ("signerChange", outer.signer_change.is_some() && inner.signer_change.is_some()),
+    ] {
+        if is_twice {
+            let text = format!("stands at the top as {key} too; keep one of them");
+            problems.add(position, &format!("defaults.{key}"), text);
+        }
     }
-    Defaults { mode: mode.unwrap_or_default(), tag_move: tag_move.unwrap_or_default() }
+    Defaults {
+        mode: outer.mode.or(inner.mode).unwrap_or_default(),
+        tag_move: outer.tag_move.or(inner.tag_move).unwrap_or_default(),
+        signer_change: outer.signer_change.or(inner.signer_change).unwrap_or_default(),
+    }
 }
 
 fn read_mode(fields: &mut Fields, problems: &mut Problems) -> Option<Mode> {
@@ -232,6 +255,18 @@ fn read_tag_move(fields: &mut Fields, problems: &mut Problems) -> Option<TagMove
     fields.choice("tagMove", &choices, &[], problems)
 }
 
+fn read_signer_change(fields: &mut Fields, problems: &mut Problems) -> Option<SignerChange> {
+    let choices = [("hold", SignerChange::Hold), ("allow", SignerChange::Allow)];
+    fields.choice("signerChange", &choices, &[], problems)
+}
+
+/// Whether `name` may be the name of something in a policy: letters, digits, `.`, `_`, `-`, and not too
+/// many of them.
+pub fn is_plain_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain)
+}
+
 /// A name that may appear in reason phrases, metrics and file names.
 fn checked_name(
     name: String,
@@ -239,8 +274,7 @@ fn checked_name(
     path: &str,
     problems: &mut Problems,
 ) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if name.len() <= NAME_BYTES_MAX && name.bytes().all(plain) {
+    if is_plain_name(&name) {
         return Some(name);
     }
     let text = format!(

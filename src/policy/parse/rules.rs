@@ -2,26 +2,35 @@
 
 use std::sync::Arc;
 
-use super::super::document::{ArtifactKind, Located, Rule, RuleId, SignatureRule, Trust};
+use super::super::document::{ArtifactKind, Located, Rule, RuleId, Trust};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::pattern::Pattern;
 use super::super::problem::Position;
 use super::super::tags::TagFilter;
 use super::super::yaml::{Content, Node};
 use super::attestations::{self, ReadAttestation};
-use super::{Defaults, checked_name, floor, read_mode, read_tag_move};
+use super::signatures::{self, ReadQuorum};
+use super::{Defaults, checked_name, floor, read_mode, read_signer_change, read_tag_move};
 
 /// Most rules in one policy.
 const RULES_MAX: usize = 5_000;
 
 const RULE: Words = Words {
-    known: &["id", "match", "tags", "trust", "signatures", "attestations", "mode", "tagMove"],
+    known: &[
+        "id",
+        "match",
+        "tags",
+        "trust",
+        "signatures",
+        "attestations",
+        "mode",
+        "signerChange",
+        "tagMove",
+    ],
     later: &["approval", "gates", "maxWaiver", "modeUntil", "waivers", "when"],
 };
 const MATCH: Words = Words { known: &["images", "artifact"], later: &[] };
 const TAGS: Words = Words { known: &["semver", "glob", "exact"], later: &[] };
-const SIGNATURES: Words =
-    Words { known: &["atLeast", "of", "scope", "none"], later: &["all", "any"] };
 /// The artifact type of Helm charts, for which rules may say `chart`.
 const CHART: &str = "application/vnd.cncf.helm.config.v1+json";
 
@@ -29,9 +38,7 @@ const CHART: &str = "application/vnd.cncf.helm.config.v1+json";
 pub(super) struct ReadRule {
     pub(super) rule: Rule,
     pub(super) id_position: Position,
-    /// The names in `signatures.of`, and `atLeast`.
-    pub(super) of: Vec<(String, Position, String)>,
-    pub(super) at_least: Option<(u64, Position)>,
+    pub(super) quorums: Vec<ReadQuorum>,
     pub(super) attestations: Vec<ReadAttestation>,
 }
 
@@ -66,10 +73,11 @@ fn rule(
     let tags = fields.take("tags");
     let tags = tags.map(|node| read_tags(node, &fields.path_of("tags"), problems));
     let trust = read_trust(&mut fields, problems);
-    let signatures = read_signatures(&mut fields, trust, problems);
+    let signatures = signatures::read(&mut fields, trust, problems);
     let attestations = attestations::read(&mut fields, trust, problems);
     let mode = read_mode(&mut fields, problems).unwrap_or(defaults.mode);
     let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
+    let signer_change = read_signer_change(&mut fields, problems).unwrap_or(defaults.signer_change);
     // What is missing from here on has been reported; the stand-ins only keep later checks going.
     let (patterns, artifacts) = matched.unwrap_or_default();
     let (id, id_position) = id.unwrap_or_else(|| (RuleId(Arc::from("")), fields.position));
@@ -86,10 +94,10 @@ fn rule(
             attestations: attestations.iter().map(|read| read.rule.clone()).collect(),
             mode,
             tag_move,
+            signer_change,
         },
         id_position,
-        of: signatures.of,
-        at_least: signatures.at_least,
+        quorums: signatures.quorums,
         attestations,
     })
 }
@@ -191,66 +199,6 @@ fn read_tags(node: Node, path: &str, problems: &mut Problems) -> Option<TagFilte
         _ => {
             let text = "takes exactly one of semver: \">=1.2, <2\", glob: [...], exact: [...]";
             problems.add(fields.position, path, text);
-            None
-        }
-    }
-}
-
-/// `signatures`, still with the places of what it refers to.
-#[derive(Default)]
-struct ReadSignatures {
-    rule: Option<SignatureRule>,
-    of: Vec<(String, Position, String)>,
-    at_least: Option<(u64, Position)>,
-}
-
-fn read_signatures(
-    rule: &mut Fields,
-    trust: Option<Trust>,
-    problems: &mut Problems,
-) -> Option<ReadSignatures> {
-    let written = rule.take("signatures")?;
-    let path = rule.path_of("signatures");
-    let mut fields = Fields::of(written, &path, SIGNATURES, problems)?;
-    if trust == Some(Trust::Deny) {
-        problems.add(fields.position, &path, "has no effect on a rule that denies; remove it");
-    }
-    let none = fields.text("none", problems);
-    let of = fields.texts("of", problems);
-    let at_least = fields.number("atLeast", problems);
-    let index = [("index", ())];
-    let scope = fields.choice("scope", &index, &["every-platform", "either"], problems);
-    match (none, of) {
-        (Some((reason, _)), None) if at_least.is_none() && scope.is_none() => {
-            Some(ReadSignatures {
-                rule: Some(SignatureRule::None { reason }),
-                ..ReadSignatures::default()
-            })
-        }
-        (Some(_), _) => {
-            let text = "says none and asks for some; keep none: \"reason\", or atLeast and of";
-            problems.add(fields.position, &path, text);
-            None
-        }
-        (None, Some(of)) => {
-            let missing = at_least.is_none();
-            if missing && problems.0.iter().all(|problem| problem.key != fields.path_of("atLeast"))
-            {
-                let text = "is missing; write how many of these signers must have signed";
-                problems.add(fields.position, &fields.path_of("atLeast"), text);
-            }
-            let names = of.iter().map(|(name, ..)| name.clone()).collect();
-            let wanted = at_least.and_then(|(number, _)| usize::try_from(number).ok());
-            let rule = SignatureRule::Quorum { at_least: wanted.unwrap_or(usize::MAX), of: names };
-            Some(ReadSignatures { rule: Some(rule), of, at_least })
-        }
-        (None, None) => {
-            // An unsupported or misspelt key has been reported already, and is why this is empty.
-            if problems.0.iter().all(|problem| !problem.key.starts_with(&path)) {
-                let text =
-                    "asks for nothing; write {atLeast: 1, of: [signer]} or {none: \"reason\"}";
-                problems.add(fields.position, &path, text);
-            }
             None
         }
     }

@@ -1,17 +1,13 @@
 //! The signers: names for public keys and identities.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::super::document::{Level, Signer, SubjectType, TrustRoot, WantedText, Who};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::problem::Position;
-use super::super::yaml::{Content, Node, Text};
-use super::{Files, checked_name};
+use super::super::yaml::Node;
+use super::{Files, checked_name, keys};
 
 const SIGNER: Words =
     Words { known: &["key", "keyless", "notation", "transparencyLog"], later: &[] };
-const KEY: Words = Words { known: &["pem"], later: &["algorithm", "notAfter", "notBefore"] };
 const KEYLESS: Words = Words {
     known: &["root", "issuer", "issuerRegexp", "subject", "subjectRegexp", "subjectType"],
     later: &["claims"],
@@ -21,11 +17,6 @@ const OVERRIDE: Words =
     Words { known: &["authenticTimestamp", "expiry", "revocation"], later: &[] };
 /// What identities of the Notary Project begin with: the only kind that there is.
 const SUBJECT: &str = "x509.subject:";
-/// Largest PEM text of a key in bytes.
-const PEM_BYTES_MAX: usize = 8 * 1024;
-const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
-const END: &str = "-----END PUBLIC KEY-----";
-
 pub(super) fn read(node: Node, files: &mut Files<'_>, problems: &mut Problems) -> Vec<Signer> {
     let mut signers = Vec::new();
     for entry in Fields::free(node, "signers", problems) {
@@ -48,7 +39,7 @@ pub(super) fn read(node: Node, files: &mut Files<'_>, problems: &mut Problems) -
                 problems.add(node.position, &signer.path_of("notation"), text);
                 None
             }
-            (None, None) => key(&mut signer, position, files, problems),
+            (None, None) => keys::read(&mut signer, position, files, problems),
         };
         if let (Some(name), Some((who, position))) = (name, who) {
             signers.push(Signer { name, who, position });
@@ -68,50 +59,6 @@ fn lone(signer: &mut Fields, kind: &str, problems: &mut Problems) {
                 _ => "does not go with notation: its signatures stand in no log; keep one",
             };
             problems.add(node.position, &signer.path_of(other), text);
-        }
-    }
-}
-
-fn key(
-    signer: &mut Fields,
-    position: Position,
-    files: &mut Files<'_>,
-    problems: &mut Problems,
-) -> Option<(Who, Position)> {
-    let log = log(signer, position, problems);
-    let hint = "write key: {pem: file:/path/of/key.pub}, keyless: {issuer: ..., subject: ...}, or notation: {root: ..., identity: ...}";
-    let key = signer.require("key", hint, problems)?;
-    let path = signer.path_of("key");
-    let mut key = Fields::of(key, &path, KEY, problems)?;
-    let hint = "write file:/path/of/key.pub or the PEM block itself";
-    let pem = key.require("pem", hint, problems)?;
-    let position = pem.position;
-    let pem = pem_text(pem, &format!("{path}.pem"), files, problems)?;
-    Some((Who::Key { pem, log: log.ok()? }, position))
-}
-
-/// What is wrong is among the problems.
-struct Reported;
-
-/// In which root's log a signature by key must stand. That none is asked for must be written: a
-/// signature by key proves nothing of when it was made.
-fn log(
-    signer: &mut Fields,
-    position: Position,
-    problems: &mut Problems,
-) -> Result<Option<String>, Reported> {
-    const HINT: &str = "write transparencyLog: none to accept signatures by this key without a log \
-        entry, or the name of a trust root in whose log they must stand (public-good)";
-    let path = signer.path_of("transparencyLog");
-    match signer.text("transparencyLog", problems) {
-        Some((word, _)) if word == "none" => Ok(None),
-        Some((word, position)) => {
-            checked_name(word, position, &path, problems).map(Some).ok_or(Reported)
-        }
-        None if problems.0.iter().any(|problem| problem.key == path) => Err(Reported),
-        None => {
-            problems.add(position, &path, format!("is missing; {HINT}"));
-            Err(Reported)
         }
     }
 }
@@ -231,74 +178,4 @@ fn wanted(
             None
         }
     }
-}
-
-/// The PEM block that stands in `node` or in the file that it names.
-fn pem_text(
-    node: Node,
-    path: &str,
-    files: &mut Files<'_>,
-    problems: &mut Problems,
-) -> Option<String> {
-    let position = node.position;
-    let Content::Text(Text { text, .. }) = node.content else {
-        problems.add(position, path, "must be file:/path/of/key.pub or the PEM block itself");
-        return None;
-    };
-    let text = match text.strip_prefix("file:") {
-        None => text,
-        Some(file) => match files.read(file.trim()) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) => {
-                let file = fields::extract(file);
-                problems.add(position, path, format!("cannot read {file}: {error}"));
-                return None;
-            }
-        },
-    };
-    match checked_pem(&text) {
-        Ok(pem) => Some(pem),
-        Err(wrong) => {
-            problems.add(position, path, wrong);
-            None
-        }
-    }
-}
-
-/// The one PEM block of a public key in `text`, without what surrounds it.
-fn checked_pem(text: &str) -> Result<String, &'static str> {
-    if text.len() > PEM_BYTES_MAX {
-        return Err("is larger than 8 KiB, which no public key is");
-    }
-    let text = text.trim();
-    if text.contains("PRIVATE KEY-----") {
-        return Err("is a private key; put the public key here, and take this one for known");
-    }
-    if text.contains("-----BEGIN CERTIFICATE-----") {
-        return Err("is a certificate; this version takes public keys only");
-    }
-    let body = text.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END));
-    let Some(body) = body.filter(|body| !body.contains("-----")) else {
-        return Err("is not one block from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----");
-    };
-    let body: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    match STANDARD.decode(&body) {
-        Ok(der) if !der.is_empty() => Ok(canonical_pem(&body)),
-        _ => Err("is damaged: between the lines of dashes is no base64"),
-    }
-}
-
-/// The same key as everybody writes it, so that equal keys are equal texts.
-fn canonical_pem(body: &str) -> String {
-    let mut pem = format!("{BEGIN}\n");
-    for (count, character) in body.chars().enumerate() {
-        if count > 0 && count % 64 == 0 {
-            pem.push('\n');
-        }
-        pem.push(character);
-    }
-    pem.push('\n');
-    pem.push_str(END);
-    pem.push('\n');
-    pem
 }

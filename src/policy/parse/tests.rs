@@ -4,8 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::{
-    Artifact, AttestationType, Level, SignatureRule, Trust, TrustRootKind, WantedText, Who,
+    Artifact, AttestationType, KeyText, Level, Quorum, Rule, SignatureRule, Trust, TrustRootKind,
+    WantedText, Who,
 };
+
+use crate::time::Window;
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE3c9mpor6fkuDzDRsAmEZm8AhMhLH
@@ -42,6 +45,16 @@ fn assert_refused(rest: &str, expected: &str) {
     assert!(found.contains(expected), "expected: {expected}\nfound:\n{found}");
 }
 
+/// The quorums that `rule` asks for.
+fn quorums(rule: &Rule) -> Vec<(usize, Vec<&str>)> {
+    let Some(SignatureRule::Signed { by }) = rule.signatures() else { return Vec::new() };
+    by.as_slice().iter().map(pair).collect()
+}
+
+fn pair(quorum: &Quorum) -> (usize, Vec<&str>) {
+    (quorum.at_least, quorum.of.iter().map(String::as_str).collect())
+}
+
 const RULES: &str = "rules: [{id: a, match: [\"**\"], trust: deny}]\n";
 
 #[test]
@@ -64,11 +77,16 @@ rules:
     )
     .unwrap();
     assert_eq!((policy.name(), policy.revision()), ("site", 1));
-    assert_eq!(policy.signers()[0].who(), &Who::Key { pem: KEY.to_owned(), log: None });
+    let key = Who::Key {
+        text: KeyText::Pem(KEY.to_owned()),
+        log: None,
+        window: Window::default(),
+        algorithm: None,
+    };
+    assert_eq!(policy.signers()[0].who(), &key);
     let name = "up.test/signed/a/b".parse().unwrap();
     let rule = policy.rule_for(&name, Artifact::Image, &[]).unwrap();
-    let quorum = SignatureRule::Quorum { at_least: 1, of: vec!["team".to_owned()] };
-    assert_eq!(rule.signatures(), Some(&quorum));
+    assert_eq!(quorums(rule), [(1, vec!["team"])]);
 }
 
 #[test]
@@ -149,7 +167,7 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
         ("gates: [x]", "rules[0].gates  not supported"),
         ("modeUntil: 2027-01-31", "rules[0].modeUntil  not supported"),
         ("mode: warn", "\"warn\" is not supported by this version"),
-        ("signatures: {all: []}", "rules[0].signatures.all  not supported"),
+        ("signatures: {any: []}", "rules[0].signatures.any  not supported"),
         (
             "signatures: {atLeast: 1, of: [x], scope: every-platform}",
             "\"every-platform\" is not supported by this version",
@@ -163,10 +181,7 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
         ("defaults: {staleVerdict: 24h}", "defaults.staleVerdict  not supported"),
         ("floor: {limits: {attestationBytes: 1MiB}}", "floor.limits.attestationBytes  not supp"),
         ("trustRoots: {y: {tuf: z}}", "trustRoots.y.tuf  not supported"),
-        (
-            "signers: {x: {key: {pem: y, notAfter: 2027-01-01}, transparencyLog: none}}",
-            "signers.x.key.notAfter  not supported",
-        ),
+        ("trustRoots: {y: {sigstore: {trustedRoot: z, tuf: z}}}", "sigstore.tuf  not supported"),
     ] {
         assert_refused(&format!("{rest}\n{RULES}"), expected);
     }
@@ -238,8 +253,60 @@ fn a_quorum_counts_people_not_names() {
         ("{}", "asks for nothing"),
         ("{none: \"\"}", "none  is empty"),
         ("{none: why, of: [team]}", "says none and asks for some"),
+        ("{none: why, all: [{atLeast: 1, of: [team]}]}", "says none and asks for some"),
+        ("{all: []}", "signatures.all  is an empty list"),
+        ("{all: {atLeast: 1, of: [team]}}", "signatures.all  must be a list"),
+        ("{all: [{}]}", "signatures.all[0]  asks for nothing"),
+        ("{all: [[]]}", "signatures.all[0]  must be a map"),
+        ("{all: [{of: [team]}]}", "signatures.all[0].atLeast  is missing"),
+        ("{all: [{atLeast: 0, of: [team]}]}", "all[0].atLeast  must be at least 1"),
+        ("{all: [{atLeast: 2, of: [team]}]}", "all[0].atLeast  can never be reached: only 1"),
+        ("{all: [{atLeast: 1, of: [team, team]}]}", "all[0].of[1]  \"team\" is listed twice"),
+        ("{all: [{atLeast: 1, of: [x]}]}", "all[0].of[0]  \"x\" is not among the signers"),
+        ("{all: [{none: why}]}", "all[0].none  unknown key; known here: atLeast, of"),
+        ("{all: [{all: []}]}", "all[0].all  unknown key"),
+        (
+            "{all: [{atLeast: 1, of: [team]}], of: [team]}",
+            "signatures  takes either atLeast and of",
+        ),
+        (
+            "{all: [{atLeast: 1, of: [team]}], atLeast: 1}",
+            "signatures  takes either atLeast and of",
+        ),
     ] {
         assert_refused(&format!("signers:\n{team}{}", quorum(signatures)), expected);
+    }
+}
+
+#[test]
+fn several_quorums_are_about_different_signers_each() {
+    let signers = "signers:
+  a: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: none}
+  b: {keyless: {issuer: \"https://i.test\", subject: b@i.test}}
+";
+    let text = |all: &str| {
+        format!(
+            "{signers}rules: [{{id: a, match: [\"**\"], trust: allow, signatures: {{all: [{all}]}}}}]\n"
+        )
+    };
+    let two = "{atLeast: 1, of: [b]}, {atLeast: 2, of: [a, b]}";
+    let policy = parse(&with(&text(two))).unwrap();
+    assert_eq!(quorums(&policy.rules()[0]), [(1, vec!["b"]), (2, vec!["a", "b"])]);
+    assert_refused(
+        &text("{atLeast: 1, of: [a, b]}, {atLeast: 2, of: [b, a]}"),
+        "all[1]  asks the same signers as rules[0].signatures.all[0]; keep the one with the higher",
+    );
+    let many = vec!["{atLeast: 1, of: [a]}"; 17].join(", ");
+    assert_refused(&text(&many), "signatures.all  has more than 16 entries");
+    let found = problems(&text("{atLeast: 3, of: [c, c]}, {atLeast: 0, of: [a]}"));
+    let expected = [
+        "all[0].atLeast  can never be reached: only 2 signers are listed",
+        "all[0].of[0]  \"c\" is not among the signers",
+        "all[0].of[1]  \"c\" is listed twice; keep one",
+        "all[1].atLeast  must be at least 1",
+    ];
+    for expected in expected {
+        assert!(found.contains(expected), "expected: {expected}\nfound:\n{found}");
     }
 }
 
@@ -262,7 +329,7 @@ fn an_identity_is_issuer_and_subject_under_a_root() {
     let at_corp =
         format!("{root}{}", keyless("root: corp, issuer: i, subject: s, subjectType: uri"));
     let policy = parse(&with(&at_corp)).unwrap();
-    let TrustRootKind::Sigstore { json } = policy.trust_roots()[0].kind() else { panic!() };
+    let TrustRootKind::Sigstore { json, .. } = policy.trust_roots()[0].kind() else { panic!() };
     assert_eq!(json, "{}");
     let logged = "signers: {x: {key: {pem: file:/etc/pratique/team.pub}, transparencyLog: corp}}\n";
     assert!(parse(&with(&format!("{root}{logged}{rules}"))).is_ok());
@@ -289,6 +356,11 @@ fn an_identity_is_issuer_and_subject_under_a_root() {
             "{x: {keyless: {issuer: i, subject: s}}, y: {keyless: {issuer: i, subject: s}}}",
             "signers.y.keyless.subject  is the same identity as that of signer x",
         ),
+        (
+            "{x: {keyless: {issuer: i, subject: s}}, \
+              y: {keyless: {issuer: i, subject: s, subjectType: email}}}",
+            "signers.y.keyless.subject  is the same identity as that of signer x",
+        ),
     ] {
         assert_refused(&format!("signers: {signers}\n{rules}"), expected);
     }
@@ -299,6 +371,67 @@ fn an_identity_is_issuer_and_subject_under_a_root() {
     ] {
         assert_refused(&format!("trustRoots: {roots}\n{rules}"), expected);
     }
+}
+
+#[test]
+fn a_trust_root_says_how_many_logs_and_whether_a_timestamp_is_needed() {
+    let root = |inner: &str| {
+        let file = "trustedRoot: file:/etc/pratique/root.json";
+        format!("trustRoots: {{corp: {{sigstore: {{{file}{inner}}}}}}}\n{RULES}")
+    };
+    for (inner, expected) in [
+        ("", (1, false)),
+        (", minLogs: 1", (1, false)),
+        (", minLogs: 2, requireTSA: true", (2, true)),
+        (", requireTSA: false", (1, false)),
+    ] {
+        let policy = parse(&with(&root(inner))).unwrap();
+        let TrustRootKind::Sigstore { logs_min, timestamp, .. } = policy.trust_roots()[0].kind()
+        else {
+            panic!("a root of sigstore")
+        };
+        assert_eq!((*logs_min, *timestamp), expected, "{inner}");
+    }
+    for (inner, expected) in [
+        (", minLogs: 0", "sigstore.minLogs  must be at least 1"),
+        (", minLogs: -1", "sigstore.minLogs  must be a whole number"),
+        (", minLogs: '2'", "sigstore.minLogs  must be a whole number"),
+        (", minLogs: 1.5", "sigstore.minLogs  must be a whole number"),
+        (", minlogs: 2", "unknown key; did you mean minLogs?"),
+        (", requireTSA: yes", "\"yes\" is not one of: true, false"),
+        (", requireTSA: 2", "\"2\" is not one of: true, false"),
+        (", requireTsa: true", "unknown key; did you mean requireTSA?"),
+    ] {
+        assert_refused(&root(inner), expected);
+    }
+    for outer in ["minLogs", "requireTSA"] {
+        let text = format!(
+            "trustRoots: {{corp: {{sigstore: {{trustedRoot: file:/etc/pratique/root.json}}, \
+             {outer}: 1}}}}\n{RULES}"
+        );
+        assert_refused(&text, &format!("trustRoots.corp.{outer}  belongs into sigstore"));
+    }
+}
+
+#[test]
+fn whoever_looks_for_content_trust_is_told_that_it_is_retired() {
+    for word in ["notary", "Notary", "notaryV1", "contentTrust", "dockerContentTrust", "dct", "DCT"]
+    {
+        for text in [
+            format!("signers: {{x: {{{word}: {{root: file:root.json}}}}}}"),
+            format!("trustRoots: {{x: {{{word}: {{root: file:root.json}}}}}}"),
+            format!("trustRoots: {{x: {{sigstore: {{{word}: file:root.json}}}}}}"),
+            format!("{word}: true"),
+        ] {
+            let expected = format!(
+                "{word}  Docker Content Trust (Notary v1) is retired and not supported; sign with \
+                 cosign (key or keyless) or notation instead"
+            );
+            assert_refused(&format!("{text}\n{RULES}"), &expected);
+        }
+    }
+    let named = "signers: {notary: {keyless: {issuer: i, subject: s}}}\n";
+    assert!(parse(&with(&format!("{named}{RULES}"))).is_ok());
 }
 
 #[test]
@@ -446,6 +579,58 @@ fn a_signer_is_one_public_key_and_says_which_log_is_asked_for() {
     ] {
         assert_refused(&format!("{signers}\n{RULES}"), expected);
     }
+}
+
+#[test]
+fn a_key_counts_within_its_window_by_its_algorithm_and_stands_in_one_form() {
+    let key = |inner: &str| {
+        let pem = "pem: file:/etc/pratique/team.pub";
+        let inner =
+            if inner.contains("jwk") { inner.to_owned() } else { format!("{pem}, {inner}") };
+        format!("signers: {{x: {{key: {{{inner}}}, transparencyLog: none}}}}\n{RULES}")
+    };
+    let time = |text: &str| Some(text.parse().unwrap());
+    let (start, end) = ("2026-01-01T00:00:00Z", "2027-06-30T02:00:00+02:00");
+    let text = key(&format!("notBefore: {start}, notAfter: {end}, algorithm: ecdsa-p256-sha256"));
+    let policy = parse(&with(&text)).unwrap();
+    let expected = Who::Key {
+        text: KeyText::Pem(KEY.to_owned()),
+        log: None,
+        window: Window { start: time(start), end: time("2027-06-30T00:00:00Z") },
+        algorithm: Some("ecdsa-p256-sha256".to_owned()),
+    };
+    assert_eq!(policy.signers()[0].who(), &expected);
+    let policy =
+        parse(&with(&key("jwk: '{\"kty\": \"EC\"}', notAfter: 2027-06-30T00:00:00Z"))).unwrap();
+    let Who::Key { text, window, .. } = policy.signers()[0].who() else { panic!("a key") };
+    assert_eq!(text, &KeyText::Jwk("{\"kty\": \"EC\"}".to_owned()));
+    assert_eq!(*window, Window { start: None, end: time("2027-06-30T00:00:00Z") });
+    assert_eq!(policy.signers()[0].path_of(text.part()), "signers.x.key.jwk");
+    for (inner, expected) in [
+        ("notAfter: 2027-06-30", "key.notAfter  must be a time with its zone"),
+        ("notAfter: 2027-06-30T00:00:00", "key.notAfter  must be a time with its zone"),
+        ("notBefore: yesterday", "key.notBefore  must be a time with its zone"),
+        ("notBefore: [2026-01-01T00:00:00Z]", "key.notBefore  must be a text"),
+        ("notbefore: 2026-01-01T00:00:00Z", "unknown key; did you mean notBefore?"),
+        (
+            "notBefore: 2027-01-01T00:00:00Z, notAfter: 2026-01-01T00:00:00Z",
+            "key.notAfter  is not after notBefore (2027-01-01T00:00:00Z)",
+        ),
+        (
+            "notBefore: 2027-01-01T00:00:00Z, notAfter: 2027-01-01T00:00:00Z",
+            "key.notAfter  is not after notBefore",
+        ),
+        ("algorithm: ''", "key.algorithm  is empty"),
+        ("algorithm: [x]", "key.algorithm  must be a text"),
+        ("jwk: file:/nowhere", "key.jwk  cannot read /nowhere"),
+        ("jwk: hello", "key.jwk  is not a JSON Web Key"),
+        ("jwk: {kty: EC}", "key.jwk  must be file:/path/of/key.jwk or the JSON as 'text'"),
+        ("jwk: '{}', pem: file:/etc/pratique/team.pub", "key.jwk  stands beside pem"),
+    ] {
+        assert_refused(&key(inner), expected);
+    }
+    let long = key(&format!("jwk: '{{{}}}'", " ".repeat(9000)));
+    assert_refused(&long, "key.jwk  is larger than 8 KiB");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use super::super::yaml::Node;
 use super::{Files, checked_name};
 
 const ROOT: Words =
-    Words { known: &["notation", "sigstore"], later: &["minLogs", "requireTSA", "tuf"] };
-const SIGSTORE: Words = Words { known: &["trustedRoot"], later: &["tuf"] };
+    Words { known: &["minLogs", "notation", "requireTSA", "sigstore"], later: &["tuf"] };
+const SIGSTORE: Words = Words { known: &["minLogs", "requireTSA", "trustedRoot"], later: &["tuf"] };
 const NOTATION: Words = Words {
     known: &["ca", "crlMaxAge", "crls", "revocation", "signingAuthority", "tsa", "verifyTimestamp"],
     later: &[],
@@ -24,6 +24,12 @@ pub(super) fn read(node: Node, files: &mut Files<'_>, problems: &mut Problems) -
         let path = format!("trustRoots.{}", fields::extract(&entry.key));
         let name = checked_name(entry.key, entry.position, &path, problems);
         let Some(mut root) = Fields::of(entry.value, &path, ROOT, problems) else { continue };
+        for inner in ["minLogs", "requireTSA"] {
+            if let Some(node) = root.take(inner) {
+                let text = format!("belongs into sigstore; write sigstore: {{..., {inner}: ...}}");
+                problems.add(node.position, &root.path_of(inner), text);
+            }
+        }
         let read = match (root.take("sigstore"), root.take("notation")) {
             (Some(node), None) => sigstore(node, &root.path_of("sigstore"), files, problems),
             (None, Some(node)) => notation(node, &root.path_of("notation"), files, problems),
@@ -52,15 +58,36 @@ fn sigstore(
     problems: &mut Problems,
 ) -> Option<(TrustRootKind, Position)> {
     let mut sigstore = Fields::of(node, path, SIGSTORE, problems)?;
+    let logs_min = logs_min(&mut sigstore, problems);
+    let choices = [("true", true), ("false", false)];
+    let timestamp =
+        sigstore.has("requireTSA").then(|| sigstore.choice("requireTSA", &choices, &[], problems));
     let hint = "write file:/path/of/trusted_root.json";
     let (file, position) = sigstore.require_text("trustedRoot", hint, problems)?;
     let path = sigstore.path_of("trustedRoot");
     let bytes = content(&file, position, &path, files, problems)?;
     if let Ok(json) = String::from_utf8(bytes) {
-        return Some((TrustRootKind::Sigstore { json }, position));
+        let timestamp = timestamp.unwrap_or(Some(false))?;
+        return Some((TrustRootKind::Sigstore { json, logs_min: logs_min?, timestamp }, position));
     }
     problems.add(position, &path, "is not text");
     None
+}
+
+/// In how many logs a signature must stand: in one where nothing is written.
+fn logs_min(sigstore: &mut Fields, problems: &mut Problems) -> Option<usize> {
+    if !sigstore.has("minLogs") {
+        return Some(1);
+    }
+    let (count, position) = sigstore.number("minLogs", problems)?;
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    if count < 1 {
+        let text =
+            "must be at least 1; a key that needs no log is a signer with transparencyLog: none";
+        problems.add(position, &sigstore.path_of("minLogs"), text);
+        return None;
+    }
+    Some(count)
 }
 
 /// The content of the file that `text` names.

@@ -1,5 +1,6 @@
 //! Bundles judged with a trust root: the library's own verifier, and what it leaves to its callers.
 
+use sigstore_verify::crypto::{KeyAlgorithm, SigningScheme};
 use sigstore_verify::types::{Artifact, Bundle, Sha256Hash, SignatureContent};
 use sigstore_verify::{
     CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError,
@@ -9,18 +10,18 @@ use sigstore_verify::{
 use super::super::identity::Identity;
 use super::super::refusal::quoted;
 use super::super::{Key, Refusal, TrustRoot};
-use super::entries::{check_logs, check_sizes};
-use super::{BUNDLE_BYTES_MAX, SignedStatement, check_claims, read};
+use super::{BUNDLE_BYTES_MAX, SignedStatement, check_claims, read, sizes};
 use crate::oci::{Algorithm, Digest};
 use crate::signature;
+use crate::time::{Timestamp, Window};
 
 /// What a signature has to rest on besides its log entry.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::signature) enum Trust<'a> {
     /// A certificate of the root's authorities, for this identity.
     Certificate { root: &'a TrustRoot, identity: &'a Identity },
-    /// This key.
-    Key { key: &'a Key, root: &'a TrustRoot },
+    /// This key, by signatures made within the window.
+    Key { key: &'a Key, root: &'a TrustRoot, window: Window },
 }
 
 /// Verifies the bundle in `json`, and then what the signed statement says; gives who signed.
@@ -100,7 +101,7 @@ fn verify_with<'a>(
     if bundle.verification_material.tlog_entries.is_empty() {
         return Err(Refusal::NoLogEntry);
     }
-    check_sizes(bundle)?;
+    sizes::check(bundle)?;
     match trust {
         Trust::Certificate { root, identity } => {
             // Who it is for is compared here: the library compares exact texts only.
@@ -109,18 +110,52 @@ fn verify_with<'a>(
             if !is_proven(&verified) {
                 return Err(Refusal::Proof("certificate or log entry not verified".to_owned()));
             }
-            check_logs(bundle, root)?;
+            root.check_demands(bundle)?;
             identity.check(verified.issuer(), verified.identity())
         }
-        Trust::Key { key, root } => {
+        Trust::Key { key, root, window } => {
             let policy = PublicKeyVerificationPolicy::new(key.spki().clone());
             let verified = root.verifier().verify(artifact, bundle, &policy).map_err(refusal)?;
             if !verified.tlog_verified() {
                 return Err(Refusal::Proof("log entry not verified".to_owned()));
             }
-            check_logs(bundle, root)?;
+            if !scheme_of(&bundle.content, key).is_some_and(|scheme| key.takes(scheme)) {
+                return Err(Refusal::AlgorithmNotAllowed);
+            }
+            root.check_demands(bundle)?;
+            check_made_within(window, &verified)?;
             Ok(key.id())
         }
+    }
+}
+
+/// By which algorithm the library verifies `content` with `key`.
+fn scheme_of(content: &SignatureContent, key: &Key) -> Option<SigningScheme> {
+    let algorithm = KeyAlgorithm::from_spki(key.spki()).ok()?;
+    match content {
+        SignatureContent::MessageSignature(signed) => match &signed.message_digest {
+            Some(digest) => algorithm.resolve_signing_scheme(digest.algorithm).ok(),
+            None => Some(algorithm.default_signing_scheme()),
+        },
+        SignatureContent::DsseEnvelope(_) => Some(algorithm.default_signing_scheme()),
+        _ => None,
+    }
+}
+
+/// Checks that the signature was made within `window`, by everybody's word who says when. An entry in
+/// a log of the second generation does not.
+fn check_made_within(window: Window, verified: &VerificationResult) -> Result<(), Refusal> {
+    if window.is_always() {
+        return Ok(());
+    }
+    let times = verified.verified_timestamps();
+    if times.is_empty() {
+        return Err(Refusal::Proof("nothing proves when it was signed".to_owned()));
+    }
+    let times = times.iter().map(|at| Timestamp::from_milliseconds(at.as_millisecond()));
+    match times.into_iter().find(|at| !window.contains(*at)) {
+        Some(at) => Err(Refusal::SignedOutsideWindow { at, window }),
+        None => Ok(()),
     }
 }
 

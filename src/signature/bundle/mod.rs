@@ -8,8 +8,8 @@
 //! <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/envelope.md>,
 //! <https://github.com/in-toto/attestation/blob/v1.1.0/spec/v1/statement.md>
 
-mod entries;
 mod logged;
+mod sizes;
 
 use std::collections::BTreeMap;
 

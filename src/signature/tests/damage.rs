@@ -174,7 +174,12 @@ fn no_byte_of_an_attestation_makes_it_say_something_else() {
     let bundle = signed.bundle(&[instance.entry(&signed)], &[]).to_string();
     let open = |content: &[u8]| {
         let form = AttestationForm::Bundle;
-        let verified = instance.wanted().verify_attestation(content, &form, &subject());
+        let verified = instance.wanted().verify_attestation(
+            content,
+            &form,
+            &subject(),
+            Timestamp::from_milliseconds(0),
+        );
         verified.map(|(_, statement)| statement.predicate.get().to_owned())
     };
     let good = open(bundle.as_bytes()).unwrap();
@@ -190,7 +195,8 @@ fn no_byte_of_an_attestation_makes_it_say_something_else() {
     let form = AttestationForm::Envelope { proof: SimpleSigningProof::default() };
     let holder = Signer::key(keyed.key.key());
     let open = |content: &[u8]| {
-        let verified = holder.verify_attestation(content, &form, &subject());
+        let verified =
+            holder.verify_attestation(content, &form, &subject(), Timestamp::from_milliseconds(0));
         verified.map(|(_, statement)| statement.predicate.get().to_owned())
     };
     assert_eq!(open(envelope.as_bytes()), Ok(good.clone()));

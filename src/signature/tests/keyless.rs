@@ -19,11 +19,14 @@ macro_rules! fixture {
     };
 }
 
-const IMAGE: &str = "sha256:bf5c4ecb7abeae800cd612409315078c2e88747e1506be9bfb665e8dda3f7f7d";
-const REPOSITORY: &str = "up.test/lib/app";
+pub(super) const ROOT: &str = fixture!("trusted-root");
+pub(super) const OTHER_ROOT: &str = fixture!("other-root");
+pub(super) const IMAGE: &str =
+    "sha256:bf5c4ecb7abeae800cd612409315078c2e88747e1506be9bfb665e8dda3f7f7d";
+pub(super) const REPOSITORY: &str = "up.test/lib/app";
 const OURS: &str = "https://ci.test/acme/app/release.yml@refs/tags/v1";
 const ISSUER: &str = "https://issuer.test";
-const GOOD: [&str; 4] = [
+pub(super) const GOOD: [&str; 4] = [
     fixture!("bundle-rekor1"),
     fixture!("bundle-rekor1-tsa"),
     fixture!("bundle-rekor2-tsa"),
@@ -46,12 +49,17 @@ fn ours() -> Signer {
     signer_of(exact(ISSUER), exact(OURS), SubjectKind::Uri)
 }
 
+/// Who made the good ones.
+pub(super) fn identity() -> Identity {
+    Identity { issuer: exact(ISSUER), subject: exact(OURS), kind: SubjectKind::Uri }
+}
+
 fn bundled(json: &str) -> FoundSignature {
     let material = Material::Bundle { json: json.to_owned() };
     FoundSignature { source: Digest::sha256(json.as_bytes()), material }
 }
 
-fn simple() -> FoundSignature {
+pub(super) fn simple() -> FoundSignature {
     serde_json::from_str(fixture!("simple")).unwrap()
 }
 

@@ -52,7 +52,8 @@ fn only_one_public_key_block_is_a_key() {
 
 #[test]
 fn keys_of_other_kinds_and_sizes_are_refused() {
-    assert_eq!(Key::from_pem(P521), Err(KeyError::Unsupported));
+    assert_eq!(Key::from_pem(P521), Err(KeyError::P521));
+    assert!(KeyError::P521.to_string().starts_with("ECDSA P-521 keys are not supported"));
     for short in [1024_usize, 2040] {
         assert_eq!(
             Key::from_pem(&pem("PUBLIC KEY", &rsa_spki(short / 8, RSA_NULL))),

@@ -190,7 +190,12 @@ fn attested(
     content: &str,
     form: &AttestationForm,
 ) -> Result<(String, Statement), Refusal> {
-    let verified = instance.wanted().verify_attestation(content.as_bytes(), form, &subject());
+    let verified = instance.wanted().verify_attestation(
+        content.as_bytes(),
+        form,
+        &subject(),
+        Timestamp::from_milliseconds(0),
+    );
     verified.map(|(proof, statement)| (proof.by, statement))
 }
 
@@ -325,7 +330,12 @@ fn a_statement_about_several_things_counts_for_each_image_among_them() {
     let bundle = signed.bundle(&[instance.entry(&signed)], &[]).to_string();
     for image in [subject(), other] {
         let form = AttestationForm::Bundle;
-        let verified = instance.wanted().verify_attestation(bundle.as_bytes(), &form, &image);
+        let verified = instance.wanted().verify_attestation(
+            bundle.as_bytes(),
+            &form,
+            &image,
+            Timestamp::from_milliseconds(0),
+        );
         assert!(verified.is_ok(), "{verified:?}");
     }
     text["subject"].as_array_mut().unwrap().pop();

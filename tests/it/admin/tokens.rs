@@ -1,4 +1,4 @@
-//! The first token and those after it.
+//! The first token and those after it, and the key that signs.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -72,4 +72,28 @@ async fn an_old_token_file_is_kept_and_an_unfinished_one_is_finished() {
     assert_eq!(ledger.authenticate(token.trim()).unwrap().name, "first-run");
     assert_eq!(ledger.tokens().len(), 1);
     assert_eq!(pratique::mirror::desk::first_token(&ledger, &dir).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_public_key_is_printed_and_a_new_one_is_on_record() {
+    let desk = Desk::start().await;
+    let printed = desk.run(&["public-key"]).await;
+    assert_eq!((printed.code, printed.stderr.as_str()), (0, ""));
+    assert!(pratique::signature::Key::from_pem(&printed.stdout).is_ok(), "{printed:?}");
+    let before = desk.get("/api/v1/public-keys").await.json()["current"]["id"].clone();
+    let rotated = desk.run(&["public-key", "--rotate"]).await;
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    assert_ne!(rotated.stdout, printed.stdout);
+    let all = desk.run(&["public-key", "--all"]).await.stdout;
+    assert_eq!(all, format!("{}{}", rotated.stdout, printed.stdout));
+    let audit = desk.get("/api/v1/audit").await.json();
+    let mut events = audit["records"].as_array().unwrap().iter();
+    let event = events.find(|event| event["action"] == "signing-key-rotated").expect("an event");
+    assert_eq!(event["by"], "first-run");
+    assert_eq!(event["reason"], format!("before {}", before.as_str().unwrap()));
+    let key = std::fs::read_to_string(desk.mirror.folder().join("data/signing-key.pem")).unwrap();
+    let secret = key.lines().nth(1).expect("a line of the key");
+    for text in [all, audit.to_string(), desk.get("/api/v1/public-keys").await.text()] {
+        assert!(!text.contains(secret) && !text.contains("PRIVATE"), "{text}");
+    }
 }

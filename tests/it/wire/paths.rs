@@ -258,7 +258,8 @@ async fn lists_are_bounded_whatever_the_query_says() {
         assert!(matches!(said.status, 200 | 400), "{query}: {said:?}");
         if said.status == 200 {
             let body: serde_json::Value = serde_json::from_slice(&said.body).unwrap();
-            assert_eq!(body["manifests"], json!([]), "{query}");
+            let manifests = body["manifests"].as_array().unwrap();
+            assert_eq!(manifests.len(), 1, "what the mirror says itself, {query}");
         }
     }
     for path in ["/v2/_catalog", "/v2/_catalog?n=9223372036854775808", "/v2/_catalog?n=-1"] {

@@ -44,7 +44,7 @@ registry() { # NAME PORT EXTRA-YAML EXTRA-HTTP-YAML
 version: 0.1
 log: {level: info, formatter: json, accesslog: {disabled: true}}
 storage:
-  filesystem: {rootdirectory: $FIXTURES/registry}
+  filesystem: {rootdirectory: ${STORAGE:-$FIXTURES/registry}}
   maintenance: {readonly: {enabled: ${READ_ONLY:-true}}}
 http:
   addr: 127.0.0.1:$2
