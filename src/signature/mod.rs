@@ -14,6 +14,7 @@ mod authorities;
 mod bundle;
 mod contents;
 mod crypto;
+mod der;
 mod found;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

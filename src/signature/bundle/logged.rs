@@ -10,7 +10,7 @@ use sigstore_verify::{
 use super::super::identity::Identity;
 use super::super::refusal::quoted;
 use super::super::{Key, Refusal, TrustRoot};
-use super::{BUNDLE_BYTES_MAX, SignedStatement, check_claims, read};
+use super::{BUNDLE_BYTES_MAX, SignedStatement, check_claims, read, sizes};
 use crate::oci::{Algorithm, Digest};
 use crate::signature;
 use crate::time::{Timestamp, Window};
@@ -101,6 +101,7 @@ fn verify_with<'a>(
     if bundle.verification_material.tlog_entries.is_empty() {
         return Err(Refusal::NoLogEntry);
     }
+    sizes::check(bundle)?;
     match trust {
         Trust::Certificate { root, identity } => {
             // Who it is for is compared here: the library compares exact texts only.

@@ -9,6 +9,7 @@
 //! <https://github.com/in-toto/attestation/blob/v1.1.0/spec/v1/statement.md>
 
 mod logged;
+mod sizes;
 
 use std::collections::BTreeMap;
 

@@ -11,11 +11,14 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use super::super::Refusal;
+use super::super::der::check_sets;
 use super::super::refusal::quoted;
 use super::envelope::Algorithm;
 use super::name::DistinguishedName;
 use crate::time::Timestamp;
 
+/// Most extensions of a certificate.
+const EXTENSIONS_MAX: usize = 64;
 /// Largest certificate in bytes.
 pub(super) const CERTIFICATE_BYTES_MAX: usize = 32 * 1024;
 
@@ -114,6 +117,7 @@ impl Certificate {
         if der.len() > CERTIFICATE_BYTES_MAX {
             return Err(Refusal::TooLarge("certificate"));
         }
+        check_sets(der, "list inside a certificate")?;
         let parsed = Parsed::from_der(der).map_err(|_| MALFORMED)?;
         let signed = Signed::read(der).ok_or(MALFORMED)?;
         if parsed.signature_algorithm != parsed.tbs_certificate.signature {
@@ -206,6 +210,9 @@ impl Uses {
             let (oid, value) = (extension.extn_id, extension.extn_value.as_bytes());
             if seen.contains(&oid) {
                 return Err(MALFORMED);
+            }
+            if seen.len() >= EXTENSIONS_MAX {
+                return Err(Refusal::TooLarge("list of extensions"));
             }
             seen.push(oid);
             if oid == BASIC_CONSTRAINTS {

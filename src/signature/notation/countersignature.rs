@@ -17,6 +17,7 @@ use x509_cert::der::{
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 
 use super::super::Refusal;
+use super::super::der::check_sets;
 use super::certificate::{Certificate, verifies};
 use super::chain;
 use super::envelope::CHAIN_LENGTH_MAX;
@@ -74,6 +75,7 @@ pub(super) fn verify(
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Refusal::TooLarge("timestamp"));
     }
+    check_sets(token, "list inside a timestamp")?;
     let data = signed_data(token)?;
     let [signer] = data.signer_infos.0.as_slice() else {
         return Err(wrong("has not exactly one signer"));

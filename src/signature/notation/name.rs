@@ -136,9 +136,25 @@ impl fmt::Display for DistinguishedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (attribute, value)) in self.0.iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}{}={}", label(attribute), value.as_deref().unwrap_or("?"))?;
+            write!(f, "{comma}{}=", label(attribute))?;
+            match value {
+                Some(value) => value.chars().try_for_each(|character| escape(f, character))?,
+                // No value is written so.
+                None => f.write_str("#")?,
+            }
         }
         Ok(())
+    }
+}
+
+/// Writes `character` as RFC 4514 has it in a value, so that two names never read alike.
+fn escape(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+    match u8::try_from(character) {
+        Ok(b'"' | b'#' | b'+' | b',' | b';' | b'<' | b'=' | b'>' | b'\\') => {
+            write!(f, "\\{character}")
+        }
+        Ok(byte) if byte.is_ascii_control() => write!(f, "\\{byte:02x}"),
+        _ => write!(f, "{character}"),
     }
 }
 

@@ -15,3 +15,4 @@ mod shapes;
 mod times;
 mod vectors;
 mod windows;
+mod work;

@@ -472,3 +472,21 @@ fn a_name_that_only_reads_like_the_wanted_one_is_somebody_elses() {
         assert!(matches!(error, NameError::Malformed | NameError::MultiValued), "{text}: {error}");
     }
 }
+
+/// T30, T06: whom a quorum counts, by a text that is a different one for each of two names.
+#[test]
+fn no_two_names_read_alike_to_whoever_counts_them() {
+    let by = |subject: &[(&str, &str)]| {
+        let proof = named(name(subject), "C=US, ST=WA, O=Acme").unwrap();
+        proof.by.split(" by ").next().unwrap().to_owned()
+    };
+    let (country, state, acme) = (PEOPLE[0], PEOPLE[1], PEOPLE[2]);
+    let one = by(&[country, state, acme, ("2.5.4.3", "a"), ("2.5.4.7", "b")]);
+    let other = by(&[country, state, acme, ("2.5.4.3", "a, C=US, L=b")]);
+    let third = by(&[country, state, acme, ("2.5.4.3", "a\u{1b}[2J\n")]);
+    assert_eq!(one, "x509 CN=a, C=US, L=b, ST=WA, O=Acme");
+    assert_eq!(other, "x509 CN=a\\, C\\=US\\, L\\=b, C=US, ST=WA, O=Acme");
+    assert_eq!(third, "x509 CN=a\\1b[2J\\0a, C=US, ST=WA, O=Acme");
+    let again = other.strip_prefix("x509 ").unwrap();
+    assert!(DistinguishedName::parse(again).is_ok(), "and it can be written into a policy");
+}
