@@ -48,14 +48,19 @@ pub(super) fn check(
     match (scope, index) {
         (Scope::Index, _) | (_, None) => itself(subject, evidence, &asked),
         (Scope::EveryPlatform, Some(index)) => children::check(subject, index, evidence, &asked),
-        (Scope::Either, Some(index)) => match itself(subject, evidence, &asked) {
-            // What is below costs more to look at, so that is done only where it matters.
-            Checked::Finding(found) if found.check.state == CheckState::Pass => {
-                Checked::Finding(found)
+        (Scope::Either, Some(index)) => {
+            let own = itself(subject, evidence, &asked);
+            let settled = match &own {
+                Checked::Failed(_) => false,
+                Checked::Finding(found) => found.check.state == CheckState::Pass,
+                Checked::Missing(_) => true,
+            };
+            if settled {
+                return own;
             }
-            Checked::Missing(kind) => Checked::Missing(kind),
-            lacking => either(lacking, children::check(subject, index, evidence, &asked)),
-        },
+            // What is below costs more to look at, so that is done only where it matters.
+            either(own, children::check(subject, index, evidence, &asked))
+        }
     }
 }
 
