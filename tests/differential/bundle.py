@@ -3,7 +3,7 @@ import base64
 import copy
 import json
 
-from dsse import (BUNDLE, IN_TOTO, OLD_STATEMENT, SIGNED, STATEMENT, b64, bundle, digest_for, envelope, pae, referrer, statement)
+from dsse import (BUNDLE, IN_TOTO, OLD_STATEMENT, SIGNED, STATEMENT, b64, digest_for, envelope, pae, referrer, statement)
 from registry import EMPTY, MANIFEST, Image, IndexOf, Place, encode, part
 from simple import signer
 from subject import ACCEPT, REJECT, Form as Base, core, more
@@ -180,13 +180,10 @@ class Form(Base):
         def alone(**how):
             return lambda place: place.refer([referrer(made, place.subject.descriptor, **how)])
 
-        def without(place, entry, lost):
-            place.refer([entry, referrer(made, place.subject.descriptor)])
-            place.registry.lose(place.repository, lost)
-
         def beside_gone(place):
             gone = encode({"gone": 1})
-            without(place, referrer(gone, place.subject.descriptor), part(BUNDLE, gone)["digest"])
+            place.refer([referrer(gone, place.subject.descriptor), referrer(made, place.subject.descriptor)])
+            place.registry.lose(place.repository, part(BUNDLE, gone)["digest"])
 
         def lied(**lie):
             return lambda place: place.refer([referrer(made, place.subject.descriptor)], lambda all_: [{**it, **lie} for it in all_])
