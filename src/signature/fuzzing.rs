@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::{
     AttestationForm, FoundSignature, Identity, Key, Material, Refusal, Signer, SimpleSigningProof,
-    SubjectKind, TrustRoot, Wanted, bundle, crypto, predicate_type, simple_signing, verify,
+    SubjectKind, TrustRoot, Wanted, bundle, crypto, mistakes_in, predicate_type, simple_signing,
+    verify,
 };
 use crate::oci::{Digest, Name};
 use crate::time::Timestamp;
@@ -34,7 +35,16 @@ const NAME: &str = "up.test/signed/web";
 pub(crate) fn signature(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     // Whatever is a trust root can be asked what it is for.
-    drop(TrustRoot::from_json(text).map(|root| root.is_for_certificates()));
+    if let Ok(root) = TrustRoot::from_json(text) {
+        let _: bool = root.is_for_certificates();
+        drop((root.parts(), root.warnings(NOW)));
+        assert!(mistakes_in(text).is_empty(), "a root that can be used has no mistakes");
+    } else {
+        assert!(!mistakes_in(text).is_empty(), "what cannot be used has mistakes");
+    }
+    if let Ok(key) = Key::from_jwk(text) {
+        assert_eq!(key.id().len(), 64);
+    }
     if let Ok(key) = Key::from_pem(text) {
         let again = Key::from_pem(&format!("\n{}\n\n", text.trim()));
         assert_eq!(again.as_ref(), Ok(&key), "space around a key changes it");
