@@ -256,8 +256,8 @@ impl<S: Source> Gatherer<S> {
     ) -> Option<Duration> {
         let Collected { evidence, .. } = &*collected;
         // Which images those are is asked for first.
-        let Some(facts) = evidence.manifest.found() else { return None };
-        let Some(images) = facts.images_for(&self.platforms) else { return None };
+        let facts = evidence.manifest.found()?;
+        let images = facts.images_for(&self.platforms)?;
         let before = evidence.child_signatures.found();
         let fetcher = self.fetcher(subject, Content::New);
         let work = children::gather(&fetcher, subject, &images, before, &self.limits);

@@ -20,6 +20,8 @@ use crate::support::upstream::{Artifact, FakeUpstream, Fault, Image, Index};
 /// How long an absence is believed.
 const MINUTE: Duration = Duration::from_mins(1);
 const SECOND: Duration = Duration::from_secs(1);
+/// A second less than a minute.
+const ALMOST: Duration = Duration::from_secs(59);
 const BOTH: [EvidenceKind; 2] = [EvidenceKind::Manifest, EvidenceKind::Signatures];
 
 struct Rig {
@@ -179,7 +181,7 @@ async fn what_upstream_does_not_have_is_not_asked_for_again_within_a_minute() {
         rig.upstream.attach_referrer(REPOSITORY, &subject.digest, &signer.bundle(&image));
         let simple = signer.simple_signing(&name().to_string(), &subject.digest);
         rig.upstream.attach_by_sig_tag(REPOSITORY, &subject.digest, &simple);
-        rig.clock.advance(MINUTE - SECOND);
+        rig.clock.advance(ALMOST);
         let again = rig.collect(&subject).await.evidence;
         assert_eq!((rig.asked(&subject), &again.signatures), ((4, 1), &first.signatures));
         // It is as old as what it rests on, so that nobody takes it for a new look.

@@ -44,6 +44,7 @@ mod protocol;
 mod ranges;
 #[cfg(test)]
 mod scope;
+#[cfg(test)]
 mod security_table;
 #[cfg(test)]
 mod signatures;
