@@ -179,7 +179,7 @@ async fn what_upstream_does_not_have_is_not_asked_for_again_within_a_minute() {
         rig.upstream.attach_referrer(REPOSITORY, &subject.digest, &signer.bundle(&image));
         let simple = signer.simple_signing(&name().to_string(), &subject.digest);
         rig.upstream.attach_by_sig_tag(REPOSITORY, &subject.digest, &simple);
-        rig.clock.advance(MINUTE - SECOND);
+        rig.clock.advance(SECOND * 59);
         let again = rig.collect(&subject).await.evidence;
         assert_eq!((rig.asked(&subject), &again.signatures), ((4, 1), &first.signatures));
         // It is as old as what it rests on, so that nobody takes it for a new look.
