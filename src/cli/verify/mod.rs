@@ -32,13 +32,13 @@ Examples:
   pratique verify --policy policy.yaml --config pratique.toml registry.corp:5000/app@sha256:...
       The registries, their credentials and the way to them are those of the settings file.
   pratique verify oci:build:1.4 --name ghcr.io/acme/app:1.4 --policy policy.yaml
-      An OCI image layout in the folder `build`, before it is pushed. What it is called decides which
-      rule applies, and only you can say: what a layout says about its name is not believed.
+      An OCI image layout in the folder `build`, before it is pushed. What it is called decides
+      which rule applies, and only you can say: what a layout says of its name is not believed.
   pratique verify --json --allow-pending --policy policy.yaml IMAGE...  |  jq -r .verdict
 
 What is printed is what `pratique explain` prints; with --json, one object a line and image.
-Signatures are looked for at the registry, or among the manifests that the layout lists. Where a
-rule asks for an approval, all other gates are judged: nobody can approve here. Nothing is kept.
+Signatures are looked for at the registry, or in the layout. Where a rule asks for an approval,
+all other gates are judged: nobody can approve here. Nothing is kept.
 
 Exit codes: 0 admitted, 3 not admitted (also: waits for an approval; --allow-pending makes that 0),
 2 could not decide, reach or read, 64 wrong use. Of several images the worst counts: 3, then 2.";
