@@ -9,10 +9,11 @@ use super::checks::{Finding, reason};
 use super::signatures::{names_of, signed_by};
 use super::text::{cut_middle, few};
 use super::{
-    CheckState, Context, Evidence, Gathered, ReasonCode, SignatureSearch, Standing, Subject,
+    CheckState, Context, Evidence, EvidenceKind, Gathered, ReasonCode, SignatureSearch, Standing,
+    Subject,
 };
 use crate::oci::{Digest, Tag};
-use crate::policy::{Policy, Rule, SignatureRule, SignerChange, Trust};
+use crate::policy::{Policy, Rule, Scope, SignatureRule, SignerChange, Trust};
 use crate::time::Timestamp;
 
 const NAME: &str = "continuity";
@@ -26,8 +27,8 @@ pub struct Predecessor {
     pub tag: Tag,
     /// The manifest that it stood for.
     pub digest: Digest,
-    /// What was found to sign that.
-    pub signatures: SignatureSearch,
+    /// What is known of that.
+    pub evidence: Evidence,
     /// When it was judged: what has run out since counted then.
     pub at: Timestamp,
 }
@@ -36,8 +37,8 @@ pub struct Predecessor {
 pub(super) enum Checked {
     Failed(String),
     Finding(Finding),
-    /// Signatures are needed.
-    Missing,
+    /// This is needed.
+    Missing(EvidenceKind),
     /// There is nothing to compare.
     Nothing,
 }
@@ -54,35 +55,35 @@ pub(super) fn check(
     let Some((rule, names)) = watched.filter(|(_, names)| !names.is_empty() && !certain) else {
         return Checked::Nothing;
     };
-    let signed_before: Vec<(&Predecessor, BTreeSet<&str>)> = context
-        .before
-        .iter()
-        .map(|before| (before, signers_before(subject, before, &names, context)))
-        .filter(|(_, signers)| !signers.is_empty())
-        .collect();
-    let none = SignatureSearch::default();
-    let search = match &evidence.signatures {
-        Gathered::Absent => &none,
-        Gathered::Found(search) => search,
+    let watch = Watch { subject, names, scope: scope_of(rule), context };
+    let before = context.before.iter();
+    let before = before.map(|it| (it, watch.signers(&it.digest, &it.evidence, it.at)));
+    let lines: Vec<_> = before.filter(|(_, signers)| !signers.is_empty()).collect();
+    match &evidence.signatures {
         // Also where there is nothing to compare with: what comes next is compared with this.
-        Gathered::NotGathered => return Checked::Missing,
-        Gathered::Failed(_) if signed_before.is_empty() => return Checked::Nothing,
-        Gathered::Failed(why) => return Checked::Failed(why.clone()),
-    };
-    if signed_before.is_empty() {
+        Gathered::NotGathered => return Checked::Missing(EvidenceKind::Signatures),
+        Gathered::Failed(why) if !lines.is_empty() => return Checked::Failed(why.clone()),
+        Gathered::Absent | Gathered::Failed(_) | Gathered::Found(_) => {}
+    }
+    if lines.is_empty() {
         return Checked::Nothing;
     }
-    let now = signers(&names_of(subject, context), search, &names, context, context.now);
-    match (signed_before.iter().find(|(_, before)| before.is_disjoint(&now)), &search.incomplete) {
-        (None, _) => {
-            let signers: Vec<&str> = now.into_iter().collect();
-            let text = format!("signed by {}, as before", few(&signers));
-            Checked::Finding(Finding::new(NAME, CheckState::Pass, text))
-        }
-        (Some(_), Some(why)) => Checked::Failed(why.clone()),
-        (Some((line, before)), None) => {
-            Checked::Finding(broken(&line.tag, before, &now, rule, context))
-        }
+    let now = watch.signers(&subject.digest, evidence, context.now);
+    let Some((line, before)) = lines.iter().find(|(_, before)| before.is_disjoint(&now)) else {
+        let signers: Vec<&str> = now.into_iter().collect();
+        let text = format!("signed by {}, as before", few(&signers));
+        return Checked::Finding(Finding::new(NAME, CheckState::Pass, text));
+    };
+    match watch.open(evidence) {
+        Some(open) => open,
+        None => Checked::Finding(broken(&line.tag, before, &now, rule, context)),
+    }
+}
+
+fn scope_of(rule: &Rule) -> Scope {
+    match rule.signatures() {
+        Some(SignatureRule::Signed { scope, .. }) => *scope,
+        Some(SignatureRule::None { .. }) | None => Scope::Index,
     }
 }
 
@@ -99,32 +100,85 @@ pub(super) fn watched<'a>(rule: &'a Rule, policy: &'a Policy) -> Vec<&'a str> {
     }
 }
 
-fn signers_before<'a>(
-    subject: &Subject,
-    before: &Predecessor,
-    names: &[&'a str],
-    context: &Context<'_>,
-) -> BTreeSet<&'a str> {
-    let was = Subject { name: subject.name.clone(), digest: before.digest };
-    signers(&names_of(&was, context), &before.signatures, names, context, before.at)
+/// Whose signatures are compared, and over what.
+struct Watch<'a> {
+    subject: &'a Subject,
+    names: Vec<&'a str>,
+    scope: Scope,
+    context: &'a Context<'a>,
 }
 
-/// Those of `names` who signed, as things stood `at` that time.
-fn signers<'a>(
-    subject: &[Subject],
-    search: &SignatureSearch,
-    names: &[&'a str],
-    context: &Context<'_>,
-    at: Timestamp,
-) -> BTreeSet<&'a str> {
-    let signed = |name: &&&str| {
-        let verifier = context.policy.verifier(name);
-        verifier.is_some_and(|verifier| !signed_by(subject, search, verifier, at).people.is_empty())
-    };
-    if search.found.is_empty() {
-        return BTreeSet::new();
+impl<'a> Watch<'a> {
+    /// Who signed `digest`, as things stood `at` that time: it, or every image that it lists where the
+    /// rule is content with that.
+    fn signers(&self, digest: &Digest, evidence: &Evidence, at: Timestamp) -> BTreeSet<&'a str> {
+        let own = evidence.signatures.found();
+        let own = own.map(|search| self.signed(&self.names, digest, search, at));
+        own.unwrap_or_default().into_iter().chain(self.of_images(evidence, at)).collect()
     }
-    names.iter().filter(signed).copied().collect()
+
+    fn of_images(&self, evidence: &Evidence, at: Timestamp) -> Vec<&'a str> {
+        let images = self.images(evidence);
+        let searches = evidence.child_signatures.found();
+        let (Some(images), Some(found)) = (images, searches) else { return Vec::new() };
+        let mut signers = if images.is_empty() { Vec::new() } else { self.names.clone() };
+        for digest in images {
+            let search = found.searches.get(&digest);
+            let signed = search.map(|search| self.signed(&signers, &digest, search, at));
+            signers = signed.unwrap_or_default();
+        }
+        signers
+    }
+
+    /// The images of an index, where the rule looks at them and they are known.
+    fn images(&self, evidence: &Evidence) -> Option<Vec<Digest>> {
+        let facts = evidence.manifest.found().filter(|facts| facts.is_index)?;
+        let images = facts.images_for(self.context.policy.platforms())?;
+        (self.scope != Scope::Index).then(|| images.iter().map(|image| image.digest).collect())
+    }
+
+    /// Those of `names` who signed `digest`.
+    fn signed(
+        &self,
+        names: &[&'a str],
+        digest: &Digest,
+        search: &SignatureSearch,
+        at: Timestamp,
+    ) -> Vec<&'a str> {
+        if search.found.is_empty() {
+            return Vec::new();
+        }
+        let subject = Subject { name: self.subject.name.clone(), digest: *digest };
+        let called = names_of(&subject, self.context);
+        let verifier = |name: &str| self.context.policy.verifier(name);
+        let signed = |name: &&&'a str| {
+            let by = verifier(name).map(|verifier| signed_by(&called, search, verifier, at));
+            by.is_some_and(|by| !by.people.is_empty())
+        };
+        names.iter().filter(signed).copied().collect()
+    }
+
+    /// What has to be known before somebody is said not to have signed.
+    fn open(&self, evidence: &Evidence) -> Option<Checked> {
+        let own = evidence.signatures.found().and_then(|search| search.incomplete.as_ref());
+        if let Some(why) = own {
+            return Some(Checked::Failed(why.clone()));
+        }
+        let is_index = evidence.manifest.found().is_some_and(|facts| facts.is_index);
+        if self.scope == Scope::Index || !is_index {
+            return None;
+        }
+        match &evidence.child_signatures {
+            _ if self.images(evidence).is_none() => Some(Checked::Missing(EvidenceKind::Manifest)),
+            Gathered::NotGathered => Some(Checked::Missing(EvidenceKind::ChildSignatures)),
+            Gathered::Failed(why) => Some(Checked::Failed(why.clone())),
+            Gathered::Absent => None,
+            Gathered::Found(found) => {
+                let why = found.searches.values().find_map(|search| search.incomplete.as_ref());
+                why.map(|why| Checked::Failed(why.clone()))
+            }
+        }
+    }
 }
 
 fn broken(

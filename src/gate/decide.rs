@@ -61,7 +61,7 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     {
         continuity::Checked::Finding(finding) => Some(finding),
         continuity::Checked::Nothing => None,
-        continuity::Checked::Missing => return Outcome::Missing(vec![EvidenceKind::Signatures]),
+        continuity::Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
         continuity::Checked::Failed(why) => return undecided("signatures", &why),
     };
     let approval = checks::approval(applicable, context.standing, context.now);

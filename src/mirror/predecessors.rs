@@ -1,7 +1,7 @@
 //! What tags stood for before they moved: what the gate compares signers with.
 
 use super::{Error, Mirror};
-use crate::gate::{Predecessor, ReadyPolicy, Subject};
+use crate::gate::{Evidence, Predecessor, ReadyPolicy, Subject};
 use crate::oci::Tag;
 use crate::policy::SignerChange;
 
@@ -33,10 +33,9 @@ impl Mirror {
             }
             let record = self.ledger().record(&Self::subject(&subject.name, &digest)).await?;
             let Some(record) = record else { continue };
-            let signatures = record.evidence.signatures.found();
-            if let Some(signatures) = signatures.filter(|search| !search.found.is_empty()) {
-                let (tag, signatures, at) = (tag.clone(), signatures.clone(), record.decided_at);
-                found.push(Predecessor { tag, digest, signatures, at });
+            if is_signed(&record.evidence) {
+                let (tag, evidence, at) = (tag.clone(), record.evidence.clone(), record.decided_at);
+                found.push(Predecessor { tag, digest, evidence, at });
             }
             if found.len() == PREDECESSORS_MAX {
                 break;
@@ -44,4 +43,12 @@ impl Mirror {
         }
         Ok(found)
     }
+}
+
+/// Whether anything was found to sign it, or an image that it lists.
+fn is_signed(evidence: &Evidence) -> bool {
+    let own = evidence.signatures.found().into_iter();
+    let images = evidence.child_signatures.found();
+    let images = images.into_iter().flat_map(|found| found.searches.values());
+    own.chain(images).any(|search| !search.found.is_empty())
 }

@@ -9,7 +9,7 @@ use pratique::oci::Digest;
 
 use crate::support::mirror::TestMirror;
 use crate::support::signer::Signer;
-use crate::support::upstream::{Fault, Image};
+use crate::support::upstream::{Artifact, Fault, Image, Index};
 
 const REPOSITORY: &str = "lib/app";
 /// What a rule says beside: nothing about signatures, or that one of two has to sign.
@@ -50,10 +50,9 @@ fn push(mirror: &TestMirror, content: &'static str, signer: Option<&Signer>) -> 
 
 /// That tag `1` is still served as `expected`, and that `held` waits for a person, because of the team.
 async fn assert_held(mirror: &TestMirror, expected: &Digest, held: &Digest) {
-    let pulled = mirror.pull(REPOSITORY, "1").await;
-    pulled.assert_complete();
-    assert_eq!(pulled.manifest.header("docker-content-digest"), expected.to_string());
-    assert!(pulled.manifest.header("warning").contains("has moved upstream"), "{pulled:?}");
+    let served = mirror.manifest(REPOSITORY, "1").await;
+    assert_eq!(served.header("docker-content-digest"), expected.to_string());
+    assert!(served.header("warning").contains("has moved upstream"), "{served:?}");
     let refused = mirror.pull(REPOSITORY, *held).await;
     refused.assert_refused("Pending approval R-1:");
     let phrase = &refused.manifest.phrase;
@@ -176,4 +175,56 @@ async fn content_that_was_served_by_digest_is_held_once_a_signed_tag_moves_to_it
     mirror.pull(REPOSITORY, unsigned).await.assert_complete();
     mirror.upstream.push(REPOSITORY, "1", &image);
     assert_held(&mirror, &signed, &unsigned).await;
+}
+
+/// Makes tag `1` stand for an index with `content`, of which `by` signed what `which` gives.
+fn push_index(
+    mirror: &TestMirror,
+    content: &'static str,
+    by: &Signer,
+    which: fn(&Artifact) -> Vec<Digest>,
+) -> Digest {
+    let index = ["linux/amd64", "linux/arm64"].iter().fold(Index::new(), |index, platform| {
+        index.child(Image::new().platform(platform).layer(content).build())
+    });
+    let index = index.build();
+    let digest = mirror.upstream.push(REPOSITORY, "1", &index);
+    for signed in which(&index) {
+        let signature = by.simple_signing("up.test/lib/app", &signed);
+        mirror.upstream.attach_by_sig_tag(REPOSITORY, &signed, &signature);
+    }
+    digest
+}
+
+fn images(index: &Artifact) -> Vec<Digest> {
+    index.children.iter().map(Artifact::digest).collect()
+}
+
+fn itself(index: &Artifact) -> Vec<Digest> {
+    vec![index.digest()]
+}
+
+#[tokio::test]
+async fn who_signs_every_image_of_an_index_is_a_signer_where_the_rule_is_content_with_that() {
+    for scope in ["every-platform", "either"] {
+        let rest = format!(", signatures: {{atLeast: 1, of: [team, other], scope: {scope}}}");
+        let [team, other] = [Signer::generate(), Signer::generate()];
+        let mirror = TestMirror::start_with(&policy(&team, &other, &rest), |_| {}).await;
+        let first = push_index(&mirror, "first", &team, images);
+        assert_served(&mirror, &first).await;
+        // The same signer, over the index itself where that is enough.
+        let which = if scope == "either" { itself } else { images };
+        let second = push_index(&mirror, "second", &team, which);
+        assert_served(&mirror, &second).await;
+        let third = push_index(&mirror, "third", &team, images);
+        assert_served(&mirror, &third).await;
+        let foreign = push_index(&mirror, "fourth", &other, images);
+        assert_held(&mirror, &third, &foreign).await;
+    }
+}
+
+async fn assert_served(mirror: &TestMirror, expected: &Digest) {
+    let answer = mirror.manifest(REPOSITORY, "1").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("docker-content-digest"), expected.to_string());
 }
