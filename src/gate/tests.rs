@@ -16,7 +16,7 @@ use crate::signature::{FoundSignature, Material, SimpleSigningProof};
 static NO_CONTENTS: BTreeMap<Digest, Bytes> = BTreeMap::new();
 const NOW: &str = "2026-11-20T10:00:00Z";
 
-fn policy(rest: &str) -> ReadyPolicy {
+pub(super) fn policy(rest: &str) -> ReadyPolicy {
     ReadyPolicy::new(parsed(rest)).unwrap()
 }
 
@@ -75,7 +75,7 @@ fn approved(expires: Option<&str>) -> Standing {
     }
 }
 
-fn revoked() -> Standing {
+pub(super) fn revoked() -> Standing {
     Standing::Revoked {
         by: "bob".to_owned(),
         at: NOW.parse().unwrap(),
@@ -113,12 +113,16 @@ impl Pen {
         Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
     }
 
-    fn pem(&self) -> String {
+    pub(super) fn pem(&self) -> String {
         // The header of an SPKI with an uncompressed P-256 point (RFC 5480).
         let header = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").unwrap();
         let spki = [header.as_slice(), self.0.public_key().as_ref()].concat();
         let body = STANDARD.encode(spki);
         format!("-----BEGIN PUBLIC KEY-----\\n{body}\\n-----END PUBLIC KEY-----\\n")
+    }
+
+    pub(super) fn sign_bytes(&self, bytes: &[u8]) -> String {
+        STANDARD.encode(self.0.sign(&SystemRandom::new(), bytes).unwrap())
     }
 
     pub(super) fn sign(&self, name: &str, digest: &Digest) -> FoundSignature {

@@ -1,21 +1,18 @@
 //! Judging a subject: from memory, from stored evidence, or by gathering evidence first.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tracing::{info, warn};
 
-use super::in_time::in_time;
+use super::deciding::Said;
 use super::{Decision, Error, Mirror, Refusal};
 use crate::evidence::Collected;
 use crate::gate::{
-    Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, ReadyPolicy, Reason, Standing,
-    Subject, decide,
+    Evidence, EvidenceKind, Gathered, Judgement, Outcome, ReadyPolicy, Reason, Standing, Subject,
 };
 use crate::ledger::{New, NewGrants, Record};
-use crate::oci::{Digest, Reference};
+use crate::oci::Reference;
 use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
@@ -73,13 +70,6 @@ pub(super) struct Kept {
     /// A moment before the judgement was made, but after what it rests on was read.
     pub(super) now: Timestamp,
     pub(super) grants: NewGrants,
-}
-
-/// What the gate said.
-pub(super) struct Said {
-    pub(super) outcome: Outcome,
-    /// How many tags of the subject it knew of.
-    pub(super) tags: usize,
 }
 
 /// Why evidence could not be gathered, and until when nobody tries again.
@@ -295,62 +285,6 @@ impl Mirror {
         warn!(%subject, reasons = ?reasons, pause_s = pause.as_secs(), "could not decide");
         let failure = Failure { reasons: reasons.to_vec(), pause, until };
         self.inner.failures.set(subject.clone(), failure);
-    }
-
-    /// Asks the gate, away from the runtime's workers: signatures cost milliseconds. One that takes longer
-    /// than the settings allow has decided nothing.
-    pub(super) async fn decide(
-        &self,
-        subject: &Subject,
-        evidence: &Evidence,
-        record: Option<&Record>,
-        policy: &Arc<ReadyPolicy>,
-    ) -> Result<Said, Error> {
-        let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
-        let before = self.predecessors(subject, &tags, policy).await?;
-        let contents = self.contents_of(subject, evidence, policy).await;
-        let (subject, evidence, count) = (subject.clone(), evidence.clone(), tags.len());
-        let standing = record.and_then(|record| record.standing.clone());
-        let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
-        let policy = Arc::clone(policy);
-        let address = self.client().address(subject.name.registry());
-        self.metrics().judgements.increment();
-        let decided = self.tasks().spawn_blocking(move || {
-            let (standing, address) = (standing.as_ref(), address.as_ref());
-            let (policy, tags, before, contents) = (&policy, &tags, &before, &contents);
-            let context = Context { policy, tags, standing, address, now, before, contents };
-            decide(&subject, &evidence, &context)
-        });
-        let outcome = in_time(self.inner.settings.decide_timeout, decided).await?;
-        Ok(Said { outcome, tags: count })
-    }
-
-    /// The contents of the attestations in `evidence`, as far as a rule may ask for them and the store
-    /// has them.
-    pub(super) async fn contents_of(
-        &self,
-        subject: &Subject,
-        evidence: &Evidence,
-        policy: &ReadyPolicy,
-    ) -> BTreeMap<Digest, Bytes> {
-        let mut contents = BTreeMap::new();
-        let candidates = policy.candidates(&subject.name);
-        let asks = candidates.iter().any(|rule| !rule.attestations().is_empty());
-        let found = evidence.signatures.found().filter(|_| asks);
-        let fetched = evidence.attestations.found();
-        let (Some(found), Some(fetched)) = (found, fetched) else { return contents };
-        for attestation in &found.attestations {
-            let (digest, size) = (&attestation.content, usize::try_from(attestation.size));
-            if fetched.unavailable.contains_key(digest) || contents.contains_key(digest) {
-                continue;
-            }
-            // One that cannot be read is gathered again.
-            let Ok(size) = size else { continue };
-            if let Ok(Some(bytes)) = self.store().read(digest, size).await {
-                contents.insert(*digest, bytes);
-            }
-        }
-        contents
     }
 
     /// Writes a judgement down; when people decided since it was made, or another tag was seen, decides

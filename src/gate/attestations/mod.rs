@@ -1,5 +1,8 @@
 //! Whether what is attested about the subject is what the rule wants to hear.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checks::{Finding, reason};
@@ -147,7 +150,10 @@ impl Judge<'_> {
         let missing: Vec<&str> =
             names.iter().filter(|name| !attested.contains(name)).copied().collect();
         let why = if told.len() == 1 { why } else { String::new() };
-        let lacking = format!("{kind} not attested by {}{why}", few(&missing));
+        let lacking = match missing.as_slice() {
+            [] => format!("{kind} attested by {needed} needed, by fewer under several names"),
+            _ => format!("{kind} not attested by {}{why}", few(&missing)),
+        };
         Answer { text, lacking: Some(lacking), until: None }
     }
 

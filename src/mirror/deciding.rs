@@ -1,0 +1,121 @@
+//! Asking the gate: with everything beside the evidence that a decision depends on, away from the
+//! runtime's workers, and in time.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinError;
+
+use super::{Abandoned, Error, Mirror};
+use crate::gate::{Context, Evidence, Outcome, ReadyPolicy, Reason, ReasonCode, Subject, decide};
+use crate::ledger::Record;
+use crate::oci::Digest;
+
+/// What the gate said.
+pub(super) struct Said {
+    pub(super) outcome: Outcome,
+    /// How many tags of the subject it knew of.
+    pub(super) tags: usize,
+}
+
+impl Mirror {
+    /// Asks the gate, away from the runtime's workers: signatures cost milliseconds. One that takes longer
+    /// than the settings allow has decided nothing.
+    pub(super) async fn decide(
+        &self,
+        subject: &Subject,
+        evidence: &Evidence,
+        record: Option<&Record>,
+        policy: &Arc<ReadyPolicy>,
+    ) -> Result<Said, Error> {
+        let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
+        let before = self.predecessors(subject, &tags, policy).await?;
+        let contents = self.contents_of(subject, evidence, policy).await;
+        let (subject, evidence, count) = (subject.clone(), evidence.clone(), tags.len());
+        let standing = record.and_then(|record| record.standing.clone());
+        let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
+        let policy = Arc::clone(policy);
+        let address = self.client().address(subject.name.registry());
+        self.metrics().judgements.increment();
+        let decided = self.tasks().spawn_blocking(move || {
+            let (standing, address) = (standing.as_ref(), address.as_ref());
+            let (policy, tags, before, contents) = (&policy, &tags, &before, &contents);
+            let context = Context { policy, tags, standing, address, now, before, contents };
+            decide(&subject, &evidence, &context)
+        });
+        let outcome = in_time(self.inner.settings.decide_timeout, decided).await?;
+        Ok(Said { outcome, tags: count })
+    }
+
+    /// The contents of the attestations in `evidence`, as far as a rule may ask for them and the store
+    /// has them.
+    pub(super) async fn contents_of(
+        &self,
+        subject: &Subject,
+        evidence: &Evidence,
+        policy: &ReadyPolicy,
+    ) -> BTreeMap<Digest, Bytes> {
+        let mut contents = BTreeMap::new();
+        let candidates = policy.candidates(&subject.name);
+        let asks = candidates.iter().any(|rule| !rule.attestations().is_empty());
+        let found = evidence.signatures.found().filter(|_| asks);
+        let fetched = evidence.attestations.found();
+        let (Some(found), Some(fetched)) = (found, fetched) else { return contents };
+        for attestation in &found.attestations {
+            let (digest, size) = (&attestation.content, usize::try_from(attestation.size));
+            if fetched.unavailable.contains_key(digest) || contents.contains_key(digest) {
+                continue;
+            }
+            // One that cannot be read is gathered again.
+            let Ok(size) = size else { continue };
+            if let Ok(Some(bytes)) = self.store().read(digest, size).await {
+                contents.insert(*digest, bytes);
+            }
+        }
+        contents
+    }
+}
+
+/// What `deciding` comes to. One that takes longer than `limit` has decided nothing, and a panic has
+/// decided nothing either.
+///
+/// # Errors
+/// [`Error::Abandoned`] after a panic.
+async fn in_time(
+    limit: Duration,
+    deciding: impl Future<Output = Result<Outcome, JoinError>>,
+) -> Result<Outcome, Error> {
+    match tokio::time::timeout(limit, deciding).await {
+        Ok(decided) => decided.map_err(|_panicked| Error::Abandoned(Abandoned)),
+        Err(_elapsed) => Ok(Outcome::Undecided(vec![Reason {
+            code: ReasonCode::EvidenceUnavailable,
+            text: "verifying took too long".to_owned(),
+            remedy: "Nothing has to change: it is tried again by itself.".to_owned(),
+        }])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_or_breaks_down_has_decided_nothing() {
+        let outcome = in_time(LIMIT, std::future::pending()).await.unwrap();
+        let Outcome::Undecided(reasons) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(reasons[0].text, "verifying took too long");
+        let slow = async {
+            tokio::time::sleep(Duration::from_secs(29)).await;
+            Ok(Outcome::Missing(Vec::new()))
+        };
+        assert_eq!(in_time(LIMIT, slow).await.unwrap(), Outcome::Missing(Vec::new()));
+        let tasks = crate::tasks::Tasks::new();
+        let broken = tasks.spawn_blocking(|| -> Outcome { panic!("a verifier") });
+        assert!(matches!(in_time(LIMIT, broken).await, Err(Error::Abandoned(_))));
+    }
+}
