@@ -20,7 +20,7 @@ use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirror, PolicyError, desk};
 use crate::store::{self, Store};
-use crate::summary::{KeyFileError, Keyring};
+use crate::summary::Keyring;
 use crate::tasks::Tasks;
 use crate::time::{Clock, SystemClock};
 use crate::upstream;
@@ -55,9 +55,6 @@ pub enum Error {
     /// The policy cannot be put in force.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// There is a key for signing, and it cannot be used.
-    #[error("the signing key cannot be used")]
-    SigningKey(#[source] Box<KeyFileError>),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -137,7 +134,6 @@ impl App {
         let first_token = desk::first_token(&ledger, &settings.data_dir)
             .await
             .map_err(|error| Error::FirstToken(Box::new(error)))?;
-        let keyring = keyring(&settings.data_dir)?;
         let collector =
             Collector::new(client.clone(), store.clone(), Arc::clone(&clock), settings.evidence);
         let parts = mirror::Parts {
@@ -148,7 +144,7 @@ impl App {
             clock,
             tasks: tasks.clone(),
             metrics: Arc::clone(&metrics),
-            keyring: Arc::new(keyring),
+            keyring: Arc::new(Keyring::new(&settings.data_dir)),
         };
         let mirror = Mirror::new(settings.mirror, parts, policy);
         mirror.begin_keeping();
@@ -211,10 +207,6 @@ impl Floor<'_> {
     }
 }
 
-fn keyring(data_dir: &Path) -> Result<Keyring, Error> {
-    Keyring::open(data_dir).map_err(|error| Error::SigningKey(Box::new(error)))
-}
-
 /// A mirror that serves nobody: it judges as any other, by a policy that it is given, and keeps what it
 /// reads in a folder that whoever made it removes.
 #[derive(Debug)]
@@ -253,7 +245,7 @@ impl Bench {
         let store = floor.store(settings.store).await?;
         let ledger = floor.ledger(&settings.data_dir).await?;
         mirror::record_policy(&ledger, &policy, false).await?;
-        let keyring = Arc::new(keyring(&settings.data_dir)?);
+        let keyring = Arc::new(Keyring::new(&settings.data_dir));
         let (kept, time, limits) = (store.clone(), Arc::clone(&clock), settings.evidence);
         let collector = match layout {
             Some(layout) => Collector::of_layout(layout, tasks.clone(), kept, time, limits),

@@ -21,16 +21,17 @@ const NAME: &str = "continuity";
 const TAG_LENGTH_MAX: usize = 24;
 
 /// What a tag was last admitted as.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Predecessor {
+#[derive(Debug, Clone, Copy)]
+pub struct Predecessor<'a> {
     /// The tag.
-    pub tag: Tag,
+    pub tag: &'a Tag,
     /// The manifest that it stood for.
     pub digest: Digest,
     /// What is known of that.
-    pub evidence: Evidence,
-    /// When it was judged: what has run out since counted then.
-    pub at: Timestamp,
+    pub evidence: &'a Evidence,
+    /// When it was first heard of, and when it was judged last: what has run out since, or came in
+    /// between, counted then.
+    pub at: [Timestamp; 2],
 }
 
 /// What the check came to.
@@ -57,16 +58,15 @@ pub(super) fn check(
     };
     let watch = Watch { subject, names, scope: scope_of(rule), context };
     let before = context.before.iter();
-    let before = before.map(|it| (it, watch.signers(&it.digest, &it.evidence, it.at)));
+    let before = before.map(|it| (it, watch.signers_before(it)));
     let lines: Vec<_> = before.filter(|(_, signers)| !signers.is_empty()).collect();
-    match &evidence.signatures {
-        // Also where there is nothing to compare with: what comes next is compared with this.
-        Gathered::NotGathered => return Checked::Missing(EvidenceKind::Signatures),
-        Gathered::Failed(why) if !lines.is_empty() => return Checked::Failed(why.clone()),
-        Gathered::Absent | Gathered::Failed(_) | Gathered::Found(_) => {}
-    }
     if lines.is_empty() {
         return Checked::Nothing;
+    }
+    match &evidence.signatures {
+        Gathered::NotGathered => return Checked::Missing(EvidenceKind::Signatures),
+        Gathered::Failed(why) => return Checked::Failed(why.clone()),
+        Gathered::Absent | Gathered::Found(_) => {}
     }
     let now = watch.signers(&subject.digest, evidence, context.now);
     let Some((line, before)) = lines.iter().find(|(_, before)| before.is_disjoint(&now)) else {
@@ -76,7 +76,7 @@ pub(super) fn check(
     };
     match watch.open(evidence) {
         Some(open) => open,
-        None => Checked::Finding(broken(&line.tag, before, &now, rule, context)),
+        None => Checked::Finding(broken(line.tag, before, &now, rule, context)),
     }
 }
 
@@ -115,6 +115,11 @@ impl<'a> Watch<'a> {
         let own = evidence.signatures.found();
         let own = own.map(|search| self.signed(&self.names, digest, search, at));
         own.unwrap_or_default().into_iter().chain(self.of_images(evidence, at)).collect()
+    }
+
+    fn signers_before(&self, before: &Predecessor<'_>) -> BTreeSet<&'a str> {
+        let at = |at: &Timestamp| self.signers(&before.digest, before.evidence, *at);
+        before.at.iter().flat_map(at).collect()
     }
 
     fn of_images(&self, evidence: &Evidence, at: Timestamp) -> Vec<&'a str> {

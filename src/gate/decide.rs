@@ -147,12 +147,14 @@ fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<
             rule.signatures(),
             Some(SignatureRule::Signed { scope, .. }) if *scope != Scope::EveryPlatform
         );
-        over_itself
-            || !rule.attestations().is_empty()
-            || !continuity::watched(rule, context.policy).is_empty()
+        over_itself || !rule.attestations().is_empty()
     };
     let mut kinds = vec![EvidenceKind::Manifest];
-    if evidence.signatures == Gathered::NotGathered && candidates.iter().all(asks) {
+    // Who signs is found out the first time, too, where it is compared the next.
+    let watches = |rule: &&Rule| !continuity::watched(rule, context.policy).is_empty();
+    if evidence.signatures == Gathered::NotGathered
+        && (candidates.iter().all(asks) || candidates.iter().any(watches))
+    {
         kinds.push(EvidenceKind::Signatures);
     }
     kinds

@@ -62,7 +62,7 @@ pub struct Context<'a> {
     /// The time, for approvals and signatures that run out.
     pub now: Timestamp,
     /// What the same tags were last served as, if that is something else.
-    pub before: &'a [Predecessor],
+    pub before: &'a [Predecessor<'a>],
     /// The contents of attestations that are at hand.
     pub contents: &'a BTreeMap<Digest, Bytes>,
 }

@@ -133,9 +133,10 @@ impl Writing<'_> {
                 "INSERT OR IGNORE INTO tag_digests (repository, digest, tag) VALUES (?1, ?2, ?3)",
             )?
             .execute(params![repository, digest.to_string(), tag.as_str()])?;
+        let stood_for_another = record.admitted.is_some_and(|admitted| admitted != digest);
         self.save_tag(name, tag, record)?;
-        if added > 0 {
-            // Rules may speak of this tag, and it may have stood for something else before.
+        if added > 0 || stood_for_another {
+            // Rules may speak of this tag, and who signed what it stood for is compared.
             self.withdraw_judgement(&Subject { name: name.clone(), digest })?;
         }
         let tags: Arc<[Tag]> = load_tags_of(self.connection, name, &digest)?.into();
@@ -191,7 +192,7 @@ impl Ledger {
 
     /// Notes that `tag` resolves to `digest` now; gives whether it moved there since it was last
     /// noted. Nothing is written when it did not. A verdict about `digest` that was reached without
-    /// knowing of the tag is taken back.
+    /// knowing of the tag, or before it stood for something else, is taken back.
     ///
     /// # Errors
     /// When a move did not reach the disk.
@@ -244,6 +245,22 @@ impl Ledger {
         }
         let (name, tag, digest) = (name.clone(), tag.clone(), *digest);
         self.write(move |writing| writing.admit_tag(&name, &tag, digest)).await
+    }
+
+    /// What `tag` was last admitted as, if it was seen to stand for `digest` now and that is something
+    /// else.
+    ///
+    /// # Errors
+    /// When it is not in memory and cannot be read.
+    pub async fn predecessor(
+        &self,
+        name: &Name,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<Option<Digest>, Error> {
+        let record = self.tag(name, tag).await?;
+        let stands_for = record.moves.last().is_some_and(|last| last.digest == *digest);
+        Ok(record.admitted.filter(|admitted| stands_for && admitted != digest))
     }
 
     /// The digest that `tag` was last admitted as; it may have been revoked since.

@@ -157,14 +157,17 @@ impl Mirror {
         given.retain(|grant| !known.contains(grant));
         given.truncate(ATTACHED_GRANTS_MAX);
         let tags = self.ledger().tags_of(&parent.name, &parent.digest).await?.len();
+        let policy = self.policy();
         if !given.is_empty()
             && let Some(Judged { record: Some(record), outcome: Outcome::Decided(judgement) }) =
                 self.judged_from_stored(parent).await?
+            // A verdict by a policy that came into force meanwhile is that one's to keep.
+            && record.policy.as_ref() == Some(policy.id())
         {
             let (evidence, grants) =
                 (record.evidence.clone(), NewGrants { given, gathered: Vec::new() });
             let kept = Kept { evidence, judgement, tags, now, grants };
-            self.keep(parent, kept, Some(&record), &self.policy()).await?;
+            self.keep(parent, kept, Some(&record), &policy).await?;
         }
         let remembered = (search.clone(), self.clock().monotonic());
         self.inner.attached.set(child.clone(), remembered);

@@ -9,10 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::JoinError;
 
+use super::predecessors::Predecessors;
 use super::{Abandoned, Error, Mirror};
-use crate::gate::{Context, Evidence, Outcome, ReadyPolicy, Reason, ReasonCode, Subject, decide};
+use crate::gate::{
+    Context, Evidence, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode, Subject, decide,
+};
 use crate::ledger::Record;
-use crate::oci::Digest;
+use crate::oci::{Digest, Tag};
 
 /// What the gate said.
 pub(super) struct Said {
@@ -32,9 +35,15 @@ impl Mirror {
         policy: &Arc<ReadyPolicy>,
     ) -> Result<Said, Error> {
         let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
-        let before = self.predecessors(subject, &tags, policy).await?;
+        let count = tags.len();
+        let before = match self.predecessors(subject, &tags, policy).await? {
+            Predecessors::Known(before) => before,
+            Predecessors::Unknown(why) => {
+                return Ok(Said { outcome: undecided(&why), tags: count });
+            }
+        };
         let contents = self.contents_of(subject, evidence, policy).await;
-        let (subject, evidence, count) = (subject.clone(), evidence.clone(), tags.len());
+        let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
         let policy = Arc::clone(policy);
@@ -42,6 +51,7 @@ impl Mirror {
         self.metrics().judgements.increment();
         let decided = self.tasks().spawn_blocking(move || {
             let (standing, address) = (standing.as_ref(), address.as_ref());
+            let before: Vec<_> = before.iter().map(|(tag, record)| line(tag, record)).collect();
             let (policy, tags, before, contents) = (&policy, &tags, &before, &contents);
             let context = Context { policy, tags, standing, address, now, before, contents };
             decide(&subject, &evidence, &context)
@@ -90,12 +100,21 @@ async fn in_time(
 ) -> Result<Outcome, Error> {
     match tokio::time::timeout(limit, deciding).await {
         Ok(decided) => decided.map_err(|_panicked| Error::Abandoned(Abandoned)),
-        Err(_elapsed) => Ok(Outcome::Undecided(vec![Reason {
-            code: ReasonCode::EvidenceUnavailable,
-            text: "verifying took too long".to_owned(),
-            remedy: "Nothing has to change: it is tried again by itself.".to_owned(),
-        }])),
+        Err(_elapsed) => Ok(undecided("verifying took too long")),
     }
+}
+
+fn undecided(why: &str) -> Outcome {
+    Outcome::Undecided(vec![Reason {
+        code: ReasonCode::EvidenceUnavailable,
+        text: why.to_owned(),
+        remedy: "Nothing has to change: it is tried again by itself.".to_owned(),
+    }])
+}
+
+fn line<'a>(tag: &'a Tag, record: &'a Record) -> Predecessor<'a> {
+    let (digest, evidence) = (record.subject.digest, &record.evidence);
+    Predecessor { tag, digest, evidence, at: [record.first_seen, record.decided_at] }
 }
 
 #[cfg(test)]

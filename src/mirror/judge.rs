@@ -388,7 +388,10 @@ impl Mirror {
             let Some(last) = page.last() else { return Ok(count) };
             after = Some(last.subject.clone());
             for record in &page {
-                self.judged_from_stored(&record.subject).await?;
+                if let Err(error) = self.judged_from_stored(&record.subject).await {
+                    // It is judged when somebody asks for it; the others need not wait for that.
+                    warn!(subject = %record.subject, %error, "not judged again");
+                }
                 count += 1;
             }
             if self.tasks().is_stopping() {

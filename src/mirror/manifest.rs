@@ -11,7 +11,7 @@ use super::judge::{is_refused_by_people, may_be_served};
 use super::resolve::Answer;
 use super::{Decision, Error, Freshness, Mirror, Refusal};
 use crate::gate::{
-    Gathered, Grant, GrantKind, Judgement, Outcome, Subject, Verdict, refuse_by_name,
+    Gathered, Grant, GrantKind, Judgement, Outcome, ReasonCode, Subject, Verdict, refuse_by_name,
 };
 use crate::ledger::{Granted, PullOutcome, Record};
 use crate::oci::{Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag};
@@ -52,11 +52,6 @@ impl Mirror {
     /// Dropping the future leaves the judging to go on for others.
     pub async fn pull_manifest(&self, pull: &Pull) -> Result<ManifestAnswer, Error> {
         self.known(&pull.name)?;
-        if let Reference::Digest(digest) = &pull.reference
-            && let Some(answer) = self.said_manifest(&pull.name, digest).await?
-        {
-            return Ok(answer);
-        }
         let policy = self.policy();
         let answer = match policy.mode_for(&pull.name) {
             Mode::Audit => Box::pin(self.observed_manifest(pull)).await,
@@ -97,6 +92,9 @@ impl Mirror {
     async fn by_digest(&self, pull: &Pull, digest: &Digest) -> Result<ManifestAnswer, Error> {
         let subject = Self::subject(&pull.name, digest);
         if let Some(answer) = self.served_as_known(&subject).await? {
+            return Ok(answer);
+        }
+        if let Some(answer) = self.said_manifest(&pull.name, digest).await? {
             return Ok(answer);
         }
         if self.came_late(&subject, &pull.reference).await?
@@ -151,6 +149,12 @@ impl Mirror {
                     .ok_or_else(|| absent(pull));
             }
         };
+        if self.is_unnoted_move(pull, tag, &digest).await? {
+            let note =
+                format!("that {tag} moved could not be written down; it is served as before");
+            let before = self.last_admitted(pull, tag, Some(&digest), note).await?;
+            return before.ok_or_else(|| undecided(Outcome::Undecided(Vec::new())));
+        }
         let subject = Self::subject(&pull.name, &digest);
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await;
         let refusal = match judged {
@@ -162,8 +166,11 @@ impl Mirror {
             }
             Ok(judged) => match judged.outcome {
                 Outcome::Decided(judgement) => {
-                    // By tag as by digest: an admitted manifest may list it.
-                    if let Some(grant) = self.inherited(&pull.name, &digest).await? {
+                    // By tag as by digest: an admitted manifest may list it. But what this tag stood for
+                    // was signed by somebody, and no list of others makes up for that.
+                    let held =
+                        judgement.reasons().iter().any(|it| it.code == ReasonCode::SignerChanged);
+                    if !held && let Some(grant) = self.inherited(&pull.name, &digest).await? {
                         let answer = self.serve_granted(&subject, &grant).await?;
                         return Ok(ManifestAnswer { warning, ..answer });
                     }
@@ -225,6 +232,21 @@ impl Mirror {
             }
             Outcome::Decided(_) | Outcome::Missing(_) | Outcome::Undecided(_) => Ok(None),
         }
+    }
+
+    /// Whether `tag` stands for `digest` upstream, was admitted as something else, and our history does
+    /// not know of the move: what was judged does not know of the tag then.
+    async fn is_unnoted_move(
+        &self,
+        pull: &Pull,
+        tag: &Tag,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        let admitted = self.ledger().admitted_tag(&pull.name, tag).await?;
+        if admitted.is_none_or(|admitted| admitted == *digest) {
+            return Ok(false);
+        }
+        Ok(self.ledger().predecessor(&pull.name, tag, digest).await?.is_none())
     }
 
     async fn note_admitted(&self, pull: &Pull, tag: &Tag, digest: &Digest) {
@@ -366,6 +388,9 @@ impl Mirror {
         let subject = Self::subject(&pull.name, &digest);
         let known = self.judged_from_stored(&subject).await?;
         let listed = known.is_some() || self.inherited(&pull.name, &digest).await?.is_some();
+        if !listed && let Some(answer) = self.said_manifest(&pull.name, &digest).await? {
+            return Ok(answer);
+        }
         let bytes = if listed {
             self.manifest_bytes(&subject).await?
         } else {

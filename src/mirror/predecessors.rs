@@ -1,47 +1,66 @@
 //! What tags stood for before they moved: what the gate compares signers with.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tracing::warn;
+
 use super::{Error, Mirror};
-use crate::gate::{Evidence, Predecessor, ReadyPolicy, Subject};
-use crate::oci::Tag;
+use crate::gate::{Evidence, ReadyPolicy, Subject};
+use crate::ledger::Record;
+use crate::oci::{Digest, Tag};
 use crate::policy::SignerChange;
 
-/// Most tags of one subject that are looked at, and most predecessors that are compared.
-const TAGS_MAX: usize = 64;
+/// Most digests that the tags of one subject may have stood for.
 const PREDECESSORS_MAX: usize = 16;
 
+/// What tags that stand for a subject now were last admitted as.
+pub(super) enum Predecessors {
+    /// These, where anything was found to sign them, each with a tag.
+    Known(Vec<(Tag, Arc<Record>)>),
+    /// It could not be found out; why.
+    Unknown(String),
+}
+
 impl Mirror {
-    /// What the `tags` of `subject` were last admitted as, where that was something else and anything
-    /// was found to sign it.
+    /// What those of `tags` that stand for `subject` now were last admitted as, where that was something
+    /// else.
     pub(super) async fn predecessors(
         &self,
         subject: &Subject,
         tags: &[Tag],
         policy: &ReadyPolicy,
-    ) -> Result<Vec<Predecessor>, Error> {
-        let mut found: Vec<Predecessor> = Vec::new();
+    ) -> Result<Predecessors, Error> {
         let holds = |rule: &&crate::policy::Rule| rule.signer_change() == SignerChange::Hold;
         if policy.signers().is_empty() || !policy.candidates(&subject.name).iter().any(holds) {
-            return Ok(found);
+            return Ok(Predecessors::Known(Vec::new()));
         }
-        for tag in tags.iter().take(TAGS_MAX) {
-            let admitted = self.ledger().admitted_tag(&subject.name, tag).await?;
-            let Some(digest) = admitted.filter(|digest| *digest != subject.digest) else {
-                continue;
-            };
-            if found.iter().any(|before| before.digest == digest) {
-                continue;
-            }
-            let record = self.ledger().record(&Self::subject(&subject.name, &digest)).await?;
-            let Some(record) = record else { continue };
-            if is_signed(&record.evidence) {
-                let (tag, evidence, at) = (tag.clone(), record.evidence.clone(), record.decided_at);
-                found.push(Predecessor { tag, digest, evidence, at });
-            }
-            if found.len() == PREDECESSORS_MAX {
-                break;
+        let mut digests: BTreeMap<Digest, &Tag> = BTreeMap::new();
+        for tag in tags {
+            let before = self.ledger().predecessor(&subject.name, tag, &subject.digest).await?;
+            if let Some(digest) = before {
+                digests.entry(digest).or_insert(tag);
             }
         }
-        Ok(found)
+        if digests.len() > PREDECESSORS_MAX {
+            let text = format!("its tags stood for {} others before", digests.len());
+            return Ok(Predecessors::Unknown(text));
+        }
+        let mut known = Vec::new();
+        for (digest, tag) in digests {
+            match self.ledger().record(&Self::subject(&subject.name, &digest)).await {
+                Ok(Some(record)) if is_signed(&record.evidence) => {
+                    known.push((tag.clone(), record));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    warn!(%subject, %tag, %digest, %error, "what the tag stood for is not readable");
+                    let text = format!("what {tag} stood for before cannot be read");
+                    return Ok(Predecessors::Unknown(text));
+                }
+            }
+        }
+        Ok(Predecessors::Known(known))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::{BlobAnswer, BlobBody, Error, ManifestAnswer, Mirror};
-use crate::gate::{Judgement, Standing, Subject};
+use crate::gate::{CheckState, Judgement, Standing, Subject};
 use crate::ledger::Record;
 use crate::oci::{Descriptor, Digest, MediaType, Name};
 use crate::summary::{EMPTY, Passed, Summary};
@@ -20,6 +20,8 @@ pub(super) struct Made {
     at: Timestamp,
     generation: u64,
     descriptor: Descriptor,
+    /// The manifest, and what it lists.
+    parts: [Digest; 3],
 }
 
 impl Mirror {
@@ -33,10 +35,12 @@ impl Mirror {
         }
         let (subject, at) = (record.subject.clone(), record.decided_at);
         let generation = self.inner.parts.keyring.generation();
-        if let Some(Made { at: then, generation: with, descriptor: known }) =
+        if let Some(Made { at: then, generation: with, descriptor: known, parts }) =
             self.inner.summaries.get(&subject)
             && (then, with) == (at, generation)
-            && self.inner.said.get(&(subject.name.clone(), known.digest)).is_some()
+            && parts
+                .iter()
+                .all(|part| self.inner.said.get(&(subject.name.clone(), *part)).is_some())
         {
             return Some(known);
         }
@@ -52,11 +56,12 @@ impl Mirror {
         let Summary { descriptor, manifest, blobs } = summary;
         let place = |digest: Digest| (subject.name.clone(), digest);
         let of = subject.digest;
+        let parts = [descriptor.digest, blobs[0].0, blobs[1].0];
         self.inner.said.set(place(descriptor.digest), (of, manifest));
         for (digest, content) in blobs {
             self.inner.said.set(place(digest), (of, content));
         }
-        let made = Made { at, generation, descriptor: descriptor.clone() };
+        let made = Made { at, generation, descriptor: descriptor.clone(), parts };
         self.inner.summaries.set(subject, made);
         Some(descriptor)
     }
@@ -88,8 +93,13 @@ impl Mirror {
             return Ok(None);
         };
         // The empty config is that of every summary, and says nothing.
-        let is_common = bytes.as_ref() == EMPTY;
-        Ok((is_common || self.admits(name, &of).await?).then_some(bytes))
+        if bytes.as_ref() == EMPTY {
+            return Ok(Some(bytes));
+        }
+        // What is served because nothing is enforced is not admitted.
+        let judged = self.judged_from_stored(&Self::subject(name, &of)).await?;
+        let admitted = judged.is_some_and(|it| it.judgement().is_some_and(Judgement::admits));
+        Ok(admitted.then_some(bytes))
     }
 }
 
@@ -106,9 +116,19 @@ fn passed<'a>(record: &'a Record, judgement: &'a Judgement, policy: &'a str) -> 
     }
     evidence.sort();
     evidence.dedup();
+    // Only an approval that the verdict rests on, or may rest on, is told.
+    let counts = |check: &crate::gate::Check| {
+        ["approval", "continuity"].contains(&check.name.as_str()) && check.state == CheckState::Pass
+    };
     let approved = match &record.standing {
-        Some(Standing::Approved { by, at, .. }) => Some((by.as_str(), *at)),
-        Some(Standing::Rejected { .. } | Standing::Revoked { .. }) | None => None,
+        Some(Standing::Approved { by, at, expires, .. })
+            if judgement.checks.iter().any(counts)
+                && expires.is_none_or(|expires| expires > record.decided_at) =>
+        {
+            Some((by.as_str(), *at))
+        }
+        Some(Standing::Approved { .. } | Standing::Rejected { .. } | Standing::Revoked { .. })
+        | None => None,
     };
     Some(Passed {
         name,

@@ -147,6 +147,10 @@ impl SigningKey {
     }
 
     fn create(folder: &Path) -> Result<Self, KeyFileError> {
+        // A disk that takes nothing is found out before a second is spent on a key.
+        let probe = folder.join(FILE).with_extension("probe");
+        let probed = fs::write(&probe, BEGIN).and_then(|()| fs::remove_file(&probe));
+        probed.map_err(|source| failed(&probe, source))?;
         let pair = RsaKeyPair::generate(KeySize::Rsa3072).map_err(|_| KeyFileError::Generate)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyFileError::Generate)?;
         write(&folder.join(FILE), &pem(BEGIN, END, der.as_ref()), 0o600)?;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{KeyFileError, PublicKey, SigningKey};
 
-/// The keys of one data directory. What they are read from and written to is a file, so every call but
-/// the first may block; none is for a worker of the runtime.
+/// The keys of one data directory. What they are read from and written to is a file, so every call may
+/// block unless it says otherwise; none is for a worker of the runtime.
 #[derive(Debug)]
 pub struct Keyring {
     folder: Box<Path>,
@@ -16,19 +16,16 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// The keys in `folder`. None is made yet: that takes up to a second.
-    ///
-    /// # Errors
-    /// When there is a key that cannot be used.
-    pub fn open(folder: &Path) -> Result<Self, KeyFileError> {
-        let key = SigningKey::read(folder)?.map(Arc::new);
-        Ok(Self { folder: folder.into(), key: Mutex::new(key), rotations: AtomicU64::new(0) })
+    /// The keys in `folder`. Nothing is read or made yet: what is wrong with a key is no reason not to
+    /// start, and making one takes up to a second.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.into(), key: Mutex::new(None), rotations: AtomicU64::new(0) }
     }
 
     /// The key that signs; a new one, if there was none.
     ///
     /// # Errors
-    /// When there is none and none can be made and kept.
+    /// When there is one that cannot be used, or none and none can be made and kept.
     pub fn current(&self) -> Result<Arc<SigningKey>, KeyFileError> {
         let mut key = self.key();
         if let Some(key) = key.as_ref() {

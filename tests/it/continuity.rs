@@ -177,6 +177,47 @@ async fn content_that_was_served_by_digest_is_held_once_a_signed_tag_moves_to_it
     assert_held(&mirror, &signed, &unsigned).await;
 }
 
+#[tokio::test]
+async fn a_tag_that_moves_back_to_what_was_unsigned_is_compared_too() {
+    let signers = [Signer::generate(), Signer::generate()];
+    let mirror = TestMirror::start_with(&policy(&signers[0], &signers[1], ""), |_| {}).await;
+    let unsigned = push(&mirror, "first", None);
+    assert_served(&mirror, &unsigned).await;
+    let signed = push(&mirror, "second", Some(&signers[0]));
+    assert_served(&mirror, &signed).await;
+    // Pinned by its digest, the first is no successor of the second.
+    mirror.pull(REPOSITORY, unsigned).await.assert_complete();
+    let again = push(&mirror, "first", None);
+    assert_eq!(again, unsigned);
+    assert_held(&mirror, &signed, &unsigned).await;
+}
+
+#[tokio::test]
+async fn what_is_pinned_is_not_held_against_what_came_after_it() {
+    let signers = [Signer::generate(), Signer::generate()];
+    let rules = policy(&signers[0], &signers[1], "");
+    let mirror = TestMirror::start_with(&rules, |_| {}).await;
+    let unsigned = push(&mirror, "first", None);
+    assert_served(&mirror, &unsigned).await;
+    let signed = push(&mirror, "second", Some(&signers[0]));
+    assert_served(&mirror, &signed).await;
+    // A new policy decides about both anew.
+    mirror.set_policy(&format!("{rules}# as before, but for this line\n"), 2).await;
+    mirror.pull(REPOSITORY, unsigned).await.assert_complete();
+    assert_served(&mirror, &signed).await;
+}
+
+#[tokio::test]
+async fn an_index_that_lists_it_does_not_let_a_tag_go_on_unsigned() {
+    let (mirror, signed, _) = signed_before("").await;
+    let image = Image::new().layer("second").build();
+    let index = Index::new().child(image.clone()).build();
+    mirror.upstream.push(REPOSITORY, "nightly", &index);
+    mirror.pull(REPOSITORY, "nightly").await.assert_complete();
+    mirror.upstream.push(REPOSITORY, "1", &image);
+    assert_served(&mirror, &signed).await;
+}
+
 /// Makes tag `1` stand for an index with `content`, of which `by` signed what `which` gives.
 fn push_index(
     mirror: &TestMirror,

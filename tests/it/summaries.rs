@@ -138,3 +138,40 @@ async fn a_new_key_signs_from_then_on() {
     };
     assert!(verified(key(&mirror)) && !verified(old));
 }
+
+#[tokio::test]
+async fn what_is_served_because_nothing_is_enforced_has_none_once_it_is_revoked() {
+    let mirror = TestMirror::start(
+        r#"- {id: watched, match: ["up.test/lib/**"], trust: allow, mode: audit}"#,
+    )
+    .await;
+    let image = Image::new().layer("content").build();
+    mirror.upstream.push(REPOSITORY, "1", &image);
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    let mut listed_now = listed(&mirror, &image.digest()).await;
+    while listed_now.is_empty() {
+        // It is judged beside the pull.
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        listed_now = listed(&mirror, &image.digest()).await;
+    }
+    let [summary] = listed_now[..] else { panic!("one summary") };
+    assert_eq!(mirror.manifest(REPOSITORY, &summary).await.status, 200);
+    mirror.mirror().ledger().revoke(decision(&mirror, &image.digest())).await.unwrap();
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    assert_ne!(mirror.manifest(REPOSITORY, &summary).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_signing_key_that_cannot_be_used_costs_the_summaries_and_nothing_else() {
+    let mirror = TestMirror::start(RULES).await;
+    let image = Image::new().layer("content").build();
+    mirror.upstream.push(REPOSITORY, "1", &image);
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    let damage =
+        |data: &std::path::Path| std::fs::write(data.join("signing-key.pem"), "x").unwrap();
+    let mirror = mirror.restart_after(damage).await;
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    assert!(listed(&mirror, &image.digest()).await.is_empty());
+    let error = mirror.mirror().keyring().current().unwrap_err().to_string();
+    assert!(error.contains("signing-key.pem is not an RSA private key"), "{error}");
+}

@@ -261,4 +261,16 @@ async fn a_verdict_that_does_not_know_of_a_tag_is_none() {
     bench.ledger.record_tag(&name(), &tag("1"), &digest(2)).await.unwrap();
     bench.ledger.record_tag(&name(), &tag("1"), &digest(1)).await.unwrap();
     assert!(judged(&bench.ledger.record(&subject(1)).await.unwrap().unwrap()));
+    // Unless it stood for something else that was served in between.
+    let moved = async |number| {
+        bench.ledger.record_tag(&name(), &tag("1"), &digest(number)).await.unwrap();
+    };
+    moved(2).await;
+    bench.ledger.record_admitted_tag(&name(), &tag("1"), &digest(2)).await.unwrap();
+    let predecessor =
+        async |number| bench.ledger.predecessor(&name(), &tag("1"), &digest(number)).await.unwrap();
+    assert_eq!((predecessor(1).await, predecessor(2).await), (None, None));
+    moved(1).await;
+    assert!(!judged(&bench.ledger.record(&subject(1)).await.unwrap().unwrap()));
+    assert_eq!((predecessor(1).await, predecessor(2).await), (Some(digest(2)), None));
 }
