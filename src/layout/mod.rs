@@ -160,7 +160,14 @@ impl Layout {
                         found.push(candidate);
                     }
                 }
-                Err(_) => found.push(candidate),
+                Err(_) => {
+                    // It was read to be found wrong, if it was read at all.
+                    bytes += MANIFEST_BYTES_MAX;
+                    if bytes > REFERRERS_BYTES_MAX {
+                        return Err(Error::TooMuch { path: self.path.clone() });
+                    }
+                    found.push(candidate);
+                }
             }
         }
         Ok(found)

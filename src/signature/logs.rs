@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use sigstore_verify::Error;
 use sigstore_verify::crypto::VerificationKey;
 use sigstore_verify::trust_root::{TransparencyLog, TrustedRoot};
-use sigstore_verify::types::{Sha256Hash, TransparencyLogEntry};
+use sigstore_verify::types::{Sha256Hash, TimeRange, TransparencyLogEntry};
 
 use super::Refusal;
 
@@ -25,6 +25,8 @@ struct Listed {
     spki: Vec<u8>,
     address: String,
     key: VerificationKey,
+    /// While it signs.
+    valid_for: Option<TimeRange>,
 }
 
 impl Logs {
@@ -48,17 +50,27 @@ impl Logs {
         self.0.len()
     }
 
-    /// How many of them vouch for one of `entries`, which have all been verified.
+    /// How many of them vouch for one of `entries`, which have all been verified, for a signature that
+    /// was proven to be there at each of `times`.
     ///
     /// # Errors
-    /// When one of the entries is of another log than it says, or of none.
-    pub(super) fn vouching_for(&self, entries: &[TransparencyLogEntry]) -> Result<usize, Refusal> {
-        let logs = entries.iter().map(|entry| self.log_of(entry));
+    /// When one of the entries is of another log than it says, of one that did not sign at those times, or
+    /// of none.
+    pub(super) fn vouching_for(
+        &self,
+        entries: &[TransparencyLogEntry],
+        times: &[jiff::Timestamp],
+    ) -> Result<usize, Refusal> {
+        let logs = entries.iter().map(|entry| self.log_of(entry, times));
         Ok(logs.collect::<Result<BTreeSet<_>, _>>()?.len())
     }
 
     /// Whose word `entry` is: that of the log that it names, if that signed its promise or checkpoint.
-    fn log_of(&self, entry: &TransparencyLogEntry) -> Result<usize, Refusal> {
+    fn log_of(
+        &self,
+        entry: &TransparencyLogEntry,
+        times: &[jiff::Timestamp],
+    ) -> Result<usize, Refusal> {
         let wrong = |why: &str| Refusal::Proof(why.to_owned());
         let id = Sha256Hash::try_from(entry.log_id.key_id.as_bytes()).ok();
         let named = id.and_then(|id| self.position(|listed| listed.id == id).zip(Some(id)));
@@ -77,8 +89,16 @@ impl Logs {
                 .filter(|by| listed.key.verify(checkpoint.signed_data(), &by.signature).is_ok());
             listed.id == id && signed.next().is_some()
         };
-        self.position(is_signer)
-            .ok_or_else(|| wrong("checkpoint is not by the log that the entry names"))
+        let by_log = self.position(is_signer);
+        let by_log =
+            by_log.ok_or_else(|| wrong("checkpoint is not by the log that the entry names"))?;
+        // The library looks at when a log began to sign, and not at when it ended.
+        let signs = |listed: &Listed| {
+            let covers = |range: TimeRange| times.iter().all(|at| range.contains(*at));
+            is_signer(listed) && listed.valid_for.is_none_or(covers)
+        };
+        let in_time = self.position(signs).map(|_| by_log);
+        in_time.ok_or_else(|| wrong("log entry is of a log that did not sign at that time"))
     }
 
     fn position(&self, takes: impl Fn(&Listed) -> bool) -> Option<usize> {
@@ -92,7 +112,13 @@ impl Listed {
         let spki = &log.public_key.raw_bytes;
         let key = VerificationKey::from_spki(spki)?;
         let address = log.base_url.trim_end_matches('/').to_ascii_lowercase();
-        Ok(Self { id, spki: spki.as_bytes().to_vec(), address, key })
+        Ok(Self {
+            id,
+            spki: spki.as_bytes().to_vec(),
+            address,
+            key,
+            valid_for: log.public_key.valid_for,
+        })
     }
 
     fn is(&self, other: &Self) -> bool {

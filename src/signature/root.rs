@@ -128,7 +128,8 @@ impl TrustRoot {
                 return Err(malformed(format!("its mediaType is {}", listed.media_type)));
             }
             let mut root = listed.clone();
-            authorities::narrow(&mut root);
+            authorities::narrow(&mut root)
+                .map_err(|it| malformed(format!("a certificate of an authority: {it}")))?;
             if root.tlogs.is_empty() {
                 return Err(TrustRootError::Lacking("transparency log"));
             }
@@ -204,21 +205,25 @@ impl TrustRoot {
         &self.inner.verifier
     }
 
-    /// Checks that `bundle`, which [`TrustRoot::verifier`] has accepted, shows what is demanded, and that
-    /// every entry is of the log that it names.
+    /// Checks that `bundle`, which [`TrustRoot::verifier`] has accepted with these `times`, shows what is
+    /// demanded, and that every entry is of the log that it names, which signed then.
     ///
     /// The verifier has checked every entry (that it is about this signature, its proof up to the root
     /// of the checkpoint, the checkpoint by some key of the root, its promise by the key that its log
     /// has) and every timestamp (by an authority of the root, over this signature). What it does not
     /// say is whose word each entry is, so that is found here by the same keys.
-    pub(super) fn check_demands(&self, bundle: &Bundle) -> Result<(), Refusal> {
+    pub(super) fn check_demands(
+        &self,
+        bundle: &Bundle,
+        times: &[jiff::Timestamp],
+    ) -> Result<(), Refusal> {
         let material = &bundle.verification_material;
         if self.demands.timestamp
             && material.timestamp_verification_data.rfc3161_timestamps.is_empty()
         {
             return Err(Refusal::NoTimestamp);
         }
-        let found = self.inner.logs.vouching_for(&material.tlog_entries)?;
+        let found = self.inner.logs.vouching_for(&material.tlog_entries, times)?;
         let wanted = self.demands.logs_min;
         if found < wanted { Err(Refusal::TooFewLogs { found, wanted }) } else { Ok(()) }
     }

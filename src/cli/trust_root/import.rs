@@ -1,7 +1,7 @@
 //! `pratique trust-root import`: a newer root in the place of an older one, never the other way round.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,11 @@ pub(super) fn run(arguments: &ImportArguments, json: bool) -> Result<(), CliErro
         );
         return Err(CliError::refused(text));
     }
-    let is_there = fs::read(to).is_ok_and(|there| there == text.as_bytes());
+    // One byte more than the same would have tells the larger ones apart.
+    let mut there = Vec::new();
+    let most = u64::try_from(text.len()).unwrap_or(u64::MAX).saturating_add(1);
+    let read = File::open(to).and_then(|file| file.take(most).read_to_end(&mut there));
+    let is_there = read.is_ok() && there == text.as_bytes();
     if !is_there {
         place(to, text.as_bytes()).map_err(|error| {
             CliError::failed(format!("{} was not written", to.display())).caused_by(error)

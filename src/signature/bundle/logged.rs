@@ -110,7 +110,7 @@ fn verify_with<'a>(
             if !is_proven(&verified) {
                 return Err(Refusal::Proof("certificate or log entry not verified".to_owned()));
             }
-            root.check_demands(bundle)?;
+            root.check_demands(bundle, verified.verified_timestamps())?;
             identity.check(verified.issuer(), verified.identity())
         }
         Trust::Key { key, root, window } => {
@@ -122,7 +122,7 @@ fn verify_with<'a>(
             if !scheme_of(&bundle.content, key).is_some_and(|scheme| key.takes(scheme)) {
                 return Err(Refusal::AlgorithmNotAllowed);
             }
-            root.check_demands(bundle)?;
+            root.check_demands(bundle, verified.verified_timestamps())?;
             check_made_within(window, &verified)?;
             Ok(key.id())
         }
