@@ -251,3 +251,36 @@ fn a_clock_whose_certificate_is_not_for_that_or_had_expired_is_none() {
         }
     }
 }
+
+/// T09: a log that no longer signed when it was signed, whose key may be anybody's since.
+#[test]
+fn a_log_vouches_for_nothing_after_its_end() {
+    let instance = Instance::new();
+    let signed = instance.sign();
+    let stamp = instance.stamp(&signed.signature, SIGNED);
+    let bundle = signed.bundle(&[instance.second_entry(&signed)], &[stamp]);
+    let ending = |end: &str| {
+        let mut root = instance.trusted();
+        root["tlogs"][1]["publicKey"]["validFor"]["end"] = json!(end);
+        outcome(&bundle, &wanted(&root))
+    };
+    // It was signed on 14 November 2023.
+    assert!(ending("2023-11-15T00:00:00Z").is_ok());
+    let refused = ending("2023-11-14T00:00:00Z");
+    assert_refused(refused, "log entry is of a log that did not sign at that time");
+}
+
+/// T10: of an authority whose certificate cannot be read, nobody knows when it vouched for anything.
+#[test]
+fn a_trust_root_with_a_certificate_that_cannot_be_read_is_refused() {
+    let mut root = Instance::new().trusted();
+    for kind in ["certificateAuthorities", "timestampAuthorities"] {
+        let good = root[kind].clone();
+        root[kind][0]["certChain"]["certificates"][1]["rawBytes"] = json!("MAA=");
+        let error = crate::signature::TrustRoot::from_json(&root.to_string()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("a certificate of an authority"), "{kind}: {text}");
+        root[kind] = good;
+    }
+    assert!(crate::signature::TrustRoot::from_json(&root.to_string()).is_ok());
+}
