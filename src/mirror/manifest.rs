@@ -89,7 +89,11 @@ impl Mirror {
         }
     }
 
-    async fn by_digest(&self, pull: &Pull, digest: &Digest) -> Result<ManifestAnswer, Error> {
+    pub(super) async fn by_digest(
+        &self,
+        pull: &Pull,
+        digest: &Digest,
+    ) -> Result<ManifestAnswer, Error> {
         let subject = Self::subject(&pull.name, digest);
         if let Some(answer) = self.served_as_known(&subject).await? {
             return Ok(answer);
@@ -249,7 +253,7 @@ impl Mirror {
         Ok(self.ledger().predecessor(&pull.name, tag, digest).await?.is_none())
     }
 
-    async fn note_admitted(&self, pull: &Pull, tag: &Tag, digest: &Digest) {
+    pub(super) async fn note_admitted(&self, pull: &Pull, tag: &Tag, digest: &Digest) {
         if let Err(error) = self.ledger().record_admitted_tag(&pull.name, tag, digest).await {
             warn!(name = %pull.name, %tag, %digest, %error, "admitted tag not written");
         }
@@ -349,7 +353,7 @@ impl Mirror {
         }
     }
 
-    async fn refetch_manifest(&self, subject: &Subject) -> Result<Bytes, Error> {
+    pub(super) async fn refetch_manifest(&self, subject: &Subject) -> Result<Bytes, Error> {
         self.not_absent(subject)?;
         let _permit = self.inner.gatherings.acquire(subject.name.registry()).await?;
         let fetched = self.fetch_manifest(subject).await;
@@ -375,66 +379,6 @@ impl Mirror {
         let subject = Self::subject(&refusal.name, &refusal.digest?);
         let record = self.ledger().record(&subject).await.ok().flatten()?;
         self.serve(&subject, Some(&record), None).await.ok()
-    }
-
-    /// Observe mode: served as upstream has it, judged beside, never refused and never delayed.
-    async fn observed_manifest(&self, pull: &Pull) -> Result<ManifestAnswer, Error> {
-        let digest = self.resolve(&pull.name, &pull.reference).await?;
-        let policy = self.policy();
-        if policy.mode() == Mode::Enforce && policy.denied_image(&digest).is_some() {
-            // No rule loosens the floor, and neither does observing one.
-            return self.by_digest(pull, &digest).await;
-        }
-        let subject = Self::subject(&pull.name, &digest);
-        let known = self.judged_from_stored(&subject).await?;
-        let listed = known.is_some() || self.inherited(&pull.name, &digest).await?.is_some();
-        if !listed && let Some(answer) = self.said_manifest(&pull.name, &digest).await? {
-            return Ok(answer);
-        }
-        let bytes = if listed {
-            self.manifest_bytes(&subject).await?
-        } else {
-            // What is cached may be that of another repository: upstream has to have it here.
-            self.refetch_manifest(&subject).await?
-        };
-        let media_type = sniffed(&bytes)?;
-        let warning = match known.as_ref().and_then(super::Judged::judgement) {
-            Some(judgement) if !judgement.admits() => {
-                self.metrics().would_refuse.increment();
-                Some(format!("would be refused: {}", first_reason(judgement)))
-            }
-            Some(_) => None,
-            None => {
-                self.judge_beside(&subject, pull);
-                None
-            }
-        };
-        if let Reference::Tag(tag) = &pull.reference
-            && known.as_ref().and_then(super::Judged::judgement).is_some_and(Judgement::admits)
-        {
-            self.note_admitted(pull, tag, &digest).await;
-        }
-        Ok(ManifestAnswer { digest, media_type, bytes, warning })
-    }
-
-    fn judge_beside(&self, subject: &Subject, pull: &Pull) {
-        let (mirror, subject, pull) = (self.clone(), subject.clone(), pull.clone());
-        drop(self.tasks().spawn(async move {
-            // A child of an index that was judged is part of that verdict.
-            if matches!(mirror.inherited(&subject.name, &subject.digest).await, Ok(Some(_))) {
-                return;
-            }
-            match mirror.judge(&subject, Freshness::Stored).await {
-                Ok(judged) => {
-                    let refused = judged.judgement().is_some_and(|j| !j.admits());
-                    if refused {
-                        mirror.metrics().would_refuse.increment();
-                    }
-                    info!(%subject, client = %pull.client, refused, "judged beside");
-                }
-                Err(error) => warn!(%subject, %error, "not judged beside"),
-            }
-        }));
     }
 
     fn count(&self, pull: &Pull, answer: &Result<ManifestAnswer, Error>) {
@@ -474,10 +418,6 @@ impl Mirror {
     }
 }
 
-fn first_reason(judgement: &Judgement) -> &str {
-    judgement.reasons().first().map_or("", |reason| reason.text.as_str())
-}
-
 fn refused(pull: &Pull, digest: Option<Digest>, judgement: Judgement) -> Error {
     let decision = match judgement.verdict {
         Verdict::Pending(_) => Decision::Pending,
@@ -506,7 +446,7 @@ fn absent(pull: &Pull) -> Error {
 }
 
 /// The type of a manifest from its own body.
-fn sniffed(bytes: &Bytes) -> Result<MediaType, Error> {
+pub(super) fn sniffed(bytes: &Bytes) -> Result<MediaType, Error> {
     match Manifest::parse(bytes, None) {
         Ok(manifest) => Ok(manifest.media_type().clone()),
         Err(error) => Err(Error::Malformed(Arc::new(error))),

@@ -21,6 +21,7 @@ mod keeping;
 mod lists;
 mod manifest;
 mod manifest_cache;
+mod observed;
 mod policy_file;
 mod predecessors;
 mod prefetch;
