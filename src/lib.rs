@@ -14,6 +14,7 @@
 //! | 1 | [`signature`] | verifiers: bytes and keys in, who-signed-what out |
 //! | 1 | [`layout`] | OCI image layouts on disk, read by digest |
 //! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
+//! | 1 | [`summary`] | what the mirror says itself about admitted images, signed |
 //! | 1 | [`upstream`] | the bounded registry client |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
 //! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |

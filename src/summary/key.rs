@@ -124,8 +124,12 @@ impl SigningKey {
             let (path, name) = (entry.path(), entry.file_name());
             let id = name.to_str().and_then(|name| name.strip_suffix(".pub"));
             let Some(id) = id.filter(|id| id.len() == 64) else { continue };
-            let made = entry.metadata().and_then(|file| file.modified());
-            let made = made.map_err(|source| failed(&path, source))?;
+            let file = entry.metadata().map_err(|source| failed(&path, source))?;
+            // Whatever that is, it was not put there as a key.
+            if !file.is_file() || file.len() > FILE_BYTES_MAX {
+                continue;
+            }
+            let made = file.modified().map_err(|source| failed(&path, source))?;
             let pem = fs::read_to_string(&path).map_err(|source| failed(&path, source))?;
             found.push((made, PublicKey { id: id.to_owned(), pem }));
         }
