@@ -11,6 +11,7 @@
 //! | 0 | [`oci`] | pure types and parsers of the OCI specifications |
 //! | 0 | [`time`], [`tasks`], [`metrics`] | the clock, the only spawner, the counters |
 //! | 1 | [`policy`] | the policy document: parse, lint, match |
+//! | 1 | [`scan`] | the scanner: layers to inventory, inventory and database to report |
 //! | 1 | [`signature`] | verifiers: bytes and keys in, who-signed-what out |
 //! | 1 | [`layout`] | OCI image layouts on disk, read by digest |
 //! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
@@ -49,6 +50,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod oci;
 pub mod policy;
+pub mod scan;
 pub mod signature;
 pub mod store;
 pub mod summary;

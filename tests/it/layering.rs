@@ -11,6 +11,7 @@ const LAYERS: [(&str, u8); 19] = [
     ("time", 0),
     ("layout", 1),
     ("policy", 1),
+    ("scan", 1),
     ("signature", 1),
     ("store", 1),
     ("summary", 1),

@@ -1,0 +1,117 @@
+//! The catalogers: which files of an image say what is installed, and what they say.
+//!
+//! A cataloger reads one file at a time, while its layer streams by, and knows nothing of other files or
+//! layers: what survives in the merged view is decided later, by path. It never fails an image: what it
+//! cannot read is a gap.
+
+pub(super) mod language;
+pub(super) mod system;
+
+use std::io::{self, Read};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Distribution, GapKind, Limits, Package};
+
+/// A file that is read, by what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FileKind {
+    /// It belongs to the distribution or its package manager.
+    System(system::File),
+    /// It belongs to a language's package manager, or is a program or archive with a list of its own.
+    Language(language::File),
+}
+
+/// Where a file of a kind counts in the merged view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Wherever it lies.
+    Anywhere,
+    /// Only as what one of these paths leads to, links followed; of several, all that are there.
+    At(&'static [&'static str]),
+    /// As `At`, and only the first of them that is there.
+    FirstOf(&'static [&'static str]),
+    /// Only as what is directly in one of these directories, links followed.
+    In(&'static [&'static str]),
+}
+
+/// What one file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileFacts {
+    /// The packages that it lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) packages: Vec<Package>,
+    /// Files that it says the distribution's package manager installed: paths without a leading slash.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) owns: Vec<String>,
+    /// What it says the distribution is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) distribution: Option<Distribution>,
+    /// What of it could not be read, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) gaps: Vec<(GapKind, String)>,
+}
+
+impl FileFacts {
+    /// Nothing but a gap.
+    pub(super) fn gap(kind: GapKind, text: impl Into<String>) -> Self {
+        Self { gaps: vec![(kind, text.into())], ..Self::default() }
+    }
+}
+
+impl FileKind {
+    /// What a file is by its normalised path (no leading slash), and by its first bytes where names do
+    /// not tell: `head` has at least [`HEAD_BYTES`] of them, or all there are.
+    pub(super) fn of(path: &str, head: &[u8]) -> Option<Self> {
+        let system = system::File::of(path).map(Self::System);
+        system.or_else(|| language::File::of(path, head).map(Self::Language))
+    }
+
+    /// Where it counts.
+    pub(super) fn place(self) -> Place {
+        match self {
+            Self::System(file) => file.place(),
+            Self::Language(_) => Place::Anywhere,
+        }
+    }
+
+    /// Reads the file at `path`, of `size` bytes. What is not needed of `contents` may be left unread.
+    ///
+    /// # Errors
+    /// Only when `contents` cannot be read on: that is the layer's trouble, not the file's.
+    pub(super) fn read(
+        self,
+        path: &str,
+        size: u64,
+        contents: &mut dyn Read,
+        limits: &Limits,
+    ) -> io::Result<FileFacts> {
+        match self {
+            Self::System(file) => file.read(path, size, contents, limits),
+            Self::Language(file) => file.read(path, size, contents, limits),
+        }
+    }
+}
+
+/// How many bytes of a file are looked at to tell what it is.
+pub(super) const HEAD_BYTES: usize = 64;
+
+/// Reads all of a file, or says what is wrong when it has more than `bytes_max`.
+///
+/// # Errors
+/// When `contents` cannot be read on.
+pub(super) fn whole(
+    size: u64,
+    contents: &mut dyn Read,
+    bytes_max: u64,
+    bound: &str,
+) -> io::Result<Result<Vec<u8>, FileFacts>> {
+    if size > bytes_max {
+        let text = format!("it has {size} bytes, more than {bound} = {bytes_max}");
+        return Ok(Err(FileFacts::gap(GapKind::Limit, text)));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    contents.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(Ok(bytes))
+}

@@ -1,0 +1,27 @@
+//! The scanner: what is in an image, and what is known against it. Bytes and a database in, an
+//! inventory and a report out.
+//!
+//! Promises:
+//! - What could not be read, was too much, or is not understood is a [`Gap`] of its own: an image with
+//!   gaps is incomplete, and never clean.
+//! - A layer is read once, in the stream in which it arrives; nothing of it is written to disk, and no
+//!   path of it is ever a path of this machine.
+//! - What was learnt of a layer is shared by all images that have it, and what counts is the merged
+//!   view: whiteouts, links and replaced files as a node would see them.
+//! - A finding rests on a comparison that succeeded; what cannot be compared is said to be unknown.
+//! - Everything is bounded: bytes, entries, depth, ratio, memory.
+//!
+//! It must not: judge (that is the gate's), fetch, or run on the runtime's workers.
+
+mod catalog;
+mod distribution;
+mod inventory;
+mod limits;
+mod package;
+mod report;
+
+pub use distribution::Distribution;
+pub use inventory::{Gap, GapKind, Inventory};
+pub use limits::Limits;
+pub use package::{Package, PackageKind, SourcePackage};
+pub use report::{DatabaseId, Finding, Fix, Report, Severity, Unmatched, UnmatchedKind};

@@ -1,0 +1,123 @@
+//! What is known against an inventory.
+
+use serde::{Deserialize, Serialize};
+
+use super::Package;
+use crate::oci::Digest;
+use crate::time::Timestamp;
+
+/// What a database says of an inventory. It is not a verdict: what counts is the policy's to say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What it was compared with.
+    pub database: DatabaseId,
+    /// What is known against its packages: each vulnerability once per package, worst first.
+    pub findings: Vec<Finding>,
+    /// Packages that nothing can be said about. Not empty: the outcome is unknown, not clean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// Which database, exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DatabaseId {
+    /// Of its file.
+    pub digest: Digest,
+    /// When what it was built from was published: the oldest of its feeds.
+    pub as_of: Timestamp,
+}
+
+/// One vulnerability in one package.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its best known name: a CVE where it has one.
+    pub id: String,
+    /// All other names that it goes by, the records' own included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// The package.
+    pub package: Package,
+    /// How bad it is; `None` where no record says so in a way that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// The CVSS base score times ten, where there is a whole vector: `98` is 9.8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<u8>,
+    /// Whether there is a version without it.
+    pub fix: Fix,
+    /// When it was first published, as far as the records say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Timestamp>,
+    /// Whether it is known to be exploited (CISA's catalogue).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exploited: bool,
+    /// How likely it is to be exploited within 30 days, in hundredths of a per cent (EPSS).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<u16>,
+    /// Whether the package itself is malicious (`MAL-` records).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub malware: bool,
+    /// Whether it is of the kernel, in a package that only has its headers or its documentation: no
+    /// kernel runs out of an image.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub kernel_headers: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Whether a version without a vulnerability is known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fix {
+    /// In this version, the lowest one above the package's own.
+    In(String),
+    /// None yet.
+    None,
+    /// Its keepers will not make one.
+    WillNot,
+}
+
+/// How bad a vulnerability is: the words of CVSS 3 and 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// No impact at all.
+    None,
+    /// Up to 3.9; what Debian calls unimportant, too.
+    Low,
+    /// Up to 6.9.
+    Medium,
+    /// Up to 8.9.
+    High,
+    /// 9.0 and above.
+    Critical,
+}
+
+/// A package that nothing can be said about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmatched {
+    /// Why.
+    pub kind: UnmatchedKind,
+    /// The package; `None` where it concerns all of a kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
+    /// In words.
+    pub text: String,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnmatchedKind {
+    /// The image does not say which distribution it is, or one that is not known.
+    UnknownDistribution,
+    /// The distribution's release gets no fixes any more, so that silence says nothing.
+    EndOfLife,
+    /// The database has no feed for the distribution's release or the kind of package.
+    NoFeed,
+    /// Its version, or one in a record about it, cannot be compared.
+    Version,
+}
