@@ -113,6 +113,8 @@ pub enum ReasonCode {
     ImageTooLarge,
     /// The content is not a well-formed manifest.
     Malformed,
+    /// A package in it is known to be malicious.
+    Malware,
     /// The manifest is larger than the policy allows.
     ManifestTooLarge,
     /// No rule of the policy matches.
@@ -121,6 +123,8 @@ pub enum ReasonCode {
     NotAttested,
     /// The upstream does not have the manifest.
     NotFound,
+    /// It is no image, so that a scan says nothing about it.
+    NotScannable,
     /// It runs on no platform that the policy allows.
     PlatformNotAllowed,
     /// The policy does not list the registry.
@@ -129,6 +133,10 @@ pub enum ReasonCode {
     Rejected,
     /// Someone revoked it.
     Revoked,
+    /// Not all of it could be read by the scanner.
+    ScanIncomplete,
+    /// Nothing is known about some of what is in it.
+    ScanUnknown,
     /// The manifest is of the retired schema 1, whose digest is ambiguous.
     Schema1,
     /// It was signed by a signer whom the policy knows, and now is not.
@@ -139,6 +147,8 @@ pub enum ReasonCode {
     TooManySignatures,
     /// There is no signature at all.
     Unsigned,
+    /// Something is known against it that a gate of the rule refuses.
+    Vulnerable,
     /// There are signatures, but not by enough of the signers that the rule wants.
     WrongSigner,
 }
@@ -176,7 +186,7 @@ impl ReasonCode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some,
-    /// `continuity` where it was signed before, `approval`.
+    /// `continuity` where it was signed before, `scan` where the rule has gates, `approval`.
     pub name: String,
     /// What came of it.
     pub state: CheckState,
