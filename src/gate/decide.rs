@@ -65,7 +65,9 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
         (Some(_), _) | (None, Applicable::Unsettled) => policy.mode_for(&subject.name),
     };
     findings.push(approval);
-    Outcome::Decided(judgement(rule, mode == Mode::Enforce, findings))
+    let judgement = judgement(rule, mode == Mode::Enforce, findings);
+    let gates = applicable.rule().and_then(|rule| scan::fingerprint(rule.gates()));
+    Outcome::Decided(Judgement { gates, ..judgement })
 }
 
 /// Asks everything that needs more evidence than the manifest, cheapest first, and adds what it found.
@@ -147,7 +149,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         (true, false) => Verdict::Pending(waits),
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
-    Judgement { verdict, rule, enforced, checks, good_until }
+    Judgement { verdict, rule, enforced, checks, good_until, gates: None }
 }
 
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns

@@ -69,7 +69,7 @@ pub struct Context<'a> {
     pub contents: &'a BTreeMap<Digest, Bytes>,
     /// What the scanner knows about what is in the images.
     pub scans: &'a Scans,
-    /// Whether the subject was admitted when it was last judged: what was is served without anybody's
-    /// help, so that a vulnerability database that grew old takes nothing back.
-    pub was_admitted: bool,
+    /// The gates that the subject passed when it was last judged, if it was admitted: that goes on being
+    /// served without anybody's help, so that a vulnerability database that grew old takes nothing back.
+    pub passed: Option<&'a Digest>,
 }

@@ -65,7 +65,7 @@ pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
         before: &[],
         contents: &NO_CONTENTS,
         scans: &NO_SCANS,
-        was_admitted: false,
+        passed: None,
     }
 }
 

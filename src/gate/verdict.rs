@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::EvidenceKind;
+use crate::oci::Digest;
 use crate::policy::RuleId;
 use crate::time::Timestamp;
 
@@ -32,6 +33,10 @@ pub struct Judgement {
     /// certificate that expires, a revocation list that grows too old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good_until: Option<Timestamp>,
+    /// What the gates of the rule are, in short: what passed them goes on being served when something is
+    /// found later, unless they say otherwise, and only for as long as they are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Digest>,
 }
 
 impl Judgement {
@@ -43,6 +48,11 @@ impl Judgement {
     /// Why not; empty when admitted. The reason that weighs most comes first.
     pub fn reasons(&self) -> &[Reason] {
         self.verdict.reasons()
+    }
+
+    /// The gates that it passed, if it admits and was asked to.
+    pub fn passed_gates(&self) -> Option<&Digest> {
+        self.gates.as_ref().filter(|_| self.admits())
     }
 }
 

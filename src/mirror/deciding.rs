@@ -44,9 +44,9 @@ impl Mirror {
             }
         };
         let contents = self.contents_of(subject, evidence, policy).await;
-        let scans = crate::gate::Scans::default();
-        let was_admitted =
-            record.is_some_and(|record| record.judgement.as_ref().is_some_and(Judgement::admits));
+        let scans = self.scans_of(subject, evidence, policy).await;
+        let judgement = record.and_then(|record| record.judgement.as_ref());
+        let passed = judgement.and_then(Judgement::passed_gates).copied();
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
@@ -67,7 +67,7 @@ impl Mirror {
                 before,
                 contents,
                 scans,
-                was_admitted,
+                passed: passed.as_ref(),
             };
             decide(&subject, &evidence, &context)
         });

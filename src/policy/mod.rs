@@ -32,7 +32,7 @@ pub use document::{
 pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
-pub use scanned::{Answer, Exception, FindingCondition, Rating, ScanGate};
+pub use scanned::{Answer, Exception, FindingCondition, NewFinding, Rating, ScanGate};
 pub use signed::{Quorum, Quorums, Scope, SignatureRule};
 pub use tags::TagFilter;
 

@@ -24,6 +24,8 @@ pub struct ScanGate {
     pub not_applicable: Answer,
     /// Whether findings of the kernel count against packages that only have its headers.
     pub counts_kernel_headers: bool,
+    /// What becomes of an image that passed before, when something is found later.
+    pub on_new_finding: NewFinding,
     /// From which age on the vulnerability database is complained about.
     pub database_age_warn: Duration,
     /// How old the vulnerability database may be.
@@ -35,6 +37,17 @@ impl ScanGate {
     pub const DATABASE_AGE_WARN: Duration = Duration::from_hours(24);
     /// How old a vulnerability database may be, unless the policy says otherwise.
     pub const DATABASE_AGE_MAX: Duration = Duration::from_hours(120);
+}
+
+/// What becomes of an image that passed before, when something is found later. Malware is never served
+/// on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NewFinding {
+    /// It is refused from then on.
+    Revoke,
+    /// It goes on being served, and it is told.
+    #[default]
+    Serve,
 }
 
 /// What becomes of an outcome that proves nothing.

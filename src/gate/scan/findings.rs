@@ -66,7 +66,7 @@ impl<'a> Weighed<'a> {
     }
 
     /// What was seen, in one line.
-    pub(super) fn summary(&self, report: &Report, packages: usize, now: Timestamp) -> String {
+    pub(super) fn summary(&self, report: &Report, packages: usize) -> String {
         let mut counts: BTreeMap<Option<Severity>, usize> = BTreeMap::new();
         for finding in &report.findings {
             *counts.entry(finding.severity).or_default() += 1;
@@ -85,8 +85,8 @@ impl<'a> Weighed<'a> {
         if found.is_empty() {
             "nothing".clone_into(&mut found);
         }
-        let age = hours(now.since(report.database.as_of));
-        let mut text = format!("{packages} packages, {found} found by a database {age} old");
+        let (id, as_of) = (report.database.digest.short(), report.database.as_of);
+        let mut text = format!("{packages} packages, {found} found by database {id} of {as_of}");
         if !self.denied.is_empty() {
             text = format!("{text}, {} of them refused", self.denied.len());
         }

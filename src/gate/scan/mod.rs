@@ -19,7 +19,7 @@ use super::{
     ScannedImages, Subject,
 };
 use crate::oci::Digest;
-use crate::policy::{Answer, Rule, ScanGate};
+use crate::policy::{Answer, NewFinding, Rule, ScanGate};
 use crate::scan::{Inventory, Report};
 use crate::time::Timestamp;
 
@@ -78,7 +78,8 @@ pub(super) fn check(
     if let Some(why) = &context.scans.no_database {
         return Checked::Failed(why.clone());
     }
-    let mut told = Told::default();
+    let passed = context.passed.is_some() && context.passed == fingerprint(gates).as_ref();
+    let mut told = Told { passed, ..Told::default() };
     for (label, digest) in images {
         let Some(image) = scanned.images.get(&digest) else {
             // It was not asked for when the others were scanned: another policy was in force.
@@ -147,11 +148,16 @@ fn stale(scan: &ImageScan, gates: &[Arc<ScanGate>], context: &Context<'_>) -> Op
     let as_of = scan.report.database.as_of;
     let age = context.now.since(as_of);
     let most = gates.iter().map(|gate| gate.database_age_max).min()?;
-    let is_stale = age > most && !context.was_admitted;
+    let is_stale = age > most && context.passed.is_none();
     is_stale.then(|| {
         let (age, most) = (hours(age), hours(most));
         format!("vulnerability database is {age} old, at most {most} are allowed")
     })
+}
+
+/// What `gates` are, in short; `None` when there are none.
+pub(super) fn fingerprint(gates: &[Arc<ScanGate>]) -> Option<Digest> {
+    (!gates.is_empty()).then(|| Digest::sha256(format!("{gates:?}").as_bytes()))
 }
 
 /// A time in the unit that people think of.
@@ -166,6 +172,8 @@ pub(super) fn hours(time: Duration) -> String {
 /// What is to be said of all images together.
 #[derive(Default)]
 struct Told {
+    /// Whether the same gates let it pass before.
+    passed: bool,
     /// What speaks against it: of malware, of vulnerabilities, and of what is not known.
     malware: Vec<Reason>,
     vulnerable: Vec<Reason>,
@@ -190,9 +198,8 @@ impl Told {
             self.incomplete(gates, label, &gaps);
         }
         let unknown: Vec<&str> = report.unmatched.iter().map(|it| it.text.as_str()).collect();
-        if let Some(gate) = gates.iter().find(|gate| gate.unknown == Answer::Deny)
-            && !unknown.is_empty()
-        {
+        let denies = |gate: &&Arc<ScanGate>| gate.unknown == Answer::Deny && self.asks(gate);
+        if let Some(gate) = gates.iter().find(denies).filter(|_| !unknown.is_empty()) {
             let text = format!("{label}nothing is known about {}", few(&unknown));
             let remedy = format!("gates.{} would have to say unknown: allow.", gate.name);
             self.open.push(reason(ReasonCode::ScanUnknown, &text, remedy));
@@ -202,7 +209,12 @@ impl Told {
             weighed.by(gate, subject, digest, report, context);
         }
         self.until = self.until.into_iter().chain(weighed.until).min();
+        let mut since = 0_usize;
         for (finding, gate) in &weighed.denied {
+            if !finding.malware && !self.asks(gate) {
+                since += 1;
+                continue;
+            }
             let (code, group) = if finding.malware {
                 (ReasonCode::Malware, &mut self.malware)
             } else {
@@ -211,21 +223,32 @@ impl Told {
             let text = format!("{label}{}", findings::described(finding));
             group.push(reason(code, &text, findings::remedy(finding, gate)));
         }
-        let summary = weighed.summary(report, inventory.packages.len(), context.now);
+        let summary = weighed.summary(report, inventory.packages.len());
         let unknown = if unknown.is_empty() {
             String::new()
         } else {
             format!("; nothing known about {}", few(&unknown))
         };
+        let since = match since {
+            0 => String::new(),
+            since => format!("; served on with {since} found since it was admitted"),
+        };
         let warning = weighed.warning.map(|text| format!("; {text}")).unwrap_or_default();
-        self.texts.push(format!("{label}{summary}{unknown}{warning}"));
+        self.texts.push(format!("{label}{summary}{since}{unknown}{warning}"));
+    }
+
+    /// Whether `gate` is asked of the subject: what it let pass goes on being served, unless it says
+    /// otherwise.
+    fn asks(&self, gate: &ScanGate) -> bool {
+        !self.passed || gate.on_new_finding == NewFinding::Revoke
     }
 
     /// Some of an image could not be read.
     fn incomplete(&mut self, gates: &[Arc<ScanGate>], label: &str, gaps: &[String]) {
         let gaps: Vec<&str> = gaps.iter().map(String::as_str).collect();
         let text = format!("{label}could not be read completely: {}", few(&gaps));
-        if let Some(gate) = gates.iter().find(|gate| gate.incomplete == Answer::Deny) {
+        let denies = |gate: &&Arc<ScanGate>| gate.incomplete == Answer::Deny && self.asks(gate);
+        if let Some(gate) = gates.iter().find(denies) {
             let remedy = format!("gates.{} would have to say incomplete: allow.", gate.name);
             self.open.push(reason(ReasonCode::ScanIncomplete, &text, remedy));
         }
@@ -248,8 +271,6 @@ impl Told {
             let until = self.until;
             return Finding { until, ..Finding::new(NAME, CheckState::Pass, text) };
         }
-        // A denial is reached again when what it rests on ends, too: an exception that begins is a new
-        // policy, but one finding may grow old enough to be the next reason.
         Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) }
     }
 }

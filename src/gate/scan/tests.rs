@@ -92,7 +92,8 @@ fn what_was_read_completely_and_has_nothing_against_it_passes() {
     assert_eq!(judgement.verdict, Verdict::Admit);
     let check = judgement.checks.iter().find(|check| check.name == "scan").unwrap();
     assert_eq!(check.state, CheckState::Pass);
-    assert_eq!(check.text, "0 packages, 1 medium found by a database 2 h old");
+    let database = format!("{} of 2026-11-20T08:00:00Z", Digest::sha256(b"db").short());
+    assert_eq!(check.text, format!("0 packages, 1 medium found by database {database}"));
 }
 
 #[test]
@@ -132,20 +133,52 @@ fn nothing_is_decided_before_it_was_looked_at() {
 fn a_database_that_is_too_old_decides_nothing_new_and_takes_nothing_back() {
     let policy = with_gate("deny: [{severity: high}], scanner: {maxDbAge: 2d}", "");
     let subject = subject("up.test/a");
-    for (age, was_admitted, decides) in
-        [(47, false, true), (49, false, false), (49, true, true), (47, true, true)]
+    let gates = Digest::sha256(b"whichever");
+    for (age, passed, decides) in
+        [(47, None, true), (49, None, false), (49, Some(&gates), true), (47, Some(&gates), true)]
     {
         let mut report = report(Vec::new());
         report.database.as_of = hours_ago(age);
         let scans = scans(vec![("i", Inventory::default(), report)]);
-        let context = Context { scans: &scans, was_admitted, ..context(&policy) };
+        let context = Context { scans: &scans, passed, ..context(&policy) };
         let outcome = decide(&subject, &scanned(&[(subject.digest, "i")]), &context);
-        assert_eq!(matches!(outcome, Outcome::Decided(_)), decides, "{age} {was_admitted}");
+        assert_eq!(matches!(outcome, Outcome::Decided(_)), decides, "{age} {passed:?}");
         if !decides {
             let Outcome::Undecided(reasons) = outcome else { panic!("{outcome:?}") };
             assert!(reasons[0].text.contains("49 h old"), "{reasons:?}");
         }
     }
+}
+
+#[test]
+fn what_passed_the_same_gates_is_served_on_unless_they_say_otherwise() {
+    let subject = subject("up.test/a");
+    let evidence = scanned(&[(subject.digest, "i")]);
+    let high = || found("CVE-1", Some(Severity::High));
+    let mut malware = found("MAL-1", None);
+    malware.malware = true;
+    let unknown =
+        Unmatched { kind: UnmatchedKind::NoFeed, package: None, text: "3 npm packages".to_owned() };
+    let since = |findings: Vec<Found>, gate: &str, same: bool| {
+        let policy = with_gate(&format!("{GATE}, {gate}"), "");
+        let clean = scans(vec![("i", Inventory::default(), report(Vec::new()))]);
+        let before = Context { scans: &clean, ..context(&policy) };
+        let passed = decided(decide(&subject, &evidence, &before)).passed_gates().copied();
+        let passed = if same { passed } else { Some(Digest::sha256(b"other gates")) };
+        let found = Report { unmatched: vec![unknown.clone()], ..report(findings) };
+        let scans = scans(vec![("i", Inventory::default(), found)]);
+        let context = Context { scans: &scans, passed: passed.as_ref(), ..context(&policy) };
+        decided(decide(&subject, &evidence, &context))
+    };
+    let served = since(vec![high()], "", true);
+    assert!(served.admits());
+    let check = served.checks.iter().find(|check| check.name == "scan").unwrap();
+    assert!(check.text.contains("served on with 1 found since it was admitted"), "{}", check.text);
+    assert_eq!(served.passed_gates(), since(vec![high()], "", true).passed_gates());
+    assert_eq!(codes(&since(vec![high(), malware], "", true)), [ReasonCode::Malware]);
+    let both = [ReasonCode::Vulnerable, ReasonCode::ScanUnknown];
+    assert_eq!(codes(&since(vec![high()], "onNewFinding: revoke", true)), both);
+    assert_eq!(codes(&since(vec![high()], "", false)), both, "other gates are another question");
 }
 
 #[test]

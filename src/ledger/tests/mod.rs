@@ -170,6 +170,7 @@ fn new(number: u64, verdict: Verdict) -> New {
             enforced: true,
             checks: Vec::new(),
             good_until: None,
+            gates: None,
         },
         policy: policy(),
         standing: None,

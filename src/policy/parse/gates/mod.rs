@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::super::document::Trust;
 use super::super::fields::{Fields, Problems, Words, extract};
-use super::super::scanned::{Answer, FindingCondition, Rating, ScanGate};
+use super::super::scanned::{Answer, FindingCondition, NewFinding, Rating, ScanGate};
 use super::super::yaml::{Entry, Node};
 use super::checked_name;
 use super::units::{share_at, time_at};
@@ -24,6 +24,7 @@ const GATE: Words = Words {
         "incomplete",
         "notApplicable",
         "kernelHeaders",
+        "onNewFinding",
     ],
     later: &["env", "exposedPorts", "fastTrack", "healthcheck", "labels", "maxImageAge"],
 };
@@ -91,6 +92,8 @@ fn gate(name: String, node: Node, path: &str, problems: &mut Problems) -> Option
     let not_applicable = answer("notApplicable");
     let choices = [("count", true), ("ignore", false)];
     let counts = fields.choice("kernelHeaders", &choices, &[], problems).unwrap_or(false);
+    let choices = [("revoke", NewFinding::Revoke), ("serve", NewFinding::Serve)];
+    let on_new_finding = fields.choice("onNewFinding", &choices, &["grace"], problems);
     let most = most.unwrap_or(ScanGate::DATABASE_AGE_MAX);
     Some(ScanGate {
         name,
@@ -100,6 +103,7 @@ fn gate(name: String, node: Node, path: &str, problems: &mut Problems) -> Option
         incomplete,
         not_applicable,
         counts_kernel_headers: counts,
+        on_new_finding: on_new_finding.unwrap_or_default(),
         database_age_warn: warn.unwrap_or(ScanGate::DATABASE_AGE_WARN).min(most),
         database_age_max: most,
     })

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::policy::{Answer, Exception, FindingCondition, Policy, Rating, ScanGate};
+use crate::policy::{Answer, Exception, FindingCondition, NewFinding, Policy, Rating, ScanGate};
 
 const RULES: &str = "rules: [{id: a, match: [\"up.test/**\"], trust: allow, gates: [strict]}]\n";
 const HEAD: &str = "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: t, revision: 1}\n";
@@ -29,6 +29,7 @@ fn what_a_gate_does_not_say_denies() {
         assert_eq!(answer, Answer::Deny);
     }
     assert!(!found.counts_kernel_headers);
+    assert_eq!(found.on_new_finding, NewFinding::Serve);
     let ages = (found.database_age_warn, found.database_age_max);
     assert_eq!(ages, (Duration::from_hours(24), Duration::from_hours(120)));
 }
@@ -38,7 +39,7 @@ fn everything_that_a_gate_may_say_is_read() {
     let found = gate(
         "scanner: {maxDbAge: 48h, warnDbAge: 12h}, deny: [{severity: high, fixable: true, olderThan: 7d, \
          exploited: false, likelihood: 0.5%}], unrated: low, unknown: allow, incomplete: allow, \
-         notApplicable: allow, kernelHeaders: count",
+         notApplicable: allow, kernelHeaders: count, onNewFinding: revoke",
     );
     let expected = ScanGate {
         name: "strict".to_owned(),
@@ -54,6 +55,7 @@ fn everything_that_a_gate_may_say_is_read() {
         incomplete: Answer::Allow,
         not_applicable: Answer::Allow,
         counts_kernel_headers: true,
+        on_new_finding: NewFinding::Revoke,
         database_age_warn: Duration::from_hours(12),
         database_age_max: Duration::from_hours(48),
     };
