@@ -14,11 +14,13 @@
 //! It must not: judge (that is the gate's), fetch, or run on the runtime's workers.
 
 mod catalog;
+mod cvss;
 mod distribution;
 mod inventory;
 mod limits;
 mod package;
 mod report;
+mod version;
 
 pub use distribution::Distribution;
 pub use inventory::{Gap, GapKind, Inventory};
