@@ -13,6 +13,9 @@ use crate::scan::Limits;
 pub(crate) enum File {}
 
 impl File {
+    /// All that do not count anywhere, but in places of their own.
+    pub(super) const PLACED: &'static [Self] = &[];
+
     /// What a file is, by its path: also where a directory above it may be reached by a link.
     pub(super) fn of(_path: &str) -> Option<Self> {
         None
