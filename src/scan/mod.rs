@@ -17,13 +17,20 @@ mod catalog;
 mod cvss;
 mod distribution;
 mod inventory;
+mod layer;
 mod limits;
+mod merge;
 mod package;
 mod report;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 pub use distribution::Distribution;
 pub use inventory::{Gap, GapKind, Inventory};
+pub use layer::LayerFacts;
 pub use limits::Limits;
+pub use merge::{Layer, Merged, Wanted};
 pub use package::{Package, PackageKind, SourcePackage};
 pub use report::{DatabaseId, Finding, Fix, Report, Severity, Unmatched, UnmatchedKind};
