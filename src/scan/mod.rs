@@ -14,6 +14,7 @@
 //! It must not: judge (that is the gate's), fetch, or run on the runtime's workers.
 
 mod catalog;
+pub mod database;
 mod distribution;
 mod inventory;
 mod limits;
