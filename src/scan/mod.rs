@@ -15,6 +15,7 @@
 
 mod catalog;
 mod cvss;
+pub mod database;
 mod distribution;
 mod inventory;
 mod layer;
@@ -27,6 +28,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+pub use database::{Database, DatabaseError};
 pub use distribution::Distribution;
 pub use inventory::{Gap, GapKind, Inventory};
 pub use layer::LayerFacts;
