@@ -6,6 +6,7 @@
 
 mod admin;
 mod config;
+mod db;
 mod demo;
 mod exit;
 mod node;
@@ -90,6 +91,9 @@ enum Command {
     /// Check a settings file
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Make or show the vulnerability database that images are compared with
+    #[command(subcommand, after_help = db::EXAMPLES)]
+    Db(db::DbCommand),
     /// Show, check or replace a trust root: whose certificates, logs and times count
     #[command(subcommand, after_help = trust_root::EXAMPLES)]
     TrustRoot(trust_root::TrustRootCommand),
@@ -160,6 +164,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
     match command {
         Command::Admin(command) => client_runtime()?.block_on(admin::run(command, common.into())),
         Command::Config(command) => config::run(command, file, common.json).map(done),
+        Command::Db(command) => db::run(command, file, common.json).map(done),
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
         Command::Node(command) => node::run(command, file).map(done),
         Command::Policy(command) => policy::run(command, common.json).map(done),

@@ -28,8 +28,8 @@ mod rows;
 mod wire;
 mod zip;
 
-pub(super) use advisory::{Authority, Bound};
 pub use advisory::Score;
+pub(super) use advisory::{Authority, Bound};
 pub use build::{Builder, Summary};
 pub use error::{DatabaseError, ImportError};
 pub use feed::{Feed, FeedKind, Status, Unreadable};

@@ -314,7 +314,8 @@ impl Statements<'_> {
             for _ in 0..cursor.short()? {
                 let event = cursor.number()?;
                 let version = u32::try_from(event >> 2);
-                let version = version.map_err(|_| DatabaseError::Damaged("a version is outside"))?;
+                let version =
+                    version.map_err(|_| DatabaseError::Damaged("a version is outside"))?;
                 statement.events.push(Event { range, bound: unpacked_bound(event), version });
             }
         }
