@@ -4,7 +4,6 @@
 
 mod import;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -130,7 +129,8 @@ fn show(path: &Path, database: &Database, json: bool) -> Result<(), CliError> {
     text.push_str(&ecosystems.render());
     for feed in status.feeds.iter().filter(|feed| !feed.unreadable.is_empty()) {
         for unreadable in &feed.unreadable {
-            write!(text, "\n{}: {}: {}", feed.label, unreadable.file, unreadable.reason).ok();
+            let line = format!("\n{}: {}: {}", feed.label, unreadable.name, unreadable.reason);
+            text.push_str(&line);
         }
     }
     output::print(&text)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use tracing::{info, warn};
@@ -83,7 +84,8 @@ impl Mirror {
             Err(error) => return unread(format!("manifest {short}: {error}")),
         };
         let diff_ids = self.diff_ids(name, &image.config).await?;
-        let read = image.layers.iter().map(|layer| self.layer_facts(name, layer));
+        let read: Vec<_> =
+            image.layers.iter().map(|layer| self.layer_facts(name, layer).boxed()).collect();
         let read = stream::iter(read).buffered(LAYERS_AT_ONCE);
         let facts: Vec<Arc<LayerFacts>> = read.try_collect().await?;
         let inventory = self.merge(name, &image, &diff_ids, facts).await?;
