@@ -15,12 +15,14 @@
 
 mod catalog;
 mod distribution;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod inventory;
 mod limits;
 mod package;
 mod report;
 
-pub use distribution::Distribution;
+pub use distribution::{Distribution, EndOfLife, Feed, FeedNames};
 pub use inventory::{Gap, GapKind, Inventory};
 pub use limits::Limits;
 pub use package::{Package, PackageKind, SourcePackage};

@@ -88,9 +88,7 @@ impl File {
     /// Where in the merged view it counts.
     pub(super) const fn place(self) -> Place {
         match self {
-            Self::ApkInstalled => {
-                Place::At(&["lib/apk/db/installed", "usr/lib/apk/db/installed"])
-            }
+            Self::ApkInstalled => Place::At(&["lib/apk/db/installed", "usr/lib/apk/db/installed"]),
             Self::DpkgChecksums => Place::In(&["var/lib/dpkg/info", "var/lib/dpkg/status.d"]),
             Self::DpkgList => Place::In(&["var/lib/dpkg/info"]),
             Self::DpkgStatus => Place::At(&["var/lib/dpkg/status"]),

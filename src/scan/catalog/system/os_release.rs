@@ -26,7 +26,8 @@ pub(super) fn read(bytes: &[u8], facts: &mut Collector<'_>) {
         let Some(at) = line.iter().position(|&byte| byte == b'=') else { continue };
         let Some((name, value)) = line.split_at_checked(at) else { continue };
         let slot = match name {
-            b"ID" | b"ID_LIKE" | b"PRETTY_NAME" | b"VERSION" | b"VERSION_CODENAME" | b"VERSION_ID" => name,
+            b"ID" | b"ID_LIKE" | b"PRETTY_NAME" | b"VERSION" | b"VERSION_CODENAME"
+            | b"VERSION_ID" => name,
             _ => continue,
         };
         let Some(value) = value.get(1..).and_then(unquoted) else {
@@ -37,7 +38,8 @@ pub(super) fn read(bytes: &[u8], facts: &mut Collector<'_>) {
         let kept = Some(value).filter(|value| !value.is_empty());
         match slot {
             b"ID" => {
-                distribution.id = kept.unwrap_or_else(|| ID_DEFAULT.to_owned()).to_ascii_lowercase();
+                distribution.id =
+                    kept.unwrap_or_else(|| ID_DEFAULT.to_owned()).to_ascii_lowercase();
             }
             b"ID_LIKE" => distribution.like = names(&kept.unwrap_or_default()),
             b"PRETTY_NAME" => distribution.pretty = kept,

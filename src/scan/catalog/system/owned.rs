@@ -30,9 +30,8 @@ const IDLE_FOLDERS: [&str; 16] = [
 const NEVER_OWNED: [&str; 1] = ["usr/local/"];
 
 /// Endings of names that no cataloger reads.
-const IDLE_ENDINGS: [&str; 14] = [
-    "c", "css", "gz", "h", "hpp", "html", "mo", "pl", "pm", "png", "py", "pyc", "rst", "svg",
-];
+const IDLE_ENDINGS: [&str; 14] =
+    ["c", "css", "gz", "h", "hpp", "html", "mo", "pl", "pm", "png", "py", "pyc", "rst", "svg"];
 
 /// The path of an installed file, normalised, if a cataloger could ever read what is there.
 pub(super) fn of_interest(directory: &str, name: &str, limits: &Limits) -> Option<String> {

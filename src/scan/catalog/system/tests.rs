@@ -76,7 +76,8 @@ fn a_bookworm_has_what_dpkg_query_says() {
     let files = files(&tar);
     let facts = read("var/lib/dpkg/status", &files["var/lib/dpkg/status"]);
     assert_eq!(facts.gaps, vec![]);
-    let rows = || std::str::from_utf8(&query).unwrap().lines().map(|it| it.split(' ').collect::<Vec<_>>());
+    let rows =
+        || std::str::from_utf8(&query).unwrap().lines().map(|it| it.split(' ').collect::<Vec<_>>());
     let mut expected: Vec<_> = rows().map(|row| format!("{} {}", row[2], row[3])).collect();
     let mut sources: Vec<_> = rows().map(|row| format!("{} {}", row[0], row[1])).collect();
     expected.sort();
@@ -260,6 +261,6 @@ proptest::proptest! {
     /// The fuzz target takes whatever the other tests make.
     #[test]
     fn the_fuzz_target_finds_nothing(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..3_000)) {
-        fuzzing::system(&bytes);
+        crate::scan::fuzzing::fuzz_system(&bytes);
     }
 }

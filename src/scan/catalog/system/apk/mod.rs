@@ -82,8 +82,10 @@ fn finish(stanza: &mut Stanza<'_>, facts: &mut Collector<'_>) -> bool {
 
 fn package(stanza: &Stanza<'_>, path: &str) -> Result<Package, String> {
     let name = stanza.name.ok_or("a package without a name")?;
-    let bad = |what: &str, bytes: &[u8]| format!("package {} has {what} {}", shown(name), shown(bytes));
-    let version = stanza.version.ok_or_else(|| format!("package {} has no version", shown(name)))?;
+    let bad =
+        |what: &str, bytes: &[u8]| format!("package {} has {what} {}", shown(name), shown(bytes));
+    let version =
+        stanza.version.ok_or_else(|| format!("package {} has no version", shown(name)))?;
     let version = token(version).ok_or_else(|| bad("the bad version", version))?;
     let name = token(name).ok_or_else(|| bad("the bad name", name))?;
     let mut package = Package::new(PackageKind::Apk, name, version, path);

@@ -15,7 +15,12 @@ const CLIENT: &str = "P:ssl_client\nV:1.36.1-r28\no:busybox\nF:usr/bin\nR:ssl_cl
 #[test]
 fn packages_with_their_origin_and_files() {
     let text = format!("{BUSYBOX}\n{CLIENT}");
-    for text in [text.clone(), text.trim_end().to_owned(), format!("\n{text}\n\n"), text.replace('\n', "\r\n")] {
+    for text in [
+        text.clone(),
+        text.trim_end().to_owned(),
+        format!("\n{text}\n\n"),
+        text.replace('\n', "\r\n"),
+    ] {
         let facts = installed(&text);
         assert_eq!(facts.gaps, vec![]);
         assert_eq!(packages(&facts), ["busybox 1.36.1-r28", "ssl_client 1.36.1-r28"]);

@@ -29,7 +29,8 @@ pub(super) fn read_list(bytes: &[u8], facts: &mut Collector<'_>) {
     let mut lines = lines(bytes).peekable();
     while let Some(line) = lines.next() {
         // A folder stands before what is in it.
-        let is_in_it = |next: &&[u8]| next.strip_prefix(line).is_some_and(|it| it.starts_with(b"/"));
+        let is_in_it =
+            |next: &&[u8]| next.strip_prefix(line).is_some_and(|it| it.starts_with(b"/"));
         let is_folder = lines.peek().is_some_and(is_in_it);
         let Ok(path) = std::str::from_utf8(line) else { continue };
         if !is_folder && !facts.owns("", path) {
@@ -87,7 +88,8 @@ fn package(stanza: &Stanza<'_>, path: &str) -> Result<Option<Package>, (GapKind,
     let mut package = Package::new(PackageKind::Deb, &name, version, path);
     if let Some(architecture) = stanza.get(Field::Architecture) {
         let good = token(architecture).map(str::to_owned);
-        package.architecture = Some(good.ok_or_else(|| malformed("the bad architecture", architecture))?);
+        package.architecture =
+            Some(good.ok_or_else(|| malformed("the bad architecture", architecture))?);
     }
     if let Some(source) = stanza.get(Field::Source) {
         let read = source_package(source, version);

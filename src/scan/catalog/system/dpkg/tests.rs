@@ -16,7 +16,10 @@ fn stanza(fields: &str) -> String {
 fn assert_gap(text: &str, rest: &[&str]) {
     let facts = status(text);
     let kinds: Vec<_> = facts.gaps.iter().map(|(kind, _)| *kind).collect();
-    assert!(!kinds.is_empty() && kinds.iter().all(|it| *it == GapKind::Malformed), "{text:?}: {kinds:?}");
+    assert!(
+        !kinds.is_empty() && kinds.iter().all(|it| *it == GapKind::Malformed),
+        "{text:?}: {kinds:?}"
+    );
     assert!(facts.gaps.iter().all(|(_, text)| text.is_ascii() && text.len() < 250), "{facts:?}");
     assert_eq!(packages(&facts), rest, "{text:?}");
 }
@@ -27,7 +30,10 @@ fn stanzas_end_at_empty_lines_and_at_the_end() {
                Package: b\nStatus: install ok installed\nVersion: 2";
     for text in [two.to_owned(), format!("\n{two}\n\n"), two.replace('\n', "\r\n")] {
         let facts = status(&text);
-        assert_eq!((packages(&facts), facts.gaps), (vec!["a 1".to_owned(), "b 2".to_owned()], vec![]));
+        assert_eq!(
+            (packages(&facts), facts.gaps),
+            (vec!["a 1".to_owned(), "b 2".to_owned()], vec![])
+        );
     }
     assert_eq!(status(""), FileFacts::default());
     assert_eq!(status("\n\n"), FileFacts::default());
@@ -73,10 +79,18 @@ fn a_source_is_told_where_it_differs() {
     ] {
         let facts = status(&stanza(field));
         assert_eq!(facts.gaps, vec![], "{field}");
-        let found = facts.packages[0].source.as_ref().map(|it| format!("{} {}", it.name, it.version));
+        let found =
+            facts.packages[0].source.as_ref().map(|it| format!("{} {}", it.name, it.version));
         assert_eq!(found.as_deref(), source, "{field}");
     }
-    for field in ["Source: b (", "Source: b (2", "Source: (2)", "Source: b ()", "Source: b c", "Source: b (1) x"] {
+    for field in [
+        "Source: b (",
+        "Source: b (2",
+        "Source: (2)",
+        "Source: b ()",
+        "Source: b c",
+        "Source: b (1) x",
+    ] {
         assert_gap(&stanza(field), &[]);
     }
 }
@@ -84,7 +98,9 @@ fn a_source_is_told_where_it_differs() {
 #[test]
 fn versions_that_cannot_be_compared_are_gaps() {
     let long = "1".repeat(300);
-    for version in ["", "1:", ":1", "${ver}", "${binary:Version}", "a:1", "1 2", "-1", "1\u{0}", "1é", &long] {
+    for version in
+        ["", "1:", ":1", "${ver}", "${binary:Version}", "a:1", "1 2", "-1", "1\u{0}", "1é", &long]
+    {
         let text = format!("Package: a\nStatus: install ok installed\nVersion: {version}\n");
         assert_gap(&text, &[]);
     }
@@ -118,14 +134,20 @@ fn what_is_missing_or_said_twice_is_a_gap() {
 /// Some take a line of spaces for the end of a stanza, some for more of its last field.
 #[test]
 fn a_line_of_spaces_hides_no_package() {
-    let text = format!("{}Description: x\n \n{}", stanza("").trim_end_matches('\n').to_owned() + "\n", stanza(""));
+    let text = format!(
+        "{}Description: x\n \n{}",
+        stanza("").trim_end_matches('\n').to_owned() + "\n",
+        stanza("")
+    );
     let facts = status(&text.replacen("Package: a", "Package: b", 1));
     assert!(!facts.gaps.is_empty());
 }
 
 #[test]
 fn folded_lines_and_other_fields_are_passed_over() {
-    let facts = status(&stanza("Conffiles:\n /etc/x 0123\n Package: b\nDescription: x\n .\n\tVersion: 9\nX-Any: \u{e9}"));
+    let facts = status(&stanza(
+        "Conffiles:\n /etc/x 0123\n Package: b\nDescription: x\n .\n\tVersion: 9\nX-Any: \u{e9}",
+    ));
     assert_eq!((packages(&facts), facts.gaps), (vec!["a 1".to_owned()], vec![]));
 }
 
@@ -147,22 +169,34 @@ fn a_line_of_ten_megabytes_is_a_line() {
 
 #[test]
 fn names_are_in_lower_case_as_dpkg_takes_them() {
-    let facts = status("Package: OpenSSL\nStatus: install ok installed\nVersion: 1\nSource: OpenSSL\nArchitecture: amd64\n");
+    let facts = status(
+        "Package: OpenSSL\nStatus: install ok installed\nVersion: 1\nSource: OpenSSL\nArchitecture: amd64\n",
+    );
     assert_eq!(packages(&facts), ["openssl 1"]);
-    assert_eq!((&facts.packages[0].source, facts.packages[0].architecture.as_deref()), (&None, Some("amd64")));
+    assert_eq!(
+        (&facts.packages[0].source, facts.packages[0].architecture.as_deref()),
+        (&None, Some("amd64"))
+    );
 }
 
 #[test]
 fn a_package_of_two_architectures_or_versions_is_two() {
-    let of = |version: &str| format!("Package: a\nStatus: install ok installed\nVersion: {version}\n\n");
+    let of =
+        |version: &str| format!("Package: a\nStatus: install ok installed\nVersion: {version}\n\n");
     assert_eq!(packages(&status(&(of("1") + &of("2")))), ["a 1", "a 2"]);
 }
 
 #[test]
 fn a_piece_of_an_image_without_dpkg_has_no_state() {
-    let facts = read("var/lib/dpkg/status.d/tzdata", b"Package: tzdata\nArchitecture: all\nVersion: 2024a-0+deb12u1\nMaintainer: x\n");
+    let facts = read(
+        "var/lib/dpkg/status.d/tzdata",
+        b"Package: tzdata\nArchitecture: all\nVersion: 2024a-0+deb12u1\nMaintainer: x\n",
+    );
     assert_eq!(packages(&facts), ["tzdata 2024a-0+deb12u1"]);
-    let facts = read("var/lib/dpkg/status.d/tzdata.md5sums", b"0123  usr/share/zoneinfo/x\n4567  usr/bin/x\n");
+    let facts = read(
+        "var/lib/dpkg/status.d/tzdata.md5sums",
+        b"0123  usr/share/zoneinfo/x\n4567  usr/bin/x\n",
+    );
     assert_eq!((facts.packages.len(), facts.owns), (0, vec!["usr/bin/x".to_owned()]));
 }
 

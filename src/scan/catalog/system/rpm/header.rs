@@ -58,9 +58,10 @@ impl<'a> Header<'a> {
     /// The entry of a tag. Where there are two, who reads the first and who reads the last would see
     /// different packages.
     fn entry(&self, tag: u32) -> Result<Option<Entry<'a>>, Fault> {
-        let mut entries = self.index.chunks_exact(ENTRY_BYTES).filter_map(|entry| {
-            (Order::Big.u32(entry, 0)? == tag).then_some(entry)
-        });
+        let mut entries = self
+            .index
+            .chunks_exact(ENTRY_BYTES)
+            .filter_map(|entry| (Order::Big.u32(entry, 0)? == tag).then_some(entry));
         let Some(entry) = entries.next() else { return Ok(None) };
         if entries.next().is_some() {
             return Err(Fault::malformed(format!("a header with two entries for tag {tag}")));

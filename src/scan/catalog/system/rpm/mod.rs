@@ -200,7 +200,9 @@ fn package(header: &Header<'_>, path: &str, epochs: &mut Epochs) -> Result<Optio
     };
     let mut package = identity.package(path, epochs)?;
     let optional = |tag, what: &str| {
-        let Some(value) = header.string(tag)?.filter(|value| !value.is_empty()) else { return Ok(None) };
+        let Some(value) = header.string(tag)?.filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
         let bad = || format!("package {} has the bad {what} {}", shown(name), shown(value));
         token(value).map(str::to_owned).map(Some).ok_or_else(|| Fault::malformed(bad()))
     };

@@ -29,7 +29,10 @@ pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fa
         Ok(true)
     });
     let [root] = roots.as_slice() else {
-        return Err(Fault::malformed(format!("a database with {} tables of packages", roots.len())));
+        return Err(Fault::malformed(format!(
+            "a database with {} tables of packages",
+            roots.len()
+        )));
     };
     database.walk(*root, headers, &mut |row, headers| match values(row).as_deref() {
         Some([Value::Null, Value::Blob(blob)]) => Ok(headers.take(blob)),

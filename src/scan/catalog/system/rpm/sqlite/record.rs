@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn rows_of_all_types() {
         let row = [
-            9, 0, 1, 2, 5, 8, 9, 16, 17, 0xff, 0x01, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, b'a',
-            b'b', b'c', b'd',
+            9, 0, 1, 2, 5, 8, 9, 16, 17, 0xff, 0x01, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe,
+            b'a', b'b', b'c', b'd',
         ];
         let expected = [
             Value::Null,

@@ -18,8 +18,7 @@ const PAGE_INTERIOR: u8 = 5;
 const PAGE_LEAF: u8 = 13;
 
 /// What is done with each row: `false` to stop.
-pub(super) type Visit<'v> =
-    dyn FnMut(&[u8], &mut Headers<'_, '_>) -> Result<bool, Fault> + 'v;
+pub(super) type Visit<'v> = dyn FnMut(&[u8], &mut Headers<'_, '_>) -> Result<bool, Fault> + 'v;
 
 /// A database whose first bytes made sense.
 pub(super) struct Database<'a> {
@@ -45,7 +44,9 @@ impl<'a> Database<'a> {
         let usable_bytes = page_bytes.saturating_sub(reserved_bytes);
         let is_size = page_bytes >= PAGE_BYTES_MIN && page_bytes.is_power_of_two();
         if !is_size || usable_bytes < USABLE_BYTES_MIN {
-            return Err(Fault::malformed("a SQLite database with pages of a size that there is not"));
+            return Err(Fault::malformed(
+                "a SQLite database with pages of a size that there is not",
+            ));
         }
         Ok(Self { pages: Pages::new(bytes, page_bytes), page_bytes, usable_bytes })
     }
@@ -66,7 +67,12 @@ impl<'a> Database<'a> {
 
     /// Visits the rows of the tree whose first page is `root`, counted from one. Each page of a file is
     /// visited once, in all walks together.
-    pub(super) fn walk(&mut self, root: usize, headers: &mut Headers<'_, '_>, visit: &mut Visit<'_>) {
+    pub(super) fn walk(
+        &mut self,
+        root: usize,
+        headers: &mut Headers<'_, '_>,
+        visit: &mut Visit<'_>,
+    ) {
         let mut pending = Vec::new();
         self.visit_later(root, &mut pending, headers);
         while let Some(number) = pending.pop() {

@@ -28,7 +28,9 @@ fn has(facts: &FileFacts, wanted: GapKind) -> bool {
 #[test]
 fn what_is_no_database_is_a_gap() {
     for (path, _) in KINDS {
-        for bytes in [&b""[..], b"x", &[0; 100], &[0; 10_000], &[0xff; 10_000], b"SQLite format 3\0"] {
+        for bytes in
+            [&b""[..], b"x", &[0; 100], &[0; 10_000], &[0xff; 10_000], b"SQLite format 3\0"]
+        {
             let facts = read(path, bytes);
             assert!(has(&facts, GapKind::Malformed), "{path}");
             assert_eq!(facts.packages, vec![]);
@@ -81,7 +83,8 @@ fn sqlite_root(bytes: &[u8]) -> usize {
 
 #[test]
 fn a_tree_in_a_circle_ends() {
-    let many: Vec<_> = (0..400).map(|index| Rpm::new(&format!("a{index}"), "1", "1").blob()).collect();
+    let many: Vec<_> =
+        (0..400).map(|index| Rpm::new(&format!("a{index}"), "1", "1").blob()).collect();
     let whole = sqlite(&many);
     assert_eq!(read(SQLITE, &whole).packages.len(), 400);
     let root = sqlite_root(&whole);
@@ -98,7 +101,10 @@ fn a_tree_in_a_circle_ends() {
         assert!(has(&facts, GapKind::Malformed), "{wrong}");
         let count = facts.packages.len();
         assert!(count > 100 && count < 400, "{wrong}: {count}");
-        assert_eq!(packages(&facts).len(), packages(&facts).iter().collect::<std::collections::BTreeSet<_>>().len());
+        assert_eq!(
+            packages(&facts).len(),
+            packages(&facts).iter().collect::<std::collections::BTreeSet<_>>().len()
+        );
     }
 }
 
@@ -109,7 +115,8 @@ fn rows_that_lie_in_each_other_are_not_read_twice() {
     let summary = "x".repeat(3_000);
     let blob = Rpm { summary, ..Rpm::new("a", "1", "1") }.blob();
     let mut bytes = sqlite(&[blob]);
-    let page = bytes.chunks(4096).position(|page| page.starts_with(&[13, 0, 0, 0, 1]) && page[8] < 0x08);
+    let page =
+        bytes.chunks(4096).position(|page| page.starts_with(&[13, 0, 0, 0, 1]) && page[8] < 0x08);
     let start = page.expect("a page with the one row") * 4096;
     let offset = [bytes[start + 8], bytes[start + 9]];
     let cells = 400_u16;
@@ -197,7 +204,9 @@ fn sqlite_databases_of_all_shapes_are_read_as_the_library_reads_them() {
         let path = folder.path().join("x");
         let connection = rusqlite::Connection::open(&path).unwrap();
         connection.pragma_update(None, "page_size", page_bytes.to_string()).unwrap();
-        connection.execute_batch("CREATE TABLE pAcKaGeS (hnum INTEGER PRIMARY KEY, blob BLOB)").unwrap();
+        connection
+            .execute_batch("CREATE TABLE pAcKaGeS (hnum INTEGER PRIMARY KEY, blob BLOB)")
+            .unwrap();
         for index in 0..300_usize {
             let summary = "x".repeat((index * 37) % (page_bytes * 2 + 100));
             let blob = Rpm { summary, ..Rpm::new(&format!("a{index}"), "1", "1") }.blob();
@@ -206,7 +215,12 @@ fn sqlite_databases_of_all_shapes_are_read_as_the_library_reads_them() {
         connection.execute_batch("DELETE FROM Packages WHERE hnum % 3 = 0").unwrap();
         drop(connection);
         let facts = read(SQLITE, &std::fs::read(&path).unwrap());
-        assert_eq!((facts.gaps.len(), facts.packages.len()), (0, 200), "{page_bytes}: {:?}", facts.gaps);
+        assert_eq!(
+            (facts.gaps.len(), facts.packages.len()),
+            (0, 200),
+            "{page_bytes}: {:?}",
+            facts.gaps
+        );
     }
 }
 

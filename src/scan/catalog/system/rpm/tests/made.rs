@@ -88,7 +88,8 @@ impl HeaderMaker {
 
     fn finish(self) -> Vec<u8> {
         let size = |bytes: usize| u32::try_from(bytes).unwrap().to_be_bytes();
-        [&size(self.index.len() / 16)[..], &size(self.values.len()), &self.index, &self.values].concat()
+        [&size(self.index.len() / 16)[..], &size(self.values.len()), &self.index, &self.values]
+            .concat()
     }
 }
 
@@ -97,7 +98,8 @@ pub(super) fn sqlite(blobs: &[Vec<u8>]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rpmdb.sqlite");
     let connection = Connection::open(&path).unwrap();
-    let schema = "CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL);
+    let schema =
+        "CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL);
                   CREATE TABLE 'Name' (key 'TEXT' NOT NULL, hnum INTEGER NOT NULL);
                   CREATE INDEX 'Name_key_idx' ON 'Name'(key ASC);";
     connection.execute_batch(schema).unwrap();

@@ -40,7 +40,8 @@ fn read_all(rpms: &[Rpm]) -> FileFacts {
 #[test]
 fn all_kinds_of_database_say_the_same() {
     // Enough of them for several pages and for long values.
-    let mut rpms: Vec<_> = (0..40).map(|index| Rpm::new(&format!("a{index}"), "1.2", "3.el9")).collect();
+    let mut rpms: Vec<_> =
+        (0..40).map(|index| Rpm::new(&format!("a{index}"), "1.2", "3.el9")).collect();
     rpms.push(Rpm { summary: "x".repeat(70_000), ..Rpm::new("long", "1", "1") });
     rpms.push(Rpm::new("gpg-pubkey", "d4082792", "5b32db75"));
     let facts = read_all(&rpms);
@@ -105,7 +106,8 @@ fn a_source_has_the_epoch_of_a_package_with_its_version() {
 
 #[test]
 fn only_what_a_distribution_made_is_the_distributions() {
-    let files = || vec![("/usr/lib/python3.9/site-packages/x.dist-info/", "METADATA"), ("/usr/bin/", "x")];
+    let files =
+        || vec![("/usr/lib/python3.9/site-packages/x.dist-info/", "METADATA"), ("/usr/bin/", "x")];
     for (vendor, release, is_distribution) in [
         ("Red Hat, Inc.", "1.el9", true),
         ("AlmaLinux", "1.el9", true),
@@ -116,7 +118,8 @@ fn only_what_a_distribution_made_is_the_distributions() {
         ("", "1", false),
     ] {
         let rpm = Rpm { vendor, files: files(), ..Rpm::new("x", "1", release) };
-        let mut expected = vec!["usr/bin/x", "usr/lib/python3.9/site-packages/x.dist-info/METADATA"];
+        let mut expected =
+            vec!["usr/bin/x", "usr/lib/python3.9/site-packages/x.dist-info/METADATA"];
         expected.retain(|_| is_distribution);
         let facts = read_all(&[rpm]);
         assert_eq!(facts.owns, expected, "{vendor} {release}");

@@ -28,7 +28,11 @@ fn a_sqlite_database_of_cbl_mariner() {
         all.push('\n');
     }
     assert!(all.contains("\naudit-libs 3.0.6-1.cm2 x86_64 audit-3.0.6-1.cm2.src.rpm\n"), "{all}");
-    assert_eq!(crate::oci::Digest::sha256(all.as_bytes()).hex(), "37c2e575e33be305e719c252ca378e38f51c3d8b005340a816924b9158b0f5a5", "{all}");
+    assert_eq!(
+        crate::oci::Digest::sha256(all.as_bytes()).hex(),
+        "37c2e575e33be305e719c252ca378e38f51c3d8b005340a816924b9158b0f5a5",
+        "{all}"
+    );
     assert!(facts.owns.contains(&"usr/bin/curl".to_owned()));
 }
 
