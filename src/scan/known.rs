@@ -21,7 +21,7 @@ impl Rules for Known {
     }
 
     fn has_ended(&self, distribution: &Distribution, now: Timestamp) -> bool {
-        distribution.end_of_life().is_some_and(|end| end <= now)
+        distribution.end_of_life().has_passed(now).unwrap_or(false)
     }
 }
 

@@ -17,6 +17,8 @@ mod catalog;
 mod cvss;
 pub mod database;
 mod distribution;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod inventory;
 mod known;
 mod layer;
@@ -31,7 +33,7 @@ mod version;
 mod tests;
 
 pub use database::{Database, DatabaseError};
-pub use distribution::Distribution;
+pub use distribution::{Distribution, EndOfLife, Feed, FeedNames};
 pub use inventory::{Gap, GapKind, Inventory};
 pub use layer::LayerFacts;
 pub use limits::Limits;

@@ -7,10 +7,10 @@ use std::io::{BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
-use super::ImportError;
 use super::feed::{Feed, FeedKind, Unreadable, printable};
 use super::import::UNREADABLE_MAX;
 use super::record::{Few, Loose, text};
+use super::ImportError;
 use crate::time::Timestamp;
 
 /// Bytes of CISA's catalogue.
@@ -154,12 +154,7 @@ pub(super) fn unreadable(feed: &mut Feed, name: &str, reason: &str) -> Result<()
     if feed.unreadable.len() <= UNREADABLE_MAX {
         return Ok(());
     }
-    let examples: Vec<String> = feed
-        .unreadable
-        .iter()
-        .take(3)
-        .map(|one| format!("{} ({})", one.name, one.reason))
-        .collect();
+    let examples: Vec<String> = feed.unreadable.iter().take(3).map(|one| format!("{} ({})", one.name, one.reason)).collect();
     Err(ImportError::Unreadable {
         label: feed.label.clone(),
         bound: UNREADABLE_MAX,

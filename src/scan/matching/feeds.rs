@@ -68,7 +68,7 @@ fn ecosystems<'a>(
     kind: PackageKind,
     asked: &str,
 ) -> Option<Vec<&'a Ecosystem>> {
-    let found: Vec<&Ecosystem> = database.ecosystems(asked).collect();
+    let found = database.ecosystems(asked);
     let is_of_kind = names::kind_of(asked).is_none_or(|own| own == kind);
     (is_of_kind && found.iter().any(|one| names::extends(&one.name, asked))).then_some(found)
 }

@@ -15,6 +15,8 @@ mod package;
 mod range;
 mod rpm;
 #[cfg(test)]
+pub(super) mod stand_in;
+#[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;

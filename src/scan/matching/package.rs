@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use super::merge::Merged;
 use super::range::{Outcome, Subject};
 use super::{Rules, rpm};
-use crate::scan::database::{
-    Bound, Database, DatabaseError, Ecosystem, Statement, names, printable,
-};
+use crate::scan::database::{Bound, Database, DatabaseError, Ecosystem, Statement, names, printable};
 use crate::scan::{Finding, Package, PackageKind, Unmatched, UnmatchedKind};
 
 /// Statements that are looked at for one report.
@@ -68,8 +66,7 @@ impl<'a, R: Rules> Matcher<'a, R> {
                 let is_named = self.compare(package, own, ecosystems, &mut found)?;
                 let source = (package.source_name(), package.source_version());
                 let by_source = |one: &&&Ecosystem| !rpm::names_binaries(&one.name);
-                let others: Vec<&Ecosystem> =
-                    ecosystems.iter().filter(by_source).copied().collect();
+                let others: Vec<&Ecosystem> = ecosystems.iter().filter(by_source).copied().collect();
                 if !is_named && source != own {
                     self.compare(package, source, &others, &mut found)?;
                 }
@@ -186,8 +183,7 @@ impl<'a, R: Rules> Matcher<'a, R> {
         let more = found.unknown.len().saturating_sub(NAMED_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let version = printable(&package.version);
-        let text =
-            format!("its version {version} cannot be compared with {}{more}", named.join(", "));
+        let text = format!("its version {version} cannot be compared with {}{more}", named.join(", "));
         let package = Some(package.clone());
         self.unmatched.push(Unmatched { kind: UnmatchedKind::Version, package, text });
         Ok(())

@@ -45,8 +45,7 @@ mod tests {
 
     #[test]
     fn a_fix_counts_in_its_own_stream() {
-        let of_20 =
-            package("1:20.18.2-1.module_el9.5.0+137", Some("nodejs:20:9050020250101:rhel9"));
+        let of_20 = package("1:20.18.2-1.module_el9.5.0+137", Some("nodejs:20:9050020250101:rhel9"));
         assert!(!is_of_other_stream(&of_20, "1:20.20.0-1.module_el9.7.0+207"));
         assert!(is_of_other_stream(&of_20, "1:22.13.1-1.module_el9.5.0+139"));
         assert!(is_of_other_stream(&of_20, "1:200.1-1.module_el9.5.0+139"));
