@@ -26,6 +26,7 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
             checks: vec![finding.check],
             good_until: None,
             gates: None,
+        database: None,
         });
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
@@ -39,5 +40,6 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
         checks: vec![Finding::new("floor", CheckState::Fail, text).check],
         good_until: None,
         gates: None,
+        database: None,
     })
 }

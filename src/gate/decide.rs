@@ -67,8 +67,12 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     findings.push(approval);
     let judgement = judgement(rule, mode == Mode::Enforce, findings);
     let gates = applicable.rule().and_then(|rule| scan::fingerprint(rule.gates()));
-    Outcome::Decided(Judgement { gates, ..judgement })
+    let database = gates.as_ref().and_then(|_| context.scans.database());
+    Outcome::Decided(Judgement { gates, database, ..judgement })
 }
+
+/// What is asked of the scanner, which says by itself what it lacks.
+const SCAN: &str = "scan";
 
 /// Asks everything that needs more evidence than the manifest, cheapest first, and adds what it found.
 /// What denies already leaves the rest unasked.
@@ -88,7 +92,7 @@ fn look_closer(
         ("signatures", signatures::check),
         ("attestations", attestations::check),
         ("signatures", continuity::check),
-        ("scan", scan::check),
+        (SCAN, scan::check),
     ];
     for (what, check) in CHECKS {
         let certain = certain || findings.iter().any(Finding::denies);
@@ -149,7 +153,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         (true, false) => Verdict::Pending(waits),
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
-    Judgement { verdict, rule, enforced, checks, good_until, gates: None }
+    Judgement { verdict, rule, enforced, checks, good_until, gates: None, database: None }
 }
 
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns
@@ -186,7 +190,11 @@ fn probable_rule<'a>(subject: &Subject, context: &Context<'a>) -> Option<&'a Rul
 fn undecided(what: &str, why: &str) -> Outcome {
     Outcome::Undecided(vec![Reason {
         code: ReasonCode::EvidenceUnavailable,
-        text: ascii(&format!("could not get the {what}: {why}")),
+        text: ascii(&if what == SCAN {
+            why.to_owned()
+        } else {
+            format!("could not get the {what}: {why}")
+        }),
         remedy: "Nothing has to change: it is tried again by itself.".to_owned(),
     }])
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::EvidenceKind;
 use crate::oci::Digest;
 use crate::policy::RuleId;
+use crate::scan::DatabaseId;
 use crate::time::Timestamp;
 
 /// What [`decide`](super::decide) comes to.
@@ -37,6 +38,9 @@ pub struct Judgement {
     /// found later, unless they say otherwise, and only for as long as they are the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<Digest>,
+    /// The vulnerability database that the images were compared with, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseId>,
 }
 
 impl Judgement {

@@ -1,6 +1,6 @@
 //! Which findings count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::hours;
@@ -17,6 +17,8 @@ pub(super) struct Weighed<'a> {
     pub(super) denied: Vec<(&'a Finding, &'a ScanGate)>,
     /// How many findings an exception of the policy, by its name, takes out.
     excepted: BTreeMap<&'a str, usize>,
+    /// What an exception took out that has ended: it was known when the image passed.
+    pub(super) ended: BTreeSet<&'a str>,
     /// When one of them may count that does not now.
     pub(super) until: Option<Timestamp>,
     /// What is complained about, although it passes.
@@ -38,7 +40,7 @@ impl<'a> Weighed<'a> {
         if age > gate.database_age_warn {
             self.warning = Some(format!("vulnerability database is {} old", hours(age)));
         }
-        let exceptions = in_force(subject, digest, context);
+        let (exceptions, over) = exceptions(subject, digest, context);
         for finding in &report.findings {
             let counts = match denies(gate, finding, now) {
                 Denies::Never => continue,
@@ -56,7 +58,12 @@ impl<'a> Weighed<'a> {
                     *self.excepted.entry(exception.id.as_str()).or_default() += 1;
                     self.lasts_until(exception.expires);
                 }
-                None => self.denied.push((finding, gate)),
+                None => {
+                    if over.iter().any(|exception| excepts(exception, finding)) {
+                        self.ended.insert(&finding.id);
+                    }
+                    self.denied.push((finding, gate));
+                }
             }
         }
     }
@@ -85,8 +92,7 @@ impl<'a> Weighed<'a> {
         if found.is_empty() {
             "nothing".clone_into(&mut found);
         }
-        let (id, as_of) = (report.database.digest.short(), report.database.as_of);
-        let mut text = format!("{packages} packages, {found} found by database {id} of {as_of}");
+        let mut text = format!("{packages} packages, {found} found");
         if !self.denied.is_empty() {
             text = format!("{text}, {} of them refused", self.denied.len());
         }
@@ -97,15 +103,26 @@ impl<'a> Weighed<'a> {
     }
 }
 
-/// The exceptions that are in force for an image: they may name the subject or the image itself.
-fn in_force<'a>(subject: &Subject, digest: Digest, context: &Context<'a>) -> Vec<&'a Exception> {
+/// The exceptions that are in force for an image, and those that have ended: they may name the subject or
+/// the image itself.
+fn exceptions<'a>(
+    subject: &Subject,
+    digest: Digest,
+    context: &Context<'a>,
+) -> (Vec<&'a Exception>, Vec<&'a Exception>) {
     let policy: &'a crate::policy::Policy = context.policy;
-    let mut found = Vec::new();
+    let (mut in_force, mut over) = (Vec::new(), Vec::new());
     for digest in [subject.digest, digest] {
-        let (exceptions, time_max) = policy.exceptions_for(&subject.name, &digest);
-        found.extend(exceptions.filter(|it| it.is_in_force(context.now, time_max)));
+        let (found, time_max) = policy.exceptions_for(&subject.name, &digest);
+        for exception in found {
+            if exception.is_in_force(context.now, time_max) {
+                in_force.push(exception);
+            } else if exception.expires <= context.now {
+                over.push(exception);
+            }
+        }
     }
-    found
+    (in_force, over)
 }
 
 fn excepts(exception: &Exception, finding: &Finding) -> bool {

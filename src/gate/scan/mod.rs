@@ -20,7 +20,7 @@ use super::{
 };
 use crate::oci::Digest;
 use crate::policy::{Answer, NewFinding, Rule, ScanGate};
-use crate::scan::{Inventory, Report};
+use crate::scan::{DatabaseId, Inventory, Report};
 use crate::time::Timestamp;
 
 use findings::Weighed;
@@ -36,6 +36,13 @@ pub struct Scans {
     pub no_database: Option<String>,
     /// What is known.
     pub known: BTreeMap<Digest, ImageScan>,
+}
+
+impl Scans {
+    /// The database that everything was compared with.
+    pub(super) fn database(&self) -> Option<DatabaseId> {
+        self.known.values().next().map(|scan| scan.report.database.clone())
+    }
 }
 
 /// What is in one image, and what is known against it.
@@ -151,7 +158,7 @@ fn stale(scan: &ImageScan, gates: &[Arc<ScanGate>], context: &Context<'_>) -> Op
     let is_stale = age > most && context.passed.is_none();
     is_stale.then(|| {
         let (age, most) = (hours(age), hours(most));
-        format!("vulnerability database is {age} old, at most {most} are allowed")
+        format!("vulnerability database is {age} old, more than {most}")
     })
 }
 
@@ -164,7 +171,7 @@ pub(super) fn fingerprint(gates: &[Arc<ScanGate>]) -> Option<Digest> {
 pub(super) fn hours(time: Duration) -> String {
     match time.as_secs() / 3600 {
         0 => "less than 1 h".to_owned(),
-        hours @ 1..=120 => format!("{hours} h"),
+        hours @ 1..=239 => format!("{hours} h"),
         hours => format!("{} days", hours / 24),
     }
 }
@@ -211,7 +218,8 @@ impl Told {
         self.until = self.until.into_iter().chain(weighed.until).min();
         let mut since = 0_usize;
         for (finding, gate) in &weighed.denied {
-            if !finding.malware && !self.asks(gate) {
+            if !finding.malware && !self.asks(gate) && !weighed.ended.contains(&finding.id.as_str())
+            {
                 since += 1;
                 continue;
             }

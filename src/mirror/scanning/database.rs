@@ -92,7 +92,12 @@ impl Mirror {
                 info!(digest = %id.digest, as_of = %id.as_of, "vulnerability database in force");
             }
             Err(trouble) => {
-                self.scanner().lacks(trouble.to_string());
+                self.scanner().lacks(match trouble {
+                    DatabaseTrouble::Read { .. } => super::NO_DATABASE.to_owned(),
+                    DatabaseTrouble::Unusable { .. } => {
+                        "the vulnerability database cannot be used".to_owned()
+                    }
+                });
                 let cause = std::error::Error::source(&trouble).map(ToString::to_string);
                 if stamp.is_some() {
                     self.metrics().database_rejected.increment();

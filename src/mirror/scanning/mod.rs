@@ -34,6 +34,9 @@ pub use rejudge::{Brake, RejudgedScans};
 /// Inventories and reports that are kept in memory, each.
 const REMEMBERED_MAX: usize = 512;
 
+/// What is said while there is no database.
+const NO_DATABASE: &str = "there is no vulnerability database; run pratique db import";
+
 /// How images are scanned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanSettings {
@@ -86,7 +89,7 @@ impl Scanner {
         let why = if settings.database.is_some() {
             "vulnerability database is not read yet"
         } else {
-            "there is no vulnerability database: set database in [scan], run pratique db import"
+            NO_DATABASE
         };
         Self {
             settings,

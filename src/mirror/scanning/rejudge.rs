@@ -120,9 +120,11 @@ impl Mirror {
     }
 }
 
-/// Whether the two say the same, in the words of the scan too.
+/// Whether the two say the same, by whichever database.
 fn is_same(before: &Judgement, now: &Judgement) -> bool {
-    before.verdict == now.verdict && before.good_until == now.good_until
+    before.verdict == now.verdict
+        && before.good_until == now.good_until
+        && before.checks == now.checks
 }
 
 #[cfg(test)]
