@@ -1,5 +1,9 @@
 //! Versions of Maven: a tree of numbers and qualifiers, by the rules of `ComparableVersion` of Maven 3.9.
 //!
+//! Maven's own order is not total: with a qualifier between dots (`1.0.alpha.2`), or behind nothing but
+//! zeros (`1-0-alpha`), it has circles. Here every qualifier begins a list, as in Maven those do that stand
+//! at the end or before digits, so that there are none.
+//!
 //! Spec: <https://maven.apache.org/pom.html#version-order-specification>
 
 use std::cmp::Ordering;
@@ -126,9 +130,6 @@ impl Reader {
 
     fn end(&mut self, text: &[u8]) {
         if text.len() > self.start {
-            if !self.in_digits {
-                self.begin_list();
-            }
             self.push_part(text, text.len());
         }
     }
@@ -144,14 +145,19 @@ impl Reader {
         text.get(self.start..end).unwrap_or_default()
     }
 
-    /// Adds the part that ends at `end`; nothing between two separators is zero.
+    /// Adds the part that ends at `end`; nothing between two separators is zero. A qualifier begins a list:
+    /// a dot before it is as good as a hyphen; but one that will say nothing, because it is of a release
+    /// and a list follows, does not.
     fn push_part(&mut self, text: &[u8], end: usize) {
         let part = self.part(text, end);
-        self.push(if part.is_empty() || self.in_digits {
-            Item::Number(Number::of(part))
-        } else {
-            Item::Qualifier(Qualifier::of(part))
-        });
+        if part.is_empty() || self.in_digits {
+            return self.push(Item::Number(Number::of(part)));
+        }
+        let item = Item::Qualifier(Qualifier::of(part));
+        if !item.says_nothing() || text.get(end) != Some(&b'-') {
+            self.begin_list();
+        }
+        self.push(item);
     }
 
     fn push(&mut self, item: Item) {
@@ -162,14 +168,19 @@ impl Reader {
 }
 
 /// The lists in one, each without what says nothing at its end or before the list in it: zeros, and
-/// qualifiers of releases.
+/// qualifiers of releases. A list that has nothing left but one that begins with a qualifier is that one.
 fn normalised(lists: Vec<Vec<Item>>) -> Vec<Item> {
     let mut backwards: Vec<Item> = Vec::new();
     for list in lists.into_iter().rev() {
-        if !backwards.is_empty() {
+        let length = backwards.len();
+        let begins_with_qualifier = matches!(backwards.last(), Some(Item::Qualifier(_)));
+        if length > 0 {
             backwards.push(Item::List);
         }
         backwards.extend(list.into_iter().rev().skip_while(Item::says_nothing));
+        if begins_with_qualifier && backwards.len() == length + 1 {
+            backwards.pop();
+        }
     }
     backwards.reverse();
     backwards

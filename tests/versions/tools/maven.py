@@ -3,11 +3,37 @@
 
 Its own main compares each argument with the one before it.
 """
+import re
 import subprocess
 import sys
 
 BATCH = 200
+
+
+def is_circular(version):
+    """Whether Maven's own order has circles with it: 0-x < 0.alpha-x < 0 < 0-x."""
+    version = version.lower()
+    # A qualifier after a dot, and more after it.
+    if re.search(r"\.(?!(ga|final|release)-)[a-z_]+[.-]", version):
+        return True
+    without_words = re.sub(r"(?<=[0-9])(ga|final|release)(?![a-z_])", "-0", version)
+    without_words = re.sub(r"(?<![a-z_])(ga|final|release)(?![a-z_])", "0", without_words)
+    return any(map(has_empty_list, (version, without_words)))
+
+
+def has_empty_list(version):
+    """Whether a list has nothing in it but zeros, and the list after it begins with a qualifier."""
+    for run in re.finditer(r"(?<![0.-])[0.-]+(?=[a-z_])", version):
+        after_number = run.start() > 0 and version[run.start() - 1].isdigit()
+        if "-" in run[0][:-1] if after_number else run[0] not in ("-", "."):
+            return True
+    return False
+
+
 pairs = [line.rstrip("\n").split("\t") for line in sys.stdin]
+ordered = [pair for pair in pairs if not any(map(is_circular, pair))]
+print(f"maven: {len(pairs) - len(ordered)} pairs are left out, Maven's order has circles with them", file=sys.stderr)
+pairs = ordered
 for start in range(0, len(pairs), BATCH):
     batch = pairs[start:start + BATCH]
     arguments = [version for pair in batch for version in pair]

@@ -21,8 +21,8 @@ fn ascending(scheme: Scheme, list: &str) {
 fn dpkg() {
     ascending(Scheme::Deb, "1.0~~ 1.0~~a 1.0~ 1.0~rc1 1.0=1.0-0=0:1.0 1.0-1 1.0a 1.0+b1 1.0.1 1:0.1");
     ascending(Scheme::Deb, "7.6-0 7.6p2-4 7.60 7.60+dfsg");
-    ascending(Scheme::Deb, "1.0.3-3 1.0-3.1 1.1 1.2.2-2");
-    ascending(Scheme::Deb, "3.0.15-1~deb12u1 3.0.15-1 3.0.15-1+deb12u1 3.0.15-1+b1 3.0.15-1.1");
+    ascending(Scheme::Deb, "1.0-3.1 1.0.3-3 1.1 1.2.2-2");
+    ascending(Scheme::Deb, "3.0.15-1~deb12u1 3.0.15-1 3.0.15-1+b1 3.0.15-1+deb12u1 3.0.15-1.1");
     ascending(Scheme::Deb, "2:1.2 10:0.1 10:0.1:1-1");
     ascending(Scheme::Deb, "0 00a 0.1~ 0.1=0.01 0.1-1 0.2");
     for text in ["1.0-", "1.0_1-1", ":1", "1:", "-1:1", "1.0-1_1", "v1.0", "~1", "1 .0"] {
@@ -121,7 +121,7 @@ fn composer() {
     ascending(Scheme::Composer, "1.0-dev=1.0.0.0-dev 1.0-alpha=1.0a 1.0-alpha2 1.0.0-beta2-dev 1.0.0-beta2=1.0b2=1.0.0.beta.2 1.0.0-RC1=1.0rc1 1.0=1=v1.0.0=1.0.0+build=1.0-stable 1.0-p1=1.0-patch1=1.0-pl1 1.0.1 1.x-dev 2.0");
     ascending(Scheme::Composer, "5.4.9 5.4.10 5.4.x-dev 5.5.0-BETA1 v5.5.0");
     ascending(Scheme::Composer, "2023-12-31 2024-01-31 2024.01.31 20230131 20240131");
-    for text in ["dev-master", "dev-1.0", "1.0-foo", "1.0.0.0.0", "1.0-beta-x", "123456", "1.0 as 2.0", "^1.0", "1.0@dev", "x.1-dev", "1.0-alpha-beta1", "1-2-3"] {
+    for text in ["dev-master", "dev-1.0", "1.0-foo", "1.0.0.0.0", "1.0-beta-x", "1.0 as 2.0", "^1.0", "1.0@dev", "x.1-dev", "1.0-alpha-beta1", "1-2-3"] {
         assert!(Version::parse(Scheme::Composer, text).is_err(), "{text}");
     }
 }
