@@ -83,8 +83,9 @@ fn numbers_of(version: &[u8]) -> Option<Found<'_>> {
 /// `20240131`, `2024-01-31`, `2024.01.31-12:30`: what is not one of `numbers_of`.
 fn date_of(version: &[u8]) -> Option<Found<'_>> {
     let (date, _) = take_while(version, |byte| byte.is_ascii_digit() || b".:-".contains(&byte));
-    // A separator at the end belongs to what follows.
-    let date = date.strip_suffix(b".").or_else(|| date.strip_suffix(b"-")).unwrap_or(date);
+    // Separators at the end belong to what follows.
+    let end = date.iter().rposition(u8::is_ascii_digit)? + 1;
+    let date = date.get(..end)?;
     let (year, after) = date.split_at_checked(4)?;
     if !year.iter().all(u8::is_ascii_digit) || !is_rest_of_date(after, 0, 0) {
         return None;

@@ -22,96 +22,61 @@ const NOTHING: Segment = Segment::Number(Number::ZERO);
 
 /// With what the platforms begin that gems are built for.
 const PLATFORMS: &[&str] = &[
-    "aarch64",
-    "amd64",
-    "arm",
-    "arm64",
-    "dalvik",
-    "darwin",
-    "dotnet",
-    "freebsd",
-    "i386",
-    "i486",
-    "i586",
-    "i686",
-    "java",
-    "jruby",
-    "linux",
-    "macruby",
-    "mingw32",
-    "mswin32",
-    "mswin64",
-    "powerpc",
-    "ppc64le",
-    "riscv64",
-    "ruby",
-    "s390x",
-    "sparc",
-    "universal",
-    "x64",
-    "x86",
-    "x86_64",
+    "aarch64", "amd64", "arm", "arm64", "dalvik", "darwin", "dotnet", "freebsd", "i386", "i486", "i586", "i686", "java",
+    "jruby", "linux", "macruby", "mingw32", "mswin32", "mswin64", "powerpc", "ppc64le", "riscv64", "ruby", "s390x",
+    "sparc", "universal", "x64", "x86", "x86_64",
 ];
 
 impl Gem {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = without_platform(text);
-        let (release, prerelease) =
-            text.split_once('-').map_or((text, None), |(release, rest)| (release, Some(rest)));
-        let first = release.split('.').next().unwrap_or_default();
-        if !first.bytes().next().is_some_and(|byte| byte.is_ascii_digit()) {
+        let release = text.split('-').next().unwrap_or_default();
+        if !release.split('.').next().unwrap_or_default().bytes().all(|byte| byte.is_ascii_digit()) {
             return Err("it does not begin with a number");
         }
-        if !release.split('.').all(is_alphanumeric) {
-            return Err("a part of it is empty or has a character that is not allowed");
+        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)) {
+            return Err("it has a character that is not allowed");
         }
-        let mut segments = Vec::new();
-        push_segments(&mut segments, release);
-        if let Some(prerelease) = prerelease {
-            if !prerelease.split(['.', '-']).all(is_alphanumeric) {
-                return Err("its pre-release is empty or has a character that is not allowed");
-            }
-            // As Gem::Version reads a hyphen.
-            for part in prerelease.split('-') {
-                segments.push(Segment::Word((*b"pre").into()));
-                push_segments(&mut segments, part);
-            }
+        let prerelease = text.split_once('-').map_or("none", |(_, prerelease)| prerelease);
+        if !release.split('.').chain(prerelease.split('.')).all(|part| !part.is_empty()) {
+            return Err("a part of it is empty");
         }
-        Ok(Self(canonical(segments).into()))
+        Ok(Self(canonical(segments(text.as_bytes())).into()))
     }
 }
 
 /// `1.13.10-x86_64-linux` is 1.13.10 for a platform, `1.0.0-rc1` is a version.
 fn without_platform(text: &str) -> &str {
     match text.split_once('-') {
-        Some((version, platform))
-            if PLATFORMS.contains(&platform.split('-').next().unwrap_or_default()) =>
-        {
-            version
-        }
+        Some((version, platform)) if PLATFORMS.contains(&platform.split('-').next().unwrap_or_default()) => version,
         _ => text,
     }
 }
 
-fn is_alphanumeric(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-fn push_segments(segments: &mut Vec<Segment>, text: &str) {
-    for part in text.split('.') {
-        let mut rest = part.as_bytes();
-        while !rest.is_empty() {
-            let (digits, after_digits) = take_digits(rest);
-            if !digits.is_empty() {
+/// The numbers and words of a version; a hyphen is the word `pre`.
+fn segments(text: &[u8]) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        rest = match first {
+            b'-' => {
+                segments.push(Segment::Word((*b"pre").into()));
+                after
+            }
+            b'0'..=b'9' => {
+                let (digits, after) = take_digits(rest);
                 segments.push(Segment::Number(Number::of(digits)));
+                after
             }
-            let (word, after_word) = take_letters(after_digits);
-            if !word.is_empty() {
+            letter if letter.is_ascii_alphabetic() => {
+                let (word, after) = take_letters(rest);
                 segments.push(Segment::Word(word.into()));
+                after
             }
-            rest = after_word;
-        }
+            _ => after,
+        };
     }
+    segments
 }
 
 /// Without the zeros at the end, and without those before the first word.

@@ -1,10 +1,14 @@
-//! Versions of Maven: a tree of numbers and qualifiers, by the rules of `ComparableVersion`.
+//! Versions of Maven: a tree of numbers and qualifiers, by the rules of `ComparableVersion` of Maven 3.9.
+//!
+//! Maven's own order is not total: with a qualifier between dots (`1.0.alpha.2`), or behind nothing but
+//! zeros (`1-0-alpha`), it has circles. Here every qualifier begins a list, as in Maven those do that stand
+//! at the end or before digits, so that there are none.
 //!
 //! Spec: <https://maven.apache.org/pom.html#version-order-specification>
 
 use std::cmp::Ordering;
 
-use super::number::{Number, take_while};
+use super::number::Number;
 
 /// A version of Maven.
 ///
@@ -19,8 +23,6 @@ enum Item {
     /// All that follows is in a list of its own.
     List,
     Number(Number),
-    /// A qualifier with a number: `rc1`, `rc-1`.
-    Numbered(Qualifier, Number),
     Qualifier(Qualifier),
 }
 
@@ -52,7 +54,7 @@ impl Qualifier {
         }
     }
 
-    /// One that a number follows may be a letter only.
+    /// One that a number follows at once may be a letter only.
     fn of_numbered(word: &[u8]) -> Self {
         match word {
             b"a" => Self::Alpha,
@@ -86,13 +88,11 @@ struct Reader {
     start: usize,
     /// Whether the last byte that was no separator is a digit.
     in_digits: bool,
-    /// Whether the part that is being read is a qualifier with a number.
-    is_numbered: bool,
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { lists: vec![Vec::new()], start: 0, in_digits: false, is_numbered: false }
+        Self { lists: vec![Vec::new()], start: 0, in_digits: false }
     }
 }
 
@@ -100,46 +100,37 @@ impl Reader {
     fn step(&mut self, text: &[u8], at: usize) {
         match text.get(at) {
             Some(b'.') => {
-                self.push(text, at);
+                self.push_part(text, at);
                 self.start = at + 1;
             }
-            Some(b'-') => self.hyphen(text, at),
+            Some(b'-') => {
+                self.push_part(text, at);
+                self.start = at + 1;
+                self.lists.push(Vec::new());
+            }
             Some(b'0'..=b'9') => {
                 if !self.in_digits && at > self.start {
-                    self.is_numbered = true;
                     self.begin_list();
+                    self.push(Item::Qualifier(Qualifier::of_numbered(self.part(text, at))));
+                    self.start = at;
+                    self.lists.push(Vec::new());
                 }
                 self.in_digits = true;
             }
             _ => {
                 if self.in_digits && at > self.start {
-                    self.push(text, at);
+                    self.push_part(text, at);
                     self.start = at;
-                    self.begin_list();
+                    self.lists.push(Vec::new());
                 }
                 self.in_digits = false;
             }
         }
     }
 
-    fn hyphen(&mut self, text: &[u8], at: usize) {
-        let is_before_digit = text.get(at + 1).is_some_and(u8::is_ascii_digit);
-        if at > self.start && !self.in_digits && is_before_digit {
-            // `rc-1` is `rc1`.
-            self.is_numbered = true;
-            return;
-        }
-        self.push(text, at);
-        self.start = at + 1;
-        self.begin_list();
-    }
-
     fn end(&mut self, text: &[u8]) {
         if text.len() > self.start {
-            if !self.in_digits {
-                self.begin_list();
-            }
-            self.push(text, text.len());
+            self.push_part(text, text.len());
         }
     }
 
@@ -150,44 +141,45 @@ impl Reader {
         }
     }
 
-    /// Adds the part that ends at `end`; nothing between two separators is zero.
-    fn push(&mut self, text: &[u8], end: usize) {
-        let part = text.get(self.start..end).unwrap_or_default();
-        let item = if part.is_empty() {
-            Item::Number(Number::ZERO)
-        } else if self.is_numbered {
-            let (word, rest) = take_while(part, |byte| !byte.is_ascii_digit());
-            let word = word.strip_suffix(b"-").unwrap_or(word);
-            Item::Numbered(Qualifier::of_numbered(word), Number::of(rest))
-        } else if self.in_digits {
-            Item::Number(Number::of(part))
-        } else {
-            Item::Qualifier(Qualifier::of(part))
-        };
-        self.is_numbered = false;
+    fn part<'a>(&self, text: &'a [u8], end: usize) -> &'a [u8] {
+        text.get(self.start..end).unwrap_or_default()
+    }
+
+    /// Adds the part that ends at `end`; nothing between two separators is zero. A qualifier begins a list:
+    /// a dot before it is as good as a hyphen; but one that will say nothing, because it is of a release
+    /// and a list follows, does not.
+    fn push_part(&mut self, text: &[u8], end: usize) {
+        let part = self.part(text, end);
+        if part.is_empty() || self.in_digits {
+            return self.push(Item::Number(Number::of(part)));
+        }
+        let item = Item::Qualifier(Qualifier::of(part));
+        if !item.says_nothing() || text.get(end) != Some(&b'-') {
+            self.begin_list();
+        }
+        self.push(item);
+    }
+
+    fn push(&mut self, item: Item) {
         if let Some(list) = self.lists.last_mut() {
             list.push(item);
         }
     }
 }
 
-/// The lists in one, without the zeros that say nothing: those at the end and before qualifiers.
+/// The lists in one, each without what says nothing at its end or before the list in it: zeros, and
+/// qualifiers of releases. A list that has nothing left but one that begins with a qualifier is that one.
 fn normalised(lists: Vec<Vec<Item>>) -> Vec<Item> {
     let mut backwards: Vec<Item> = Vec::new();
     for list in lists.into_iter().rev() {
-        if !backwards.is_empty() {
+        let length = backwards.len();
+        let begins_with_qualifier = matches!(backwards.last(), Some(Item::Qualifier(_)));
+        if length > 0 {
             backwards.push(Item::List);
         }
-        for item in list.into_iter().rev() {
-            let is_zero = item == Item::Number(Number::ZERO);
-            let says_nothing = match backwards.as_slice() {
-                [] | [.., Item::Qualifier(_)] => true,
-                [.., first, Item::List] => matches!(first, Item::Qualifier(_) | Item::Numbered(..)),
-                _ => false,
-            };
-            if !(is_zero && says_nothing) {
-                backwards.push(item);
-            }
+        backwards.extend(list.into_iter().rev().skip_while(Item::says_nothing));
+        if begins_with_qualifier && backwards.len() == length + 1 {
+            backwards.pop();
         }
     }
     backwards.reverse();
@@ -195,24 +187,22 @@ fn normalised(lists: Vec<Vec<Item>>) -> Vec<Item> {
 }
 
 impl Item {
-    /// The order of two parts in the same place.
+    fn says_nothing(&self) -> bool {
+        match self {
+            Self::Number(number) => number.is_zero(),
+            Self::Qualifier(qualifier) => *qualifier == Qualifier::Release,
+            Self::List => false,
+        }
+    }
+
+    /// The order of two parts in the same place: numbers are after lists, and lists after qualifiers.
     fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::List, Self::List) => Ordering::Equal,
             (Self::Number(a), Self::Number(b)) => a.cmp(b),
             (Self::Qualifier(a), Self::Qualifier(b)) => a.cmp(b),
-            (Self::Qualifier(a), Self::Numbered(b, _)) => a.cmp(b).then(Ordering::Less),
-            (Self::Numbered(a, _), Self::Qualifier(b)) => a.cmp(b).then(Ordering::Greater),
-            (Self::Numbered(a, number), Self::Numbered(b, other_number)) => {
-                a.cmp(b).then_with(|| number.cmp(other_number))
-            }
-            // Numbers are after lists, and lists after qualifiers.
-            (Self::Number(_), _) | (Self::List, Self::Qualifier(_) | Self::Numbered(..)) => {
-                Ordering::Greater
-            }
-            (_, Self::Number(_)) | (Self::Qualifier(_) | Self::Numbered(..), Self::List) => {
-                Ordering::Less
-            }
+            (Self::Number(_), _) | (Self::List, Self::Qualifier(_)) => Ordering::Greater,
+            (_, Self::Number(_)) | (Self::Qualifier(_), Self::List) => Ordering::Less,
         }
     }
 
@@ -221,9 +211,7 @@ impl Item {
         match self {
             Self::List => Ordering::Equal,
             Self::Number(number) => number.cmp(&Number::ZERO),
-            Self::Qualifier(qualifier) | Self::Numbered(qualifier, _) => {
-                qualifier.cmp(&Qualifier::Release)
-            }
+            Self::Qualifier(qualifier) => qualifier.cmp(&Qualifier::Release),
         }
     }
 }
