@@ -68,6 +68,11 @@ impl<'a> Collector<'a> {
         true
     }
 
+    /// Takes the name of a package that others than the distribution made.
+    pub(super) fn stranger(&mut self, name: &str) {
+        self.facts.strangers.push(name.to_owned());
+    }
+
     pub(super) fn distribution(&mut self, distribution: Distribution) {
         self.facts.distribution = Some(distribution);
     }

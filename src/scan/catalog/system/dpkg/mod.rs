@@ -2,6 +2,7 @@
 //! package manager have it (`status.d`), and which files belong to its packages.
 
 mod stanza;
+mod stranger;
 
 use self::stanza::{Field, Stanza};
 use super::collector::{Collector, lines, shown, token};
@@ -57,7 +58,12 @@ fn finish(stanza: &mut Stanza<'_>, facts: &mut Collector<'_>) -> bool {
         return true;
     }
     match package(&stanza, facts.path()) {
-        Ok(Some(package)) => facts.package(package),
+        Ok(Some(package)) => {
+            if stranger::is_stranger(&stanza) {
+                facts.stranger(&package.name);
+            }
+            facts.package(package)
+        }
         Ok(None) => true,
         Err((kind, text)) => {
             facts.gap(kind, text);

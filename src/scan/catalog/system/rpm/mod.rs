@@ -129,7 +129,9 @@ pub(super) fn read_sqlite(bytes: &[u8], facts: &mut Collector<'_>) {
 
 /// Reads the list of an image without rpm.
 pub(super) fn read_manifest(bytes: &[u8], facts: &mut Collector<'_>) {
-    read(manifest::read, bytes, facts);
+    let mut headers = Headers::new(facts);
+    manifest::read(bytes, &mut headers);
+    headers.finish();
 }
 
 /// Looks at a journal beside a SQLite database. It is empty, or what is in the database is not all.

@@ -45,12 +45,9 @@ pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fa
         if order.u32(slot, 4) == Some(0) {
             continue;
         }
-        let blob = match blob(bytes, slot) {
-            Some(blob) => blob,
-            None => {
-                headers.fault(Fault::malformed("a slot that leads to no package"));
-                continue;
-            }
+        let Some(blob) = blob(bytes, slot) else {
+            headers.fault(Fault::malformed("a slot that leads to no package"));
+            continue;
         };
         left = left
             .checked_sub(blob.len())
