@@ -36,11 +36,11 @@ const IDLE_ENDINGS: [&str; 14] =
 
 /// The path of an installed file, normalised, if a cataloger could ever read what is there.
 pub(super) fn of_interest(directory: &str, name: &str, limits: &Limits) -> Option<String> {
-    let directory = directory.trim_start_matches("./").trim_matches('/');
-    let name = name.trim_start_matches("./").trim_start_matches('/');
-    if directory.len().saturating_add(name.len()) >= limits.path_bytes || name.is_empty() {
+    if directory.len().saturating_add(name.len()) >= limits.path_bytes {
         return None;
     }
+    let directory = directory.trim_start_matches("./").trim_matches('/');
+    let name = name.trim_start_matches("./").trim_start_matches('/');
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     if IDLE_ENDINGS.contains(&ending) {
         return None;

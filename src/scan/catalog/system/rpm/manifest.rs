@@ -11,9 +11,10 @@ const FIELDS: usize = 10;
 /// Reads the list.
 pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) {
     for line in lines(bytes).filter(|line| !line.is_empty()) {
-        if !headers.take_package(|path, epochs| package(line, path, epochs)) {
-            break;
+        if headers.is_full() {
+            return;
         }
+        headers.take_package(|path, epochs| package(line, path, epochs));
     }
 }
 

@@ -45,6 +45,9 @@ pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fa
         if order.u32(slot, 4) == Some(0) {
             continue;
         }
+        if headers.is_full() {
+            break;
+        }
         let Some(blob) = blob(bytes, slot) else {
             headers.fault(Fault::malformed("a slot that leads to no package"));
             continue;
@@ -52,9 +55,7 @@ pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fa
         left = left
             .checked_sub(blob.len())
             .ok_or_else(|| Fault::malformed("packages that lie in each other"))?;
-        if !headers.take(blob) {
-            break;
-        }
+        headers.take(blob);
     }
     Ok(())
 }
