@@ -85,11 +85,12 @@ impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.release {
             Release::All => f.write_str(self.family),
-            Release::Exact(release) => write!(f, "{}:{release}", self.family),
             Release::Ubuntu(release) if is_ubuntu_lts(release) => {
                 write!(f, "{}:{release}:LTS", self.family)
             }
-            Release::Ubuntu(release) => write!(f, "{}:{release}", self.family),
+            Release::Exact(release) | Release::Ubuntu(release) => {
+                write!(f, "{}:{release}", self.family)
+            }
             Release::RedHat(major) => write!(f, "{}:enterprise_linux:{major}", self.family),
             Release::Suse(product) => write!(f, "{}:Linux Enterprise {product}", self.family),
         }

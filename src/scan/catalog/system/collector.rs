@@ -14,6 +14,8 @@ const SHOWN_BYTES_MAX: usize = 48;
 /// Bytes of all paths together that one file can say are the distribution's. Beyond it they are left
 /// out: then more of the image is looked at than need be, never less.
 const OWNED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// As above, of those that are looked at: a few long folders can be named again and again.
+const PATHS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What a file says, as far as it has been read.
 pub(super) struct Collector<'a> {
@@ -22,12 +24,14 @@ pub(super) struct Collector<'a> {
     limits: &'a Limits,
     facts: FileFacts,
     owned_bytes: usize,
+    paths_bytes: usize,
     is_full: bool,
 }
 
 impl<'a> Collector<'a> {
     pub(super) fn new(path: &'a str, limits: &'a Limits) -> Self {
-        Self { path, limits, facts: FileFacts::default(), owned_bytes: 0, is_full: false }
+        let facts = FileFacts::default();
+        Self { path, limits, facts, owned_bytes: 0, paths_bytes: 0, is_full: false }
     }
 
     /// The file that is being read.
@@ -35,18 +39,21 @@ impl<'a> Collector<'a> {
         self.path
     }
 
-    /// Takes a package; `false` when there is no room for any more.
-    pub(super) fn package(&mut self, package: Package) -> bool {
-        if self.facts.packages.len() >= self.limits.packages {
-            if !self.is_full {
-                self.is_full = true;
-                let packages = self.limits.packages;
-                self.gap(GapKind::Limit, format!("more than packages = {packages}"));
-            }
-            return false;
+    /// Whether there is no room for any more packages or gaps; that is one of the gaps, and there is no
+    /// use in reading on.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Takes a package.
+    pub(super) fn package(&mut self, package: Package) {
+        if self.facts.packages.len() < self.limits.packages {
+            self.facts.packages.push(package);
+        } else if !self.is_full {
+            self.is_full = true;
+            let text = format!("more than packages = {}", self.limits.packages);
+            self.facts.gaps.push((GapKind::Limit, text));
         }
-        self.facts.packages.push(package);
-        true
     }
 
     /// The packages so far, for what can only be told when all are known.
@@ -54,18 +61,29 @@ impl<'a> Collector<'a> {
         &mut self.facts.packages
     }
 
-    /// Takes a path that the package manager installed, if knowing so can matter; `false` when there
-    /// is no room for any more.
-    pub(super) fn owns(&mut self, directory: &str, name: &str) -> bool {
-        let Some(path) = owned::of_interest(directory, name, self.limits) else {
-            return self.owned_bytes < OWNED_BYTES_MAX;
-        };
-        self.owned_bytes = self.owned_bytes.saturating_add(path.len());
-        if self.owned_bytes > OWNED_BYTES_MAX {
-            return false;
+    /// Takes a path that the package manager installed, if knowing so can matter.
+    pub(super) fn owns(&mut self, folder: &str, name: &str) {
+        self.paths_bytes = self.paths_bytes.saturating_add(folder.len()).saturating_add(name.len());
+        if self.owned_bytes >= OWNED_BYTES_MAX || self.paths_bytes >= PATHS_BYTES_MAX {
+            return;
         }
-        self.facts.owns.push(path);
-        true
+        if let Some(path) = owned::of_interest(folder, name, self.limits) {
+            self.owned_bytes = self.owned_bytes.saturating_add(path.len());
+            if self.owned_bytes <= OWNED_BYTES_MAX {
+                self.facts.owns.push(path);
+            }
+        }
+    }
+
+    /// A folder in which files may be owned: its text, if it is one and no longer than paths are.
+    pub(super) fn folder<'f>(&self, bytes: &'f [u8]) -> Option<&'f str> {
+        let fits = bytes.len() <= self.limits.path_bytes;
+        if fits { std::str::from_utf8(bytes).ok() } else { None }
+    }
+
+    /// Takes the name of a package that others than the distribution made.
+    pub(super) fn stranger(&mut self, name: &str) {
+        self.facts.strangers.push(name.to_owned());
     }
 
     pub(super) fn distribution(&mut self, distribution: Distribution) {
@@ -74,11 +92,11 @@ impl<'a> Collector<'a> {
 
     /// Takes what could not be read; `text` is printable and bounded.
     pub(super) fn gap(&mut self, kind: GapKind, text: impl Into<String>) {
-        let gaps = &mut self.facts.gaps;
-        if gaps.len() < GAPS_MAX {
-            gaps.push((kind, text.into()));
-        } else if gaps.len() == GAPS_MAX {
-            gaps.push((GapKind::Limit, "and more of the kind".to_owned()));
+        if self.facts.gaps.len() < GAPS_MAX {
+            self.facts.gaps.push((kind, text.into()));
+        } else if !self.is_full {
+            self.is_full = true;
+            self.facts.gaps.push((GapKind::Limit, "and more that was not read".to_owned()));
         }
     }
 

@@ -82,12 +82,11 @@ impl File {
         let name = segments.next()?;
         let folder = segments.next()?;
         let above = segments.next().unwrap_or_default();
+        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
         match (above, folder, name) {
             ("apk", "db", "installed") => Some(Self::ApkInstalled),
-            ("dpkg", "info", _) if name.ends_with(".list") => Some(Self::DpkgList),
-            ("dpkg", "info" | "status.d", _) if name.ends_with(".md5sums") => {
-                Some(Self::DpkgChecksums)
-            }
+            ("dpkg", "info", _) if ending == "list" => Some(Self::DpkgList),
+            ("dpkg", "info" | "status.d", _) if ending == "md5sums" => Some(Self::DpkgChecksums),
             (_, "dpkg", "status") => Some(Self::DpkgStatus),
             ("dpkg", "status.d", _) => Some(Self::DpkgStatusPart),
             (_, "etc" | "lib", "os-release") => Some(Self::OsRelease),
@@ -115,6 +114,16 @@ impl File {
             Self::RpmNdb => in_rpm_folders!("Packages.db"),
             Self::RpmSqlite => in_rpm_folders!("rpmdb.sqlite"),
         }
+    }
+
+    /// The package whose files it lists: `libc6` of `libc6:amd64.list`.
+    pub(super) fn owner(self, path: &str) -> Option<&str> {
+        if !matches!(self, Self::DpkgChecksums | Self::DpkgList) {
+            return None;
+        }
+        let (_, name) = path.rsplit_once('/')?;
+        let (stem, _) = name.rsplit_once('.')?;
+        Some(stem.split_once(':').map_or(stem, |(package, _)| package))
     }
 
     /// Reads it, up to a bound of its size.

@@ -64,20 +64,32 @@ fn names(value: &str) -> Vec<String> {
 fn unquoted(text: &[u8]) -> Option<String> {
     let mut value = Vec::new();
     let mut quote = None;
-    let mut bytes = text.iter().copied();
-    while let Some(byte) = bytes.next() {
+    let mut bytes = text.iter();
+    while let Some(&byte) = bytes.next() {
         match (quote, byte) {
             (None, b'\'' | b'"') => quote = Some(byte),
             (Some(open), _) if byte == open => quote = None,
-            (None | Some(b'"'), b'\\') => value.push(bytes.next()?),
-            (None | Some(b'"'), b'$' | b'`') => return None,
-            (None, b' ' | b'\t' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')') => return None,
+            (None, b'\\') => value.push(*bytes.next()?),
+            (Some(b'"'), b'\\') => match *bytes.next()? {
+                special @ (b'"' | b'$' | b'\\' | b'`') => value.push(special),
+                other => value.extend([byte, other]),
+            },
+            // Behind the value there may be a remark.
+            (None, b' ' | b'\t') => {
+                let rest = bytes.as_slice().trim_ascii_start();
+                return if rest.starts_with(b"#") { printable(value) } else { None };
+            }
+            (None | Some(b'"'), b'$' | b'`')
+            | (None, b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')') => return None,
             _ => value.push(byte),
         }
     }
-    let is_whole = quote.is_none() && value.len() <= VALUE_BYTES_MAX;
-    let printable = |byte: u8| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '?' };
-    is_whole.then(|| value.into_iter().map(printable).collect())
+    if quote.is_none() { printable(value) } else { None }
+}
+
+fn printable(value: Vec<u8>) -> Option<String> {
+    let shown = |byte: u8| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '?' };
+    (value.len() <= VALUE_BYTES_MAX).then(|| value.into_iter().map(shown).collect())
 }
 
 /// The codename in `12 (bookworm)`, `Debian GNU/Linux 9 (stretch)` or `Debian GNU/Linux trixie/sid`.
@@ -137,6 +149,9 @@ mod tests {
             ("ID=al\"pi\"'ne'", "alpine"),
             ("ID=\\alpine", "alpine"),
             ("ID=\"a\\\"b\"", "a\"b"),
+            ("ID=\"a\\b\"", "a\\b"),
+            ("ID=debian # and no other", "debian"),
+            ("ID=debian#1", "debian#1"),
             ("ID='a\\b'", "a\\b"),
             ("  ID=Alpine  ", "alpine"),
             ("ID=debian\nID=alpine", "alpine"),

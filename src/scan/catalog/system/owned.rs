@@ -26,8 +26,9 @@ const IDLE_FOLDERS: [&str; 16] = [
     "usr/share/zoneinfo/",
 ];
 
-/// What no distribution's package owns, whatever it says: it is the administrator's.
-const NEVER_OWNED: [&str; 1] = ["usr/local/"];
+/// What no distribution's package owns, whatever it says: it is the administrator's, or for software
+/// that is added to the distribution.
+const NEVER_OWNED: [&str; 2] = ["opt/", "usr/local/"];
 
 /// Endings of names that no cataloger reads.
 const IDLE_ENDINGS: [&str; 14] =
@@ -35,18 +36,17 @@ const IDLE_ENDINGS: [&str; 14] =
 
 /// The path of an installed file, normalised, if a cataloger could ever read what is there.
 pub(super) fn of_interest(directory: &str, name: &str, limits: &Limits) -> Option<String> {
-    let directory = directory.trim_start_matches("./").trim_matches('/');
-    let name = name.trim_start_matches("./").trim_start_matches('/');
-    if directory.len().saturating_add(name.len()) >= limits.path_bytes || name.is_empty() {
+    if directory.len().saturating_add(name.len()) >= limits.path_bytes {
         return None;
     }
+    let directory = directory.trim_start_matches("./").trim_matches('/');
+    let name = name.trim_start_matches("./").trim_start_matches('/');
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
     if IDLE_ENDINGS.contains(&ending) {
         return None;
     }
     let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
-    let is_in = |folder: &&str| path.starts_with(*folder);
-    if IDLE_FOLDERS.iter().any(|it| is_in(it)) || NEVER_OWNED.iter().any(|it| is_in(it)) {
+    if IDLE_FOLDERS.iter().chain(&NEVER_OWNED).any(|folder| path.starts_with(folder)) {
         return None;
     }
     let is_plain = |segment: &str| !matches!(segment, "" | "." | "..");
@@ -90,6 +90,7 @@ mod tests {
     fn what_is_the_administrators_or_leads_elsewhere_is_nobodys() {
         for path in [
             "/usr/local/lib/python3/x.dist-info/METADATA",
+            "/opt/vendor/lib/x.dist-info/METADATA",
             "/usr/bin/../local/bin/x",
             "/usr//bin/x",
             "/usr/./local/x",

@@ -1,36 +1,54 @@
 //! Alpine's apk: its list of what is installed, with the files of each package.
 
 use super::collector::{Collector, lines, shown, token};
-use crate::scan::{GapKind, Package, PackageKind, SourcePackage};
+use crate::scan::{Package, PackageKind, SourcePackage};
 
 /// A package as far as its lines have been read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stanza<'a> {
     has_lines: bool,
     name: Option<&'a [u8]>,
     version: Option<&'a [u8]>,
     architecture: Option<&'a [u8]>,
     origin: Option<&'a [u8]>,
-    /// The folder that the files on the lines after it are in.
-    folder: &'a [u8],
+    /// The folder that the files on the lines after it are in, if it is one.
+    folder: Option<&'a str>,
 }
 
 /// Reads the list: packages parted by empty lines, on each line a letter, a colon and a value.
 pub(super) fn read(bytes: &[u8], facts: &mut Collector<'_>) {
     let mut stanza = Stanza::default();
-    let mut has_room_for_paths = true;
     for (index, line) in lines(bytes).enumerate() {
+        if facts.is_full() {
+            return;
+        }
         if line.is_empty() {
-            if !finish(&mut stanza, facts) {
-                return;
-            }
+            finish(&mut stanza, facts);
         } else if let Err(wrong) = stanza.take(line) {
             facts.malformed(format!("line {}: {wrong}: {}", index + 1, shown(line)));
-        } else if has_room_for_paths && let Some(file) = line.strip_prefix(b"R:") {
-            has_room_for_paths = owns(stanza.folder, file, facts);
+        } else if let Some(folder) = line.strip_prefix(b"F:") {
+            stanza.folder = facts.folder(folder);
+        } else if let (Some(folder), Some(file)) = (stanza.folder, line.strip_prefix(b"R:"))
+            && let Ok(file) = std::str::from_utf8(file)
+        {
+            facts.owns(folder, file);
         }
     }
     finish(&mut stanza, facts);
+}
+
+impl Default for Stanza<'_> {
+    fn default() -> Self {
+        let folder = Some("");
+        Self {
+            has_lines: false,
+            name: None,
+            version: None,
+            architecture: None,
+            origin: None,
+            folder,
+        }
+    }
 }
 
 impl<'a> Stanza<'a> {
@@ -45,10 +63,6 @@ impl<'a> Stanza<'a> {
             b'V' => &mut self.version,
             b'A' => &mut self.architecture,
             b'o' => &mut self.origin,
-            b'F' => {
-                self.folder = value;
-                return Ok(());
-            }
             _ => return Ok(()),
         };
         if slot.is_some() {
@@ -59,24 +73,15 @@ impl<'a> Stanza<'a> {
     }
 }
 
-fn owns(folder: &[u8], file: &[u8], facts: &mut Collector<'_>) -> bool {
-    match (std::str::from_utf8(folder), std::str::from_utf8(file)) {
-        (Ok(folder), Ok(file)) => facts.owns(folder, file),
-        _ => true,
-    }
-}
-
-fn finish(stanza: &mut Stanza<'_>, facts: &mut Collector<'_>) -> bool {
+/// Takes what has been gathered of a package, and begins the next.
+fn finish(stanza: &mut Stanza<'_>, facts: &mut Collector<'_>) {
     let stanza = std::mem::take(stanza);
     if !stanza.has_lines {
-        return true;
+        return;
     }
     match package(&stanza, facts.path()) {
         Ok(package) => facts.package(package),
-        Err(text) => {
-            facts.gap(GapKind::Malformed, text);
-            true
-        }
+        Err(text) => facts.malformed(text),
     }
 }
 

@@ -79,6 +79,18 @@ fn what_is_broken_is_a_gap_and_the_others_are_kept() {
     }
 }
 
+/// Every file would be looked at with all of its folder, which is no folder.
+#[test]
+fn a_folder_of_megabytes_is_none() {
+    let folder = "/".repeat(4 * 1024 * 1024);
+    let facts =
+        installed(&format!("P:a\nV:1\nF:{folder}\n{}F:bin\nR:a\n", "R:x\n".repeat(200_000)));
+    assert_eq!(
+        (facts.packages.len(), facts.gaps.len(), facts.owns),
+        (1, 0, vec!["bin/a".to_owned()])
+    );
+}
+
 proptest! {
     #[test]
     fn any_bytes_have_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {

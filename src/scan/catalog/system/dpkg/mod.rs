@@ -2,6 +2,7 @@
 //! package manager have it (`status.d`), and which files belong to its packages.
 
 mod stanza;
+mod stranger;
 
 use self::stanza::{Field, Stanza};
 use super::collector::{Collector, lines, shown, token};
@@ -13,12 +14,13 @@ use crate::scan::{GapKind, Package, PackageKind, SourcePackage};
 pub(super) fn read_status(bytes: &[u8], facts: &mut Collector<'_>) {
     let mut stanza = Stanza::default();
     for (index, line) in lines(bytes).enumerate() {
-        if !line.is_empty() {
-            if let Err(wrong) = stanza.take(line) {
-                facts.malformed(format!("line {}: {wrong}: {}", index + 1, shown(line)));
-            }
-        } else if !finish(&mut stanza, facts) {
+        if facts.is_full() {
             return;
+        }
+        if line.is_empty() {
+            finish(&mut stanza, facts);
+        } else if let Err(wrong) = stanza.take(line) {
+            facts.malformed(format!("line {}: {wrong}: {}", index + 1, shown(line)));
         }
     }
     finish(&mut stanza, facts);
@@ -32,9 +34,8 @@ pub(super) fn read_list(bytes: &[u8], facts: &mut Collector<'_>) {
         let is_in_it =
             |next: &&[u8]| next.strip_prefix(line).is_some_and(|it| it.starts_with(b"/"));
         let is_folder = lines.peek().is_some_and(is_in_it);
-        let Ok(path) = std::str::from_utf8(line) else { continue };
-        if !is_folder && !facts.owns("", path) {
-            return;
+        if !is_folder && let Ok(path) = std::str::from_utf8(line) {
+            facts.owns("", path);
         }
     }
 }
@@ -42,27 +43,28 @@ pub(super) fn read_list(bytes: &[u8], facts: &mut Collector<'_>) {
 /// Reads which files a package has: a checksum and a path on each line.
 pub(super) fn read_checksums(bytes: &[u8], facts: &mut Collector<'_>) {
     for line in lines(bytes) {
-        let Ok(line) = std::str::from_utf8(line) else { continue };
-        let Some((_, path)) = line.split_once(' ') else { continue };
-        if !facts.owns("", path.trim_start()) {
-            return;
+        let path = std::str::from_utf8(line).ok().and_then(|line| line.split_once(' '));
+        if let Some((_, path)) = path {
+            facts.owns("", path.trim_start());
         }
     }
 }
 
-/// Takes what has been gathered of a stanza, and begins the next; `false` when there is no room.
-fn finish(stanza: &mut Stanza<'_>, facts: &mut Collector<'_>) -> bool {
+/// Takes what has been gathered of a stanza, and begins the next.
+fn finish(stanza: &mut Stanza<'_>, facts: &mut Collector<'_>) {
     let stanza = std::mem::take(stanza);
     if stanza.is_empty() {
-        return true;
+        return;
     }
     match package(&stanza, facts.path()) {
-        Ok(Some(package)) => facts.package(package),
-        Ok(None) => true,
-        Err((kind, text)) => {
-            facts.gap(kind, text);
-            true
+        Ok(Some(package)) => {
+            if stranger::is_stranger(&stanza) {
+                facts.stranger(&package.name);
+            }
+            facts.package(package);
         }
+        Ok(None) => {}
+        Err((kind, text)) => facts.gap(kind, text),
     }
 }
 

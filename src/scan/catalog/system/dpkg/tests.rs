@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use crate::scan::GapKind;
-use crate::scan::catalog::FileFacts;
 use crate::scan::catalog::system::tests::{packages, read};
+use crate::scan::catalog::{FileFacts, FileKind};
 
 fn status(text: &str) -> FileFacts {
     read("var/lib/dpkg/status", text.as_bytes())
@@ -198,6 +198,42 @@ fn a_piece_of_an_image_without_dpkg_has_no_state() {
         b"0123  usr/share/zoneinfo/x\n4567  usr/bin/x\n",
     );
     assert_eq!((facts.packages.len(), facts.owns), (0, vec!["usr/bin/x".to_owned()]));
+}
+
+#[test]
+fn packages_that_others_made_are_told() {
+    for (field, is_stranger) in [
+        ("Maintainer: Ivan Iguaran <ivan@nodesource.com>", true),
+        ("Maintainer: Docker <support@docker.com>", true),
+        ("Maintainer: MySQL <mysql-build@oss.oracle.com>", true),
+        ("Maintainer: x@Microsoft.com", true),
+        ("Vendor: Acme", true),
+        ("vendor: Acme\nMaintainer: x\nMaintainer: y\n folded", true),
+        ("Maintainer: Matthias Klose <doko@debian.org>", false),
+        ("Maintainer: Ubuntu Developers <ubuntu-devel-discuss@lists.ubuntu.com>", false),
+        ("Maintainer: x <x@notgoogle.com>", false),
+        ("Maintainer: google.com", false),
+        ("Vendor:", false),
+        ("", false),
+    ] {
+        let facts = status(&stanza(field));
+        assert_eq!(facts.gaps, vec![], "{field}");
+        assert_eq!(facts.strangers, vec!["a"; usize::from(is_stranger)], "{field}");
+    }
+}
+
+#[test]
+fn lists_are_of_one_package() {
+    for (path, owner) in [
+        ("var/lib/dpkg/info/libc6:amd64.list", Some("libc6")),
+        ("var/lib/dpkg/info/python3.11.list", Some("python3.11")),
+        ("var/lib/dpkg/info/libc6.md5sums", Some("libc6")),
+        ("var/lib/dpkg/status.d/libssl1.1.md5sums", Some("libssl1.1")),
+        ("var/lib/dpkg/status", None),
+        ("lib/apk/db/installed", None),
+    ] {
+        assert_eq!(FileKind::of(path, &[]).unwrap().owner(path), owner, "{path}");
+    }
 }
 
 #[test]

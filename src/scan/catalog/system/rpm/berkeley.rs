@@ -45,8 +45,11 @@ pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fa
     for number in 1..database.pages.count() {
         let Some(page) = database.pages.get(number) else { break };
         let is_hash = matches!(page.get(25), Some(&(PAGE_HASH | PAGE_HASH_UNSORTED)));
-        if is_hash && !database.read_page(page, headers)? {
+        if headers.is_full() {
             break;
+        }
+        if is_hash {
+            database.read_page(page, headers)?;
         }
     }
     Ok(())
@@ -75,8 +78,8 @@ fn open(bytes: &[u8]) -> Result<Database<'_>, Fault> {
 }
 
 impl Database<'_> {
-    /// Hands over the headers that a page of keys and values leads to; `false` to stop.
-    fn read_page(&mut self, page: &[u8], headers: &mut Headers<'_, '_>) -> Result<bool, Fault> {
+    /// Hands over the headers that a page of keys and values leads to.
+    fn read_page(&mut self, page: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fault> {
         let broken = || Fault::malformed("a page whose entries are not where it says");
         let entries = usize::from(self.order.u16(page, 20).ok_or_else(broken)?);
         let index = page.get(PAGE_HEADER_BYTES..).and_then(|it| it.get(..entries.checked_mul(2)?));
@@ -90,32 +93,22 @@ impl Database<'_> {
             end = start;
             match key.take() {
                 None => key = Some(item),
-                Some(key) => {
-                    if !self.read_value(key, item, headers) {
-                        return Ok(false);
-                    }
-                }
+                Some(key) => self.read_value(key, item, headers),
             }
         }
-        if key.is_some() { Err(broken()) } else { Ok(true) }
+        if key.is_some() { Err(broken()) } else { Ok(()) }
     }
 
-    fn read_value(&mut self, key: &[u8], item: &[u8], headers: &mut Headers<'_, '_>) -> bool {
+    fn read_value(&mut self, key: &[u8], item: &[u8], headers: &mut Headers<'_, '_>) {
         match item.split_first() {
             // Under the number zero is the largest number given so far.
-            Some((&ITEM_INLINE, value)) if key == COUNTER && value.len() == 4 => true,
+            Some((&ITEM_INLINE, value)) if key == COUNTER && value.len() == 4 => {}
             Some((&ITEM_INLINE, value)) => headers.take(value),
-            Some((&ITEM_ON_PAGES, _)) => {
-                if let Some(value) = self.value_on_pages(item) {
-                    return headers.take(&value);
-                }
-                headers.fault(Fault::malformed("a package whose pages are not there"));
-                true
-            }
-            _ => {
-                headers.fault(Fault::malformed("an entry of a kind that rpm does not make"));
-                true
-            }
+            Some((&ITEM_ON_PAGES, _)) => match self.value_on_pages(item) {
+                Some(value) => headers.take(&value),
+                None => headers.fault(Fault::malformed("a package whose pages are not there")),
+            },
+            _ => headers.fault(Fault::malformed("an entry of a kind that rpm does not make")),
         }
     }
 

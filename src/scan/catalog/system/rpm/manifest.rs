@@ -9,13 +9,13 @@ use crate::scan::catalog::system::collector::{lines, shown, token};
 const FIELDS: usize = 10;
 
 /// Reads the list.
-pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fault> {
+pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) {
     for line in lines(bytes).filter(|line| !line.is_empty()) {
-        if !headers.take_package(|path, epochs| package(line, path, epochs)) {
-            break;
+        if headers.is_full() {
+            return;
         }
+        headers.take_package(|path, epochs| package(line, path, epochs));
     }
-    Ok(())
 }
 
 fn package(line: &[u8], path: &str, epochs: &mut Epochs) -> Result<Option<Package>, Fault> {

@@ -39,42 +39,40 @@ struct Epochs(HashMap<String, u32>);
 struct Headers<'a, 'b> {
     facts: &'a mut Collector<'b>,
     epochs: Epochs,
-    has_room: bool,
-    has_room_for_paths: bool,
 }
 
 impl<'a, 'b> Headers<'a, 'b> {
     fn new(facts: &'a mut Collector<'b>) -> Self {
-        Self { facts, epochs: Epochs::default(), has_room: true, has_room_for_paths: true }
+        Self { facts, epochs: Epochs::default() }
     }
 
-    /// Takes the next header; `false` when there is no room for any more.
-    fn take(&mut self, blob: &[u8]) -> bool {
+    /// Whether there is no room for any more: then reading can stop.
+    fn is_full(&self) -> bool {
+        self.facts.is_full()
+    }
+
+    /// Takes the next header.
+    fn take(&mut self, blob: &[u8]) {
         let header = match Header::read(blob) {
             Ok(header) => header,
-            Err(fault) => {
-                self.fault(fault);
-                return self.has_room;
-            }
+            Err(fault) => return self.fault(fault),
         };
         self.take_package(|path, epochs| package(&header, path, epochs));
-        if self.has_room_for_paths && vendor::is_distribution(&header) {
-            self.has_room_for_paths = owns(&header, self.facts);
+        if vendor::is_distribution(&header) {
+            owns(&header, self.facts);
         }
-        self.has_room
     }
 
-    /// Takes the next package, or nothing where it is none; `false` when there is no room for any more.
+    /// Takes the next package, or nothing where it is none.
     fn take_package(
         &mut self,
         read: impl FnOnce(&str, &mut Epochs) -> Result<Option<Package>, Fault>,
-    ) -> bool {
+    ) {
         match read(self.facts.path(), &mut self.epochs) {
-            Ok(Some(package)) => self.has_room = self.facts.package(package),
+            Ok(Some(package)) => self.facts.package(package),
             Ok(None) => {}
             Err(fault) => self.fault(fault),
         }
-        self.has_room
     }
 
     fn fault(&mut self, Fault(kind, text): Fault) {
@@ -129,7 +127,9 @@ pub(super) fn read_sqlite(bytes: &[u8], facts: &mut Collector<'_>) {
 
 /// Reads the list of an image without rpm.
 pub(super) fn read_manifest(bytes: &[u8], facts: &mut Collector<'_>) {
-    read(manifest::read, bytes, facts);
+    let mut headers = Headers::new(facts);
+    manifest::read(bytes, &mut headers);
+    headers.finish();
 }
 
 /// Looks at a journal beside a SQLite database. It is empty, or what is in the database is not all.
@@ -228,19 +228,17 @@ fn source_parts(rpm: &[u8]) -> Option<(&str, &str)> {
     is_good.then_some((name, version))
 }
 
-/// Takes the files of a package; `false` when there is no room for any more.
-fn owns(header: &Header<'_>, facts: &mut Collector<'_>) -> bool {
-    let folders: Vec<&[u8]> = header.strings(header::DIRECTORY_NAMES).collect();
+/// Takes the files of a package.
+fn owns(header: &Header<'_>, facts: &mut Collector<'_>) {
+    let folders = header.strings(header::DIRECTORY_NAMES);
+    let folders: Vec<Option<&str>> = folders.map(|folder| facts.folder(folder)).collect();
     let indexes = header.numbers(header::DIRECTORY_INDEXES);
     for (name, index) in header.strings(header::BASE_NAMES).zip(indexes) {
-        let folder = usize::try_from(index).ok().and_then(|index| folders.get(index));
-        let folder = folder.and_then(|folder| std::str::from_utf8(folder).ok());
-        let (Some(folder), Ok(name)) = (folder, std::str::from_utf8(name)) else { continue };
-        if !facts.owns(folder, name) {
-            return false;
+        let folder = usize::try_from(index).ok().and_then(|index| *folders.get(index)?);
+        if let (Some(folder), Ok(name)) = (folder, std::str::from_utf8(name)) {
+            facts.owns(folder, name);
         }
     }
-    true
 }
 
 #[cfg(test)]

@@ -45,19 +45,17 @@ pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fa
         if order.u32(slot, 4) == Some(0) {
             continue;
         }
-        let blob = match blob(bytes, slot) {
-            Some(blob) => blob,
-            None => {
-                headers.fault(Fault::malformed("a slot that leads to no package"));
-                continue;
-            }
+        if headers.is_full() {
+            break;
+        }
+        let Some(blob) = blob(bytes, slot) else {
+            headers.fault(Fault::malformed("a slot that leads to no package"));
+            continue;
         };
         left = left
             .checked_sub(blob.len())
             .ok_or_else(|| Fault::malformed("packages that lie in each other"))?;
-        if !headers.take(blob) {
-            break;
-        }
+        headers.take(blob);
     }
     Ok(())
 }

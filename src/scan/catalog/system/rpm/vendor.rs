@@ -34,6 +34,6 @@ pub(super) fn is_distribution(header: &Header<'_>) -> bool {
     let vendor = text(header::VENDOR);
     let is_named = |name: &&str| vendor.starts_with(name.as_bytes());
     let release = token(text(header::RELEASE)).unwrap_or_default();
-    VENDORS.iter().any(|name| is_named(name))
+    VENDORS.iter().any(is_named)
         || (is_named(&MICROSOFT) && MICROSOFT_RELEASES.iter().any(|it| release.contains(it)))
 }

@@ -26,7 +26,7 @@ pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fa
     let mut roots = Vec::new();
     database.walk(SCHEMA_ROOT, headers, &mut |row, _| {
         roots.extend(root_of_table(row)?);
-        Ok(true)
+        Ok(())
     });
     let [root] = roots.as_slice() else {
         return Err(Fault::malformed(format!(
@@ -35,7 +35,10 @@ pub(super) fn read(bytes: &[u8], headers: &mut Headers<'_, '_>) -> Result<(), Fa
         )));
     };
     database.walk(*root, headers, &mut |row, headers| match values(row).as_deref() {
-        Some([Value::Null, Value::Blob(blob)]) => Ok(headers.take(blob)),
+        Some([Value::Null, Value::Blob(blob)]) => {
+            headers.take(blob);
+            Ok(())
+        }
         _ => Err(Fault::malformed("a row that is no package")),
     });
     Ok(())

@@ -49,7 +49,7 @@ fn take_value(kind: u64, body: &[u8]) -> Option<(Value<'_>, &[u8])> {
         7 => Value::Real,
         8 => Value::Integer(0),
         9 => Value::Integer(1),
-        _ if kind % 2 == 0 => Value::Blob(bytes),
+        _ if kind.is_multiple_of(2) => Value::Blob(bytes),
         _ => Value::Text(bytes),
     };
     Some((value, rest))

@@ -17,8 +17,8 @@ const READ_VERSION_MAX: u8 = 2;
 const PAGE_INTERIOR: u8 = 5;
 const PAGE_LEAF: u8 = 13;
 
-/// What is done with each row: `false` to stop.
-pub(super) type Visit<'v> = dyn FnMut(&[u8], &mut Headers<'_, '_>) -> Result<bool, Fault> + 'v;
+/// What is done with each row.
+pub(super) type Visit<'v> = dyn FnMut(&[u8], &mut Headers<'_, '_>) -> Result<(), Fault> + 'v;
 
 /// A database whose first bytes made sense.
 pub(super) struct Database<'a> {
@@ -74,28 +74,23 @@ impl<'a> Database<'a> {
         visit: &mut Visit<'_>,
     ) {
         let mut pending = Vec::new();
-        self.visit_later(root, &mut pending, headers);
-        while let Some(number) = pending.pop() {
-            match self.walk_page(number, &mut pending, headers, visit) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(fault) => headers.fault(fault),
+        if let Err(fault) = self.visit_later(root, &mut pending) {
+            headers.fault(fault);
+        }
+        while let Some(number) = pending.pop().filter(|_| !headers.is_full()) {
+            if let Err(fault) = self.walk_page(number, &mut pending, headers, visit) {
+                headers.fault(fault);
             }
         }
     }
 
-    fn visit_later(
-        &mut self,
-        number: usize,
-        pending: &mut Vec<usize>,
-        headers: &mut Headers<'_, '_>,
-    ) {
+    fn visit_later(&mut self, number: usize, pending: &mut Vec<usize>) -> Result<(), Fault> {
         // A page that is claimed when it is put down is not put down twice.
-        if number.checked_sub(1).is_some_and(|index| self.pages.claim(index)) {
-            pending.push(number);
-        } else {
-            headers.fault(Fault::malformed("a page that is not there, or linked twice"));
+        if !number.checked_sub(1).is_some_and(|index| self.pages.claim(index)) {
+            return Err(Fault::malformed("a page that is not there, or linked twice"));
         }
+        pending.push(number);
+        Ok(())
     }
 
     fn walk_page(
@@ -104,7 +99,7 @@ impl<'a> Database<'a> {
         pending: &mut Vec<usize>,
         headers: &mut Headers<'_, '_>,
         visit: &mut Visit<'_>,
-    ) -> Result<bool, Fault> {
+    ) -> Result<(), Fault> {
         let broken = || Fault::malformed("a page that is not as it says");
         let page = number.checked_sub(1).and_then(|index| self.pages.get(index));
         let page = page.and_then(|page| page.get(..self.usable_bytes)).ok_or_else(broken)?;
@@ -123,21 +118,19 @@ impl<'a> Database<'a> {
             let offset = usize::from(Order::Big.u16(offset, 0).ok_or_else(broken)?);
             let cell = page.get(offset..).ok_or_else(broken)?;
             if !is_leaf {
-                self.visit_later(Order::Big.size(cell, 0).ok_or_else(broken)?, pending, headers);
+                self.visit_later(Order::Big.size(cell, 0).ok_or_else(broken)?, pending)?;
                 continue;
             }
             let (row, used) = self.row(cell)?;
             left = left.checked_sub(used).ok_or_else(broken)?;
-            match visit(&row, headers) {
-                Ok(true) => {}
-                Ok(false) => return Ok(false),
-                Err(fault) => headers.fault(fault),
+            if let Err(fault) = visit(&row, headers) {
+                headers.fault(fault);
             }
         }
         if !is_leaf {
-            self.visit_later(Order::Big.size(header, 8).ok_or_else(broken)?, pending, headers);
+            self.visit_later(Order::Big.size(header, 8).ok_or_else(broken)?, pending)?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The row in a cell, and how many bytes of the page it has: its length, its number, its beginning,

@@ -98,14 +98,16 @@ pub(super) fn sqlite(blobs: &[Vec<u8>]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rpmdb.sqlite");
     let connection = Connection::open(&path).unwrap();
-    let schema =
-        "CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL);
-                  CREATE TABLE 'Name' (key 'TEXT' NOT NULL, hnum INTEGER NOT NULL);
-                  CREATE INDEX 'Name_key_idx' ON 'Name'(key ASC);";
+    let schema = "PRAGMA synchronous = off;
+        BEGIN;
+        CREATE TABLE 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL);
+        CREATE TABLE 'Name' (key 'TEXT' NOT NULL, hnum INTEGER NOT NULL);
+        CREATE INDEX 'Name_key_idx' ON 'Name'(key ASC);";
     connection.execute_batch(schema).unwrap();
     for blob in blobs {
         connection.execute("INSERT INTO 'Packages' (blob) VALUES (?1)", [blob]).unwrap();
     }
+    connection.execute_batch("COMMIT").unwrap();
     drop(connection);
     std::fs::read(&path).unwrap()
 }

@@ -8,8 +8,11 @@ use self::made::{Rpm, berkeley, ndb, sqlite};
 use crate::scan::catalog::FileFacts;
 use crate::scan::catalog::system::tests::{packages, read};
 
+/// Makes a database of these headers.
+type Maker = fn(&[Vec<u8>]) -> Vec<u8>;
+
 /// Where each kind of database is, and what makes one.
-const KINDS: [(&str, fn(&[Vec<u8>]) -> Vec<u8>); 4] = [
+const KINDS: [(&str, Maker); 4] = [
     ("var/lib/rpm/rpmdb.sqlite", sqlite),
     ("var/lib/rpm/Packages.db", ndb),
     ("var/lib/rpm/Packages", |blobs| berkeley(blobs, false)),
