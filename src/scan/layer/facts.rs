@@ -67,7 +67,7 @@ impl<K: Kind> Facts<K> {
     }
 
     /// Bytes that [`Self::from_bytes`] reads.
-    pub(super) fn to_bytes(&self, limits: &Limits) -> Vec<u8> {
+    pub(in crate::scan) fn to_bytes(&self, limits: &Limits) -> Vec<u8> {
         let files = self.files.iter().map(|(entry, seen)| (*entry, seen.clone())).collect();
         let kept = Kept {
             blob: self.blob,
@@ -88,7 +88,7 @@ impl<K: Kind> Facts<K> {
 
     /// `None` when the layer has to be read anew: the bytes are damaged, or of another format, or were
     /// made by other catalogers or under other bounds.
-    pub(super) fn from_bytes(bytes: &[u8], limits: &Limits) -> Option<Self> {
+    pub(in crate::scan) fn from_bytes(bytes: &[u8], limits: &Limits) -> Option<Self> {
         let rest = bytes.strip_prefix(head(limits).as_slice())?;
         let (hash, packed) = rest.split_at_checked(HASH_BYTES)?;
         if Digest::sha256(packed).as_bytes() != hash {

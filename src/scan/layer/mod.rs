@@ -19,9 +19,6 @@ mod tree;
 mod tree_bytes;
 mod upper;
 
-#[cfg(test)]
-mod tests;
-
 use std::io::{self, Read};
 
 pub(super) use facts::{Facts, LayerGap, Seen};

@@ -78,22 +78,26 @@ pub(in crate::scan) fn read_more<K: Kind>(
     for seen in facts.files.values().flatten() {
         reading.budget.take(seen);
     }
+    // Contents come by once: of several kinds for one file, the first.
     let mut left: BTreeMap<EntryId, &WantedFile<K>> = BTreeMap::new();
     for file in wanted {
-        if *left.entry(file.entry).or_insert(file) != file {
-            let text = "links lead to it as files of several kinds";
-            reading.add(file, FileFacts::gap(GapKind::Unsupported, text));
-        }
+        left.entry(file.entry).or_insert(file);
     }
     let read = Inflated::open(reader, limits)
         .and_then(|bytes| reading.walk_again(&mut Archive::new(bytes, limits), &mut left));
     let why = match read {
-        Ok(()) => "it was not there when its layer was read again".to_owned(),
+        Ok(()) => {
+            "it is of several kinds, by links that lead to it, or there is too much".to_owned()
+        }
         Err(Stop::Gap(_, text)) => text,
         Err(Stop::Source(error)) => return Err(error),
     };
-    for file in left.into_values() {
-        reading.add(file, FileFacts::gap(GapKind::Malformed, why.as_str()));
+    for file in wanted {
+        let seen = reading.files.entry(file.entry).or_default();
+        if !seen.iter().any(|seen| seen.kind == file.kind) {
+            let facts = FileFacts::gap(GapKind::Unsupported, why.as_str());
+            seen.push(Seen { kind: file.kind, path: file.path.clone(), facts });
+        }
     }
     let mut facts = facts.clone();
     for (entry, seen) in reading.files {

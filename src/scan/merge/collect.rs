@@ -247,7 +247,7 @@ fn kind_anywhere<K: Kind>(path: &str) -> Option<K> {
 /// Shows all that is below a directory, which is at `path`, but no directories.
 fn each_below<'a, K: Kind>(
     view: &View<'a, K>,
-    directory: &Directory,
+    directory: &Directory<'a>,
     mut path: Vec<u8>,
     depth_max: usize,
     show: &mut dyn FnMut(&[u8], Item<'a>),

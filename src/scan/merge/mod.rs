@@ -10,9 +10,6 @@ mod collect;
 mod ownership;
 mod view;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -26,7 +23,7 @@ use crate::oci::Digest;
 /// Characters of a gap's text.
 const TEXT_CHARS_MAX: usize = 300;
 /// Layers' entries in all, in times the bound for one layer.
-const LAYERS_ENTRIES_MAX: u64 = 8;
+const LAYERS_ENTRIES_MAX: u64 = 4;
 
 /// A layer of an image.
 #[derive(Debug, Clone)]

@@ -1,21 +1,42 @@
 //! The merged view of an image's layers, as overlayfs shows it, without building it: a directory is the
 //! directories of its layers, and what is in it is looked up from the top.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
 
 use super::super::layer::{EntryId, Facts, Kind, Node, NodeId, Tree, cleaned};
 
-/// Look-ups in layers for one image: what keeps links that lead on and on from taking all day.
-const STEPS_MAX: u64 = 50_000_000;
+/// Look-ups in layers for one image: what keeps links that lead on and on from taking all day. Tests
+/// reach it sooner.
+const STEPS_MAX: u64 = if cfg!(test) { 2_000_000 } else { 50_000_000 };
+/// Layers from which on what is in a directory is merged once and kept, and not looked up in each.
+const KEPT_FROM: usize = 3;
 
-/// A directory of the view: what its layers have there, the uppermost first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Directory(Vec<(usize, NodeId)>);
+/// A directory of the view.
+#[derive(Debug, Clone)]
+pub(super) struct Directory<'a>(Rc<Stack<'a>>);
 
-impl Directory {
+#[derive(Debug)]
+struct Stack<'a> {
+    /// What layers have there, the uppermost first.
+    nodes: Vec<(usize, NodeId)>,
+    /// All that is in it, once it was merged.
+    merged: OnceCell<Vec<Child<'a>>>,
+    /// Whether that is kept: it is where many paths go through it.
+    is_kept: bool,
+}
+
+type Child<'a> = (&'a [u8], Item<'a>);
+
+impl Directory<'_> {
+    fn new(nodes: Vec<(usize, NodeId)>, is_kept: bool) -> Self {
+        let is_kept = is_kept && nodes.len() >= KEPT_FROM;
+        Self(Rc::new(Stack { nodes, merged: OnceCell::new(), is_kept }))
+    }
+
     /// The root of all layers below one.
-    fn roots(layer: usize) -> Self {
-        Self((0..layer).rev().map(|layer| (layer, Tree::ROOT)).collect())
+    fn roots(layer: usize, is_kept: bool) -> Self {
+        Self::new((0..layer).rev().map(|layer| (layer, Tree::ROOT)).collect(), is_kept)
     }
 }
 
@@ -26,9 +47,9 @@ pub(super) struct File {
     pub(super) entry: EntryId,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Item<'a> {
-    Directory(Directory),
+    Directory(Directory<'a>),
     /// A file; `is_link` when it has other names.
     File {
         file: File,
@@ -63,6 +84,7 @@ pub(super) struct Target<'a> {
 
 pub(super) struct View<'a, K> {
     layers: Vec<&'a Facts<K>>,
+    root: Directory<'a>,
     links_max: usize,
     steps: Cell<u64>,
 }
@@ -70,15 +92,16 @@ pub(super) struct View<'a, K> {
 impl<'a, K: Kind> View<'a, K> {
     /// Of layers with the lowest first.
     pub(super) fn new(layers: Vec<&'a Facts<K>>, links_max: usize) -> Self {
-        Self { layers, links_max, steps: Cell::new(0) }
+        let root = Directory::roots(layers.len(), true);
+        Self { layers, root, links_max, steps: Cell::new(0) }
     }
 
     pub(super) fn layer(&self, layer: usize) -> Option<&'a Facts<K>> {
         self.layers.get(layer).copied()
     }
 
-    pub(super) fn root(&self) -> Directory {
-        Directory::roots(self.layers.len())
+    pub(super) fn root(&self) -> Directory<'a> {
+        self.root.clone()
     }
 
     /// Whether nothing more is looked up, because too much was.
@@ -96,45 +119,68 @@ impl<'a, K: Kind> View<'a, K> {
         let mut item = item;
         while let Item::LinkBelow { layer, target } = item {
             // Each step leads to a lower layer.
-            item = self.walk(Directory::roots(layer), target, false).ok()?.item;
+            item = self.walk(Directory::roots(layer, false), target, false).ok()?.item;
         }
         (!matches!(item, Item::Directory(_))).then_some(item)
     }
 
     /// All that is in a directory, in the order of names.
-    pub(super) fn children(&self, directory: &Directory) -> Vec<(&'a [u8], Item<'a>)> {
+    pub(super) fn children(&self, Directory(stack): &Directory<'a>) -> Vec<Child<'a>> {
+        if stack.is_kept { self.kept(stack).to_vec() } else { self.merge(stack) }
+    }
+
+    fn child(&self, Directory(stack): &Directory<'a>, name: &[u8]) -> Option<Item<'a>> {
+        self.count(1);
+        if stack.is_kept {
+            let children = self.kept(stack);
+            let at = children.binary_search_by_key(&name, |(name, _)| name).ok()?;
+            return children.get(at).map(|(_, item)| item.clone());
+        }
+        self.count(u64::try_from(stack.nodes.len()).unwrap_or(u64::MAX));
+        if self.is_exhausted() {
+            return None;
+        }
+        let found = stack.nodes.iter().filter_map(|(layer, node)| {
+            Some((*layer, self.layer(*layer)?.tree.child(*node, name)?))
+        });
+        self.uppermost(found, stack.is_kept)
+    }
+
+    fn kept<'s>(&self, stack: &'s Stack<'a>) -> &'s [Child<'a>] {
+        if self.is_exhausted() {
+            return &[];
+        }
+        stack.merged.get_or_init(|| self.merge(stack))
+    }
+
+    fn merge(&self, stack: &Stack<'a>) -> Vec<Child<'a>> {
         let mut nodes = Vec::new();
-        for (layer, node) in &directory.0 {
+        for (layer, node) in &stack.nodes {
             let Some(facts) = self.layer(*layer) else { continue };
             let children = facts.tree.children(*node);
             self.count(u64::from(children.end - children.start));
+            if self.is_exhausted() {
+                return Vec::new();
+            }
             nodes.extend(children.map(|child| (facts.tree.name(child), *layer, child)));
-        }
-        if self.is_exhausted() {
-            return Vec::new();
         }
         // Stable: of one name, the uppermost layer stays first.
         nodes.sort_by_key(|(name, _, _)| *name);
         let groups = nodes.chunk_by(|one, other| one.0 == other.0);
         let merged = groups.filter_map(|group| {
             let name = group.first()?.0;
-            Some((name, self.merged(group.iter().map(|(_, layer, node)| (*layer, *node)))?))
+            let nodes = group.iter().map(|(_, layer, node)| (*layer, *node));
+            Some((name, self.uppermost(nodes, stack.is_kept)?))
         });
         merged.collect()
     }
 
-    fn child(&self, directory: &Directory, name: &[u8]) -> Option<Item<'a>> {
-        self.count(u64::try_from(directory.0.len()).unwrap_or(u64::MAX));
-        if self.is_exhausted() {
-            return None;
-        }
-        self.merged(directory.0.iter().filter_map(|(layer, node)| {
-            Some((*layer, self.layer(*layer)?.tree.child(*node, name)?))
-        }))
-    }
-
     /// What is seen of nodes of one name, the uppermost first.
-    fn merged(&self, nodes: impl Iterator<Item = (usize, NodeId)>) -> Option<Item<'a>> {
+    fn uppermost(
+        &self,
+        nodes: impl Iterator<Item = (usize, NodeId)>,
+        is_kept: bool,
+    ) -> Option<Item<'a>> {
         let mut directories = Vec::new();
         for (layer, id) in nodes {
             let found = match self.layer(layer)?.tree.node(id) {
@@ -157,19 +203,22 @@ impl<'a, K: Kind> View<'a, K> {
             };
             return Some(found);
         }
-        (!directories.is_empty()).then_some(Item::Directory(Directory(directories)))
+        if directories.is_empty() {
+            return None;
+        }
+        Some(Item::Directory(Directory::new(directories, is_kept)))
     }
 
     fn walk(
         &self,
-        root: Directory,
+        root: Directory<'a>,
         path: &[u8],
         follows_last: bool,
     ) -> Result<Target<'a>, Missing> {
         let cleaned = cleaned(path);
         let mut pending: Vec<(&[u8], bool)> =
             cleaned.iter().rev().map(|name| (*name, false)).collect();
-        let mut above: Vec<(Directory, Vec<u8>)> = vec![(root, Vec::new())];
+        let mut above: Vec<(Directory<'a>, Vec<u8>)> = vec![(root, Vec::new())];
         let mut links = 0;
         while let Some((name, by_link)) = pending.pop() {
             let Some((here, _)) = above.last() else { return Err(Missing::Nothing) };
@@ -225,7 +274,7 @@ impl<'a, K: Kind> View<'a, K> {
     }
 }
 
-fn joined(above: &[(Directory, Vec<u8>)], last: Option<&[u8]>) -> Vec<u8> {
+fn joined(above: &[(Directory<'_>, Vec<u8>)], last: Option<&[u8]>) -> Vec<u8> {
     let names = above.iter().skip(1).map(|(_, name)| name.as_slice());
     names.chain(last).collect::<Vec<_>>().join(&b'/')
 }
