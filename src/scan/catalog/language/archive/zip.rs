@@ -139,6 +139,11 @@ impl<'a> Zip<'a> {
         self.directory.is_empty() || (self.directory.starts_with(CENTRAL) && begins(self.bytes))
     }
 
+    /// Whether something stands before it.
+    pub(super) fn is_preceded(&self) -> bool {
+        self.base > 0
+    }
+
     /// Its entries, in their order. After one that cannot be read come no more.
     pub(super) fn entries(&self) -> impl Iterator<Item = Result<Entry<'a>, Trouble>> + use<'a> {
         let mut rest = Some(self.directory);
