@@ -123,7 +123,7 @@ impl Walk<'_> {
         {
             self.gap(place, (GapKind::Malformed, "entries overlap in it".to_owned()));
         }
-        self.list(known, place);
+        self.list(&known, place);
     }
 
     fn entry(
@@ -223,7 +223,7 @@ impl Walk<'_> {
         packed.read()
     }
 
-    fn list(&mut self, known: Known, place: &str) {
+    fn list(&mut self, known: &Known, place: &str) {
         let file_name = place.rsplit(['/', '!']).next().unwrap_or(place);
         let own = identity::of_archive(file_name, known.manifest.as_ref());
         for identity in &known.by_maven {

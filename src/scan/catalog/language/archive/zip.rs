@@ -106,12 +106,9 @@ impl<'a> Zip<'a> {
         let mut directory_end = end;
         let is_large = number::<2>(bytes, end + 10)? == 0xffff
             || [directory_bytes, offset].iter().any(|size| u64::try_from(*size) == Ok(IN_EXTRA));
-        if is_large {
-            if let Some(at) = Self::end_64(bytes, end) {
-                (directory_bytes, offset) =
-                    (size::<8>(bytes, at + 40)?, size::<8>(bytes, at + 48)?);
-                directory_end = at;
-            }
+        if is_large && let Some(at) = Self::end_64(bytes, end) {
+            (directory_bytes, offset) = (size::<8>(bytes, at + 40)?, size::<8>(bytes, at + 48)?);
+            directory_end = at;
         }
         let start = directory_end.checked_sub(directory_bytes)?;
         let base = start.checked_sub(offset)?;
