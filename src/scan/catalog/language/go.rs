@@ -23,6 +23,8 @@ const INLINE: u8 = 2;
 const BIG_ENDIAN: u8 = 1;
 /// Bytes of a version of Go.
 const VERSION_BYTES_MAX: usize = 256;
+/// Headers that are tried: other data may look like one, and following pointers takes time.
+const HEADERS_MAX: usize = 64;
 /// What surrounds the modules' text, on each side.
 const SENTINEL_BYTES: usize = 16;
 /// Name of the standard library, as advisories name it.
@@ -71,7 +73,8 @@ fn find<'a>(elf: &Elf<'a>) -> Result<Option<BuildInformation<'a>>, Trouble> {
             Some(_) | None => return none(elf),
         },
     };
-    let candidates = headers(elf, (start, end)).filter_map(|at| elf.bytes().get(at..));
+    let found = headers(elf, (start, end)).take(HEADERS_MAX);
+    let candidates = found.filter_map(|at| elf.bytes().get(at..));
     let mut seen = false;
     for bytes in candidates {
         seen = true;

@@ -20,6 +20,10 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result
         return Err((GapKind::Limit, text));
     }
     serde_json::from_slice(bytes).map_err(|error| {
+        let told = error.to_string();
+        if told.starts_with(TOO_MANY) {
+            return (GapKind::Limit, format!("it has {told}"));
+        }
         let place = format!("line {} column {}", error.line(), error.column());
         (GapKind::Malformed, format!("it is not the JSON that it should be, at {place}"))
     })
@@ -43,6 +47,18 @@ fn depth(bytes: &[u8]) -> usize {
         }
     }
     deepest
+}
+
+/// Entries of one object or array. Each takes more memory than it has bytes.
+const ENTRIES_MAX: usize = 200_000;
+/// How a list with more is refused.
+const TOO_MANY: &str = "more than ENTRIES_MAX = ";
+
+fn check_count<E: serde::de::Error>(count: usize) -> Result<(), E> {
+    if count >= ENTRIES_MAX {
+        return Err(E::custom(format_args!("{TOO_MANY}{ENTRIES_MAX} entries in one list")));
+    }
+    Ok(())
 }
 
 /// An object with any names, in its order; a name that is there twice is there twice.
@@ -73,9 +89,45 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = map.next_entry()? {
+            check_count(entries.len())?;
             entries.push(entry);
         }
         Ok(Entries(entries))
+    }
+}
+
+/// An array of objects.
+#[derive(Debug)]
+pub(super) struct Items<T>(pub(super) Vec<T>);
+
+impl<T> Default for Items<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ItemsVisitor(PhantomData))
+    }
+}
+
+struct ItemsVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ItemsVisitor<T> {
+    type Value = Items<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element()? {
+            check_count(items.len())?;
+            items.push(item);
+        }
+        Ok(Items(items))
     }
 }
 

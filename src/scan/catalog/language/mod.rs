@@ -35,7 +35,7 @@ mod python;
 mod ruby;
 mod rust;
 
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(in crate::scan) mod fuzzing;
 
 use std::io::{self, Read};

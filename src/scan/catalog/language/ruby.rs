@@ -77,12 +77,12 @@ pub(super) fn lock(path: &str, bytes: &[u8], limits: &Limits) -> FileFacts {
         if !line.starts_with(' ') {
             section = line.trim_end();
             sections += usize::from(matches!(section, "GEM" | "GIT" | "PATH" | "DEPENDENCIES"));
-        } else if let ("GEM" | "GIT", Some(spec)) = (section, line.strip_prefix("    ")) {
-            if !spec.starts_with(' ') {
-                let (name, version) = spec.split_once(" (").unwrap_or((spec, ""));
-                let version = version.trim_end().trim_end_matches(')');
-                listing.add(name, version.split('-').next().unwrap_or_default());
-            }
+        } else if let ("GEM" | "GIT", Some(spec)) = (section, line.strip_prefix("    "))
+            && !spec.starts_with(' ')
+        {
+            let (name, version) = spec.split_once(" (").unwrap_or((spec, ""));
+            let version = version.trim_end().trim_end_matches(')');
+            listing.add(name, version.split('-').next().unwrap_or_default());
         }
     }
     if sections == 0 && !text.trim().is_empty() {

@@ -6,7 +6,7 @@ use flate2::read::ZlibDecoder;
 use serde::Deserialize;
 
 use super::Trouble;
-use super::json;
+use super::json::{self, Items};
 use super::listing::Listing;
 use crate::scan::{GapKind, Limits};
 
@@ -17,7 +17,7 @@ const LIST_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 #[derive(Deserialize)]
 struct List {
-    packages: Vec<Crate>,
+    packages: Items<Crate>,
 }
 
 #[derive(Deserialize)]
@@ -33,7 +33,8 @@ pub(super) fn list(section: &[u8], listing: &mut Listing<'_>, limits: &Limits) {
     match inflated(section).and_then(|text| json::read::<List>(&text, limits)) {
         Err((kind, text)) => listing.gap((kind, format!("its list of Rust crates: {text}"))),
         Ok(list) => {
-            for item in list.packages.iter().filter(|item| item.kind.as_deref() != Some("build")) {
+            for item in list.packages.0.iter().filter(|item| item.kind.as_deref() != Some("build"))
+            {
                 listing.add(&item.name, &item.version);
             }
         }

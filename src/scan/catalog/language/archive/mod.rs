@@ -100,6 +100,10 @@ impl Walk<'_> {
             Ok(None) => return self.gap(place, (GapKind::Malformed, "it has no end".to_owned())),
             Err(trouble) => return self.gap(place, trouble),
         };
+        if zip.is_preceded() && bytes.starts_with(HEAD) {
+            let text = "it begins like an archive that its end knows nothing of";
+            self.gap(place, (GapKind::Malformed, text.to_owned()));
+        }
         let mut known = Known::default();
         for entry in zip.entries() {
             self.entries += 1;
@@ -119,7 +123,7 @@ impl Walk<'_> {
         {
             self.gap(place, (GapKind::Malformed, "entries overlap in it".to_owned()));
         }
-        self.list(known, place);
+        self.list(&known, place);
     }
 
     fn entry(
@@ -219,15 +223,17 @@ impl Walk<'_> {
         packed.read()
     }
 
-    fn list(&mut self, known: Known, place: &str) {
+    fn list(&mut self, known: &Known, place: &str) {
         let file_name = place.rsplit(['/', '!']).next().unwrap_or(place);
         let own = identity::of_archive(file_name, known.manifest.as_ref());
         for identity in &known.by_maven {
             self.listing.add_in(&identity.name(), &identity.version, place);
         }
-        let is_known = |own: &Identity| {
-            known.by_maven.iter().any(|it| it.artifact == own.artifact || it.version == own.version)
+        let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
+        let is_own = |it: &Identity, own: &Identity| {
+            [stem, &own.artifact].contains(&it.artifact.as_str()) || it.version == own.version
         };
+        let is_known = |own: &Identity| known.by_maven.iter().any(|it| is_own(it, own));
         if let Some(own) = own.filter(|own| !is_known(own)) {
             self.listing.add_in(&own.name(), &own.version, place);
         }

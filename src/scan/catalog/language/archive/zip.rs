@@ -106,12 +106,9 @@ impl<'a> Zip<'a> {
         let mut directory_end = end;
         let is_large = number::<2>(bytes, end + 10)? == 0xffff
             || [directory_bytes, offset].iter().any(|size| u64::try_from(*size) == Ok(IN_EXTRA));
-        if is_large {
-            if let Some(at) = Self::end_64(bytes, end) {
-                (directory_bytes, offset) =
-                    (size::<8>(bytes, at + 40)?, size::<8>(bytes, at + 48)?);
-                directory_end = at;
-            }
+        if is_large && let Some(at) = Self::end_64(bytes, end) {
+            (directory_bytes, offset) = (size::<8>(bytes, at + 40)?, size::<8>(bytes, at + 48)?);
+            directory_end = at;
         }
         let start = directory_end.checked_sub(directory_bytes)?;
         let base = start.checked_sub(offset)?;
@@ -137,6 +134,11 @@ impl<'a> Zip<'a> {
         let begins =
             |bytes: &[u8]| bytes.get(self.base..).is_some_and(|rest| rest.starts_with(LOCAL));
         self.directory.is_empty() || (self.directory.starts_with(CENTRAL) && begins(self.bytes))
+    }
+
+    /// Whether something stands before it.
+    pub(super) fn is_preceded(&self) -> bool {
+        self.base > 0
     }
 
     /// Its entries, in their order. After one that cannot be read come no more.

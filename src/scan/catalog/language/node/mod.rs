@@ -65,10 +65,8 @@ pub(super) fn package(path: &str, bytes: &[u8], limits: &Limits) -> FileFacts {
     let mut listing = Listing::new(PackageKind::Npm, path, limits);
     match json::read::<PackageFile>(bytes, limits) {
         Ok(file) => {
-            if let (Some(name), Some(version)) = (file.name.as_str(), file.version.as_str()) {
-                if !name.is_empty() && !version.is_empty() {
-                    listing.add(name, version);
-                }
+            if let (Some(name), Some(version)) = (said(&file.name), said(&file.version)) {
+                listing.add(name, version);
             }
         }
         Err(trouble) => {
@@ -79,6 +77,10 @@ pub(super) fn package(path: &str, bytes: &[u8], limits: &Limits) -> FileFacts {
         }
     }
     listing.done()
+}
+
+fn said(text: &Text) -> Option<&str> {
+    text.as_str().filter(|text| !text.is_empty())
 }
 
 /// A name and what follows it: `NAME@REST`, `@SCOPE/NAME@REST`.

@@ -35,14 +35,14 @@ pub(in super::super) fn lock(path: &str, bytes: &[u8], limits: &Limits) -> FileF
                 Some(key) => entry = Some(Entry { asked: first(key), ..Entry::default() }),
                 None => listing.malformed("it has a line that is no entry of a lock file"),
             }
-        } else if let (Some(entry), Some(field)) = (&mut entry, line.strip_prefix("  ")) {
-            if let Some((name, value)) = field.split_once([':', ' ']) {
-                let value = Some(unquoted(value.trim()));
-                match name {
-                    "version" => entry.version = value,
-                    "resolution" => entry.resolution = value,
-                    _ => {}
-                }
+        } else if let (Some(entry), Some(field)) = (&mut entry, line.strip_prefix("  "))
+            && let Some((name, value)) = field.split_once([':', ' '])
+        {
+            let value = Some(unquoted(value.trim()));
+            match name {
+                "version" => entry.version = value,
+                "resolution" => entry.resolution = value,
+                _ => {}
             }
         }
     }

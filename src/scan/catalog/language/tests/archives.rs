@@ -62,7 +62,12 @@ fn an_archive_is_listed_beside_what_was_shaded_into_it() {
         packages("a/log4j-core-2.14.1.jar", &shaded),
         ["com.b:lib 2.3.4", "log4j-core 2.14.1"]
     );
-    assert_eq!(packages("a/renamed-2.3.4.jar", shaded), ["com.b:lib 2.3.4"]);
+    assert_eq!(packages("a/renamed-2.3.4.jar", &shaded), ["com.b:lib 2.3.4"]);
+    let bundle = manifest("Bundle-SymbolicName: com.b\r\nBundle-Version: 2.3.4.x");
+    assert_eq!(
+        packages("a/lib.jar", zip(&[maven("com.b", "lib", "2.3.4-x"), bundle])),
+        ["com.b:lib 2.3.4-x"]
+    );
 }
 
 #[test]
@@ -171,8 +176,15 @@ fn what_java_would_open_is_opened() {
     let length = comment.len();
     comment[length - 2] = 4;
     assert_eq!(packages(PATH, [&comment[..], b"PK\x05\x06"].concat()), ["g:a 1"], "with a comment");
-    let appended = [&zip(&[maven("g", "first", "1")])[..], &archive].concat();
-    assert_eq!(packages(PATH, appended), ["g:a 1"], "the last of two");
+}
+
+/// Java opens the second; what reads from the beginning would see the first.
+#[test]
+fn two_archives_in_one_file_are_a_gap() {
+    let both = [zip(&[maven("g", "first", "1")]), zip(&[maven("g", "second", "1")])].concat();
+    let facts = read(PATH, both);
+    assert_eq!(listed(&facts), ["g:second 1"]);
+    assert_eq!(facts.gaps.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [GapKind::Malformed]);
 }
 
 #[test]

@@ -7,7 +7,6 @@ mod others;
 mod paths;
 mod programs;
 mod properties;
-mod real;
 
 use super::super::{FileFacts, HEAD_BYTES};
 use super::File;

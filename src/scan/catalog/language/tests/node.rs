@@ -193,3 +193,20 @@ fn lock_files_of_pnpm_are_read_in_all_versions() {
         snapshots:\n\n  '@s/b@2.0.0(a@1.0.0)': {}\n";
     assert_eq!(packages("pnpm-lock.yaml", ninth), ["@s/b 2.0.0", "a 1.0.0"]);
 }
+
+/// Each entry takes more memory than it has bytes.
+#[test]
+fn lists_in_json_are_bounded() {
+    let many = |entry: &str| entry.repeat(200_001);
+    let lock = format!(r#"{{"packages":{{{}"x":{{}}}}}}"#, many(r#""":{},"#));
+    let facts = read("package-lock.json", lock);
+    assert_eq!(facts.gaps.len(), 1);
+    assert_eq!(facts.gaps[0].0, GapKind::Limit);
+    assert!(
+        facts.gaps[0].1.starts_with("it has more than ENTRIES_MAX = 200000"),
+        "{:?}",
+        facts.gaps
+    );
+    let installed = format!("[{}{{}}]", many("{},"));
+    assert_eq!(gaps("vendor/composer/installed.json", installed), [GapKind::Limit]);
+}

@@ -1,7 +1,7 @@
 //! ELF programs with the lists of Go and Rust.
 
 use super::made::{Program, by_pointers, framed, inline, zlib};
-use super::{gaps, listed, packages, read, read_within};
+use super::{FileFacts, gaps, listed, packages, read, read_within};
 use crate::scan::{GapKind, Limits, PackageKind};
 
 const PATH: &str = "usr/bin/program";
@@ -230,7 +230,7 @@ fn a_list_of_crates_that_cannot_be_read_is_a_gap() {
 }
 
 /// A program that is larger than the bound, and how it is read in pieces.
-fn large(before: usize, information: &[u8], after: &[u8]) -> crate::scan::catalog::FileFacts {
+fn large(before: usize, information: &[u8], after: &[u8]) -> FileFacts {
     let limits = Limits { program_bytes: 1000, file_bytes: 600_000, ..Limits::default() };
     let mut bytes = Program::new("data").bytes();
     bytes.resize(before, 0);
@@ -248,18 +248,17 @@ fn a_large_program_is_read_in_passing() {
         let facts = large(before, &information, &[1; 5000]);
         assert_eq!((listed(&facts), facts.gaps), (EXPECTED.map(str::to_owned).to_vec(), vec![]));
     }
-    let many: String = (0..20_000).map(|n| format!("dep\ta.test/{n}\tv1.0.0\n")).collect();
+    let many =
+        (0..20_000).fold(String::new(), |text, n| text + &format!("dep\ta.test/{n}\tv1.0.0\n"));
     let facts = large(1008, &inline("go1.20.4", &many), b"");
     assert_eq!((facts.packages.len(), facts.gaps), (20_001, vec![]));
-    assert_eq!(large(300_000, b"nothing", b""), Default::default(), "no list, no gap");
+    assert_eq!(large(300_000, b"nothing", b""), FileFacts::default(), "no list, no gap");
 }
 
 #[test]
 fn what_cannot_be_read_of_a_large_program_in_passing_is_a_gap() {
     let pointers = by_pointers(&Program::new(""), "go1.17.2", MODULES);
-    let kinds = |facts: crate::scan::catalog::FileFacts| {
-        facts.gaps.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>()
-    };
+    let kinds = |facts: FileFacts| facts.gaps.into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
     assert_eq!(kinds(large(1008, &pointers, b"")), [GapKind::Limit]);
     for before in [1008, 256 * 1024 - 4, 600_000] {
         assert_eq!(kinds(large(before, b"\0.dep-v0\0", b"")), [GapKind::Limit], "{before}");
@@ -276,6 +275,15 @@ fn what_cannot_be_read_of_a_large_program_in_passing_is_a_gap() {
 fn look_alikes_do_not_pile_up() {
     let header = [&b"\xff Go buildinf:\x08\x02"[..], &[0; 16], &[0xff; 16]].concat();
     let facts = large(1008, &header.repeat(20_000), b"");
-    assert_eq!(facts, Default::default());
+    assert_eq!(facts, FileFacts::default());
     assert_eq!(framed("").len(), 0);
+}
+
+#[test]
+fn only_so_many_look_alikes_are_tried_in_a_program() {
+    let pointers = [&b"\xff Go buildinf:\x08\x00"[..], &[0xff; 16]].concat();
+    let real = inline("go1.20.4", MODULES);
+    assert_eq!(packages(PATH, program([&pointers.repeat(63)[..], &real].concat())), EXPECTED);
+    let hidden = [&pointers.repeat(64)[..], &real].concat();
+    assert_eq!(gaps(PATH, program(hidden)), [GapKind::Malformed]);
 }
