@@ -18,6 +18,7 @@ pub mod database;
 mod distribution;
 mod inventory;
 mod limits;
+mod matching;
 mod package;
 mod report;
 

@@ -73,7 +73,7 @@ impl Feed {
 const SHOWN_MAX: usize = 200;
 
 /// A text from a feed so that it can be shown.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::scan) fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
     text.chars().take(SHOWN_MAX).map(shown).collect()
 }

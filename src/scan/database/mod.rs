@@ -25,13 +25,18 @@ pub(super) mod names;
 mod open;
 mod record;
 mod rows;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod zip;
 
-pub(super) use advisory::{Authority, Bound};
 pub use advisory::Score;
+pub(super) use advisory::{Authority, Bound};
 pub use build::{Builder, Summary};
 pub use error::{DatabaseError, ImportError};
+pub(super) use feed::printable;
 pub use feed::{Feed, FeedKind, Status, Unreadable};
 pub use open::Database;
-pub(super) use open::{Ecosystem, Event, Statement, Vulnerability};
+pub(super) use open::{Ecosystem, Event, Statement};

@@ -161,7 +161,9 @@ mod tests {
         assert!(concerns("Ubuntu:22.04:LTS", "Ubuntu:22.04"));
         assert!(concerns("Red Hat:enterprise_linux:9::appstream", "Red Hat:enterprise_linux:9"));
         assert!(concerns("Packagist:https://packages.drupal.org/8", "Packagist"));
-        for (a, b) in [("Debian:1", "Debian:12"), ("Debian:12", "Debian:1"), ("Alpine:v3.2", "Alpine:v3.20")] {
+        for (a, b) in
+            [("Debian:1", "Debian:12"), ("Debian:12", "Debian:1"), ("Alpine:v3.2", "Alpine:v3.20")]
+        {
             assert!(!concerns(a, b), "{a} {b}");
         }
     }

@@ -86,11 +86,8 @@ impl Database {
     }
 
     /// The ecosystems whose records are about what `asked` names.
-    pub(in crate::scan) fn ecosystems<'a>(
-        &'a self,
-        asked: &'a str,
-    ) -> impl Iterator<Item = &'a Ecosystem> {
-        self.ecosystems.iter().filter(move |one| names::concerns(&one.name, asked))
+    pub(in crate::scan) fn ecosystems(&self, asked: &str) -> Vec<&Ecosystem> {
+        self.ecosystems.iter().filter(|one| names::concerns(&one.name, asked)).collect()
     }
 
     fn section(&self, section: Section) -> Result<&[u8], DatabaseError> {
@@ -186,6 +183,12 @@ impl Database {
             published: (published != NO_TIME).then(|| Timestamp::from_milliseconds(published)),
             groups,
         })
+    }
+
+    /// The id of a record.
+    pub(in crate::scan) fn record_id(&self, number: u32) -> Result<&str, DatabaseError> {
+        let [id, _, _, _] = row(self.section(Section::Records)?, number)?;
+        self.string(id)
     }
 
     /// The vulnerability of a number.
@@ -314,7 +317,8 @@ impl Statements<'_> {
             for _ in 0..cursor.short()? {
                 let event = cursor.number()?;
                 let version = u32::try_from(event >> 2);
-                let version = version.map_err(|_| DatabaseError::Damaged("a version is outside"))?;
+                let version =
+                    version.map_err(|_| DatabaseError::Damaged("a version is outside"))?;
                 statement.events.push(Event { range, bound: unpacked_bound(event), version });
             }
         }
