@@ -14,6 +14,7 @@
 //! It must not: judge (that is the gate's), fetch, or run on the runtime's workers.
 
 mod catalog;
+mod cvss;
 pub mod database;
 mod distribution;
 mod inventory;
@@ -21,6 +22,7 @@ mod limits;
 mod matching;
 mod package;
 mod report;
+mod version;
 
 pub use distribution::Distribution;
 pub use inventory::{Gap, GapKind, Inventory};
