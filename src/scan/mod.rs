@@ -17,6 +17,8 @@ mod catalog;
 mod cvss;
 pub mod database;
 mod distribution;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod inventory;
 mod limits;
 mod matching;
@@ -24,7 +26,7 @@ mod package;
 mod report;
 mod version;
 
-pub use distribution::Distribution;
+pub use distribution::{Distribution, EndOfLife, Feed, FeedNames};
 pub use inventory::{Gap, GapKind, Inventory};
 pub use limits::Limits;
 pub use package::{Package, PackageKind, SourcePackage};

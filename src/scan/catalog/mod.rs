@@ -45,6 +45,10 @@ pub(super) struct FileFacts {
     /// Files that it says the distribution's package manager installed: paths without a leading slash.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) owns: Vec<String>,
+    /// Packages of the distribution's package manager that others made: what they own is not the
+    /// distribution's, see [`FileKind::owner`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) strangers: Vec<String>,
     /// What it says the distribution is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) distribution: Option<Distribution>,
@@ -73,6 +77,14 @@ impl FileKind {
         match self {
             Self::System(file) => file.place(),
             Self::Language(_) => Place::Anywhere,
+        }
+    }
+
+    /// The package whose files the file at `path` lists, where it lists those of a single one.
+    pub(super) fn owner(self, path: &str) -> Option<&str> {
+        match self {
+            Self::System(file) => file.owner(path),
+            Self::Language(_) => None,
         }
     }
 

@@ -1,0 +1,119 @@
+//! Gathers what one file says, within bounds, and words that may be shown.
+
+use crate::scan::catalog::FileFacts;
+use crate::scan::{Distribution, GapKind, Limits, Package};
+
+use super::owned;
+
+/// Most gaps that one file can have; one more says that there were others.
+const GAPS_MAX: usize = 64;
+/// Longest name or version, in bytes.
+const TOKEN_BYTES_MAX: usize = 255;
+/// Most bytes of what is wrong that are shown.
+const SHOWN_BYTES_MAX: usize = 48;
+/// Bytes of all paths together that one file can say are the distribution's. Beyond it they are left
+/// out: then more of the image is looked at than need be, never less.
+const OWNED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a file says, as far as it has been read.
+pub(super) struct Collector<'a> {
+    /// Where the file is.
+    path: &'a str,
+    limits: &'a Limits,
+    facts: FileFacts,
+    owned_bytes: usize,
+    is_full: bool,
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(path: &'a str, limits: &'a Limits) -> Self {
+        Self { path, limits, facts: FileFacts::default(), owned_bytes: 0, is_full: false }
+    }
+
+    /// The file that is being read.
+    pub(super) fn path(&self) -> &'a str {
+        self.path
+    }
+
+    /// Takes a package; `false` when there is no room for any more.
+    pub(super) fn package(&mut self, package: Package) -> bool {
+        if self.facts.packages.len() >= self.limits.packages {
+            if !self.is_full {
+                self.is_full = true;
+                let packages = self.limits.packages;
+                self.gap(GapKind::Limit, format!("more than packages = {packages}"));
+            }
+            return false;
+        }
+        self.facts.packages.push(package);
+        true
+    }
+
+    /// The packages so far, for what can only be told when all are known.
+    pub(super) fn packages_mut(&mut self) -> &mut [Package] {
+        &mut self.facts.packages
+    }
+
+    /// Takes a path that the package manager installed, if knowing so can matter; `false` when there
+    /// is no room for any more.
+    pub(super) fn owns(&mut self, directory: &str, name: &str) -> bool {
+        let Some(path) = owned::of_interest(directory, name, self.limits) else {
+            return self.owned_bytes < OWNED_BYTES_MAX;
+        };
+        self.owned_bytes = self.owned_bytes.saturating_add(path.len());
+        if self.owned_bytes > OWNED_BYTES_MAX {
+            return false;
+        }
+        self.facts.owns.push(path);
+        true
+    }
+
+    /// Takes the name of a package that others than the distribution made.
+    pub(super) fn stranger(&mut self, name: &str) {
+        self.facts.strangers.push(name.to_owned());
+    }
+
+    pub(super) fn distribution(&mut self, distribution: Distribution) {
+        self.facts.distribution = Some(distribution);
+    }
+
+    /// Takes what could not be read; `text` is printable and bounded.
+    pub(super) fn gap(&mut self, kind: GapKind, text: impl Into<String>) {
+        let gaps = &mut self.facts.gaps;
+        if gaps.len() < GAPS_MAX {
+            gaps.push((kind, text.into()));
+        } else if gaps.len() == GAPS_MAX {
+            gaps.push((GapKind::Limit, "and more of the kind".to_owned()));
+        }
+    }
+
+    pub(super) fn malformed(&mut self, text: impl Into<String>) {
+        self.gap(GapKind::Malformed, text);
+    }
+
+    pub(super) fn finish(self) -> FileFacts {
+        self.facts
+    }
+}
+
+/// A name, a version or the like: printable ASCII without spaces, not empty, bounded.
+pub(super) fn token(bytes: &[u8]) -> Option<&str> {
+    let fits = !bytes.is_empty() && bytes.len() <= TOKEN_BYTES_MAX;
+    let printable = bytes.iter().all(u8::is_ascii_graphic);
+    if fits && printable { std::str::from_utf8(bytes).ok() } else { None }
+}
+
+/// The beginning of something that is wrong, so that it can be shown.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    let (shown, rest) = bytes.split_at_checked(SHOWN_BYTES_MAX).unwrap_or((bytes, &[]));
+    let mut text = format!("`{}`", shown.escape_ascii());
+    if !rest.is_empty() {
+        text.push_str("...");
+    }
+    text
+}
+
+/// The lines of a text, whether they end as on Unix or as on Windows.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}

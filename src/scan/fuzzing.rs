@@ -1,0 +1,3 @@
+//! Fuzz targets of the scanner; their bodies stand beside what they test.
+
+pub(crate) use super::catalog::system::fuzzing::system as fuzz_system;
