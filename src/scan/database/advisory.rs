@@ -108,9 +108,8 @@ impl Advisory {
     /// Advisories of some RPM distributions list the vulnerabilities that they fix as related ones, and
     /// give them by no other field.
     fn name_what_is_fixed(&mut self, related: Vec<String>) {
-        let is_rpm = |statement: &Statement| {
-            names::kind_of(&statement.ecosystem) == Some(PackageKind::Rpm)
-        };
+        let is_rpm =
+            |statement: &Statement| names::kind_of(&statement.ecosystem) == Some(PackageKind::Rpm);
         let named = self.aliases.iter().chain(&self.upstream).any(|name| is_cve(name));
         if !named && !is_cve(&self.id) && self.affected.iter().any(is_rpm) {
             self.upstream.extend(related.into_iter().filter(|name| is_cve(name)));
@@ -246,12 +245,5 @@ impl Ratings {
 
 /// A severity by the words that databases and distributions use.
 fn word(text: &str) -> Option<Severity> {
-    match text.to_ascii_lowercase().as_str() {
-        "none" => Some(Severity::None),
-        "low" | "negligible" | "unimportant" => Some(Severity::Low),
-        "medium" | "moderate" => Some(Severity::Medium),
-        "high" | "important" => Some(Severity::High),
-        "critical" => Some(Severity::Critical),
-        _ => None,
-    }
+    Severity::from_word(text)
 }

@@ -35,13 +35,7 @@ pub struct Summary {
 impl Builder {
     /// A database without a feed. `score` reads the vectors of CVSS.
     pub fn new(now: Timestamp, score: Score) -> Self {
-        Self {
-            now,
-            score,
-            rows: Rows::default(),
-            extras: Extras::default(),
-            feeds: Vec::new(),
-        }
+        Self { now, score, rows: Rows::default(), extras: Extras::default(), feeds: Vec::new() }
     }
 
     /// Adds an archive of OSV's (`all.zip`): one record per `.json` file, of any ecosystem. `as_of` is

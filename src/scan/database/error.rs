@@ -55,7 +55,9 @@ pub enum DatabaseError {
     #[error("this is not a vulnerability database")]
     NotADatabase,
     /// It was made by another version of the program.
-    #[error("the database has format {found}, and this program reads format {known}: import it again")]
+    #[error(
+        "the database has format {found}, and this program reads format {known}: import it again"
+    )]
     Format {
         /// What it says.
         found: u32,

@@ -7,10 +7,10 @@ use std::io::{BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
+use super::ImportError;
 use super::feed::{Feed, FeedKind, Unreadable, printable};
 use super::import::UNREADABLE_MAX;
 use super::record::{Few, Loose, text};
-use super::ImportError;
 use crate::time::Timestamp;
 
 /// Bytes of CISA's catalogue.
@@ -154,7 +154,12 @@ pub(super) fn unreadable(feed: &mut Feed, name: &str, reason: &str) -> Result<()
     if feed.unreadable.len() <= UNREADABLE_MAX {
         return Ok(());
     }
-    let examples: Vec<String> = feed.unreadable.iter().take(3).map(|one| format!("{} ({})", one.name, one.reason)).collect();
+    let examples: Vec<String> = feed
+        .unreadable
+        .iter()
+        .take(3)
+        .map(|one| format!("{} ({})", one.name, one.reason))
+        .collect();
     Err(ImportError::Unreadable {
         label: feed.label.clone(),
         bound: UNREADABLE_MAX,
@@ -202,7 +207,7 @@ mod tests {
     #[test]
     fn likelihoods_are_read_plain_and_compressed() {
         let csv = "#model_version:v2023.03.01,score_date:2026-11-20T00:00:00+0000\ncve,epss,percentile\n\
-                   CVE-2021-44228,0.97565,0.99999\nCVE-2024-1,0.00043,0.1\nCVE-2024-2,1e-05,0\nCVE-2024-3,1.5,1\nCVE-2024-4,NaN,1\n";
+                   CVE-2021-44228,0.97563,0.99999\nCVE-2024-1,0.00043,0.1\nCVE-2024-2,1e-05,0\nCVE-2024-3,1.5,1\nCVE-2024-4,NaN,1\n";
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(csv.as_bytes()).unwrap();
         for bytes in [csv.as_bytes().to_vec(), gzip.finish().unwrap()] {
@@ -210,7 +215,7 @@ mod tests {
             let feed = extras.add_epss(bytes.as_slice(), "epss").unwrap();
             assert_eq!((feed.records, feed.unreadable.len()), (3, 2));
             assert_eq!(feed.modified, "2026-11-20T00:00:00Z".parse().ok());
-            assert_eq!(extras.likelihood("CVE-2021-44228"), Some(9_757));
+            assert_eq!(extras.likelihood("CVE-2021-44228"), Some(9_756));
             assert_eq!(extras.likelihood("CVE-2024-1"), Some(4));
             assert_eq!(extras.likelihood("CVE-2024-2"), Some(0));
             assert_eq!(extras.likelihood("CVE-2024-3"), None);

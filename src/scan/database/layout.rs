@@ -143,7 +143,11 @@ impl Places {
             *place = (start, end);
             (start, rest) = (end, after);
         }
-        if start.checked_add(CHECKSUM_BYTES) == Some(file.len()) { Ok(Self(places)) } else { Err(outside) }
+        if start.checked_add(CHECKSUM_BYTES) == Some(file.len()) {
+            Ok(Self(places))
+        } else {
+            Err(outside)
+        }
     }
 
     pub(super) fn of(&self, section: Section) -> (usize, usize) {

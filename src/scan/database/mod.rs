@@ -32,11 +32,11 @@ mod tests;
 mod wire;
 mod zip;
 
-pub(super) use advisory::{Authority, Bound};
 pub use advisory::Score;
+pub(super) use advisory::{Authority, Bound};
 pub use build::{Builder, Summary};
 pub use error::{DatabaseError, ImportError};
+pub(super) use feed::printable;
 pub use feed::{Feed, FeedKind, Status, Unreadable};
 pub use open::Database;
-pub(super) use feed::printable;
 pub(super) use open::{Ecosystem, Event, Statement};

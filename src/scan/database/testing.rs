@@ -127,7 +127,8 @@ pub(in crate::scan) fn finished(builder: Builder) -> Result<(Vec<u8>, Summary), 
 pub(in crate::scan) fn file(records: &[Value]) -> Result<(Vec<u8>, Summary), ImportError> {
     let mut builder = builder();
     let records = records.iter().enumerate();
-    let named = records.map(|(n, record)| Ok((format!("{n}.json"), record.to_string().into_bytes())));
+    let named =
+        records.map(|(n, record)| Ok((format!("{n}.json"), record.to_string().into_bytes())));
     builder.add_osv_records(named, "test", None)?;
     finished(builder)
 }

@@ -158,7 +158,9 @@ impl Entry {
             8 => {
                 let mut contents = Vec::with_capacity(size);
                 // One more than it should have tells whether there is more.
-                DeflateDecoder::new(raw.as_slice()).take(self.size + 1).read_to_end(&mut contents)?;
+                DeflateDecoder::new(raw.as_slice())
+                    .take(self.size + 1)
+                    .read_to_end(&mut contents)?;
                 contents
             }
             _ => return Err(ZipError::Malformed("it is compressed in a way that is not read")),

@@ -3,8 +3,14 @@
 use crate::scan::Package;
 
 /// Headers and documentation by their whole names.
-const NAMES: [&str; 6] =
-    ["kernel-doc", "kernel-headers", "linux-api-headers", "linux-doc", "linux-headers", "linux-libc-dev"];
+const NAMES: [&str; 6] = [
+    "kernel-doc",
+    "kernel-headers",
+    "linux-api-headers",
+    "linux-doc",
+    "linux-headers",
+    "linux-libc-dev",
+];
 /// And by the beginning of their names.
 const PREFIXES: [&str; 3] = ["linux-doc-", "linux-headers-", "linux-libc-dev-"];
 
@@ -26,7 +32,8 @@ mod tests {
     fn headers_are_told_from_the_kernel_by_name_source_and_kind() {
         let is = |kind, name: &str, source: &str| {
             let mut package = Package::new(kind, name, "6.1.1-1", "status");
-            package.source = Some(SourcePackage { name: source.to_owned(), version: "6.1.1-1".to_owned() });
+            package.source =
+                Some(SourcePackage { name: source.to_owned(), version: "6.1.1-1".to_owned() });
             has_only_headers(&package)
         };
         assert!(is(PackageKind::Deb, "linux-libc-dev", "linux"));

@@ -1,16 +1,9 @@
-//! What RPM has that others do not: streams of modules, and feeds by names of binary packages.
+//! What RPM has that others do not: streams of modules.
 
 use crate::scan::Package;
-use crate::scan::database::names;
 
 /// What the release of a package that was built as part of a module has in it.
 const OF_MODULE: &str = ".module";
-
-/// Whether records of an ecosystem name what is installed; the others name what it was built from, or
-/// either.
-pub(super) fn names_binaries(ecosystem: &str) -> bool {
-    matches!(names::base(ecosystem), "AlmaLinux" | "Red Hat")
-}
 
 /// Whether a fix is of another stream than the package: a fix in a module says nothing of packages that
 /// are of none, and the other way round; and where a stream is named by the version that it has
@@ -45,7 +38,8 @@ mod tests {
 
     #[test]
     fn a_fix_counts_in_its_own_stream() {
-        let of_20 = package("1:20.18.2-1.module_el9.5.0+137", Some("nodejs:20:9050020250101:rhel9"));
+        let of_20 =
+            package("1:20.18.2-1.module_el9.5.0+137", Some("nodejs:20:9050020250101:rhel9"));
         assert!(!is_of_other_stream(&of_20, "1:20.20.0-1.module_el9.7.0+207"));
         assert!(is_of_other_stream(&of_20, "1:22.13.1-1.module_el9.5.0+139"));
         assert!(is_of_other_stream(&of_20, "1:200.1-1.module_el9.5.0+139"));

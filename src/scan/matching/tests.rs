@@ -9,9 +9,7 @@ use serde_json::Value;
 
 use super::stand_in::Dotted;
 use crate::scan::database::testing::{NOW, database};
-use crate::scan::{
-    Distribution, Finding, Inventory, Package, PackageKind, Report, UnmatchedKind,
-};
+use crate::scan::{Distribution, Finding, Inventory, Package, PackageKind, Report, UnmatchedKind};
 
 /// The report on packages of an image without a distribution.
 fn report(records: &[Value], packages: Vec<Package>) -> Report {

@@ -23,7 +23,8 @@ fn every_record_is_read_whatever_it_is_called() {
     let mut stored = one("A-4");
     stored.raw = record("A-4", "npm", "left", &json!([{ "introduced": "0" }])).to_string().into();
     stored.method = 0;
-    let files = [one("A-1"), slip, twin, stored, File::new("README.md", b"#"), File::new("dir/", b"")];
+    let files =
+        [one("A-1"), slip, twin, stored, File::new("README.md", b"#"), File::new("dir/", b"")];
     for long in [false, true] {
         let mut builder = builder();
         let feed = builder.add_osv_zip(reader(&archive(&files, long)), "zip", None).unwrap();

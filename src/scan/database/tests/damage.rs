@@ -25,7 +25,8 @@ fn some_file() -> Vec<u8> {
 
 fn inventory() -> Inventory {
     let packages = [("left", "1.5"), ("right", "0.1"), ("left", "x"), ("none", "1")];
-    let package = |(name, version): (&str, &str)| Package::new(PackageKind::Npm, name, version, "p");
+    let package =
+        |(name, version): (&str, &str)| Package::new(PackageKind::Npm, name, version, "p");
     Inventory { packages: packages.into_iter().map(package).collect(), ..Inventory::default() }
 }
 
@@ -40,7 +41,10 @@ fn a_file_that_is_cut_off_or_longer_is_told_by_its_length() {
     for length in 0..whole.len() {
         let error = opened(&whole[..length]).unwrap_err();
         let expected = matches!(error, DatabaseError::Length { .. } | DatabaseError::NotADatabase);
-        assert!(expected && (length < 8) == (error == DatabaseError::NotADatabase), "{length}: {error}");
+        assert!(
+            expected && (length < 8) == (error == DatabaseError::NotADatabase),
+            "{length}: {error}"
+        );
     }
     let longer = [whole.as_slice(), b"\n"].concat();
     assert!(matches!(opened(&longer), Err(DatabaseError::Length { .. })));
@@ -77,7 +81,8 @@ fn a_file_whose_digest_is_known_opens_without_being_read() {
     let cheap = Database::open_known(Bytes::from(whole.clone()), digest).unwrap();
     let sure = opened(&whole).unwrap();
     assert_eq!(cheap.id(), sure.id());
-    let report = |database: &Database| matching::report(database, &inventory(), NOW, &Dotted).unwrap();
+    let report =
+        |database: &Database| matching::report(database, &inventory(), NOW, &Dotted).unwrap();
     assert_eq!(report(&cheap), report(&sure));
     assert_eq!(report(&cheap).findings.len(), 3 + 3);
 }

@@ -44,7 +44,10 @@ fn events_count_in_the_order_of_their_versions() {
 fn zero_is_before_every_version_and_a_missing_end_is_none() {
     assert_eq!(within(json!([{ "introduced": "0" }]), &VERSIONS), VERSIONS);
     assert_eq!(within(json!([{ "introduced": "" }, { "fixed": "1.0" }]), &VERSIONS), ["0.1"]);
-    assert_eq!(within(json!([{ "introduced": "2.1" }, { "fixed": "" }]), &VERSIONS), ["2.1", "3.0", "9"]);
+    assert_eq!(
+        within(json!([{ "introduced": "2.1" }, { "fixed": "" }]), &VERSIONS),
+        ["2.1", "3.0", "9"]
+    );
     assert_eq!(within(json!([{ "fixed": "1.5" }]), &VERSIONS), ["0.1", "1.0"]);
     let never: [&str; 0] = [];
     assert_eq!(within(json!([{ "introduced": "0" }, { "fixed": "0" }]), &VERSIONS), never);
@@ -66,7 +69,10 @@ fn a_fix_at_which_it_is_introduced_again_is_none() {
 
 #[test]
 fn a_limit_is_where_a_range_says_nothing_more() {
-    assert_eq!(within(json!([{ "introduced": "1.0" }, { "limit": "2.0" }]), &VERSIONS), ["1.0", "1.5"]);
+    assert_eq!(
+        within(json!([{ "introduced": "1.0" }, { "limit": "2.0" }]), &VERSIONS),
+        ["1.0", "1.5"]
+    );
     let endless = json!([{ "introduced": "2.1" }, { "limit": "2.2" }, { "limit": "*" }]);
     assert_eq!(within(endless, &VERSIONS), ["2.1", "3.0", "9"]);
 }
@@ -77,10 +83,16 @@ fn what_is_listed_is_affected_whatever_the_ranges_say() {
         "ranges": [{ "type": "ECOSYSTEM", "events": [{ "introduced": "0" }, { "fixed": "1.0" }] }],
         "versions": ["2.1", "x.y"],
     });
-    assert_eq!(affected(both, &["0.1", "1.0", "2.1", "2.1.0", "x.y", "x.z"]), ["0.1", "2.1", "x.y", "x.z?"]);
+    assert_eq!(
+        affected(both, &["0.1", "1.0", "2.1", "2.1.0", "x.y", "x.z"]),
+        ["0.1", "2.1", "x.y", "x.z?"]
+    );
     // Without ranges the list is all there is, and other words for its versions count.
     let list = json!({ "versions": ["2.1", "x.y"] });
-    assert_eq!(affected(list, &["0.1", "2.1", "2.1.0", "x.y", "x.z"]), ["2.1", "2.1.0", "x.y", "x.z?"]);
+    assert_eq!(
+        affected(list, &["0.1", "2.1", "2.1.0", "x.y", "x.z"]),
+        ["2.1", "2.1.0", "x.y", "x.z?"]
+    );
 }
 
 #[test]
@@ -114,7 +126,14 @@ fn versions_that_cannot_be_compared_are_unknown_unless_every_version_is_affected
 #[test]
 fn an_unknown_version_is_one_gap_and_names_records() {
     let records: Vec<Value> = (0..5)
-        .map(|n| record(&format!("A-{n}"), "npm", "left", &json!([{ "introduced": "0" }, { "fixed": "1" }])))
+        .map(|n| {
+            record(
+                &format!("A-{n}"),
+                "npm",
+                "left",
+                &json!([{ "introduced": "0" }, { "fixed": "1" }]),
+            )
+        })
         .collect();
     let report = report(&records, vec![npm("x\u{1b}y")]);
     assert_eq!(kinds(&report), [UnmatchedKind::Version]);
