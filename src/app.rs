@@ -146,6 +146,7 @@ impl App {
             metrics: Arc::clone(&metrics),
             keyring: Arc::new(Keyring::new(&settings.data_dir)),
             scanner: floor.scanner(settings.scan, &settings.data_dir).await,
+            layout: None,
         };
         let mirror = Mirror::new(settings.mirror, parts, policy);
         mirror.begin_keeping();
@@ -258,8 +259,10 @@ impl Bench {
         mirror::record_policy(&ledger, &policy, false).await?;
         let keyring = Arc::new(Keyring::new(&settings.data_dir));
         let (kept, time, limits) = (store.clone(), Arc::clone(&clock), settings.evidence);
-        let collector = match layout {
-            Some(layout) => Collector::of_layout(layout, tasks.clone(), kept, time, limits),
+        let collector = match &layout {
+            Some(layout) => {
+                Collector::of_layout(Arc::clone(layout), tasks.clone(), kept, time, limits)
+            }
             None => Collector::new(client.clone(), kept, time, limits),
         };
         let scanner = floor.scanner(settings.scan, &settings.data_dir).await;
@@ -274,6 +277,7 @@ impl Bench {
             metrics,
             keyring,
             scanner,
+            layout,
         };
         let mirror = Mirror::new(settings.mirror, parts, policy);
         mirror.follow_database().await;

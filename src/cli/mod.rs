@@ -12,6 +12,7 @@ mod exit;
 mod node;
 mod output;
 mod policy;
+mod scan;
 mod serve;
 mod trust_root;
 mod verify;
@@ -97,6 +98,9 @@ enum Command {
     /// Show, check or replace a trust root: whose certificates, logs and times count
     #[command(subcommand, after_help = trust_root::EXAMPLES)]
     TrustRoot(trust_root::TrustRootCommand),
+    /// Tell what is in an image and what is known against it, for CI and laptops
+    #[command(after_help = scan::EXAMPLES)]
+    Scan(scan::ScanArguments),
     /// Judge images by a policy without a mirror, for CI and laptops
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyArguments),
@@ -168,6 +172,9 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
         Command::Node(command) => node::run(command, file).map(done),
         Command::Policy(command) => policy::run(command, common.json).map(done),
+        Command::Scan(arguments) => {
+            server_runtime()?.block_on(scan::run(arguments, common.into()))
+        }
         Command::Serve(arguments) => {
             server_runtime()?.block_on(serve::run(arguments, file)).map(done)
         }

@@ -191,6 +191,9 @@ impl Mirror {
         if let Some(blob) = self.cached(digest, Some(size)).await {
             return Ok(BlobBody::Cached(blob));
         }
+        if let Some(layout) = &self.inner.parts.layout {
+            return self.content_of_layout(layout, name, digest, size).await;
+        }
         let subject = Self::subject(name, digest);
         self.not_absent(&subject)?;
         let boarded = self.inner.boards.board(name, digest, size, None).await;

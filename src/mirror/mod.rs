@@ -55,6 +55,7 @@ use bytes::Bytes;
 
 use crate::evidence::Collector;
 use crate::gate::{Evidence, EvidenceKind, ReadyPolicy, SignatureSearch, Subject};
+use crate::layout::Layout;
 use crate::ledger::{Ledger, RequestId};
 use crate::metrics::Metrics;
 use crate::oci::{Digest, Name, Registry, Tag};
@@ -125,6 +126,8 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     /// What reads images, and what is known against what is in them.
     pub scanner: Arc<Scanner>,
+    /// What stands for every registry, where none is asked for content.
+    pub layout: Option<Arc<Layout>>,
 }
 
 /// The mirror; clones are the same mirror.

@@ -11,7 +11,9 @@
 
 mod database;
 mod images;
+mod inspect;
 mod layers;
+mod layout;
 mod rejudge;
 mod reports;
 
@@ -29,6 +31,7 @@ use crate::scan::{Database, Inventory, Limits, Report};
 use crate::store::Facts;
 
 pub use database::{DatabaseTrouble, load_database};
+pub use inspect::{InspectError, Inspected};
 pub use rejudge::{Brake, RejudgedScans};
 
 /// Inventories and reports that are kept in memory, each.

@@ -67,7 +67,7 @@ impl Mirror {
     ///
     /// # Errors
     /// When the database cannot be read.
-    async fn report(
+    pub(super) async fn report(
         &self,
         digest: &Digest,
         inventory: &Arc<Inventory>,
