@@ -168,7 +168,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
     match command {
         Command::Admin(command) => client_runtime()?.block_on(admin::run(command, common.into())),
         Command::Config(command) => config::run(command, file, common.json).map(done),
-        Command::Db(command) => db::run(command, file, common.json).map(done),
+        Command::Db(command) => db::run(command, &common.into()),
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
         Command::Node(command) => node::run(command, file).map(done),
         Command::Policy(command) => policy::run(command, common.json).map(done),

@@ -54,6 +54,8 @@ pub enum AuditKind {
     Restored,
     /// A subject was revoked by a person.
     Revoked,
+    /// A person had scanned images judged by a database that takes much back.
+    ScansReleased,
     /// A new key signs summaries from now on.
     SigningKeyRotated,
     /// The program started.

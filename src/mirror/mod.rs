@@ -49,7 +49,10 @@ pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
 pub use policy_file::{PolicyError, load_policy, record_policy};
 pub use prefetch::Prefetched;
-pub use scanning::{Brake, DatabaseTrouble, RejudgedScans, ScanSettings, Scanner, load_database};
+pub use scanning::{
+    Brake, DatabaseTrouble, InspectError, Inspected, RejudgedScans, ScanSettings, Scanner,
+    load_database,
+};
 
 use bytes::Bytes;
 

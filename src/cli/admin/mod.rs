@@ -15,6 +15,7 @@ mod lists;
 mod look;
 mod offline;
 mod rejudge;
+pub(super) mod release;
 mod rollback;
 pub(super) mod table;
 #[cfg(test)]

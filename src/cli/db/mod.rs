@@ -5,11 +5,12 @@
 mod import;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::admin::table::{Column, Table};
-use super::{CliError, output};
+use super::{CliError, Connection, Exit, admin, client_runtime, output};
 use crate::config;
 use crate::mirror::load_database;
 use crate::oci::Digest;
@@ -22,6 +23,7 @@ Examples:
   pratique db import Debian/all.zip Alpine/all.zip PyPI/all.zip \\
       known_exploited_vulnerabilities.json epss_scores-current.csv.gz
   pratique db status
+  pratique db apply --reason SEC-991              what the brake holds, taken back
   pratique db import --to /var/lib/pratique/vulnerabilities.db feeds/*.zip
 
 A running mirror takes the new database within seconds, and judges again what it has scanned.
@@ -31,6 +33,12 @@ Exit codes: 0 done, 1 failed, 2 not readable, 3 not taken, 64 wrong use.";
 /// What can be done with the vulnerability database.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum DbCommand {
+    /// Let a running mirror take back what its database refuses, although that is much
+    Apply {
+        /// Why; kept in the audit
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Make the database of feeds: OSV's all.zip, CISA's KEV catalogue, EPSS scores
     Import(import::ImportArguments),
     /// Tell what the database is made of, and how old it is
@@ -40,18 +48,23 @@ pub(crate) enum DbCommand {
     },
 }
 
-/// Runs `command`; `settings` is the settings file.
+/// Runs `command`.
 ///
 /// # Errors
-/// When a file cannot be read, is not taken, or cannot be written.
-pub(crate) fn run(command: DbCommand, settings: Option<&Path>, json: bool) -> Result<(), CliError> {
-    match command {
+/// When a file cannot be read, is not taken, or cannot be written; when the server says no.
+pub(crate) fn run(command: DbCommand, connection: &Connection) -> Result<ExitCode, CliError> {
+    let (settings, json) = (connection.config.as_deref(), connection.json);
+    let done = match command {
+        DbCommand::Apply { reason } => {
+            return client_runtime()?.block_on(admin::release::run(connection, reason));
+        }
         DbCommand::Import(arguments) => {
             let to = place(arguments.to.as_deref(), settings)?;
             import::run(&arguments, &to, json)
         }
         DbCommand::Status { file } => status(&place(file.as_deref(), settings)?, json),
-    }
+    };
+    done.map(|()| Exit::Done.into())
 }
 
 /// The file that is meant: the one that is given, or that of the settings.

@@ -74,6 +74,20 @@ pub(super) async fn rejudge(
     }
 }
 
+/// `POST /scans/releases`: judges every scanned image again, without the brake.
+pub(super) async fn release_scans(
+    State(state): State<AdminState>,
+    Extension(Caller(by)): Extension<Caller>,
+    JsonBody(RejudgeBody { reason }): JsonBody<RejudgeBody>,
+) -> Result<Response, Problem> {
+    let (desk, tasks) = (state.desk.clone(), state.desk.mirror().tasks().clone());
+    let releasing = tasks.spawn(async move { Box::pin(desk.release_scans(&by, &reason)).await });
+    match releasing.await {
+        Ok(done) => Ok(json(&done?)),
+        Err(_) => Err(Problem::invalid("it was cut short; what was decided so far is decided")),
+    }
+}
+
 async fn decide(
     state: &AdminState,
     verb: Verb,

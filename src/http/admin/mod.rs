@@ -72,6 +72,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/requests", get(requests::list).post(requests::ask))
         .route("/requests/{id}", get(requests::show))
         .route("/revocations", post(decisions::revoke))
+        .route("/scans/releases", post(decisions::release_scans))
         .route("/status", get(look::status))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{name}", delete(tokens::revoke))

@@ -16,6 +16,7 @@ mod keys;
 mod observe;
 mod rejudge;
 mod requests;
+mod scans;
 mod show;
 mod target;
 mod tokens;

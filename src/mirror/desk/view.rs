@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::oci::{Digest, Name, Platform, Tag};
+use crate::scan::DatabaseId;
 use crate::time::Timestamp;
 
 /// One reason why something is not admitted.
@@ -522,6 +523,20 @@ pub struct RejudgedView {
 pub struct RejudgeBody {
     /// Why; required.
     pub reason: String,
+}
+
+/// What came of judging every scanned image again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScansReleasedView {
+    /// The vulnerability database in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseId>,
+    /// Images that were looked at.
+    pub examined: u64,
+    /// Those whose verdict is another now.
+    pub changed: u64,
+    /// Those that were admitted and are not any more.
+    pub revoked: u64,
 }
 
 /// Images to ask for: the body of a request and of a prefetch.

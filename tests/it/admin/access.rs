@@ -34,6 +34,7 @@ fn routes() -> Vec<(Method, &'static str, Option<String>, bool)> {
         (Method::POST, "/cache/scrub", Some("{}".to_owned()), true),
         (Method::POST, "/public-keys", None, true),
         (Method::POST, "/rejudgements", None, true),
+        (Method::POST, "/scans/releases", None, true),
         (Method::POST, "/requests", images.clone(), true),
         (Method::POST, "/approvals", decision.clone(), true),
         (Method::POST, "/rejections", decision.clone(), true),
