@@ -7,28 +7,28 @@
 
 mod memory;
 mod remote;
+mod report;
 mod scrutiny;
+mod start;
 mod trouble;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
-use sigstore_tuf::metadata::Role;
-use sigstore_tuf::{TrustedMetadataSet, Updater, UpdaterConfig};
+use sigstore_tuf::{Updater, UpdaterConfig};
 
-use self::memory::{Memory, Versions};
+use self::memory::Memory;
 use self::remote::Remote;
+use self::report::{Refreshed, Seen, seen, told};
+use self::start::{Start, start};
 use self::trouble::Trouble;
-use super::place::{Candidate, Placed, check_name};
-use super::{bytes_of, indented, moment};
+use super::indented;
+use super::place::Candidate;
 use crate::cli::{CliError, Connection, output};
 use crate::config;
-use crate::oci::Digest;
-use crate::policy;
 use crate::signature::{TRUST_ROOT_BYTES_MAX, TrustRoot, mistakes_in};
 use crate::tasks::Tasks;
-use crate::time::{Clock as _, SystemClock, Timestamp};
+use crate::time::{Clock as _, SystemClock};
 use crate::upstream::{Files, FilesSettings};
 
 /// What a repository calls the trust root.
@@ -99,54 +99,6 @@ pub(crate) struct RefreshArguments {
     danger_plain_http: bool,
 }
 
-/// A repository that is known without being told.
-struct Instance {
-    name: &'static str,
-    url: &'static str,
-    root: &'static str,
-}
-
-const INSTANCES: [Instance; 2] = [
-    Instance {
-        name: policy::TrustRoot::PUBLIC_GOOD,
-        url: "https://tuf-repo-cdn.sigstore.dev",
-        root: include_str!("shipped/public_good_root.json"),
-    },
-    Instance {
-        name: "staging",
-        url: "https://tuf-repo-cdn.sigstage.dev",
-        root: include_str!("shipped/staging_root.json"),
-    },
-];
-
-/// Where to go, and where trust begins.
-struct Start {
-    name: String,
-    url: String,
-    root: Vec<u8>,
-    /// What `root` is called.
-    source: String,
-}
-
-/// One kind of metadata, as it is now and was before.
-#[derive(Debug, Serialize)]
-struct Seen {
-    role: &'static str,
-    version: u64,
-    before: Option<u64>,
-    expires: Timestamp,
-}
-
-/// What came of it, for programs.
-#[derive(Debug, Serialize)]
-struct Refreshed<'a> {
-    repository: &'a str,
-    state: &'a Path,
-    metadata: &'a [Seen],
-    #[serde(flatten)]
-    placed: &'a Placed<'a>,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -185,34 +137,6 @@ pub(super) async fn run(
     output::print(&(told(&start, &seen, &text, connection.utc) + &placed.told()))
 }
 
-/// Where `arguments` say to begin.
-fn start(arguments: &RefreshArguments) -> Result<Start, CliError> {
-    let RefreshArguments { instance, name, url, root, .. } = arguments;
-    let start = match (root, url) {
-        (Some(root), Some(url)) => Start {
-            name: name.clone().unwrap_or_default(),
-            url: url.clone(),
-            root: bytes_of(root)?,
-            source: root.display().to_string(),
-        },
-        (Some(_), None) | (None, _) => {
-            let which = instance.as_deref().unwrap_or(policy::TrustRoot::PUBLIC_GOOD);
-            let Some(known) = INSTANCES.iter().find(|it| it.name == which) else {
-                let hint = "give public-good or staging, or --name, --url and --root";
-                return Err(CliError::misused(format!("no instance {which:?} is known; {hint}")));
-            };
-            Start {
-                name: name.clone().unwrap_or_else(|| which.to_owned()),
-                url: url.clone().unwrap_or_else(|| known.url.to_owned()),
-                root: known.root.into(),
-                source: format!("the root of {which} that is shipped"),
-            }
-        }
-    };
-    check_name(&start.name)?;
-    Ok(start)
-}
-
 fn files(
     arguments: &RefreshArguments,
     connection: &Connection,
@@ -241,7 +165,9 @@ async fn fetched(
     state: &Path,
 ) -> Result<(Vec<Seen>, Vec<u8>), CliError> {
     let Start { url, root, source, .. } = start;
-    let begin = |trouble: Trouble| CliError::misused(format!("{source} is {}", trouble.text()));
+    let begin = |trouble: Trouble| {
+        CliError::misused(format!("{source} is no root to begin with: {}", trouble.text()))
+    };
     scrutiny::look_over(root).map_err(|fault| begin(fault.into()))?;
     let memory = Memory::load(state)?;
     let before = memory.versions();
@@ -279,19 +205,6 @@ fn now() -> Result<jiff::Timestamp, CliError> {
         .map_err(|error| CliError::failed("the clock is not set").caused_by(error))
 }
 
-/// The roles of `trusted`, with their versions `before`.
-fn seen(trusted: &TrustedMetadataSet, before: &Versions) -> Vec<Seen> {
-    fn of<R: Role>(role: &'static str, it: &R, before: Option<u64>) -> Seen {
-        let expires = Timestamp::from_milliseconds(it.expires().as_millisecond());
-        Seen { role, version: it.version(), before, expires }
-    }
-    let root = Some(of("root", trusted.root(), before.root));
-    let timestamp = trusted.timestamp().map(|it| of("timestamp", it, before.timestamp));
-    let snapshot = trusted.snapshot().map(|it| of("snapshot", it, before.snapshot));
-    let targets = trusted.targets_role("targets").map(|it| of("targets", it, before.targets));
-    [root, timestamp, snapshot, targets].into_iter().flatten().collect()
-}
-
 /// What came, as a trust root.
 fn read(content: Vec<u8>, url: &str) -> Result<(String, TrustRoot), CliError> {
     let mistaken = |mistakes: &[String]| {
@@ -302,41 +215,5 @@ fn read(content: Vec<u8>, url: &str) -> Result<(String, TrustRoot), CliError> {
     match TrustRoot::from_json(&text) {
         Ok(root) => Ok((text, root)),
         Err(_) => Err(mistaken(&mistakes_in(&text))),
-    }
-}
-
-fn told(Start { name, url, .. }: &Start, seen: &[Seen], text: &str, utc: bool) -> String {
-    let lines = seen.iter().map(|Seen { role, version, before, expires }| {
-        let was = match before {
-            Some(before) if before == version => ", as before".to_owned(),
-            Some(before) => format!(", was {before}"),
-            None => String::new(),
-        };
-        format!("{role:<10} {version}{was}, until {}", moment(*expires, utc))
-    });
-    let lines: Vec<String> = lines.collect();
-    let digest = Digest::sha256(text.as_bytes()).short();
-    format!("{name}  {url}{}\n  {TARGET} {digest}, {} bytes\n", indented(&lines), text.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whoever takes newer ones sees that they are what the instance signed.
-    #[test]
-    fn the_shipped_roots_are_signed_as_they_say_and_are_those_of_this_version() {
-        let shipped = INSTANCES.map(|Instance { name, root, .. }| {
-            scrutiny::look_over(root.as_bytes()).unwrap();
-            let trusted = TrustedMetadataSet::from_root(root.as_bytes()).unwrap();
-            let digest = Digest::sha256(root.as_bytes()).short();
-            (name, trusted.root().version, trusted.root().consistent_snapshot, digest)
-        });
-        let expected =
-            [("public-good", 16, true, String::new()), ("staging", 15, true, String::new())];
-        assert_eq!(
-            shipped.map(|(name, version, it, digest)| (name, version, it, digest.to_string())),
-            expected
-        );
     }
 }

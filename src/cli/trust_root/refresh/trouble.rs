@@ -26,7 +26,7 @@ pub(super) enum Trouble {
         fault: Fault,
     },
     /// The root that trust begins with is none.
-    #[error("no root to begin with: it {0}")]
+    #[error("it {0}")]
     Unfit(Fault),
     /// There is no end of newer roots.
     #[error(
@@ -66,17 +66,15 @@ impl From<Fault> for Trouble {
 impl From<sigstore_tuf::Error> for Trouble {
     /// What `remote` handed in comes back as it was.
     fn from(error: sigstore_tuf::Error) -> Self {
-        match error {
-            sigstore_tuf::Error::Transport { message, source: Some(source) } => {
-                match source.downcast::<Self>() {
-                    Ok(trouble) => *trouble,
-                    Err(source) => {
-                        let source = Some(source);
-                        Self::Unproven(sigstore_tuf::Error::Transport { message, source })
-                    }
-                }
+        let sigstore_tuf::Error::Transport { message, source: Some(source) } = error else {
+            return Self::Unproven(error);
+        };
+        match source.downcast::<Self>() {
+            Ok(trouble) => *trouble,
+            Err(source) => {
+                let source = Some(source);
+                Self::Unproven(sigstore_tuf::Error::Transport { message, source })
             }
-            error => Self::Unproven(error),
         }
     }
 }
@@ -114,13 +112,14 @@ impl Trouble {
         let text = format!("nothing was taken from {url}: {}", self.text());
         match self {
             Self::NoEnd(_) => CliError::failed(text),
-            Self::Absent(_) | Self::Status { .. } => CliError::unreachable(text),
             Self::Upstream(upstream::Error::TooLarge { .. })
             | Self::Faulty { .. }
             | Self::OddName(_)
             | Self::Unfit(_)
             | Self::Unproven(_) => CliError::refused(text),
-            Self::Upstream(_) => CliError::unreachable(text),
+            Self::Absent(_) | Self::Status { .. } | Self::Upstream(_) => {
+                CliError::unreachable(text)
+            }
         }
     }
 }
