@@ -41,17 +41,17 @@ impl Key {
     pub(crate) fn ecdsa() -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         let text = pem(&P256_PREFIX, pair.public_key().as_ref());
-        Self::new(Pair::Ecdsa(Arc::new(pair)), "ecdsa", "ecdsa-sha2-nistp256", text)
+        Self::new(Pair::Ecdsa(Arc::new(pair)), "ecdsa", "ecdsa-sha2-nistp256", &text)
     }
 
     /// A new one of Ed25519.
     pub(crate) fn ed25519() -> Self {
         let pair = Ed25519KeyPair::generate().unwrap();
         let text = hex::encode(pair.public_key());
-        Self::new(Pair::Ed25519(Arc::new(pair)), "ed25519", "ed25519", text)
+        Self::new(Pair::Ed25519(Arc::new(pair)), "ed25519", "ed25519", &text)
     }
 
-    fn new(pair: Pair, kind: &str, scheme: &str, text: String) -> Self {
+    fn new(pair: Pair, kind: &str, scheme: &str, text: &str) -> Self {
         let public = json!({"keytype": kind, "scheme": scheme, "keyval": {"public": text}});
         let id = hex::encode(Sha256::digest(public.to_string()));
         Self { pair, id, public }

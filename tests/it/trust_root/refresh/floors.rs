@@ -189,4 +189,10 @@ fn what_was_seen_is_believed_whole_or_not_at_all() {
     let ran = bench.refresh(&["--state", &own]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("timestamp  1, was 9, until"), "{ran:?}");
+    // Where it cannot be kept, nothing is taken.
+    let mut bench = Bench::refreshed();
+    bench.offer(&newer_root());
+    let ran = bench.refresh(&["--state", &bench.path("no/such/folder/state")]);
+    assert_eq!((ran.code, bench.folder.placed()), (1, root()), "{ran:?}");
+    assert!(ran.stderr.contains("no/such/folder/state was not written"), "{ran:?}");
 }

@@ -14,7 +14,7 @@ fn a_repository_that_does_not_answer_is_not_waited_for() {
     bench.tuf.server.say("/timestamp.json", Answer::Stalled(b"{".to_vec()));
     let since = Instant::now();
     bench.fails(2, &["did not answer in time (body)"]);
-    assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_mins(1), "{:?}", since.elapsed());
 }
 
 #[test]
