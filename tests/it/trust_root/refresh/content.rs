@@ -80,7 +80,7 @@ fn snapshot_and_targets_have_the_size_and_the_hash_that_were_signed() {
 
 #[test]
 fn names_that_the_repository_makes_up_lead_nowhere() {
-    // CVE-2024-47534 and the like: parts of the name that is asked for are the repository's.
+    // CVE-2026-24137 and the like: parts of the name that is asked for are the repository's.
     for hash in
         ["../../admin", "x/../../y", "..", "a?b=", "a#", "\u{1b}[2J", "a b", ".hidden", "%2e%2e/x"]
     {
