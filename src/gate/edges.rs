@@ -218,12 +218,14 @@ fn what_is_refused_already_asks_for_nothing_more() {
     let failed = || Gathered::Failed("timed out".to_owned());
     // By people: nobody looks at signatures.
     let standing = revoked();
-    for signatures in [Gathered::NotGathered, failed()] {
+    let incomplete =
+        SignatureSearch { incomplete: Some("timed out".to_owned()), ..SignatureSearch::default() };
+    for signatures in [Gathered::NotGathered, failed(), Gathered::Found(incomplete)] {
         let policy = rule(&pen, &both);
         let context = Context { standing: Some(&standing), ..context(&policy) };
         let known = Evidence { signatures, ..evidence(facts()) };
         let judgement = decided(decide(&name, &known, &context));
-        assert_eq!(codes(&judgement), [ReasonCode::Revoked]);
+        assert_eq!(codes(&judgement)[0], ReasonCode::Revoked);
         assert_eq!(check(&judgement, "attestation").state, CheckState::NotLooked);
     }
     // By its signatures: nobody looks at attestations.
@@ -246,4 +248,23 @@ fn what_is_refused_already_asks_for_nothing_more() {
     let context = Context { policy: &silent, ..context };
     let judgement = decided(decide(&other, &evidence(facts()), &context));
     assert_eq!(codes(&judgement), [ReasonCode::SignerChanged], "else they are");
+}
+
+#[test]
+fn where_either_would_do_and_neither_is_signed_both_are_told() {
+    let pen = Pen::new();
+    let policy = rule(&pen, ", signatures: {atLeast: 1, of: [team], scope: either}");
+    let image = Digest::sha256(b"image");
+    let images = Some(vec![ChildImage { digest: image, platform: None }]);
+    let searches = [(image, SignatureSearch::default())].into();
+    let evidence = Evidence {
+        manifest: Gathered::Found(ManifestFacts { is_index: true, images, ..facts() }),
+        child_signatures: Gathered::Found(ChildSignatures { searches }),
+        ..signed(&[])
+    };
+    let judgement = decided(decide(&subject("up.test/a"), &evidence, &context(&policy)));
+    let texts: Vec<_> = judgement.reasons().iter().map(|it| it.text.as_str()).collect();
+    let below = format!("no stated platform ({}): not signed by team", image.short());
+    assert_eq!(texts, ["not signed by team", below.as_str()]);
+    assert!(check(&judgement, "signature").text.contains("; or each of 1 images needs"));
 }
