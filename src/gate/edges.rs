@@ -268,3 +268,18 @@ fn where_either_would_do_and_neither_is_signed_both_are_told() {
     assert_eq!(texts, ["not signed by team", below.as_str()]);
     assert!(check(&judgement, "signature").text.contains("; or each of 1 images needs"));
 }
+
+#[test]
+fn what_could_not_be_read_is_told_where_something_lacks() {
+    let pen = Pen::new();
+    let policy = rule(&pen, SIGNED);
+    for (by, told) in [(&[&pen][..], false), (&[], true)] {
+        let mut evidence = signed(by);
+        let Gathered::Found(search) = &mut evidence.signatures else { panic!("not found") };
+        search.skipped.push("a layer is too large".to_owned());
+        let judgement = decided(decide(&subject("up.test/a"), &evidence, &context(&policy)));
+        let text = &check(&judgement, "signature").text;
+        assert_eq!(text.ends_with("could not be read: a layer is too large"), told, "{text}");
+        assert_eq!(judgement.admits(), !told);
+    }
+}
