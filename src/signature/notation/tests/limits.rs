@@ -1,12 +1,21 @@
 //! To the bit and to the second: where certificates and revocation lists begin and cease to count.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::authorities::{Company, LISTS_AGE_MAX, List, builder, judged, list, with_lists};
-use crate::signature::notation::{Enforced, TrustStore, TrustStoreFiles};
+use super::forger::image;
+use crate::oci::Digest;
+use crate::signature::notation::{
+    ENVELOPE_BYTES_MAX, Enforced, NotationSigner, TrustStore, TrustStoreFiles,
+};
 use crate::signature::tests::instance::certificate::{Draft, common_name};
 use crate::signature::tests::instance::der::tlv;
 use crate::signature::tests::instance::{DAY, LONG, SIGNED, assert_refused};
+use crate::signature::{FoundSignature, Material, Refusal, Signer};
 use crate::time::Timestamp;
 
 const KEY_USAGE: &str = "2.5.29.15";
@@ -128,4 +137,24 @@ fn a_store_takes_authorities_and_those_who_vouch_for_themselves() {
     };
     let error = TrustStore::new(&files).unwrap_err();
     assert_eq!((error.kind, error.number), ("ca", 3));
+}
+
+#[test]
+fn an_envelope_takes_256_kibibytes_at_most() {
+    let company = Company::new();
+    let store = Arc::new(TrustStore::new(&company.files()).unwrap());
+    let signer = NotationSigner { store, identity: None, enforced: Enforced::STRICT };
+    let signer = Signer::notation(signer);
+    let envelope = company.envelope(|_| None);
+    let judge = |length: usize| {
+        let padded = [vec![b' '; length - envelope.len()], envelope.clone()].concat();
+        let material = Material::NotationJws { envelope: STANDARD.encode(padded) };
+        let found = FoundSignature { source: Digest::sha256(b"source"), material };
+        signer.verify(&found, &"up.test/a".parse().unwrap(), &image(), at(SIGNED + DAY))
+    };
+    assert!(judge(ENVELOPE_BYTES_MAX).is_ok());
+    for more in [1, 1_000] {
+        let outcome = judge(ENVELOPE_BYTES_MAX + more);
+        assert_eq!(outcome, Err(Refusal::TooLarge("envelope")), "{more}");
+    }
 }
