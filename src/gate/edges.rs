@@ -283,3 +283,45 @@ fn what_could_not_be_read_is_told_where_something_lacks() {
         assert_eq!(judgement.admits(), !told);
     }
 }
+
+#[test]
+fn a_signature_may_name_the_address_of_its_registry_and_no_other() {
+    let pen = Pen::new();
+    let policy = rule(&pen, SIGNED);
+    let address = "mirror.test:5000".parse().unwrap();
+    let digest = subject("up.test/a").digest;
+    for (called, address, admits) in [
+        ("up.test/a", None, true),
+        ("up.test/a", Some(&address), true),
+        ("mirror.test:5000/a", Some(&address), true),
+        ("mirror.test:5000/a", None, false),
+        ("mirror.test:5000/b", Some(&address), false),
+        ("other.test/a", Some(&address), false),
+    ] {
+        let found = vec![pen.sign(called, &digest)];
+        let search = SignatureSearch { found, ..SignatureSearch::default() };
+        let evidence = Evidence { signatures: Gathered::Found(search), ..evidence(facts()) };
+        let context = Context { address, ..context(&policy) };
+        let judgement = decided(decide(&subject("up.test/a"), &evidence, &context));
+        assert_eq!(judgement.admits(), admits, "{called} {address:?}");
+    }
+}
+
+#[test]
+fn whoever_lacks_is_named() {
+    let [a, b] = [Pen::new(), Pen::new()];
+    let signers = signers(&[("a", &a, ""), ("b", &b, "")]);
+    for (signatures, text, remedy) in [
+        ("{atLeast: 1, of: [a]}", "not signed by a", "signed by a."),
+        ("{atLeast: 1, of: [a, b]}", "not signed by any of a, b", "signed by 1 more of a, b."),
+        ("{atLeast: 2, of: [a, b]}", "signed by 0 of 2 needed, not by a, b", "signed by a, b."),
+    ] {
+        let policy = policy(&format!(
+            "{signers}rules: [{{id: r, match: [\"up.test/a\"], trust: allow, signatures: {signatures}}}]\n"
+        ));
+        let judgement = decided(decide(&subject("up.test/a"), &signed(&[]), &context(&policy)));
+        let [reason] = judgement.reasons() else { panic!("{judgement:?}") };
+        assert_eq!(reason.text, text);
+        assert_eq!(reason.remedy, format!("It would have to be {remedy}"));
+    }
+}
