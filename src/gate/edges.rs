@@ -325,3 +325,22 @@ fn whoever_lacks_is_named() {
         assert_eq!(reason.remedy, format!("It would have to be {remedy}"));
     }
 }
+
+#[test]
+fn what_the_floor_forbids_is_told_first_then_what_people_said_and_then_the_rest() {
+    let image = subject("up.test/a");
+    let policy = policy(&format!(
+        "floor: {{denyImages: [{{digest: \"{}\", reason: xz}}]}}\nrules: [{{id: r, match: [\"up.test/a\"], trust: approve}}]\n",
+        image.digest
+    ));
+    let bad = ManifestFacts { foreign_layer: Some(Digest::sha256(b"layer")), ..facts() };
+    let standing = revoked();
+    for (standing, expected) in [
+        (Some(&standing), [ReasonCode::DeniedImage, ReasonCode::Revoked, ReasonCode::ForeignLayer]),
+        (None, [ReasonCode::DeniedImage, ReasonCode::ForeignLayer, ReasonCode::ApprovalNeeded]),
+    ] {
+        let context = Context { standing, ..context(&policy) };
+        let judgement = decided(decide(&image, &evidence(bad.clone()), &context));
+        assert_eq!(codes(&judgement), expected);
+    }
+}
