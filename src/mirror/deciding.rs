@@ -198,7 +198,7 @@ mod tests {
             Ok(Outcome::Missing(Vec::new()))
         };
         assert_eq!(in_time(LIMIT, slow).await.unwrap(), Outcome::Missing(Vec::new()));
-        let tasks = crate::tasks::Tasks::new();
+        let tasks = Tasks::new();
         let broken = tasks.spawn_blocking(|| -> Outcome { panic!("a verifier") });
         assert!(matches!(in_time(LIMIT, broken).await, Err(Error::Abandoned(_))));
     }
