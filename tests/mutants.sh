@@ -26,7 +26,7 @@ TEXT
 
 cd "$(dirname "$0")/.."
 
-gate='decide distinct verdict checks signatures attestations/mod children/mod continuity condition
+gate='decide distinct verdict checks signatures attestations/mod children/mod continuity/mod condition
     standing by_name ready evidence'
 policy='query pattern'
 signature='identity logs key signer root authorities simple_signing contents

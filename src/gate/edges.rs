@@ -70,7 +70,7 @@ fn what_is_exactly_as_large_as_is_allowed_is_allowed() {
         (10, 1000, 501, Some("manifest has 501 bytes, the policy allows 500 bytes")),
         (0, 0, 0, None),
     ] {
-        let facts = ManifestFacts { layers, image_bytes, size, ..facts() };
+        let facts = ManifestFacts { size, layers, image_bytes, ..facts() };
         let judgement = decided(decide(&subject("up.test/a"), &evidence(facts), &context(&policy)));
         let text = judgement.reasons().first().map(|reason| reason.text.as_str());
         assert_eq!(text, expected);

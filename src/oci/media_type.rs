@@ -174,10 +174,11 @@ mod tests {
 
     #[test]
     fn what_a_document_says_is_kept_and_its_kind_is_that_of_the_type_alone() {
+        type IsKind = fn(&MediaType) -> bool;
         let read = |text: &str| -> MediaType { serde_json::from_value(text.into()).unwrap() };
         let layer = "application/vnd.oci.image.layer.nondistributable.v1.tar";
         let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
-        let kinds: [(fn(&MediaType) -> bool, &[&str]); 5] = [
+        let kinds: [(IsKind, &[&str]); 5] = [
             (MediaType::is_index, &[MediaType::OCI_INDEX, MediaType::DOCKER_LIST]),
             (MediaType::is_image_manifest, &[MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST]),
             (MediaType::is_image_config, &[MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG]),
