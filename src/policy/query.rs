@@ -212,8 +212,8 @@ mod tests {
 
     fn policy(rest: &str) -> Policy {
         let head = "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: t, revision: 1}\n";
-        let no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-        Policy::parse(&format!("{head}{rest}"), &no_files).unwrap()
+        let files = |_: &std::path::Path| Ok(Vec::new());
+        Policy::parse(&format!("{head}{rest}"), &files).unwrap()
     }
 
     fn name(text: &str) -> Name {
@@ -408,5 +408,12 @@ rules:
         assert_eq!(policy.platforms(), ["linux/amd64".parse().unwrap()]);
         assert_eq!(policy.registries(), Some(&["up.test".parse().unwrap()][..]));
         assert_eq!((policy.name(), policy.revision(), policy.rules().len()), ("t", 1, 1));
+        let signers = self::policy(
+            "trustRoots: {acme: {notation: {ca: [file:/ca.pem]}}}\nsigners:\n  x: {notation: {root: acme, identity: \"*\"}}\n  y: {notation: {root: acme, identity: \"x509.subject: C=US, ST=WA, O=Acme\"}}\nrules: [{id: a, match: [\"up.test/a\"], trust: allow}]",
+        );
+        for name in ["x", "y"] {
+            assert_eq!(signers.signer(name).map(super::super::Signer::name), Some(name));
+        }
+        assert!(signers.signer("z").is_none());
     }
 }

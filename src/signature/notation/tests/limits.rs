@@ -69,7 +69,7 @@ fn a_revocation_list_counts_from_its_issue_until_the_next_or_until_it_is_too_old
     let envelope = company.envelope(|_| None);
     let uncovered = "no revocation list in force covers";
     let age = i64::try_from(LISTS_AGE_MAX.as_secs()).unwrap();
-    for (age_max, end) in [(LISTS_AGE_MAX, age), (Duration::from_secs(400 * 86_400), 30 * DAY)] {
+    for (age_max, end) in [(LISTS_AGE_MAX, age), (Duration::from_hours(400 * 24), 30 * DAY)] {
         let judge = |hard: bool, days: i64| {
             let crls = vec![List { issued: SIGNED + DAY, ..list(&company.root, &[]) }.der()];
             let files = with_lists(company.files(), crls, hard);
