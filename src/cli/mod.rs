@@ -66,8 +66,8 @@ struct Common {
     /// The file with the admin token, instead of admin.token in the data directory
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// A PEM file with the authority behind the certificate of the admin API, where it is not one of
-    /// the web's
+    /// A PEM file with the authority behind the certificate of the admin API (of the repository, for
+    /// `trust-root refresh`), where it is not one of the web's
     #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Print JSON for programs instead of tables for people
@@ -178,9 +178,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Serve(arguments) => {
             server_runtime()?.block_on(serve::run(arguments, file)).map(done)
         }
-        Command::TrustRoot(command) => {
-            trust_root::run(command, file, common.json, common.utc).map(done)
-        }
+        Command::TrustRoot(command) => trust_root::run(command, &common.into()).map(done),
         Command::Verify(arguments) => {
             server_runtime()?.block_on(verify::run(arguments, common.into()))
         }

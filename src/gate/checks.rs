@@ -7,7 +7,7 @@ use super::{
     Standing, Subject,
 };
 use crate::oci::{MediaType, Name, Platform};
-use crate::policy::{Outright, OutrightCause, Policy, Rule, Trust};
+use crate::policy::{Artifact, Outright, OutrightCause, Policy, Rule, Trust};
 use crate::time::Timestamp;
 
 /// What one check found.
@@ -151,12 +151,12 @@ pub(super) fn manifest(manifest: &Gathered<ManifestFacts>, policy: &Policy) -> F
 }
 
 fn describe(facts: &ManifestFacts) -> String {
-    let what = match (&facts.artifact_type, facts.is_index) {
-        (Some(artifact_type), _) => {
+    let what = match (facts.artifact(), facts.is_index) {
+        (Artifact::Other(artifact_type), _) => {
             format!("artifact of type {}", MediaType::new(artifact_type).shown())
         }
-        (None, true) => format!("index of {}", platforms(&facts.platforms)),
-        (None, false) => format!("image for {}", platforms(&facts.platforms)),
+        (Artifact::Image, true) => format!("index of {}", platforms(&facts.platforms)),
+        (Artifact::Image, false) => format!("image for {}", platforms(&facts.platforms)),
     };
     format!("{what}, {} layers, {}", facts.layers, size(facts.image_bytes))
 }
@@ -214,7 +214,8 @@ fn against(facts: &ManifestFacts, policy: &Policy) -> Vec<Reason> {
     }
     let allowed = policy.platforms();
     let runs = |allowed: &Platform| facts.platforms.iter().any(|platform| allowed.covers(platform));
-    if facts.artifact_type.is_none() && !allowed.is_empty() && !allowed.iter().any(runs) {
+    let is_image = facts.artifact() == Artifact::Image;
+    if is_image && !allowed.is_empty() && !allowed.iter().any(runs) {
         let text = format!("not for any allowed platform, but for {}", platforms(&facts.platforms));
         let remedy = "floor.platforms would have to list one of its platforms.";
         reasons.push(reason(ReasonCode::PlatformNotAllowed, &text, remedy));

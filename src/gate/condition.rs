@@ -309,5 +309,22 @@ mod tests {
         assert!(ask(nested, &list(1_001)).is_err());
         let large = format!("{{\"a\": \"{}\"}}", "x".repeat(PREDICATE_BYTES_MAX));
         assert_eq!(ask("predicate.a == 'x'", &large), Err("predicate is larger than 1 MiB".into()));
+        let frame = "{\"a\": \"\"}".len();
+        let largest = format!("{{\"a\": \"{}\"}}", "x".repeat(PREDICATE_BYTES_MAX - frame));
+        assert_eq!(largest.len(), PREDICATE_BYTES_MAX);
+        assert_eq!(ask("predicate.a == 'x'", &largest), Ok(false));
+    }
+
+    #[test]
+    fn a_condition_has_so_many_parts_and_no_more() {
+        // A comparison has three parts, what joins two of them is one, and so is a negation.
+        let terms = PARTS_MAX / 2;
+        let of = |negations: usize| {
+            let term =
+                |at: usize| if at < negations { "!(signer == 'x')" } else { "signer == 'x'" };
+            Condition::new(&(0..terms).map(term).collect::<Vec<_>>().join(" && ")).map(|_| ())
+        };
+        assert_eq!(of(1), Ok(()), "{} parts", 4 * terms);
+        assert_eq!(of(2), Err("is too long".to_owned()), "{} parts", 4 * terms + 1);
     }
 }

@@ -34,8 +34,7 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     // Which rule applies is settled only once it is known what the content is.
     let facts = evidence.manifest.found().filter(|facts| facts.malformed.is_none());
     let applicable = facts.map_or(Applicable::Unsettled, |facts| {
-        let artifact = Artifact::from(facts.artifact_type.as_deref());
-        let rule = policy.rule_for(&subject.name, artifact, context.tags);
+        let rule = policy.rule_for(&subject.name, facts.artifact(), context.tags);
         rule.map_or(Applicable::None, Applicable::Rule)
     });
     let allowlist = checks::allowlist(subject, applicable, outright.as_ref());

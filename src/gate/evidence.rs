@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::oci::{Descriptor, Digest, MediaType, Platform, Tag};
+use crate::policy::Artifact;
 use crate::signature::{FoundAttestation, FoundSignature};
 use crate::time::Timestamp;
 
@@ -106,6 +107,11 @@ pub struct ManifestFacts {
 }
 
 impl ManifestFacts {
+    /// What it is, as rules tell things apart.
+    pub fn artifact(&self) -> Artifact<'_> {
+        Artifact::from(self.artifact_type.as_deref())
+    }
+
     /// The images of an index whose layers are served where only `platforms` are; all when that is
     /// empty. `None` when it is not known.
     pub fn images_for(&self, platforms: &[Platform]) -> Option<Vec<&ChildImage>> {

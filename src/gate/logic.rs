@@ -18,7 +18,7 @@ impl Logic {
     pub const FIRST: Self = Self(1);
     /// That of this program. Raise it with every change of `gate` or `evidence` after which stored
     /// evidence could be decided in another way.
-    pub const CURRENT: Self = Self(2);
+    pub const CURRENT: Self = Self(3);
 }
 
 impl Default for Logic {

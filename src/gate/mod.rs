@@ -12,6 +12,8 @@ mod condition;
 mod continuity;
 mod decide;
 mod distinct;
+#[cfg(test)]
+mod edges;
 mod evidence;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

@@ -303,15 +303,16 @@ mod tests {
         }
     }
 
-    fn problems(signers: &str) -> String {
+    fn ready(signers: &str) -> Result<ReadyPolicy, Vec<Problem>> {
         let text = format!(
             "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {{name: t, revision: 1}}\n\
              rules: [{{id: a, match: [\"**\"], trust: deny}}]\nsigners:\n{signers}"
         );
-        let problems = match Policy::parse(&text, &read_file).map(ReadyPolicy::new) {
-            Ok(Ok(_)) => Vec::new(),
-            Ok(Err(problems)) | Err(problems) => problems,
-        };
+        Policy::parse(&text, &read_file).and_then(ReadyPolicy::new)
+    }
+
+    fn problems(signers: &str) -> String {
+        let problems = ready(signers).err().unwrap_or_default();
         let told = |problem: &Problem| format!("{}  {}\n", problem.key, problem.text);
         problems.iter().map(told).collect::<Vec<_>>().concat()
     }
@@ -344,6 +345,46 @@ mod tests {
         assert!(found.starts_with("signers.second.key.jwk  is the same key"), "{found}");
         let other = signer("second", "pem: file:other.pub");
         assert_eq!(problems(&(signer("first", "jwk: file:key.jwk") + &other)), "");
+    }
+
+    #[test]
+    fn every_signer_of_a_policy_in_force_can_be_verified() {
+        let roots = "trustRoots: {corp: {sigstore: {trustedRoot: file:root.json}}}\n";
+        for (signer, roots) in [
+            ("key: {pem: file:key.pub}, transparencyLog: none", ""),
+            ("key: {pem: file:key.pub}, transparencyLog: public-good", ""),
+            ("key: {pem: file:key.pub}, transparencyLog: corp", roots),
+            ("keyless: {root: public-good, issuer: i, subject: s}", ""),
+            ("keyless: {root: public-good, issuer: i, subject: s}", roots),
+            ("keyless: {root: corp, issuer: i, subject: s}", roots),
+        ] {
+            let policy = ready(&format!("  x: {{{signer}}}\n{roots}"));
+            let policy = policy.unwrap_or_else(|problems| panic!("{signer}: {problems:?}"));
+            assert!(policy.verifier("x").is_some(), "{signer}");
+            assert!(policy.verifier("y").is_none(), "{signer}");
+        }
+    }
+
+    #[test]
+    fn a_trust_store_is_made_of_all_that_its_root_says() {
+        let only = |text: &str| vec![text.as_bytes().to_vec()];
+        for (strict, when) in
+            [(false, WhenToTimestamp::Always), (true, WhenToTimestamp::AfterCertificateExpiry)]
+        {
+            let files = files_of(&NotationRoot {
+                ca: only("ca"),
+                signing_authority: only("signing authority"),
+                tsa: only("tsa"),
+                only_after_expiry: strict,
+                crls: only("crl"),
+                crl_age_max: std::time::Duration::from_secs(7),
+                unknown_fails: strict,
+            });
+            let all = [files.ca, files.signing_authority, files.tsa, files.crls];
+            assert_eq!(all, ["ca", "signing authority", "tsa", "crl"].map(only));
+            assert_eq!(files.crl_age_max.as_secs(), 7);
+            assert_eq!((files.when, files.unknown_fails), (when, strict));
+        }
     }
 
     #[test]

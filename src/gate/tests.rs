@@ -205,6 +205,32 @@ fn each_rule_gives_its_verdict() {
 }
 
 #[test]
+fn an_image_is_no_artifact_and_a_chart_is_one_however_their_types_are_written() {
+    let policy = policy(RULES);
+    let judge = |name: &str, written: &str, platform: &str| {
+        let platforms = vec![platform.parse().unwrap()];
+        let artifact_type = Some(written.to_owned());
+        let facts = ManifestFacts { artifact_type, platforms, ..facts() };
+        codes(&decided(decide(&subject(name), &evidence(facts), &context(&policy))))
+    };
+    for config in [MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG] {
+        for written in [config.to_owned(), format!("{config}; x=1"), config.to_uppercase()] {
+            let windows = judge("up.test/open/a", &written, "windows/amd64");
+            assert_eq!(windows, [ReasonCode::PlatformNotAllowed], "{written}");
+            assert_eq!(judge("up.test/open/a", &written, "linux/amd64"), [], "{written}");
+            let as_chart = judge("up.test/charts/a", &written, "linux/amd64");
+            assert_eq!(as_chart, [ReasonCode::NoRule], "{written}");
+        }
+    }
+    let chart = "application/vnd.cncf.helm.config.v1+json";
+    for written in [chart.to_owned(), format!("{chart};x=1"), chart.to_uppercase()] {
+        assert_eq!(judge("up.test/charts/a", &written, "windows/amd64"), [], "{written}");
+    }
+    let other = judge("up.test/charts/a", "application/vnd.other+json", "linux/amd64");
+    assert_eq!(other, [ReasonCode::NoRule]);
+}
+
+#[test]
 fn what_the_policy_refuses_outright_needs_no_evidence() {
     let policy = policy(RULES);
     for name in ["up.test/shut/a", "up.test/none", "evil.test/a", "up.test/watched/a"] {

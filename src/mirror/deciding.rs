@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::task::JoinError;
 
 use super::predecessors::Predecessors;
+use super::turns::Turns;
 use super::{Abandoned, Error, Mirror};
 use crate::gate::{
     Context, Evidence, Judgement, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode, Subject,
@@ -17,6 +18,7 @@ use crate::gate::{
 };
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
+use crate::tasks::Tasks;
 
 /// What the gate said.
 pub(super) struct Said {
@@ -53,7 +55,8 @@ impl Mirror {
         let policy = Arc::clone(policy);
         let address = self.client().address(subject.name.registry());
         self.metrics().judgements.increment();
-        let decided = self.tasks().spawn_blocking(move || {
+        let key = subject.clone();
+        let work = move || {
             let (standing, address) = (standing.as_ref(), address.as_ref());
             let before: Vec<_> = before.iter().map(|(tag, record)| line(tag, record)).collect();
             let (policy, tags, before, contents) = (&policy, &tags, &before, &contents);
@@ -70,7 +73,8 @@ impl Mirror {
                 passed: passed.as_ref(),
             };
             decide(&subject, &evidence, &context)
-        });
+        };
+        let decided = in_turn(&self.inner.deciding, self.tasks(), key, work);
         let outcome = in_time(self.inner.settings.decide_timeout, decided).await?;
         Ok(Said { outcome, tags: count })
     }
@@ -104,6 +108,23 @@ impl Mirror {
     }
 }
 
+/// Does `work` in a thread, once no other is under way about the same subject: one that took too long
+/// runs on there.
+async fn in_turn(
+    turns: &Turns<Subject>,
+    tasks: &Tasks,
+    subject: Subject,
+    work: impl FnOnce() -> Outcome + Send + 'static,
+) -> Result<Outcome, JoinError> {
+    let turn = turns.take(subject).await;
+    let work = move || {
+        let outcome = work();
+        drop(turn);
+        outcome
+    };
+    tasks.spawn_blocking(work).await
+}
+
 /// What `deciding` comes to. One that takes longer than `limit` has decided nothing, and a panic has
 /// decided nothing either.
 ///
@@ -134,9 +155,53 @@ fn line<'a>(tag: &'a Tag, record: &'a Record) -> Predecessor<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_subject_that_takes_too_long_holds_one_thread_however_often_it_is_asked_for() {
+        let (turns, tasks) = (Turns::default(), Tasks::new());
+        let subject = |digest: &[u8]| Subject {
+            name: "up.test/a".parse().unwrap(),
+            digest: Digest::sha256(digest),
+        };
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (go, wait) = std::sync::mpsc::sync_channel::<()>(9);
+        let wait = Arc::new(Mutex::new(wait));
+        let ask = |digest: &[u8], limit: Duration| {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            let wait = Arc::clone(&wait);
+            let is_slow = digest == b"slow";
+            let work = move || {
+                let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(now, Ordering::SeqCst);
+                if is_slow {
+                    wait.lock().unwrap().recv().unwrap();
+                }
+                running.fetch_sub(1, Ordering::SeqCst);
+                Outcome::Missing(Vec::new())
+            };
+            in_time(limit, in_turn(&turns, &tasks, subject(digest), work))
+        };
+        let short = Duration::from_millis(20);
+        for _ in 0..5 {
+            let outcome = ask(b"slow", short).await.unwrap();
+            assert!(matches!(outcome, Outcome::Undecided(_)), "{outcome:?}");
+        }
+        assert_eq!((running.load(Ordering::SeqCst), most.load(Ordering::SeqCst)), (1, 1));
+        assert_eq!(ask(b"quick", LIMIT).await.unwrap(), Outcome::Missing(Vec::new()));
+        go.send(()).unwrap();
+        go.send(()).unwrap();
+        assert_eq!(ask(b"slow", LIMIT).await.unwrap(), Outcome::Missing(Vec::new()));
+        let broken = in_turn(&turns, &tasks, subject(b"slow"), || panic!("a verifier"));
+        assert!(matches!(in_time(LIMIT, broken).await, Err(Error::Abandoned(_))));
+        go.send(()).unwrap();
+        assert_eq!(ask(b"slow", LIMIT).await.unwrap(), Outcome::Missing(Vec::new()));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_too_long_or_breaks_down_has_decided_nothing() {
@@ -148,7 +213,7 @@ mod tests {
             Ok(Outcome::Missing(Vec::new()))
         };
         assert_eq!(in_time(LIMIT, slow).await.unwrap(), Outcome::Missing(Vec::new()));
-        let tasks = crate::tasks::Tasks::new();
+        let tasks = Tasks::new();
         let broken = tasks.spawn_blocking(|| -> Outcome { panic!("a verifier") });
         assert!(matches!(in_time(LIMIT, broken).await, Err(Error::Abandoned(_))));
     }

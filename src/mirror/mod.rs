@@ -32,6 +32,7 @@ mod seats;
 mod shares;
 mod summaries;
 mod sync;
+mod turns;
 mod warm;
 
 use std::collections::HashMap;
@@ -146,6 +147,7 @@ struct Inner {
     /// What both clocks showed at the start.
     started: (Timestamp, Duration),
     judging: Flights<Subject, Result<Judged, Error>>,
+    deciding: turns::Turns<Subject>,
     resolving: Flights<(Name, Tag), Result<resolve::Answer, Error>>,
     reading: Flights<Subject, Result<Bytes, Error>>,
     sizing: Flights<(Subject, bool), Result<blob::Sized, Error>>,
@@ -180,6 +182,7 @@ impl Mirror {
             policy: RwLock::new(Arc::new(policy)),
             started: (parts.clock.now(), parts.clock.monotonic()),
             judging: Flights::new(tasks.clone(), FLIGHTS_MAX),
+            deciding: turns::Turns::default(),
             resolving: Flights::new(tasks.clone(), FLIGHTS_MAX),
             reading: Flights::new(tasks.clone(), FLIGHTS_MAX),
             sizing: Flights::new(tasks.clone(), FLIGHTS_MAX),

@@ -211,23 +211,25 @@ impl ImageManifest {
 /// does, the shape decides.
 fn settled_media_type(raw: &Raw, declared: Option<&MediaType>) -> Result<MediaType, ManifestError> {
     let known = |media_type: &MediaType| media_type.is_index() || media_type.is_image_manifest();
+    let plain = |written: &MediaType| MediaType::new(&written.essence().to_ascii_lowercase());
     let declared = declared.filter(|declared| known(declared));
     let settled = match (&raw.media_type, declared) {
-        (Some(body), Some(declared)) if body != declared => {
+        (Some(body), Some(declared)) if !body.is_same(declared) => {
             return Err(ManifestError::MediaTypeMismatch {
                 body: body.clone(),
                 declared: declared.clone(),
             });
         }
         (Some(body), _) => body.clone(),
-        (None, Some(declared)) => declared.clone(),
+        (None, Some(declared)) => plain(declared),
         (None, None) if raw.manifests.is_some() => MediaType::new(MediaType::OCI_INDEX),
         (None, None) => MediaType::new(MediaType::OCI_MANIFEST),
     };
     if settled.is_schema1() {
         return Err(ManifestError::Schema1);
     }
-    if !known(&settled) {
+    // What a manifest calls itself is one of the types to the letter: clients compare it so.
+    if !known(&settled) || settled != plain(&settled) {
         return Err(ManifestError::UnknownMediaType(settled));
     }
     Ok(settled)
@@ -268,6 +270,45 @@ mod tests {
         let docker = MediaType::new(MediaType::DOCKER_MANIFEST);
         let manifest = Manifest::parse(image("").as_bytes(), Some(&docker)).unwrap();
         assert_eq!(manifest.media_type(), &docker);
+    }
+
+    #[test]
+    fn how_a_list_writes_a_type_changes_nothing_and_a_body_writes_it_to_the_letter() {
+        for written in
+            [format!("{}; x=1", MediaType::OCI_MANIFEST), MediaType::OCI_MANIFEST.to_uppercase()]
+        {
+            let listed: MediaType = serde_json::from_value(written.as_str().into()).unwrap();
+            let typed = image(&format!(r#","mediaType":"{}""#, MediaType::OCI_MANIFEST));
+            for body in [image(""), typed] {
+                let manifest = Manifest::parse(body.as_bytes(), Some(&listed)).unwrap();
+                assert_eq!(manifest.media_type().as_str(), MediaType::OCI_MANIFEST, "{written}");
+            }
+            let index = br#"{"schemaVersion":2,"manifests":[]}"#;
+            let error = Manifest::parse(index, Some(&listed)).unwrap_err();
+            assert!(matches!(error, ManifestError::Ambiguous), "{written}: {error}");
+            let typed = image(&format!(r#","mediaType":"{written}""#));
+            for declared in [None, Some(&listed)] {
+                let error = Manifest::parse(typed.as_bytes(), declared).unwrap_err();
+                assert!(matches!(error, ManifestError::UnknownMediaType(_)), "{written}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_config_is_that_of_an_image_however_its_type_is_written() {
+        for written in [
+            MediaType::OCI_CONFIG.to_owned(),
+            format!("{}; x=1", MediaType::OCI_CONFIG),
+            MediaType::DOCKER_CONFIG.to_uppercase(),
+        ] {
+            let config = descriptor(&written);
+            let text = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[]}}"#);
+            let Ok(Manifest::Image(image)) = Manifest::parse(text.as_bytes(), None) else {
+                panic!("{written} is no image");
+            };
+            assert_eq!(image.effective_artifact_type(), None, "{written}");
+            assert_eq!(image.config.media_type.as_str(), written, "it is served on as it is");
+        }
     }
 
     #[test]

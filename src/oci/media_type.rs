@@ -9,7 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// 127 characters each, and what is between them).
 const LENGTH_MAX: usize = 255;
 
-/// A media type without parameters, as it stands in a descriptor.
+/// A media type as it stands in a document, or in a header.
+///
+/// A document's own text is kept, to be served on; kinds are told apart by the type alone, whatever
+/// parameters and letter case it is written with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct MediaType(Arc<str>);
@@ -38,8 +41,23 @@ impl MediaType {
 
     /// The media type in a header or field: parameters and surrounding space are dropped.
     pub fn new(text: &str) -> Self {
-        let essence = text.split(';').next().unwrap_or_default().trim();
-        Self(Arc::from(essence))
+        Self(Arc::from(essence(text)))
+    }
+
+    /// The type alone, without parameters and surrounding space.
+    pub fn essence(&self) -> &str {
+        essence(&self.0)
+    }
+
+    /// Whether both are of one type, whatever parameters and letter case they are written with.
+    ///
+    /// Spec: RFC 6838 section 4.2, RFC 9110 section 8.3.1.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.is_any_of(&[other.essence()])
+    }
+
+    fn is_any_of(&self, known: &[&str]) -> bool {
+        known.iter().any(|known| known.eq_ignore_ascii_case(self.essence()))
     }
 
     /// The text.
@@ -64,29 +82,35 @@ impl MediaType {
 
     /// Whether content of this type is an index (or Docker manifest list).
     pub fn is_index(&self) -> bool {
-        matches!(&*self.0, Self::OCI_INDEX | Self::DOCKER_LIST)
+        self.is_any_of(&[Self::OCI_INDEX, Self::DOCKER_LIST])
     }
 
     /// Whether content of this type is an image manifest (not an index).
     pub fn is_image_manifest(&self) -> bool {
-        matches!(&*self.0, Self::OCI_MANIFEST | Self::DOCKER_MANIFEST)
+        self.is_any_of(&[Self::OCI_MANIFEST, Self::DOCKER_MANIFEST])
     }
 
     /// Whether this is one of the retired schema 1 manifest types, whose digest is ambiguous.
     pub fn is_schema1(&self) -> bool {
-        self.0.starts_with("application/vnd.docker.distribution.manifest.v1+")
+        let essence = self.essence().to_ascii_lowercase();
+        essence.starts_with("application/vnd.docker.distribution.manifest.v1+")
     }
 
     /// Whether this is the configuration of a container image.
     pub fn is_image_config(&self) -> bool {
-        matches!(&*self.0, Self::OCI_CONFIG | Self::DOCKER_CONFIG)
+        self.is_any_of(&[Self::OCI_CONFIG, Self::DOCKER_CONFIG])
     }
 
     /// Whether a layer of this type is meant to be fetched from elsewhere, around the mirror.
     pub fn is_foreign_layer(&self) -> bool {
-        self.0.contains(".nondistributable.")
-            || self.0.starts_with("application/vnd.docker.image.rootfs.foreign.")
+        let essence = self.essence().to_ascii_lowercase();
+        essence.contains(".nondistributable.")
+            || essence.starts_with("application/vnd.docker.image.rootfs.foreign.")
     }
+}
+
+fn essence(text: &str) -> &str {
+    text.split(';').next().unwrap_or_default().trim()
 }
 
 impl fmt::Display for MediaType {
@@ -146,6 +170,42 @@ mod tests {
         let media_type = MediaType::new("application/vnd.oci.image.index.v1+json; charset=utf-8");
         assert!(media_type.is_index());
         assert!(!media_type.is_image_manifest());
+    }
+
+    #[test]
+    fn what_a_document_says_is_kept_and_its_kind_is_that_of_the_type_alone() {
+        type IsKind = fn(&MediaType) -> bool;
+        let read = |text: &str| -> MediaType { serde_json::from_value(text.into()).unwrap() };
+        let layer = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+        let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+        let kinds: [(IsKind, &[&str]); 5] = [
+            (MediaType::is_index, &[MediaType::OCI_INDEX, MediaType::DOCKER_LIST]),
+            (MediaType::is_image_manifest, &[MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST]),
+            (MediaType::is_image_config, &[MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG]),
+            (MediaType::is_foreign_layer, &[layer]),
+            (MediaType::is_schema1, &[schema1]),
+        ];
+        for (is_kind, types) in kinds {
+            for plain in types {
+                for written in [
+                    (*plain).to_owned(),
+                    format!("{plain}; x=1"),
+                    format!("{plain};"),
+                    format!(" {plain} ;charset=utf-8"),
+                    plain.to_uppercase(),
+                ] {
+                    let media_type = read(&written);
+                    assert_eq!(media_type.as_str(), written);
+                    assert!(is_kind(&media_type), "{written}");
+                    assert!(media_type.is_same(&MediaType::new(plain)), "{written}");
+                }
+                for other in [format!("{plain}x"), format!("x/y; {plain}"), format!("x{plain}")] {
+                    let media_type = read(&other);
+                    assert!(!media_type.is_same(&MediaType::new(plain)), "{other}");
+                }
+                assert!(!is_kind(&read(&format!("x/y; z={plain}"))), "{plain}");
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::problem::Position;
 use super::scanned::ScanGate;
 use super::signed::SignatureRule;
 use super::tags::TagFilter;
-use crate::oci::{Digest, DigestError, Platform, Registry};
+use crate::oci::{Digest, DigestError, MediaType, Platform, Registry};
 use crate::time::Window;
 
 /// The identity of a policy: the hash of its text and of every file it refers to.
@@ -122,8 +122,10 @@ pub enum Artifact<'a> {
 }
 
 impl<'a> From<Option<&'a str>> for Artifact<'a> {
+    /// What names the configuration of an image is an image, however it is written.
     fn from(artifact_type: Option<&'a str>) -> Self {
-        artifact_type.map_or(Self::Image, Self::Other)
+        let other = artifact_type.filter(|text| !MediaType::new(text).is_image_config());
+        other.map_or(Self::Image, Self::Other)
     }
 }
 
@@ -140,7 +142,9 @@ impl ArtifactKind {
     pub(super) fn covers(&self, artifact: Artifact<'_>) -> bool {
         match (self, artifact) {
             (Self::Image, Artifact::Image) => true,
-            (Self::Type(named), Artifact::Other(artifact_type)) => named == artifact_type,
+            (Self::Type(named), Artifact::Other(artifact_type)) => {
+                MediaType::new(named).is_same(&MediaType::new(artifact_type))
+            }
             (Self::Image, Artifact::Other(_)) | (Self::Type(_), Artifact::Image) => false,
         }
     }

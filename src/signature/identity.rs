@@ -195,4 +195,29 @@ mod tests {
         assert_eq!(wanted.check(None, Some(&email)), Err(Refusal::Nameless));
         assert_eq!(wanted.check(issuer, None), Err(Refusal::Nameless));
     }
+
+    #[test]
+    fn what_is_overlong_empty_or_has_control_characters_is_nobody() {
+        let longest = "x".repeat(2 * 1024);
+        for (text, expected) in [
+            (longest.clone(), true),
+            (format!("{longest}x"), false),
+            (String::new(), false),
+            ("a\nb".to_owned(), false),
+            ("a\u{7f}".to_owned(), false),
+            ("a b".to_owned(), true),
+        ] {
+            assert_eq!(Wanted::Exact(text.clone()).takes(&text), expected, "{text:?}");
+            // Of at least nothing, but not of anything: no address of nobody.
+            assert_eq!(taken(r"(?s)[^:@]*", &text), expected, "{text:?}");
+        }
+        assert!(!Wanted::Exact("a".to_owned()).takes("b"));
+    }
+
+    #[test]
+    fn a_pattern_that_costs_too_much_is_refused_and_a_long_one_is_not() {
+        assert!(taken(r"[a-z0-9.-]{1,253}@acme\.test", "dev@acme.test"));
+        let error = Pattern::new(r"\w{1000}").unwrap_err();
+        assert!(matches!(error, PatternError::Malformed(_)), "{error}");
+    }
 }

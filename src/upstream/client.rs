@@ -7,22 +7,17 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use tokio::sync::Semaphore;
 
 use super::blob::BlobStream;
 use super::breaker::Health;
 use super::credentials::Credentials;
-use super::dial::Dialer;
 use super::error::Error;
+use super::lines::Lines;
 use super::location::{HostList, Location, Scheme};
-use super::pool::Pool;
-use super::proxy::Proxies;
-use super::ranges::SEGMENTS_MAX;
 use super::registry::{Upstream, UpstreamStatus};
-use super::settings::{Limits, RegistrySettings, Settings};
-use super::tls;
+use super::settings::{RegistrySettings, Settings};
 use super::tokens::Tokens;
-use super::transport::{Content, Transport};
+use super::transport::Content;
 use crate::metrics::Metrics;
 use crate::oci::{Digest, Endpoint, MediaType, Name, Reference, Registry, Tag};
 use crate::tasks::Tasks;
@@ -63,12 +58,8 @@ impl fmt::Debug for Client {
 
 /// What all upstreams of one client have in common.
 struct Common {
-    limits: Arc<Limits>,
-    segments: Arc<Semaphore>,
-    proxies: Arc<Proxies>,
+    lines: Lines,
     clock: Arc<dyn Clock>,
-    tasks: Tasks,
-    metrics: Arc<Metrics>,
 }
 
 impl Client {
@@ -82,11 +73,8 @@ impl Client {
         tasks: Tasks,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
-        let proxies = Proxies::parse(&settings.proxy)
-            .map_err(|setting| Error::Setting { registry: "all".to_owned(), setting })?;
-        let (limits, proxies) = (Arc::new(settings.limits), Arc::new(proxies));
-        let segments = Arc::new(Semaphore::new(SEGMENTS_MAX));
-        let common = Common { limits, segments, proxies, clock, tasks, metrics };
+        let lines = Lines::new(&settings.proxy, settings.limits, tasks, metrics)?;
+        let common = Common { lines, clock };
         let upstream = |registry: RegistrySettings| {
             let upstream = common.upstream(&registry)?;
             Ok((registry.registry, Arc::new(upstream)))
@@ -154,7 +142,7 @@ impl Client {
     /// The manifest that `reference` names; `None`: the upstream says there is none.
     ///
     /// # Errors
-    /// Also when it is too large ([`Limits::manifest_bytes`]), or its bytes are not those of the
+    /// Also when it is too large ([`super::Limits::manifest_bytes`]), or its bytes are not those of the
     /// digest that was asked for, or that the upstream itself names for a tag.
     pub async fn fetch_manifest(
         &self,
@@ -246,29 +234,9 @@ impl Common {
         let token_hosts = hosts(&settings.token_hosts, "token_hosts")?;
         let redirect_hosts = hosts(&settings.redirect_hosts, "redirect_hosts")?;
         let own = hosts(&[base.origin.host_and_port()], "url")?;
-        let ca_file = settings.ca_file.as_deref();
-        let limits = &self.limits;
-        let transport = Transport {
-            registry: registry.clone(),
-            dialer: Dialer {
-                registry: registry.clone(),
-                tls: Arc::new(tls::client_config(ca_file)?),
-                proxies: Arc::clone(&self.proxies),
-                connect_timeout: limits.connect_timeout,
-                metrics: Arc::clone(&self.metrics),
-            },
-            exempt: vec![own, token_hosts.clone(), redirect_hosts.clone()],
-            pool: Arc::new(Pool::new(
-                limits.pool_idle_max,
-                limits.pool_idle_timeout,
-                self.tasks.clone(),
-            )),
-            permits: Arc::new(Semaphore::new(limits.exchanges_max)),
-            segments: Arc::clone(&self.segments),
-            limits: Arc::clone(limits),
-            tasks: self.tasks.clone(),
-            metrics: Arc::clone(&self.metrics),
-        };
+        let exempt = vec![own, token_hosts.clone(), redirect_hosts.clone()];
+        let transport = self.lines.transport(&registry, settings.ca_file.as_deref(), exempt)?;
+        let Lines { limits, metrics, .. } = &self.lines;
         Ok(Upstream {
             base,
             allows_plain_http: settings.danger_plain_http,
@@ -280,14 +248,14 @@ impl Common {
                 &settings.credentials,
                 limits,
                 &self.clock,
-                &self.metrics,
+                metrics,
             ),
             tokens: Tokens::new(Arc::clone(&self.clock)),
             health: Health::new(limits.breaker_failures, limits.breaker_probe),
             asked: Mutex::default(),
             limits: Arc::clone(limits),
             clock: Arc::clone(&self.clock),
-            metrics: Arc::clone(&self.metrics),
+            metrics: Arc::clone(metrics),
             registry,
         })
     }

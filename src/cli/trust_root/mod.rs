@@ -1,7 +1,10 @@
 //! `pratique trust-root`: what stands in a trust root, whether it can be used, and putting a newer one
-//! in its place. Nothing is fetched.
+//! in its place. Only `refresh` fetches anything, and nobody but a person runs it.
 
+mod difference;
 mod import;
+mod place;
+mod refresh;
 
 use std::fs::File;
 use std::io::Read as _;
@@ -10,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::admin::table::{Column, Table};
-use super::{CliError, output};
+use super::{CliError, Connection, output};
 use crate::config;
 use crate::mirror::load_policy;
 use crate::oci::Digest;
@@ -24,8 +27,10 @@ Examples:
   pratique trust-root show corp --config /etc/pratique/pratique.toml
   pratique trust-root check trusted_root.json
   pratique trust-root import trusted_root.json --name corp --to /etc/pratique/corp_root.json
+  pratique trust-root refresh --to /etc/pratique/public_good.json
 
-A newer root comes from `cosign trusted-root create`, or from the TUF repository of its instance.
+A newer root comes from the TUF repository of its instance (refresh; where there is no network, by
+cosign elsewhere and import), or from `cosign trusted-root create`. Nothing is refreshed by itself.
 
 Exit codes: 0 done, 1 failed, 2 not readable, 3 not taken, 64 with mistakes or wrong use.";
 
@@ -39,6 +44,9 @@ pub(crate) enum TrustRootCommand {
     },
     /// Put a checked trust root in its place, in one step
     Import(import::ImportArguments),
+    /// Fetch a newer trust root from a TUF repository, verify it, and put it in its place
+    #[command(after_help = refresh::EXAMPLES)]
+    Refresh(refresh::RefreshArguments),
     /// Tell what stands in a trust root: authorities, logs, when they count
     Show {
         /// A name of the policy of --config, public-good, staging, or a file
@@ -47,20 +55,19 @@ pub(crate) enum TrustRootCommand {
     },
 }
 
-/// Runs `command`; `file` is the settings file.
+/// Runs `command`.
 ///
 /// # Errors
-/// When a file cannot be read, has mistakes, or is not taken.
-pub(crate) fn run(
-    command: TrustRootCommand,
-    file: Option<&Path>,
-    json: bool,
-    utc: bool,
-) -> Result<(), CliError> {
+/// When a file cannot be read or fetched, has mistakes, or is not taken.
+pub(crate) fn run(command: TrustRootCommand, connection: &Connection) -> Result<(), CliError> {
+    let Connection { config, json, utc, .. } = connection;
     match command {
-        TrustRootCommand::Check { file } => check(&file, json),
-        TrustRootCommand::Import(arguments) => import::run(&arguments, json),
-        TrustRootCommand::Show { which } => show(&found(&which, file)?, json, utc),
+        TrustRootCommand::Check { file } => check(&file, *json),
+        TrustRootCommand::Import(arguments) => import::run(&arguments, *json),
+        TrustRootCommand::Refresh(arguments) => {
+            super::client_runtime()?.block_on(refresh::run(&arguments, connection))
+        }
+        TrustRootCommand::Show { which } => show(&found(&which, config.as_deref())?, *json, *utc),
     }
 }
 
@@ -128,14 +135,19 @@ fn in_policy(which: &str, settings: &Path) -> Result<Option<Found>, CliError> {
 
 /// The text of a file that may be a trust root.
 fn text_of(path: &Path) -> Result<String, CliError> {
+    String::from_utf8(bytes_of(path)?)
+        .map_err(|_| CliError::misused(format!("{} is not text", path.display())))
+}
+
+/// What is in a file that may be a trust root, and a byte more than one can have at most.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, CliError> {
     let unreadable = || CliError::unreachable(format!("cannot read {}", path.display()));
     let most = u64::try_from(TRUST_ROOT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     let mut content = Vec::new();
     File::open(path)
         .and_then(|file| file.take(most).read_to_end(&mut content))
         .map_err(|error| unreadable().caused_by(error))?;
-    String::from_utf8(content)
-        .map_err(|_| CliError::misused(format!("{} is not text", path.display())))
+    Ok(content)
 }
 
 /// A trust root, for programs.

@@ -196,6 +196,27 @@ async fn foreign_layers_are_named_and_not_granted() {
 }
 
 #[tokio::test]
+async fn parameters_make_no_artifact_of_an_image_and_hide_none_in_an_index() {
+    let mut registry = Registry::default();
+    let with_parameter = |described: &mut Value| {
+        let written = format!("{}; x=1", described["mediaType"].as_str().unwrap());
+        described["mediaType"] = json!(written);
+    };
+    let mut disguised = registry.image_manifest("windows/amd64");
+    disguised["artifactType"] = json!("application/vnd.cncf.helm.config.v1+json");
+    with_parameter(&mut disguised["config"]);
+    let mut disguised = registry.manifest(&disguised);
+    let read = facts(registry.clone(), &disguised).await;
+    assert_eq!(read.artifact_type, None);
+    assert_eq!(read.platforms, ["windows/amd64".parse().unwrap()]);
+    with_parameter(&mut disguised);
+    let index = registry.manifest(&index_of(std::slice::from_ref(&disguised)));
+    let read = facts(registry, &index).await;
+    assert_eq!(read.platforms, ["windows/amd64".parse().unwrap()]);
+    assert_eq!(read.images.unwrap().len(), 1, "it is looked at as the image that it is");
+}
+
+#[tokio::test]
 async fn an_artifact_has_no_platform_and_an_image_is_no_artifact() {
     let mut registry = Registry::default();
     let config = registry.described("application/vnd.cncf.helm.config.v1+json", b"{}");

@@ -16,7 +16,7 @@ use crate::gate::{
 };
 use crate::ledger::{Decided, Record, Verb};
 use crate::oci::{Digest, ImageReference, Tag};
-use crate::policy::{Mode, Policy, RuleId};
+use crate::policy::{Artifact, Mode, Policy, RuleId};
 use crate::signature::FoundSignature;
 
 /// Most moves of a tag that are shown.
@@ -215,10 +215,10 @@ fn put_record(view: &mut ExplainView, record: &Record) {
 }
 
 fn kind_of(facts: &ManifestFacts) -> String {
-    match &facts.artifact_type {
+    match facts.artifact() {
         _ if facts.is_index => "index".to_owned(),
-        Some(artifact_type) => artifact_type.clone(),
-        None => "image".to_owned(),
+        Artifact::Image => "image".to_owned(),
+        Artifact::Other(artifact_type) => artifact_type.to_owned(),
     }
 }
 

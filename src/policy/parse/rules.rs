@@ -165,7 +165,7 @@ fn artifact_kind(text: &str) -> Option<ArtifactKind> {
                 !part.is_empty()
                     && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b))
             };
-            (plain(kind) && plain(name)).then(|| ArtifactKind::Type(text.to_owned()))
+            (plain(kind) && plain(name)).then(|| ArtifactKind::Type(text.to_ascii_lowercase()))
         }
     }
 }

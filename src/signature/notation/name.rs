@@ -270,4 +270,44 @@ mod tests {
             assert_eq!(DistinguishedName::parse(text), Err(expected), "{text:?}");
         }
     }
+
+    #[test]
+    fn a_value_is_what_its_characters_and_escapes_say() {
+        let parse = |value: &str| DistinguishedName::parse(&format!("C=US, ST=WA, O={value}"));
+        for (value, same) in [
+            ("a", " a  , CN=b"),
+            ("a b", "a\\20b"),
+            ("a\\ ", "a\\20  "),
+            ("\\ a", "\\20a"),
+            ("a\\=b", "a=b"),
+            ("Z\\c3\\bcrich", "Z\u{fc}rich"),
+            ("\\4A\\4b", "JK"),
+            ("\\#a", "\\23a"),
+        ] {
+            let (one, other) = (parse(value).unwrap(), parse(same).unwrap());
+            assert!(one.is_within(&other), "{value:?} {same:?}: {one} {other}");
+        }
+        for (value, other) in [("a\\ ", "a"), ("\\ a", "a"), ("a", "b"), ("\\0Aa", "a")] {
+            let (one, other) = (parse(value), parse(other).unwrap());
+            assert!(one.is_err() || one != Ok(other), "{value:?}");
+        }
+        for bad in ["a;b", "a<b", "a>b", "a\"b", "a\\g0", "a\\0g", "a\\x", "\\c3", "a\u{7f}"] {
+            assert_eq!(parse(bad), Err(NameError::Malformed), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_its_three_parts_and_2048_bytes_at_most() {
+        for (text, missing) in
+            [("ST=WA, O=a, CN=b", "C"), ("C=US, O=a, CN=b", "ST"), ("C=US, ST=WA, CN=b", "O")]
+        {
+            assert_eq!(DistinguishedName::parse(text), Err(NameError::Missing(missing)), "{text}");
+        }
+        let of = |length: usize| {
+            let head = "C=US, ST=WA, O=";
+            DistinguishedName::parse(&format!("{head}{}", "x".repeat(length - head.len())))
+        };
+        assert!(of(2048).is_ok());
+        assert_eq!(of(2049), Err(NameError::TooLong));
+    }
 }

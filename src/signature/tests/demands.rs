@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::forger::{Forger, bundled, name, statement, subject};
 use super::keyless::{GOOD, IMAGE, REPOSITORY, identity, simple};
 use super::log::{Log, body_of, root_json, root_of};
-use crate::signature::{Demands, FoundSignature, Refusal, Signer, TrustRoot, TrustRootError};
+use crate::signature::{
+    Demands, FoundSignature, Refusal, Signer, TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError,
+};
 use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_milliseconds(0);
@@ -222,4 +224,17 @@ fn other_without_authorities() {
 
 fn parse(json: &str) -> Value {
     serde_json::from_str(json).unwrap()
+}
+
+#[test]
+fn a_trust_root_takes_256_kibibytes_at_most() {
+    let padded = |length: usize| {
+        let text = TrustRoot::PUBLIC_GOOD;
+        format!("{}{text}", " ".repeat(length - text.len()))
+    };
+    assert!(TrustRoot::from_json(&padded(TRUST_ROOT_BYTES_MAX)).is_ok());
+    let error = TrustRoot::from_json(&padded(TRUST_ROOT_BYTES_MAX + 1)).err();
+    assert_eq!(error, Some(TrustRootError::TooLarge));
+    let text = "is larger than 256 KiB, which no trusted root is";
+    assert_eq!(error.unwrap().to_string(), text);
 }

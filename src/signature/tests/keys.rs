@@ -1,3 +1,5 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 
 use super::forger::{Forger, pem};
@@ -124,4 +126,39 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
         _ => vec![tag, 0x82, length[0], length[1]],
     };
     [&header, content].concat()
+}
+
+/// However large a key is written, up to a bound.
+#[test]
+fn a_key_takes_eight_kibibytes_at_most() {
+    const MOST: usize = 8 * 1024;
+    let good = pem("PUBLIC KEY", &Forger::p256().spki());
+    let good = good.trim();
+    let padded = |length: usize| {
+        let (head, rest) = good.split_at(good.find("KEY-----\n").unwrap() + 9);
+        format!("{head}{}{rest}", "\n".repeat(length - good.len()))
+    };
+    assert_eq!(padded(MOST).len(), MOST);
+    assert!(Key::from_pem(&padded(MOST)).is_ok());
+    assert_eq!(Key::from_pem(&padded(MOST + 1)), Err(KeyError::NotPem));
+    let spki = Forger::ed25519().spki();
+    let x = URL_SAFE_NO_PAD.encode(&spki[spki.len() - 32..]);
+    let jwk = format!("{{\"kty\": \"OKP\", \"crv\": \"Ed25519\", \"x\": \"{x}\"}}");
+    let padded = |length: usize| format!("{}{jwk}", " ".repeat(length - jwk.len()));
+    assert!(Key::from_jwk(&padded(MOST)).is_ok());
+    let error = Key::from_jwk(&padded(MOST + 1)).unwrap_err().to_string();
+    assert!(error.ends_with("is larger than 8 KiB, which no public key is"), "{error}");
+}
+
+#[test]
+fn a_key_shows_what_it_is_and_not_what_it_is_made_of() {
+    for (forger, kind) in [
+        (Forger::p256(), "ECDSA P-256"),
+        (Forger::p384(), "ECDSA P-384"),
+        (Forger::ed25519(), "Ed25519"),
+        (Forger::rsa(), "RSA"),
+    ] {
+        let key = forger.key();
+        assert_eq!(format!("{key:?}"), format!("{kind} {}", key.id()));
+    }
 }

@@ -1,5 +1,6 @@
 //! Forgeries and damage, each refused; and what must pass.
 
+mod bounds;
 mod damage;
 mod demands;
 pub(super) mod forger;

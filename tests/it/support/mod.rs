@@ -10,4 +10,6 @@ pub(crate) mod mirror;
 pub(crate) mod notation;
 pub(crate) mod proxy;
 pub(crate) mod signer;
+pub(crate) mod tls;
+pub(crate) mod tuf;
 pub(crate) mod upstream;

@@ -29,29 +29,29 @@ use crate::time::Timestamp;
 const KEY_USAGE: &str = "2.5.29.15";
 const PEOPLE: [(&str, &str); 4] =
     [("2.5.4.6", "US"), ("2.5.4.8", "WA"), ("2.5.4.10", "Acme"), ("2.5.4.3", "builder")];
-const LISTS_AGE_MAX: Duration = Duration::from_hours(7 * 24);
+pub(super) const LISTS_AGE_MAX: Duration = Duration::from_hours(7 * 24);
 
 /// An authority with a signer and a clock.
-struct Company {
-    root: Authority,
+pub(super) struct Company {
+    pub(super) root: Authority,
     clock_root: Authority,
     clock: Authority,
-    key: Forger,
-    leaf: Vec<u8>,
+    pub(super) key: Forger,
+    pub(super) leaf: Vec<u8>,
 }
 
-fn builder() -> Draft {
+pub(super) fn builder() -> Draft {
     let serial = 77;
     Draft { serial, subject: name(&PEOPLE), ..Draft::clock(Vec::new(), LONG) }
         .purposes(&[CODE_SIGNING])
 }
 
 impl Company {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(&builder())
     }
 
-    fn with(leaf: &Draft) -> Self {
+    pub(super) fn with(leaf: &Draft) -> Self {
         let root = Draft::authority("root", LONG, None).root();
         let clock_root = Draft::authority("clock root", LONG, None).root();
         let clock = Draft { serial: 5, ..Draft::clock(common_name("clock"), LONG) };
@@ -62,7 +62,7 @@ impl Company {
     }
 
     /// The signature over header and payload, and the envelope around it with that token.
-    fn envelope(&self, token: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
+    pub(super) fn envelope(&self, token: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
         let mut header = protected();
         let at = Timestamp::from_milliseconds(SIGNED * 1000).to_string();
         header["io.cncf.notary.signingTime"] = json!(at);
@@ -96,7 +96,7 @@ impl Company {
         }
     }
 
-    fn files(&self) -> TrustStoreFiles {
+    pub(super) fn files(&self) -> TrustStoreFiles {
         TrustStoreFiles {
             ca: vec![self.root.certificate.clone()],
             crl_age_max: LISTS_AGE_MAX,
@@ -124,7 +124,7 @@ fn fixed(der: &[u8]) -> Vec<u8> {
 }
 
 /// How things stand so many days after everything was signed.
-fn judged(
+pub(super) fn judged(
     envelope: &[u8],
     files: &TrustStoreFiles,
     enforced: Enforced,
@@ -241,20 +241,20 @@ fn no_byte_of_a_countersignature_can_change() {
 }
 
 /// What goes into a revocation list.
-struct List<'a> {
-    by: &'a Authority,
-    issuer: &'a [u8],
-    revoked: &'a [u32],
-    issued: i64,
-    extensions: Vec<Vec<u8>>,
+pub(super) struct List<'a> {
+    pub(super) by: &'a Authority,
+    pub(super) issuer: &'a [u8],
+    pub(super) revoked: &'a [u32],
+    pub(super) issued: i64,
+    pub(super) extensions: Vec<Vec<u8>>,
 }
 
-fn list<'a>(by: &'a Authority, revoked: &'a [u32]) -> List<'a> {
+pub(super) fn list<'a>(by: &'a Authority, revoked: &'a [u32]) -> List<'a> {
     List { by, issuer: &by.name, revoked, issued: SIGNED, extensions: Vec::new() }
 }
 
 impl List<'_> {
-    fn der(&self) -> Vec<u8> {
+    pub(super) fn der(&self) -> Vec<u8> {
         let entry = |serial: &u32| sequence(&[integer(*serial), utc_time(self.issued)]);
         let revoked: Vec<_> = self.revoked.iter().map(entry).collect();
         let revoked = if revoked.is_empty() { Vec::new() } else { sequence(&revoked) };
@@ -276,7 +276,11 @@ impl List<'_> {
     }
 }
 
-fn with_lists(files: TrustStoreFiles, crls: Vec<Vec<u8>>, unknown_fails: bool) -> TrustStoreFiles {
+pub(super) fn with_lists(
+    files: TrustStoreFiles,
+    crls: Vec<Vec<u8>>,
+    unknown_fails: bool,
+) -> TrustStoreFiles {
     TrustStoreFiles { crls, unknown_fails, ..files }
 }
 

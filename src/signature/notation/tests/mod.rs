@@ -3,4 +3,5 @@ mod binary;
 mod fixtures;
 mod forger;
 mod hostile;
+mod limits;
 mod vectors;

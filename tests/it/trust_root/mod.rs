@@ -1,5 +1,8 @@
 //! `pratique trust-root`, as a process: what it shows, what it finds wrong, and what it does not replace.
 
+mod placing;
+mod refresh;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,9 +21,17 @@ struct Ran {
 }
 
 fn run(arguments: &[&str]) -> Ran {
+    run_with(arguments, &[])
+}
+
+/// With variables of the environment, and no others that have to do with the network.
+fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pratique"));
-    let Output { status, stdout, stderr } =
-        command.arg("trust-root").args(arguments).output().expect("a run");
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"] {
+        command.env_remove(name);
+    }
+    command.arg("trust-root").args(arguments).envs(variables.iter().copied());
+    let Output { status, stdout, stderr } = command.output().expect("a run");
     Ran {
         code: status.code().expect("an exit code"),
         stdout: String::from_utf8(stdout).expect("text"),
@@ -31,6 +42,17 @@ fn run(arguments: &[&str]) -> Ran {
 fn root() -> Value {
     serde_json::from_str(&fs::read_to_string(format!("{FIXTURES}/trusted-root.json")).unwrap())
         .unwrap()
+}
+
+/// A newer one, which adds a log and ends another.
+fn newer_root() -> Value {
+    let mut newer = root();
+    let mut added = newer["ctlogs"][0].clone();
+    added["baseUrl"] = json!("https://new.test");
+    added["publicKey"]["validFor"]["start"] = json!("2026-12-01T00:00:00Z");
+    newer["tlogs"].as_array_mut().unwrap().push(added);
+    newer["tlogs"][0]["publicKey"]["validFor"]["end"] = json!("2026-12-31T00:00:00Z");
+    newer
 }
 
 /// A folder with files of trust roots.
@@ -217,13 +239,7 @@ fn an_import_is_checked_written_whole_and_says_what_changes() {
     let again = folder.import(&root(), &[]);
     assert!(again.code == 0 && again.stdout.contains("has it already"), "{again:?}");
 
-    // A newer one adds a log and ends another.
-    let mut newer = root();
-    let mut added = newer["ctlogs"][0].clone();
-    added["baseUrl"] = json!("https://new.test");
-    added["publicKey"]["validFor"]["start"] = json!("2026-12-01T00:00:00Z");
-    newer["tlogs"].as_array_mut().unwrap().push(added);
-    newer["tlogs"][0]["publicKey"]["validFor"]["end"] = json!("2026-12-31T00:00:00Z");
+    let newer = newer_root();
     let imported = folder.import(&newer, &["--json"]);
     assert_eq!(imported.code, 0, "{imported:?}");
     let json: Value = serde_json::from_str(&imported.stdout).unwrap();

@@ -3,6 +3,9 @@
 //! A rule may ask for no signature, or take those of several signers; a line of images that was signed
 //! by one of them and now is not is worth a look by a person all the same.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use super::checks::{Checked, Finding, reason};
