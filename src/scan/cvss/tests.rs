@@ -31,7 +31,10 @@ fn what_is_known_beside_the_base_changes_nothing() {
     let bases = [
         ("AV:N/AC:L/Au:N/C:N/I:N/A:C", "/E:U/RL:OF/RC:UC/CDP:N/TD:N"),
         ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "/E:U/RL:O/RC:U/MC:N/MI:N/MA:N"),
-        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", "/E:U/MVC:N/MVI:N/MVA:N/S:P/AU:N/U:Clear"),
+        (
+            "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
+            "/E:U/MVC:N/MVI:N/MVA:N/S:P/AU:N/U:Clear",
+        ),
     ];
     for (base, more) in bases {
         assert_eq!(score(&format!("{base}{more}")), score(base), "{base}");
@@ -61,7 +64,10 @@ fn a_vector_that_is_not_whole_has_no_score() {
             assert_none(&[&metrics[..], &metrics[at..=at]].concat());
             let name = metrics[at].split(':').next().unwrap();
             for value in [":", ":Z", "", ":H:H", ":\u{e9}"] {
-                assert_none(&[&metrics[..at], &[format!("{name}{value}").as_str()], &metrics[at + 1..]].concat());
+                assert_none(
+                    &[&metrics[..at], &[format!("{name}{value}").as_str()], &metrics[at + 1..]]
+                        .concat(),
+                );
             }
         }
         assert_none(&[&metrics[..], &["ZZ:N"]].concat());
@@ -72,8 +78,31 @@ fn a_vector_that_is_not_whole_has_no_score() {
 #[test]
 fn what_is_no_vector_has_no_score() {
     let metrics = "AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
-    let texts = ["", "/", "9.8", "HIGH", "CVSS:3.1", "CVSS:3.1/", "CVSS:3.1/AV:N", "AV:N", "()", "(", "CVSS:3.1//"].map(str::to_owned);
-    let others = ["CVSS:2.0/", "CVSS:3.2/", "CVSS:4.1/", "CVSS:5.0/", "cvss:3.1/", "CVSS3.1/", "CVSS:3.1:", ""].map(|prefix| format!("{prefix}{metrics}"));
+    let texts = [
+        "",
+        "/",
+        "9.8",
+        "HIGH",
+        "CVSS:3.1",
+        "CVSS:3.1/",
+        "CVSS:3.1/AV:N",
+        "AV:N",
+        "()",
+        "(",
+        "CVSS:3.1//",
+    ]
+    .map(str::to_owned);
+    let others = [
+        "CVSS:2.0/",
+        "CVSS:3.2/",
+        "CVSS:4.1/",
+        "CVSS:5.0/",
+        "cvss:3.1/",
+        "CVSS3.1/",
+        "CVSS:3.1:",
+        "",
+    ]
+    .map(|prefix| format!("{prefix}{metrics}"));
     for text in texts.iter().chain(&others) {
         assert!(score(text).is_err(), "{text}");
     }
@@ -99,7 +128,17 @@ proptest! {
 #[test]
 fn scores_have_the_severities_of_the_specification() {
     use Severity::{Critical, High, Low, Medium, None};
-    for (tenths, severity) in [(0, None), (1, Low), (39, Low), (40, Medium), (69, Medium), (70, High), (89, High), (90, Critical), (100, Critical)] {
+    for (tenths, severity) in [
+        (0, None),
+        (1, Low),
+        (39, Low),
+        (40, Medium),
+        (69, Medium),
+        (70, High),
+        (89, High),
+        (90, Critical),
+        (100, Critical),
+    ] {
         assert_eq!(Severity::from_score(tenths), severity, "{tenths}");
     }
 }
@@ -123,7 +162,18 @@ fn words_have_severities_and_unknown_ones_have_none() {
     for (word, severity) in known {
         assert_eq!(Severity::from_word(word), Some(severity), "{word}");
     }
-    for word in ["", "untriaged", "not yet assigned", "end-of-life", "unknown", "UNKNOWN", "*", "7.5", "highest", "n/a"] {
+    for word in [
+        "",
+        "untriaged",
+        "not yet assigned",
+        "end-of-life",
+        "unknown",
+        "UNKNOWN",
+        "*",
+        "7.5",
+        "highest",
+        "n/a",
+    ] {
         assert_eq!(Severity::from_word(word), None, "{word}");
     }
 }
@@ -142,6 +192,14 @@ fn scores_are_those_of_another_calculator() {
         .map(|(vector, tenths)| format!("{vector}: {tenths}, not {:?}", score(vector)))
         .collect();
     let compared = table.lines().count();
-    println!("cvss: {} as Red Hat's library, {} different", compared - differences.len(), differences.len());
-    assert!(differences.is_empty() && compared > 5_000, "{compared} compared: {:#?}", differences.iter().take(20).collect::<Vec<_>>());
+    println!(
+        "cvss: {} as Red Hat's library, {} different",
+        compared - differences.len(),
+        differences.len()
+    );
+    assert!(
+        differences.is_empty() && compared > 5_000,
+        "{compared} compared: {:#?}",
+        differences.iter().take(20).collect::<Vec<_>>()
+    );
 }
