@@ -55,10 +55,12 @@ if [ ! -e "$TOOLS/node_modules/semver" ]; then
   timeout 300 npm install --silent --ignore-scripts --no-audit --no-fund --prefix "$TOOLS" semver@7.7.2 \
     >"$TOOLS/npm.log" 2>&1 || { tail -5 "$TOOLS/npm.log" >&2; die "npm install failed"; }
 fi
-if [ ! -e "$TOOLS/univers/univers" ]; then
-  timeout 300 /usr/bin/python3 -m pip install -q --disable-pip-version-check --only-binary :all: --target "$TOOLS/univers" \
-    univers==32.0.1 >"$TOOLS/pip.log" 2>&1 || { tail -5 "$TOOLS/pip.log" >&2; die "pip install failed"; }
-fi
+for package in univers==32.0.1 cvss==3.6; do
+  name=${package%%==*}
+  [ ! -e "$TOOLS/$name/$name" ] || continue
+  timeout 300 /usr/bin/python3 -m pip install -q --disable-pip-version-check --only-binary :all: --target "$TOOLS/$name" \
+    "$package" >"$TOOLS/pip.log" 2>&1 || { tail -5 "$TOOLS/pip.log" >&2; die "pip install $package failed"; }
+done
 HERE=$(cd "$(dirname "$0")" && pwd)
 export GOROOT=$TOOLS/go/usr/lib/go-1.24 GOCACHE=$TOOLS/go-cache GOPATH=$TOOLS/go-path GOTOOLCHAIN=local GOFLAGS=-mod=mod GOPROXY=off
 source=$TOOLS/go-source
@@ -77,4 +79,4 @@ printf '   RubyGems %s\n' "$(gem --version)"
 printf '   composer/semver %s\n' "$(dpkg-query -W -f '${Version}' php-composer-semver)"
 printf '   Maven %s\n' "$(dpkg-deb -f "$(find "$TOOLS/debs" -name 'libmaven3-core-java_*.deb')" Version)"
 printf '   Go %s\n' "$(head -1 "$GOROOT/VERSION")"
-printf '   npm semver 7.7.2, univers 32.0.1\n'
+printf '   npm semver 7.7.2, univers 32.0.1, cvss 3.6\n'

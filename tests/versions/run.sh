@@ -1,7 +1,7 @@
 #!/bin/bash
 # The order of versions against the tools whose order it is: dpkg, rpm, Python's packaging, RubyGems, Composer, Maven,
 # npm's semver, Go. For NuGet, whose own code Debian does not have, against the rules that OSV has for it; for apk by the
-# test data of apk-tools, where a checkout of it is at hand.
+# test data of apk-tools, where a checkout of it is at hand. And CVSS base scores against Red Hat's library.
 #
 #   tests/versions/run.sh [OPTIONS]
 #     --seed N        other pairs than those of seed 1
@@ -55,6 +55,7 @@ ask() { # SCHEME COMMAND...: the tool's answers, after the scheme's name
   ask python $python "$HERE/tools/compare.py" python
   ask rpm $python "$HERE/tools/compare.py" rpm
 } >"$TOOLS/answers.tsv"
+PYTHONPATH=$TOOLS/cvss timeout 600 $python "$HERE/tools/cvss_scores.py" "$seed" 20000 >"$TOOLS/scores.tsv"
 if [ -n "${APK_TOOLS:-}" ]; then
   $python "$HERE/tools/apk.py" "$APK_TOOLS" >>"$TOOLS/answers.tsv"
 else
@@ -63,4 +64,5 @@ fi
 
 # --- what we say ----------------------------------------------------------------------------------------
 cd "$PROJECT"
-PRATIQUE_VERSION_PAIRS=$TOOLS/answers.tsv timeout 3600 cargo test --quiet --locked --lib scan::version::tests::native -- --nocapture
+export PRATIQUE_VERSION_PAIRS=$TOOLS/answers.tsv PRATIQUE_CVSS_SCORES=$TOOLS/scores.tsv
+timeout 3600 cargo test --quiet --locked --lib -- --nocapture scan::version::tests::native scan::cvss::tests::scores_are_those

@@ -88,15 +88,16 @@ impl Token<'_> {
     /// The order of two parts that follow equal ones.
     fn compare(self, other: Self) -> Ordering {
         match (self, other) {
+            // Behind a dot, and with a leading zero on either side, they are read as fractions are.
+            (Self::Digits(a @ [b'0', ..]), Self::Digits(b))
+            | (Self::Digits(a), Self::Digits(b @ [b'0', ..]))
+            | (Self::Hash(a), Self::Hash(b)) => a.cmp(b),
             (Self::First(a), Self::First(b))
+            | (Self::Digits(a), Self::Digits(b))
             | (Self::SuffixNumber(a), Self::SuffixNumber(b))
             | (Self::Revision(a), Self::Revision(b)) => compare_digits(a, b),
-            // With a leading zero on either side they are read as fractions are.
-            (Self::Digits(a @ [b'0', ..]), Self::Digits(b)) | (Self::Digits(a), Self::Digits(b @ [b'0', ..])) => a.cmp(b),
-            (Self::Digits(a), Self::Digits(b)) => compare_digits(a, b),
             (Self::Letter(a), Self::Letter(b)) => a.cmp(&b),
             (Self::Suffix(a), Self::Suffix(b)) => a.cmp(&b),
-            (Self::Hash(a), Self::Hash(b)) => a.cmp(b),
             _ => match (self.is_of_prerelease(), other.is_of_prerelease()) {
                 (true, _) => Ordering::Less,
                 (_, true) => Ordering::Greater,

@@ -46,7 +46,11 @@ impl Composer {
 fn without_build(text: &str) -> Result<&str, &'static str> {
     match text.split_once('+') {
         None => Ok(text),
-        Some((version, build)) if !build.is_empty() && build.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(version),
+        Some((version, build))
+            if !build.is_empty() && build.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Ok(version)
+        }
         Some(_) => Err("its build metadata is empty or has a character that is not allowed"),
     }
 }
@@ -86,7 +90,8 @@ fn date_of(version: &[u8]) -> Option<Found<'_>> {
     if !year.iter().all(u8::is_ascii_digit) || !is_rest_of_date(after, 0, 0) {
         return None;
     }
-    let numbers = date.split(|byte| !byte.is_ascii_digit()).map(|digits| Part::Number(Number::of(digits)));
+    let numbers =
+        date.split(|byte| !byte.is_ascii_digit()).map(|digits| Part::Number(Number::of(digits)));
     Some((numbers.collect(), version.get(date.len()..)?))
 }
 
@@ -137,12 +142,12 @@ fn with_modifier((mut parts, rest): Found<'_>) -> Option<Vec<Part>> {
             if let Some(stability) = stability {
                 parts.push(stability.clone());
                 parts.append(&mut numbers);
-                parts.extend(dev);
+                parts.extend_from_slice(dev);
             }
             return Some(parts);
         }
     }
-    parts.extend(development(rest)?);
+    parts.extend_from_slice(development(rest)?);
     Some(parts)
 }
 
@@ -163,11 +168,11 @@ fn stability_numbers(mut rest: &[u8]) -> (Vec<Part>, &[u8]) {
     }
 }
 
-/// The mark for development, or nothing; `None` when the rest is something else.
-fn development(rest: &[u8]) -> Option<Option<Part>> {
+/// The mark for development, or no part; `None` when the rest is something else.
+fn development(rest: &[u8]) -> Option<&'static [Part]> {
     match rest {
-        b"" => Some(None),
-        b"dev" | b".dev" | b"-dev" => Some(Some(Part::Dev)),
+        b"" => Some(&[]),
+        b"dev" | b".dev" | b"-dev" => Some(&[Part::Dev]),
         _ => None,
     }
 }
@@ -181,7 +186,9 @@ fn branch_of(version: &[u8]) -> Option<Vec<Part>> {
     for (index, part) in name.split(|byte| *byte == b'.').enumerate() {
         match (part, take_digits(part)) {
             (b"x" | b"*", _) if index > 0 => parts.push(any()),
-            (_, (digits @ [_, ..], [])) if index < NUMBERS => parts.push(Part::Number(Number::of(digits))),
+            (_, (digits @ [_, ..], [])) if index < NUMBERS => {
+                parts.push(Part::Number(Number::of(digits)));
+            }
             _ => return None,
         }
     }

@@ -23,7 +23,6 @@ mod semantic;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
 use std::fmt;
 
 use super::PackageKind;
@@ -173,14 +172,6 @@ impl Version {
             Scheme::Rpm => Self::Rpm(rpm::Rpm::parse(text)?),
         })
     }
-}
-
-/// Which of two versions is lower, by a scheme's rules.
-///
-/// # Errors
-/// When one of them is not a version of the scheme.
-pub(super) fn compare(scheme: Scheme, a: &str, b: &str) -> Result<Ordering, Unparsable> {
-    Ok(Version::parse(scheme, a)?.cmp(&Version::parse(scheme, b)?))
 }
 
 /// What an error repeats of a text of any length.

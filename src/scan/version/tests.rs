@@ -5,6 +5,8 @@ mod laws;
 mod native;
 mod orders;
 
+use std::cmp::Ordering;
+
 use super::*;
 
 const SCHEMES: [Scheme; 11] = [
@@ -20,3 +22,8 @@ const SCHEMES: [Scheme; 11] = [
     Scheme::Python,
     Scheme::Rpm,
 ];
+
+/// Which of two versions is lower.
+fn compare(scheme: Scheme, a: &str, b: &str) -> Result<Ordering, Unparsable> {
+    Ok(Version::parse(scheme, a)?.cmp(&Version::parse(scheme, b)?))
+}
