@@ -8,7 +8,7 @@ use super::super::layer::{EntryId, Facts, Kind, Node, NodeId, Tree, cleaned};
 
 /// Look-ups in layers for one image: what keeps links that lead on and on from taking all day. Tests
 /// reach it sooner.
-const STEPS_MAX: u64 = if cfg!(test) { 2_000_000 } else { 50_000_000 };
+const STEPS_MAX: u64 = if cfg!(test) { 500_000 } else { 50_000_000 };
 /// Layers from which on what is in a directory is merged once and kept, and not looked up in each.
 const KEPT_FROM: usize = 3;
 

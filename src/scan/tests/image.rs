@@ -16,6 +16,11 @@ impl Header {
         header
     }
 
+    /// A header with the size of its contents.
+    pub(in crate::scan) fn of(name: &[u8], typeflag: u8, contents: &[u8]) -> Self {
+        Self::new(name, typeflag, contents.len().try_into().unwrap())
+    }
+
     /// Writes over what is at an offset.
     pub(in crate::scan) fn set(&mut self, offset: usize, bytes: &[u8]) -> &mut Self {
         self.0[offset..offset + bytes.len()].copy_from_slice(bytes);
@@ -44,8 +49,7 @@ impl Tar {
     }
 
     pub(in crate::scan) fn bytes(self, name: &str, contents: &[u8]) -> Self {
-        let size = contents.len().try_into().unwrap();
-        self.raw(Header::new(name.as_bytes(), b'0', size), contents)
+        self.raw(Header::of(name.as_bytes(), b'0', contents), contents)
     }
 
     pub(in crate::scan) fn directory(self, name: &str) -> Self {
@@ -68,7 +72,8 @@ impl Tar {
     /// An extended header for the next entry.
     pub(in crate::scan) fn pax(self, records: &[(&str, &str)]) -> Self {
         let records: String = records.iter().map(|(key, value)| record(key, value)).collect();
-        self.raw(Header::new(b"PaxHeaders/x", b'x', records.len() as u64), records.as_bytes())
+        let records = records.as_bytes();
+        self.raw(Header::of(b"PaxHeaders/x", b'x', records), records)
     }
 
     /// A header and contents, padded.
@@ -112,6 +117,9 @@ pub(in crate::scan) fn record(key: &str, value: &str) -> String {
     }
     format!("{length} {key}={value}\n")
 }
+
+/// A way to compress.
+pub(in crate::scan) type Compress = fn(&[u8]) -> Vec<u8>;
 
 pub(in crate::scan) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -1,6 +1,7 @@
 //! Kinds of files for tests of layers and merging, so that these rest on no cataloger: simple ones, and
 //! some that misbehave.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ impl Kind for TestKind {
             "faulty" => Some(Self::Faulty),
             "panicking" => Some(Self::Panicking),
             _ if directory.ends_with("dpkg/status.d") => Some(Self::StatusDirectory),
-            _ if directory.ends_with("dpkg/info") && name.ends_with(".list") => Some(Self::List),
+            _ if directory.ends_with("dpkg/info") => name.strip_suffix(".list").map(|_| Self::List),
             _ if head.starts_with(b"\x7fELF") => Some(Self::Program),
             _ => None,
         }
@@ -66,15 +67,17 @@ impl Kind for TestKind {
         if size > limits.file_bytes {
             return Ok(FileFacts::gap(GapKind::Limit, "it has more than file_bytes"));
         }
-        if self == Self::Panicking {
-            panic!("of a cataloger");
-        }
+        assert!(self != Self::Panicking, "of a cataloger");
         let mut bytes = Vec::new();
         contents.read_to_end(&mut bytes)?;
         if self == Self::Faulty {
             return Err(io::Error::other("a cataloger's own error"));
         }
-        assert_eq!(bytes.len() as u64, size, "a cataloger gets all of its file, and no more");
+        assert_eq!(
+            u64::try_from(bytes.len()).unwrap(),
+            size,
+            "a cataloger gets all of its file, and no more"
+        );
         let text = String::from_utf8_lossy(&bytes);
         Ok(match self {
             Self::List => {
@@ -148,7 +151,7 @@ pub(in crate::scan) fn inventory_with<K: Kind>(layers: &[Vec<u8>], limits: &Limi
         facts[layer] = read_more(&facts[layer], layers[layer].as_slice(), &files, limits).unwrap();
     }
     let (second, wanted) = merge(&facts);
-    assert_eq!(wanted, Default::default(), "nothing is wanted twice");
+    assert_eq!(wanted, BTreeMap::new(), "nothing is wanted twice");
     second
 }
 

@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 
 use super::super::layer::read;
-use super::super::{GapKind, Limits};
-use super::image::{Header, Tar, gzip, skippable, zstd};
+use super::super::{GapKind, Inventory, Limits};
+use super::image::{Compress, Header, Tar, gzip, skippable, zstd};
 use super::images::{base, catalogue, stanza};
 use super::kinds::{TestKind, gaps, inventory, learn};
 use crate::oci::Digest;
@@ -35,7 +35,7 @@ fn assert_gap(layer: &[u8], packages: usize, kind: GapKind, part: &str) {
 fn the_catalogue_gives_its_numbers_however_its_layers_are_compressed() {
     let mut count = 0;
     for case in catalogue() {
-        let compressed: [fn(&[u8]) -> Vec<u8>; 3] = [<[u8]>::to_vec, gzip, zstd];
+        let compressed: [Compress; 3] = [<[u8]>::to_vec, gzip, zstd];
         for compress in compressed {
             let layers: Vec<_> = case.layers.iter().map(|layer| compress(layer)).collect();
             let inventory = inventory::<TestKind>(&layers);
@@ -52,7 +52,7 @@ fn the_catalogue_gives_its_numbers_however_its_layers_are_compressed() {
 fn an_image_without_anything_known_is_empty_and_complete() {
     let program = Tar::new().file("app", "\u{1}binary").directory("tmp").end();
     let inventory = inventory::<TestKind>(&[program]);
-    assert_eq!(inventory, Default::default());
+    assert_eq!(inventory, Inventory::default());
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn what_nodes_do_not_inflate_is_a_gap() {
 #[test]
 fn damaged_compression_is_a_gap_and_what_came_before_it_counts() {
     let noise: Vec<u8> =
-        (0..200_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        (0..80_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let tar = base().file(STATUS, &status()).bytes("noise", &noise).end();
     for whole in [gzip(&tar), zstd(&tar)] {
         let cut = &whole[..whole.len() - 100];
@@ -145,7 +145,7 @@ fn an_extended_header_says_the_size_and_contents_are_never_headers() {
     assert_eq!(one(&nested), (0, vec![]), "the contents of a file are no entries");
     let entry = base()
         .pax(&[("size", "0")])
-        .raw(Header::new(b"opt/nested.tar", b'0', hidden.len() as u64), &hidden)
+        .raw(Header::of(b"opt/nested.tar", b'0', &hidden), &hidden)
         .end();
     assert_eq!(one(&entry), (1, vec![]), "entries behind an empty file are");
 }
@@ -161,19 +161,19 @@ fn headers_reach_the_entry_that_nodes_give_them_to() {
     let global = base().pax(&path).raw(Header::new(b"pax_global_header", b'g', 0), b"");
     assert_eq!(one(&global.file("x", &status()).end()), (0, vec![]), "a global one comes between");
     let record = super::image::record("path", STATUS);
-    let header = Header::new(b"pax_global_header", b'g', record.len() as u64);
+    let header = Header::of(b"pax_global_header", b'g', record.as_bytes());
     let global = base().raw(header, record.as_bytes()).file("x", &status()).end();
     assert_eq!(one(&global), (0, vec![]), "a global header says nothing about entries");
     let long = format!("{STATUS}\0");
     let long =
-        |tar: Tar| tar.raw(Header::new(b"././@LongLink", b'L', long.len() as u64), long.as_bytes());
+        |tar: Tar| tar.raw(Header::of(b"././@LongLink", b'L', long.as_bytes()), long.as_bytes());
     assert_eq!(one(&long(base()).file("x", &status()).end()), (1, vec![]), "GNU's long name");
     let both = long(base()).pax(&[("path", "opt/other")]).file("x", &status()).end();
     assert_eq!(one(&both), (1, vec![]), "GNU's name counts before the extended header's");
     let link = b"opt/real\0";
     let linked = base()
         .file("opt/real", &status())
-        .raw(Header::new(b"././@LongLink", b'K', link.len() as u64), link)
+        .raw(Header::of(b"././@LongLink", b'K', link), link)
         .hard_link(STATUS, "opt/wrong");
     assert_eq!(one(&linked.end()), (1, vec![]), "GNU's long link");
     assert_gap(

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::layer::{Facts, read};
 use super::super::{GapKind, Limits};
-use super::image::{Header, Tar, gzip, zstd};
+use super::image::{Compress, Header, Tar, gzip, zstd};
 use super::images::{base, stanza};
 use super::kinds::{TestKind, gaps, inventory_with, learn};
 use crate::oci::Digest;
@@ -24,7 +24,7 @@ fn assert_limit(layer: &[u8], limits: &Limits, bound: &str) -> Facts<TestKind> {
 }
 
 /// The start of a file of `size` bytes and as many zeros, compressed without ever being in memory.
-fn bomb(size: u64, compress: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+fn bomb(size: u64, compress: Compress) -> Vec<u8> {
     let tar = base().file(STATUS, &stanza("openssl", "1"));
     let head = tar.raw(Header::new(b"opt/zeros", b'0', size), b"").cut();
     let block = compress(&vec![0; 1024 * 1024]);
@@ -34,12 +34,13 @@ fn bomb(size: u64, compress: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn bombs_end_at_the_ratio_long_before_their_size() {
-    for compress in [gzip as fn(&[u8]) -> Vec<u8>, zstd] {
+    let ways: [Compress; 2] = [gzip, zstd];
+    for compress in ways {
         let layer = bomb(512 * MIB, compress);
-        let limits = Limits { ratio_from_bytes: 4 * MIB, ratio: 50, ..Limits::default() };
-        let facts = assert_limit(&layer, &limits, "ratio = 50");
+        let limits = Limits { ratio_from_bytes: MIB, ratio: 10, ..Limits::default() };
+        let facts = assert_limit(&layer, &limits, "ratio = 10");
         // What was read ahead of the compressed bytes counts as used.
-        assert!(facts.inflated_bytes <= 12 * MIB, "{}", facts.inflated_bytes);
+        assert!(facts.inflated_bytes <= 3 * MIB, "{}", facts.inflated_bytes);
         assert_eq!(facts.diff_id, None, "what was not inflated has no digest");
         assert_eq!(facts.files.len(), 2, "what came before counts");
     }
@@ -48,20 +49,21 @@ fn bombs_end_at_the_ratio_long_before_their_size() {
 #[test]
 fn a_layer_ends_at_its_bytes() {
     let layer = bomb(64 * MIB, gzip);
-    let limits = Limits { layer_bytes: 8 * MIB, ..Limits::default() };
+    let limits = Limits { layer_bytes: MIB, ..Limits::default() };
     let facts = assert_limit(&layer, &limits, "layer_bytes");
-    assert!(facts.inflated_bytes <= 9 * MIB);
+    assert!(facts.inflated_bytes <= 2 * MIB);
     let exactly = base().end();
-    let limits = Limits { layer_bytes: exactly.len() as u64, ..Limits::default() };
+    let bytes = u64::try_from(exactly.len()).unwrap();
+    let limits = Limits { layer_bytes: bytes, ..Limits::default() };
     assert_eq!(learn::<TestKind>(&gzip(&exactly), &limits).gaps, []);
-    let limits = Limits { layer_bytes: exactly.len() as u64 - 1, ..Limits::default() };
+    let limits = Limits { layer_bytes: bytes - 1, ..Limits::default() };
     assert_limit(&gzip(&exactly), &limits, "layer_bytes");
 }
 
 #[test]
 fn zeros_behind_the_archive_count_as_its_bytes() {
-    let layer = gzip(&base().plain(&vec![0; 16 * 1024 * 1024]).cut());
-    let limits = Limits { layer_bytes: 4 * MIB, ..Limits::default() };
+    let layer = gzip(&base().plain(&vec![0; 2 * 1024 * 1024]).cut());
+    let limits = Limits { layer_bytes: MIB, ..Limits::default() };
     assert_limit(&layer, &limits, "layer_bytes");
 }
 
@@ -170,7 +172,7 @@ fn packages_end_at_their_number_in_a_layer_and_in_an_image() {
         (from..to).map(|n| stanza(&format!("p{n}"), "1")).collect()
     };
     let layer = base().file(STATUS, &status(0, 10)).end();
-    assert_eq!(gaps(&inventory_with::<TestKind>(&[layer.clone()], &limits)), []);
+    assert_eq!(gaps(&inventory_with::<TestKind>(std::slice::from_ref(&layer), &limits)), []);
     assert_limit(&base().file(STATUS, &status(0, 11)).end(), &limits, "packages = 10");
     let more = Tar::new().file("var/lib/dpkg/status.d/more", &status(10, 12)).end();
     let inventory = inventory_with::<TestKind>(&[layer, more], &limits);
@@ -192,12 +194,12 @@ fn links_that_lead_on_and_on_end() {
     let hops = (1..39).fold(Tar::new().directory("d0"), |tar, n| {
         tar.symlink(&format!("d{n}"), &format!("d{}", n - 1))
     });
-    let many = (0..40_000).fold(hops, |tar, n| tar.symlink(&format!("l{n}"), "d38/./././../d38"));
+    let many = (0..30_000).fold(hops, |tar, n| tar.symlink(&format!("l{n}"), "d38/./././../d38"));
     let mut layers = vec![many.end()];
     layers.extend((0..20).map(|_| Tar::new().directory("d0").end()));
     let began = Instant::now();
     let inventory = inventory_with::<TestKind>(&layers, &Limits::default());
-    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(2), "{:?}", began.elapsed());
     assert!(
         gaps(&inventory).iter().any(|(_, _, text)| text.contains("steps")),
         "{:?}",

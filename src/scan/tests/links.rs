@@ -93,7 +93,7 @@ fn the_first_place_that_has_a_file_is_the_one_that_counts() {
         .symlink("etc/os-release", "../usr/lib/os-release")
         .end();
     let id = |layers: &[Vec<u8>]| inventory::<TestKind>(layers).distribution.map(|it| it.id);
-    assert_eq!(id(&[layer.clone()]).as_deref(), Some("alpine"));
+    assert_eq!(id(std::slice::from_ref(&layer)).as_deref(), Some("alpine"));
     let above = Tar::new().file("etc/os-release", "ID=debian\n").end();
     assert_eq!(id(&[layer.clone(), above]).as_deref(), Some("debian"));
     let hidden = Tar::new().file("etc/.wh.os-release", "").end();
