@@ -244,6 +244,13 @@ fn lists_are_of_files_and_not_of_folders() {
     assert_eq!(facts.gaps, vec![]);
 }
 
+/// Short paths take more memory than they have bytes.
+#[test]
+fn the_paths_of_a_list_are_bounded() {
+    let facts = read("var/lib/dpkg/info/x.list", "a\n".repeat(1_000_000).as_bytes());
+    assert!((300_000..400_000).contains(&facts.owns.len()), "{}", facts.owns.len());
+}
+
 proptest! {
     #[test]
     fn any_bytes_have_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
