@@ -18,8 +18,8 @@ use crate::http::{self, Listener, Node, TlsError};
 use crate::layout::Layout;
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
-use crate::mirror::{self, Mirror, PolicyError, desk};
-use crate::store::{self, Store};
+use crate::mirror::{self, Mirror, PolicyError, Scanner, desk};
+use crate::store::{self, Facts, Store};
 use crate::summary::Keyring;
 use crate::tasks::Tasks;
 use crate::time::{Clock, SystemClock};
@@ -145,9 +145,12 @@ impl App {
             tasks: tasks.clone(),
             metrics: Arc::clone(&metrics),
             keyring: Arc::new(Keyring::new(&settings.data_dir)),
+            scanner: floor.scanner(settings.scan, &settings.data_dir).await,
+            layout: None,
         };
         let mirror = Mirror::new(settings.mirror, parts, policy);
         mirror.begin_keeping();
+        mirror.follow_database().await;
         let reload = Arc::new(Notify::new());
         if let Some(path) = settings.policy {
             mirror.follow_policy(path, Arc::clone(&reload));
@@ -199,6 +202,15 @@ impl Floor<'_> {
             .map_err(|error| Error::Store(Box::new(error)))
     }
 
+    async fn scanner(&self, settings: mirror::ScanSettings, data_dir: &Path) -> Arc<Scanner> {
+        let (dir, bytes, tasks) =
+            (data_dir.join("facts"), settings.facts_bytes, self.tasks.clone());
+        let opening = self.tasks.spawn_blocking(move || Facts::open(dir, bytes, tasks));
+        let opened = opening.await;
+        let facts = opened.unwrap_or_else(|_| Facts::none(self.tasks.clone()));
+        Arc::new(Scanner::new(settings, facts))
+    }
+
     async fn ledger(&self, data_dir: &Path) -> Result<Ledger, Error> {
         let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(self.metrics));
         Ledger::open(data_dir, clock, self.tasks.clone(), metrics)
@@ -247,14 +259,29 @@ impl Bench {
         mirror::record_policy(&ledger, &policy, false).await?;
         let keyring = Arc::new(Keyring::new(&settings.data_dir));
         let (kept, time, limits) = (store.clone(), Arc::clone(&clock), settings.evidence);
-        let collector = match layout {
-            Some(layout) => Collector::of_layout(layout, tasks.clone(), kept, time, limits),
+        let collector = match &layout {
+            Some(layout) => {
+                Collector::of_layout(Arc::clone(layout), tasks.clone(), kept, time, limits)
+            }
             None => Collector::new(client.clone(), kept, time, limits),
         };
+        let scanner = floor.scanner(settings.scan, &settings.data_dir).await;
         let tasks = tasks.clone();
-        let parts =
-            mirror::Parts { ledger, store, client, collector, clock, tasks, metrics, keyring };
-        Ok(Self { mirror: Mirror::new(settings.mirror, parts, policy) })
+        let parts = mirror::Parts {
+            ledger,
+            store,
+            client,
+            collector,
+            clock,
+            tasks,
+            metrics,
+            keyring,
+            scanner,
+            layout,
+        };
+        let mirror = Mirror::new(settings.mirror, parts, policy);
+        mirror.follow_database().await;
+        Ok(Self { mirror })
     }
 
     /// What judges.

@@ -6,11 +6,13 @@
 
 mod admin;
 mod config;
+mod db;
 mod demo;
 mod exit;
 mod node;
 mod output;
 mod policy;
+mod scan;
 mod serve;
 mod trust_root;
 mod verify;
@@ -90,9 +92,15 @@ enum Command {
     /// Check a settings file
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Make or show the vulnerability database that images are compared with
+    #[command(subcommand, after_help = db::EXAMPLES)]
+    Db(db::DbCommand),
     /// Show, check or replace a trust root: whose certificates, logs and times count
     #[command(subcommand, after_help = trust_root::EXAMPLES)]
     TrustRoot(trust_root::TrustRootCommand),
+    /// Tell what is in an image and what is known against it, for CI and laptops
+    #[command(after_help = scan::EXAMPLES)]
+    Scan(scan::ScanArguments),
     /// Judge images by a policy without a mirror, for CI and laptops
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyArguments),
@@ -160,9 +168,13 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
     match command {
         Command::Admin(command) => client_runtime()?.block_on(admin::run(command, common.into())),
         Command::Config(command) => config::run(command, file, common.json).map(done),
+        Command::Db(command) => db::run(command, file, common.json).map(done),
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
         Command::Node(command) => node::run(command, file).map(done),
         Command::Policy(command) => policy::run(command, common.json).map(done),
+        Command::Scan(arguments) => {
+            server_runtime()?.block_on(scan::run(arguments, common.into()))
+        }
         Command::Serve(arguments) => {
             server_runtime()?.block_on(serve::run(arguments, file)).map(done)
         }

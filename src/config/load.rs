@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::problem::{Problems, Report};
 use super::section::{Found, Section};
 use super::{
-    LogFormat, LogSettings, Overrides, Settings, address, cache, limits, listeners, upstreams,
+    LogFormat, LogSettings, Overrides, Settings, address, cache, limits, listeners, scan, upstreams,
 };
 use crate::mirror;
 use crate::store::{self, VerifyReads};
@@ -155,6 +155,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let limits = limits::read(root.section("limits"));
     let evidence = limits::evidence(root.section("evidence"));
     let keeping = cache::read(root.section("cache"));
+    let scan = scan::read(root.section("scan"), &data_dir);
     let store = store(root.section("store"), data_dir.clone(), keeping);
     let log = log(root.section("log"));
     root.finish();
@@ -185,6 +186,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         store,
         upstream: upstream::Settings { registries: upstreams.registries, proxy, limits },
         evidence,
+        scan,
         log,
         dangers,
         data_dir,

@@ -15,6 +15,7 @@ mod limits;
 mod listeners;
 mod load;
 mod problem;
+mod scan;
 mod section;
 mod show;
 mod units;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub upstream: upstream::Settings,
     /// How much is gathered about one subject.
     pub evidence: evidence::Limits,
+    /// How images are scanned.
+    pub scan: mirror::ScanSettings,
     /// The log.
     pub log: LogSettings,
     /// Every `danger_…` setting that is on, by its key; to be logged at start.
@@ -91,6 +94,7 @@ impl Default for Settings {
     /// What an empty file says in an empty environment.
     fn default() -> Self {
         let store = store::Settings::default();
+        let store_dir = store.dir.clone();
         Self {
             data_dir: store.dir.clone(),
             policy: None,
@@ -104,6 +108,10 @@ impl Default for Settings {
                 ..upstream::Settings::default()
             },
             evidence: evidence::Limits::default(),
+            scan: mirror::ScanSettings {
+                database: Some(scan::database_in(&store_dir)),
+                ..mirror::ScanSettings::default()
+            },
             log: LogSettings::default(),
             dangers: Vec::new(),
         }

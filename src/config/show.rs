@@ -32,6 +32,7 @@ struct Effective {
     proxy: Proxy,
     limits: Limits,
     evidence: Evidence,
+    scan: Scan,
     upstream: Vec<Upstream>,
 }
 
@@ -87,6 +88,51 @@ struct Cache {
     retention: Option<String>,
     scrub_rate: String,
     scrub_every: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Scan {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<PathBuf>,
+    facts: String,
+    timeout: String,
+    brake: String,
+    layer_timeout: String,
+    layer_size: String,
+    ratio: u64,
+    ratio_from: String,
+    max_entries: u64,
+    header_size: String,
+    file_size: String,
+    package_database_size: String,
+    program_size: String,
+    archive_size: String,
+    archive_inflated: String,
+    max_packages: usize,
+}
+
+impl From<&crate::mirror::ScanSettings> for Scan {
+    fn from(settings: &crate::mirror::ScanSettings) -> Self {
+        let limits = &settings.limits;
+        Self {
+            database: settings.database.clone(),
+            facts: show_size(settings.facts_bytes),
+            timeout: show_duration(settings.time),
+            brake: format!("{}%", settings.brake.share / 100),
+            layer_timeout: show_duration(limits.time),
+            layer_size: show_size(limits.layer_bytes),
+            ratio: limits.ratio,
+            ratio_from: show_size(limits.ratio_from_bytes),
+            max_entries: limits.entries,
+            header_size: show_size(limits.header_bytes),
+            file_size: show_size(limits.file_bytes),
+            package_database_size: show_size(limits.database_bytes),
+            program_size: show_size(limits.program_bytes),
+            archive_size: show_size(limits.archive_bytes),
+            archive_inflated: show_size(limits.archive_inflated_bytes),
+            max_packages: limits.packages,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -315,6 +361,7 @@ impl From<&Settings> for Effective {
             },
             limits: Limits::from(&settings.upstream.limits),
             evidence: Evidence::from(&settings.evidence),
+            scan: Scan::from(&settings.scan),
             upstream: settings
                 .upstream
                 .registries

@@ -25,6 +25,8 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
             enforced: outright.enforced,
             checks: vec![finding.check],
             good_until: None,
+            gates: None,
+        database: None,
         });
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
@@ -37,5 +39,7 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
         enforced: policy.mode_for(name) == Mode::Enforce,
         checks: vec![Finding::new("floor", CheckState::Fail, text).check],
         good_until: None,
+        gates: None,
+        database: None,
     })
 }

@@ -3,7 +3,8 @@
 use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
-    Check, CheckState, Evidence, Gathered, ManifestFacts, Reason, ReasonCode, Standing, Subject,
+    Check, CheckState, Evidence, EvidenceKind, Gathered, ManifestFacts, Reason, ReasonCode,
+    Standing, Subject,
 };
 use crate::oci::{MediaType, Name, Platform};
 use crate::policy::{Outright, OutrightCause, Policy, Rule, Trust};
@@ -37,6 +38,17 @@ impl Finding {
     pub(super) fn denies(&self) -> bool {
         self.check.state == CheckState::Fail
     }
+}
+
+/// What a check came to that may need evidence.
+pub(super) enum Checked {
+    /// The evidence could not be had; why.
+    Failed(String),
+    Finding(Finding),
+    /// This is needed.
+    Missing(EvidenceKind),
+    /// It is not asked for, or nothing hangs on it.
+    Nothing,
 }
 
 pub(super) fn reason(code: ReasonCode, text: &str, remedy: impl Into<String>) -> Reason {

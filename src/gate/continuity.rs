@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::checks::{Finding, reason};
+use super::checks::{Checked, Finding, reason};
 use super::signatures::{names_of, signed_by};
 use super::text::{cut_middle, few};
 use super::{
@@ -32,16 +32,6 @@ pub struct Predecessor<'a> {
     /// When it was first heard of, and when it was judged last: what has run out since, or came in
     /// between, counted then.
     pub at: [Timestamp; 2],
-}
-
-/// What the check came to.
-pub(super) enum Checked {
-    Failed(String),
-    Finding(Finding),
-    /// This is needed.
-    Missing(EvidenceKind),
-    /// There is nothing to compare.
-    Nothing,
 }
 
 /// Judges whether the signers go on. With `certain`, the verdict is a denial already.

@@ -1,14 +1,13 @@
 //! The order in which everything is asked, and how the answers make a verdict.
 
-use super::attestations;
-use super::checks::{self, Finding};
-use super::continuity;
-use super::signatures::{self, Checked};
+use super::checks::{self, Checked, Finding};
+use super::signatures;
 use super::text::ascii;
 use super::{
     Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
     Standing, Subject, Verdict,
 };
+use super::{attestations, continuity, scan};
 use crate::policy::{Artifact, Mode, Rule, Scope, SignatureRule};
 
 /// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
@@ -41,29 +40,13 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     });
     let allowlist = checks::allowlist(subject, applicable, outright.as_ref());
     let manifest = checks::manifest(&evidence.manifest, policy);
-    let certain = certain || allowlist.denies() || manifest.denies();
-    let signature = match signatures::check(subject, evidence, context, applicable.rule(), certain)
+    let mut findings = vec![floor, allowlist, manifest];
+    let floor_denies = findings.first().is_some_and(Finding::denies);
+    if let Err(open) =
+        look_closer(subject, evidence, context, applicable.rule(), &mut findings, certain)
     {
-        Checked::Finding(finding) => finding,
-        Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
-        Checked::Failed(why) => return undecided("signatures", &why),
-    };
-    let certain = certain || signature.denies();
-    let attestation =
-        match attestations::check(subject, evidence, context, applicable.rule(), certain) {
-            attestations::Checked::Finding(finding) => Some(finding),
-            attestations::Checked::Nothing => None,
-            attestations::Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
-            attestations::Checked::Failed(why) => return undecided("attestations", &why),
-        };
-    let certain = certain || attestation.as_ref().is_some_and(Finding::denies);
-    let continuity = match continuity::check(subject, evidence, context, applicable.rule(), certain)
-    {
-        continuity::Checked::Finding(finding) => Some(finding),
-        continuity::Checked::Nothing => None,
-        continuity::Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
-        continuity::Checked::Failed(why) => return undecided("signatures", &why),
-    };
+        return open;
+    }
     let approval = checks::approval(applicable, context.standing, context.now);
 
     let rule = match (&outright, applicable) {
@@ -76,15 +59,51 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     };
     let mode = match (&outright, applicable) {
         // No rule loosens the floor, not even by watching only.
-        _ if floor.denies() => policy.mode(),
+        _ if floor_denies => policy.mode(),
         (None, Applicable::Rule(rule)) => rule.mode(),
         (None, Applicable::None) => policy.mode(),
         (Some(_), _) | (None, Applicable::Unsettled) => policy.mode_for(&subject.name),
     };
-    let findings = [floor, allowlist, manifest, signature].into_iter();
-    let findings: Vec<Finding> =
-        findings.chain(attestation).chain(continuity).chain([approval]).collect();
-    Outcome::Decided(judgement(rule, mode == Mode::Enforce, findings))
+    findings.push(approval);
+    let judgement = judgement(rule, mode == Mode::Enforce, findings);
+    let gates = applicable.rule().and_then(|rule| scan::fingerprint(rule.gates()));
+    let database = gates.as_ref().and_then(|_| context.scans.database());
+    Outcome::Decided(Judgement { gates, database, ..judgement })
+}
+
+/// What is asked of the scanner, which says by itself what it lacks.
+const SCAN: &str = "scan";
+
+/// Asks everything that needs more evidence than the manifest, cheapest first, and adds what it found.
+/// What denies already leaves the rest unasked.
+///
+/// # Errors
+/// What is missing, or could not be had.
+fn look_closer(
+    subject: &Subject,
+    evidence: &Evidence,
+    context: &Context<'_>,
+    rule: Option<&Rule>,
+    findings: &mut Vec<Finding>,
+    certain: bool,
+) -> Result<(), Outcome> {
+    type Check = fn(&Subject, &Evidence, &Context<'_>, Option<&Rule>, bool) -> Checked;
+    const CHECKS: [(&str, Check); 4] = [
+        ("signatures", signatures::check),
+        ("attestations", attestations::check),
+        ("signatures", continuity::check),
+        (SCAN, scan::check),
+    ];
+    for (what, check) in CHECKS {
+        let certain = certain || findings.iter().any(Finding::denies);
+        match check(subject, evidence, context, rule, certain) {
+            Checked::Finding(finding) => findings.push(finding),
+            Checked::Nothing => {}
+            Checked::Missing(kind) => return Err(Outcome::Missing(vec![kind])),
+            Checked::Failed(why) => return Err(undecided(what, &why)),
+        }
+    }
+    Ok(())
 }
 
 /// Which rule applies to the subject.
@@ -134,7 +153,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         (true, false) => Verdict::Pending(waits),
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
-    Judgement { verdict, rule, enforced, checks, good_until }
+    Judgement { verdict, rule, enforced, checks, good_until, gates: None, database: None }
 }
 
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns
@@ -171,7 +190,11 @@ fn probable_rule<'a>(subject: &Subject, context: &Context<'a>) -> Option<&'a Rul
 fn undecided(what: &str, why: &str) -> Outcome {
     Outcome::Undecided(vec![Reason {
         code: ReasonCode::EvidenceUnavailable,
-        text: ascii(&format!("could not get the {what}: {why}")),
+        text: ascii(&if what == SCAN {
+            why.to_owned()
+        } else {
+            format!("could not get the {what}: {why}")
+        }),
         remedy: "Nothing has to change: it is tried again by itself.".to_owned(),
     }])
 }

@@ -50,6 +50,8 @@ pub enum EvidenceKind {
     Attestations,
     /// Signatures over each of the images that an index lists.
     ChildSignatures,
+    /// What is in the subject's images.
+    Scan,
 }
 
 /// Everything known about a subject; the default is that nothing is.
@@ -67,6 +69,9 @@ pub struct Evidence {
     /// Whether the contents of the attestations that the search found were fetched.
     #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
     pub attestations: Gathered<AttestationContents>,
+    /// What reading the images came to, where a rule asks for it.
+    #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
+    pub scan: Gathered<ScannedImages>,
     /// When evidence was last looked for.
     pub gathered_at: Option<Timestamp>,
 }
@@ -170,6 +175,30 @@ pub struct SignatureSearch {
 pub struct AttestationContents {
     /// The contents that upstream lists and does not have so, each with what is wrong.
     pub unavailable: BTreeMap<Digest, String>,
+}
+
+/// What reading the layers of the subject's images came to. The inventories are kept apart, under their
+/// digests: what is known against them changes with every vulnerability database, and is asked for with
+/// every decision.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ScannedImages {
+    /// By the digests of their manifests.
+    pub images: BTreeMap<Digest, ScannedImage>,
+}
+
+impl ScannedImages {
+    /// Most images of one index that are scanned.
+    pub const IMAGES_MAX: usize = 64;
+}
+
+/// One image that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScannedImage {
+    /// The digest of its inventory; `None` when nothing of it can be read.
+    pub inventory: Option<Digest>,
+    /// Why not, then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// A tag of the form `sha256-<hex>[.suffix]`, by which something is attached to a subject.

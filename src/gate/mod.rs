@@ -18,6 +18,7 @@ pub(crate) mod fuzzing;
 mod logic;
 mod phrase;
 mod ready;
+mod scan;
 mod signatures;
 mod standing;
 mod subject;
@@ -31,11 +32,12 @@ pub use continuity::Predecessor;
 pub use decide::decide;
 pub use evidence::{
     AttachedTag, AttestationContents, ChildImage, ChildSignatures, Evidence, EvidenceKind,
-    Gathered, Grant, GrantKind, ManifestFacts, SignatureSearch,
+    Gathered, Grant, GrantKind, ManifestFacts, ScannedImage, ScannedImages, SignatureSearch,
 };
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
 pub use ready::ReadyPolicy;
+pub use scan::{ImageScan, Scans};
 pub use standing::Standing;
 pub use subject::Subject;
 pub use verdict::{Check, CheckState, Judgement, Outcome, Reason, ReasonCode, Verdict};
@@ -65,4 +67,9 @@ pub struct Context<'a> {
     pub before: &'a [Predecessor<'a>],
     /// The contents of attestations that are at hand.
     pub contents: &'a BTreeMap<Digest, Bytes>,
+    /// What the scanner knows about what is in the images.
+    pub scans: &'a Scans,
+    /// The gates that the subject passed when it was last judged, if it was admitted: that goes on being
+    /// served without anybody's help, so that a vulnerability database that grew old takes nothing back.
+    pub passed: Option<&'a Digest>,
 }

@@ -115,9 +115,14 @@ fn denied(reasons: &[Reason], rule: Option<&RuleId>) -> String {
 fn is_by_rule(reasons: &[Reason]) -> bool {
     reasons.first().is_some_and(|reason| match reason.code {
         ReasonCode::DeniedByRule
+        | ReasonCode::Malware
         | ReasonCode::NotAttested
+        | ReasonCode::NotScannable
+        | ReasonCode::ScanIncomplete
+        | ReasonCode::ScanUnknown
         | ReasonCode::TooManySignatures
         | ReasonCode::Unsigned
+        | ReasonCode::Vulnerable
         | ReasonCode::WrongSigner => true,
         ReasonCode::ApprovalExpired
         | ReasonCode::ApprovalNeeded

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checks::{Finding, reason};
+use super::checks::{Checked, Finding, reason};
 use super::children;
 use super::distinct::distinct;
 use super::text::few;
@@ -16,13 +16,6 @@ use crate::signature::{Refusal, Signer};
 use crate::time::Timestamp;
 
 const NAME: &str = "signature";
-
-/// What the check came to.
-pub(super) enum Checked {
-    Failed(String),
-    Finding(Finding),
-    Missing(EvidenceKind),
-}
 
 /// Judges the signatures that `rule` asks for. With `certain`, the verdict is a denial already, and
 /// evidence that is not there is not asked for.
@@ -51,7 +44,7 @@ pub(super) fn check(
         (Scope::Either, Some(index)) => {
             let own = itself(subject, evidence, &asked);
             let settled = match &own {
-                Checked::Failed(_) => false,
+                Checked::Failed(_) | Checked::Nothing => false,
                 Checked::Finding(found) => found.check.state == CheckState::Pass,
                 Checked::Missing(_) => true,
             };

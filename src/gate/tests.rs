@@ -14,7 +14,8 @@ use crate::policy::Policy;
 use crate::signature::{FoundSignature, Material, SimpleSigningProof};
 
 static NO_CONTENTS: BTreeMap<Digest, Bytes> = BTreeMap::new();
-const NOW: &str = "2026-11-20T10:00:00Z";
+static NO_SCANS: Scans = Scans { no_database: None, known: BTreeMap::new() };
+pub(super) const NOW: &str = "2026-11-20T10:00:00Z";
 
 pub(super) fn policy(rest: &str) -> ReadyPolicy {
     ReadyPolicy::new(parsed(rest)).unwrap()
@@ -63,6 +64,8 @@ pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
         now: NOW.parse().unwrap(),
         before: &[],
         contents: &NO_CONTENTS,
+        scans: &NO_SCANS,
+        passed: None,
     }
 }
 

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::EvidenceKind;
+use crate::oci::Digest;
 use crate::policy::RuleId;
+use crate::scan::DatabaseId;
 use crate::time::Timestamp;
 
 /// What [`decide`](super::decide) comes to.
@@ -32,6 +34,13 @@ pub struct Judgement {
     /// certificate that expires, a revocation list that grows too old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good_until: Option<Timestamp>,
+    /// What the gates of the rule are, in short: what passed them goes on being served when something is
+    /// found later, unless they say otherwise, and only for as long as they are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<Digest>,
+    /// The vulnerability database that the images were compared with, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseId>,
 }
 
 impl Judgement {
@@ -43,6 +52,11 @@ impl Judgement {
     /// Why not; empty when admitted. The reason that weighs most comes first.
     pub fn reasons(&self) -> &[Reason] {
         self.verdict.reasons()
+    }
+
+    /// The gates that it passed, if it admits and was asked to.
+    pub fn passed_gates(&self) -> Option<&Digest> {
+        self.gates.as_ref().filter(|_| self.admits())
     }
 }
 
@@ -113,6 +127,8 @@ pub enum ReasonCode {
     ImageTooLarge,
     /// The content is not a well-formed manifest.
     Malformed,
+    /// A package in it is known to be malicious.
+    Malware,
     /// The manifest is larger than the policy allows.
     ManifestTooLarge,
     /// No rule of the policy matches.
@@ -121,6 +137,8 @@ pub enum ReasonCode {
     NotAttested,
     /// The upstream does not have the manifest.
     NotFound,
+    /// It is no image, so that a scan says nothing about it.
+    NotScannable,
     /// It runs on no platform that the policy allows.
     PlatformNotAllowed,
     /// The policy does not list the registry.
@@ -129,6 +147,10 @@ pub enum ReasonCode {
     Rejected,
     /// Someone revoked it.
     Revoked,
+    /// Not all of it could be read by the scanner.
+    ScanIncomplete,
+    /// Nothing is known about some of what is in it.
+    ScanUnknown,
     /// The manifest is of the retired schema 1, whose digest is ambiguous.
     Schema1,
     /// It was signed by a signer whom the policy knows, and now is not.
@@ -139,6 +161,8 @@ pub enum ReasonCode {
     TooManySignatures,
     /// There is no signature at all.
     Unsigned,
+    /// Something is known against it that a gate of the rule refuses.
+    Vulnerable,
     /// There are signatures, but not by enough of the signers that the rule wants.
     WrongSigner,
 }
@@ -176,7 +200,7 @@ impl ReasonCode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some,
-    /// `continuity` where it was signed before, `approval`.
+    /// `continuity` where it was signed before, `scan` where the rule has gates, `approval`.
     pub name: String,
     /// What came of it.
     pub state: CheckState,

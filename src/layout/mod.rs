@@ -108,6 +108,14 @@ impl Layout {
         Ok(Some(content.into()))
     }
 
+    /// The file of the blob `digest`; `None` when it is not there. Whoever reads it checks it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no regular file.
+    pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>, Error> {
+        self.blob(digest)
+    }
+
     /// Whether the blob `digest` is there, whole and as it should be.
     ///
     /// # Errors

@@ -199,6 +199,23 @@ impl Ledger {
         .await
     }
 
+    /// How many subjects were served since `moment`, as far as that was written.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn subjects_pulled_since(&self, moment: Timestamp) -> Result<u64, Error> {
+        self.read(move |connection| {
+            let count: i64 = connection.query_row(
+                "SELECT COUNT(*) FROM (SELECT DISTINCT name, digest FROM pulls
+                 WHERE minute >= ?1 AND outcome = 'admitted')",
+                params![moment.milliseconds()],
+                |row| row.get(0),
+            )?;
+            Ok(unsigned(count))
+        })
+        .await
+    }
+
     /// Writes what was counted; what cannot be written is given up.
     pub async fn flush(&self) {
         let Some(batch) = Batch::take(&self.inner) else { return };

@@ -12,7 +12,7 @@ use super::board::{Boarded, Place};
 use super::keeping::{Through, ThroughReader};
 use super::{Error, Mirror};
 use crate::gate::{Grant, GrantKind, ReadyPolicy, Subject};
-use crate::oci::{ByteRange, Digest, MediaType, Name};
+use crate::oci::{ByteRange, Descriptor, Digest, MediaType, Name};
 use crate::policy::{Mode, Policy};
 use crate::store::{self, Blob, ReadMode};
 
@@ -173,18 +173,58 @@ impl Mirror {
             self.store().promise(digest);
             return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Unread });
         }
+        let body = self.content(name, digest, size).await?;
+        Ok(BlobAnswer { digest: *digest, size, body })
+    }
+
+    /// The bytes of the blob, from the store or on their way from upstream. Whether they may be sent to
+    /// anybody is not asked.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub(super) async fn content(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<BlobBody, Error> {
         if let Some(blob) = self.cached(digest, Some(size)).await {
-            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Cached(blob) });
+            return Ok(BlobBody::Cached(blob));
+        }
+        if let Some(layout) = &self.inner.parts.layout {
+            return self.content_of_layout(layout, name, digest, size).await;
         }
         let subject = Self::subject(name, digest);
         self.not_absent(&subject)?;
         let boarded = self.inner.boards.board(name, digest, size, None).await;
         if let Some(why) = disk_trouble(&boarded) {
             let through = self.pass_through(name, digest, size, why).await;
-            let body = BlobBody::Through(self.note_absence(&subject, through)?);
-            return Ok(BlobAnswer { digest: *digest, size, body });
+            return Ok(BlobBody::Through(self.note_absence(&subject, through)?));
         }
-        Ok(self.boarded(self.note_absence(&subject, boarded)?, digest, size))
+        let boarded = self.note_absence(&subject, boarded)?;
+        Ok(self.boarded(boarded, digest, size).body)
+    }
+
+    /// All of a small blob; `None` when it is larger than `bytes_max`.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub(super) async fn small_content(
+        &self,
+        name: &Name,
+        blob: &Descriptor,
+        bytes_max: usize,
+    ) -> Result<Option<Bytes>, Error> {
+        if usize::try_from(blob.size).map_or(true, |size| size > bytes_max) {
+            return Ok(None);
+        }
+        let body = self.content(name, &blob.digest, blob.size).await?;
+        let mut reader = body.reader(ByteRange::whole(blob.size), ReadMode::Copy);
+        let mut bytes = Vec::new();
+        while let Some(chunk) = reader.next().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some(bytes.into()))
     }
 
     /// The grant by which the blob may be read now, if there is one.

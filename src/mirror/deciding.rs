@@ -12,7 +12,8 @@ use tokio::task::JoinError;
 use super::predecessors::Predecessors;
 use super::{Abandoned, Error, Mirror};
 use crate::gate::{
-    Context, Evidence, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode, Subject, decide,
+    Context, Evidence, Judgement, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode, Subject,
+    decide,
 };
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
@@ -43,6 +44,9 @@ impl Mirror {
             }
         };
         let contents = self.contents_of(subject, evidence, policy).await;
+        let scans = self.scans_of(subject, evidence, policy).await;
+        let judgement = record.and_then(|record| record.judgement.as_ref());
+        let passed = judgement.and_then(Judgement::passed_gates).copied();
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
@@ -53,7 +57,18 @@ impl Mirror {
             let (standing, address) = (standing.as_ref(), address.as_ref());
             let before: Vec<_> = before.iter().map(|(tag, record)| line(tag, record)).collect();
             let (policy, tags, before, contents) = (&policy, &tags, &before, &contents);
-            let context = Context { policy, tags, standing, address, now, before, contents };
+            let scans = &scans;
+            let context = Context {
+                policy,
+                tags,
+                standing,
+                address,
+                now,
+                before,
+                contents,
+                scans,
+                passed: passed.as_ref(),
+            };
             decide(&subject, &evidence, &context)
         });
         let outcome = in_time(self.inner.settings.decide_timeout, decided).await?;

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
-const ROUNDS_MAX: usize = 6;
+const ROUNDS_MAX: usize = 7;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
 pub(super) const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
@@ -265,8 +265,28 @@ impl Mirror {
         Err(Error::Abandoned(super::Abandoned))
     }
 
-    /// Gathers evidence when there is room for it among what is gathered already.
+    /// Gathers evidence, and reads images where that is asked for.
     pub(super) async fn collect(
+        &self,
+        subject: &Subject,
+        kinds: &[EvidenceKind],
+        evidence: Evidence,
+    ) -> Result<Collected, Error> {
+        let is_scan = |kind: &EvidenceKind| *kind == EvidenceKind::Scan;
+        let others: Vec<_> = kinds.iter().copied().filter(|kind| !is_scan(kind)).collect();
+        let (grants, gathered) = (Vec::new(), Vec::new());
+        let mut collected = Collected { evidence, grants, gathered };
+        if !others.is_empty() {
+            collected = self.collect_beside(subject, &others, collected.evidence).await?;
+        }
+        if kinds.iter().any(is_scan) {
+            collected.evidence.scan = self.scan_images(subject, &collected.evidence).await;
+        }
+        Ok(collected)
+    }
+
+    /// Gathers evidence when there is room for it among what is gathered already.
+    async fn collect_beside(
         &self,
         subject: &Subject,
         kinds: &[EvidenceKind],
@@ -434,6 +454,10 @@ fn without_absence(mut evidence: Evidence) -> Evidence {
     evidence.signatures = Gathered::NotGathered;
     evidence.child_signatures = Gathered::NotGathered;
     evidence.attestations = Gathered::NotGathered;
+    // What is in an image never changes; only that it could not be read may.
+    if !matches!(evidence.scan, Gathered::Found(_)) {
+        evidence.scan = Gathered::NotGathered;
+    }
     if !matches!(evidence.manifest, Gathered::Found(_)) {
         evidence.manifest = Gathered::NotGathered;
     }

@@ -27,6 +27,7 @@ mod predecessors;
 mod prefetch;
 mod recent;
 mod resolve;
+mod scanning;
 mod seats;
 mod shares;
 mod summaries;
@@ -48,11 +49,13 @@ pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
 pub use policy_file::{PolicyError, load_policy, record_policy};
 pub use prefetch::Prefetched;
+pub use scanning::{Brake, DatabaseTrouble, RejudgedScans, ScanSettings, Scanner, load_database};
 
 use bytes::Bytes;
 
 use crate::evidence::Collector;
 use crate::gate::{Evidence, EvidenceKind, ReadyPolicy, SignatureSearch, Subject};
+use crate::layout::Layout;
 use crate::ledger::{Ledger, RequestId};
 use crate::metrics::Metrics;
 use crate::oci::{Digest, Name, Registry, Tag};
@@ -121,6 +124,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// With what summaries are signed.
     pub keyring: Arc<Keyring>,
+    /// What reads images, and what is known against what is in them.
+    pub scanner: Arc<Scanner>,
+    /// What stands for every registry, where none is asked for content.
+    pub layout: Option<Arc<Layout>>,
 }
 
 /// The mirror; clones are the same mirror.
@@ -229,6 +236,11 @@ impl Mirror {
     /// The keys with which summaries are signed.
     pub fn keyring(&self) -> &Arc<Keyring> {
         &self.inner.parts.keyring
+    }
+
+    /// The scanner.
+    pub fn scanner(&self) -> &Scanner {
+        &self.inner.parts.scanner
     }
 
     /// The counters.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::attested::AttestationRule;
 use super::pattern::Pattern;
 use super::problem::Position;
+use super::scanned::ScanGate;
 use super::signed::SignatureRule;
 use super::tags::TagFilter;
 use crate::oci::{Digest, DigestError, Platform, Registry};
@@ -156,6 +157,7 @@ pub struct Rule {
     pub(super) trust: Trust,
     pub(super) signatures: Option<SignatureRule>,
     pub(super) attestations: Vec<AttestationRule>,
+    pub(super) gates: Vec<Arc<ScanGate>>,
     pub(super) mode: Mode,
     pub(super) tag_move: TagMove,
     pub(super) signer_change: SignerChange,
@@ -195,6 +197,11 @@ impl Rule {
     /// What it asks to have attested: all of it.
     pub fn attestations(&self) -> &[AttestationRule] {
         &self.attestations
+    }
+
+    /// What scans have to show: all of these.
+    pub fn gates(&self) -> &[Arc<ScanGate>] {
+        &self.gates
     }
 
     /// Whether its verdicts are acted on.

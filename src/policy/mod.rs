@@ -18,6 +18,7 @@ mod parse;
 mod pattern;
 mod problem;
 mod query;
+mod scanned;
 mod signed;
 mod tags;
 mod yaml;
@@ -31,8 +32,11 @@ pub use document::{
 pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
+pub use scanned::{Answer, Exception, FindingCondition, NewFinding, Rating, ScanGate};
 pub use signed::{Quorum, Quorums, Scope, SignatureRule};
 pub use tags::TagFilter;
+
+use std::time::Duration;
 
 use document::Floor;
 use lately::Lately;
@@ -48,6 +52,8 @@ pub struct Policy {
     floor: Floor,
     trust_roots: Vec<TrustRoot>,
     signers: Vec<Signer>,
+    exceptions: Vec<Exception>,
+    exception_time_max: Duration,
     rules: Vec<Rule>,
     lately: Lately,
 }

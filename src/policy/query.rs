@@ -2,12 +2,13 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lately::Applied;
 use super::pattern::Rank;
 use super::{
-    Artifact, FloorLimits, Mode, Outright, OutrightCause, Pattern, Policy, PolicyId, Rule, Signer,
-    TagFilter, TagMove, Trust, TrustRoot,
+    Artifact, Exception, FloorLimits, Mode, Outright, OutrightCause, Pattern, Policy, PolicyId,
+    Rule, Signer, TagFilter, TagMove, Trust, TrustRoot,
 };
 use crate::oci::{Digest, Name, Platform, Registry, Tag};
 
@@ -70,6 +71,18 @@ impl Policy {
             let has_tag = |filter| tags.iter().any(|tag| TagFilter::matches(filter, tag));
             is_kind && rule.tags.as_ref().is_none_or(has_tag)
         })
+    }
+
+    /// The exceptions that speak of the manifest `digest` of `name`, and the longest time for which one is
+    /// in force; whether one is in force now is not looked at.
+    pub fn exceptions_for(
+        &self,
+        name: &Name,
+        digest: &Digest,
+    ) -> (impl Iterator<Item = &Exception>, Duration) {
+        let (name, digest) = (name.clone(), *digest);
+        let found = self.exceptions.iter().filter(move |it| it.covers(&name, &digest));
+        (found, self.exception_time_max)
     }
 
     /// The platforms that images may be served for; none listed is all.

@@ -1,5 +1,7 @@
 //! What an image has, as far as it could be read.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Distribution, Package};
@@ -51,4 +53,13 @@ pub enum GapKind {
     Malformed,
     /// It is of a kind that the scanner does not read.
     Unsupported,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{path}: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
 }

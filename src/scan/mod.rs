@@ -14,16 +14,29 @@
 //! It must not: judge (that is the gate's), fetch, or run on the runtime's workers.
 
 mod catalog;
+mod cvss;
+pub mod database;
 mod distribution;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod inventory;
+mod known;
+mod layer;
 mod limits;
+mod matching;
+mod merge;
 mod package;
 mod report;
+mod version;
 
+#[cfg(test)]
+mod tests;
+
+pub use database::{Database, DatabaseError};
 pub use distribution::{Distribution, EndOfLife, Feed, FeedNames};
 pub use inventory::{Gap, GapKind, Inventory};
+pub use layer::LayerFacts;
 pub use limits::Limits;
+pub use merge::{Layer, Merged, Wanted};
 pub use package::{Package, PackageKind, SourcePackage};
 pub use report::{DatabaseId, Finding, Fix, Report, Severity, Unmatched, UnmatchedKind};

@@ -116,6 +116,8 @@ pub enum UnmatchedKind {
     UnknownDistribution,
     /// The distribution's release gets no fixes any more, so that silence says nothing.
     EndOfLife,
+    /// There is more to say than a report holds: from this package on it is cut off.
+    Limit,
     /// The database has no feed for the distribution's release or the kind of package.
     NoFeed,
     /// Its version, or one in a record about it, cannot be compared.

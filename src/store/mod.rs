@@ -17,6 +17,7 @@ mod blob;
 mod buffers;
 mod content;
 mod error;
+mod facts;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod index;
@@ -40,6 +41,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 pub use self::blob::Blob;
 pub use self::error::Error;
+pub use self::facts::{FactKind, Facts};
 pub use self::index::SeenTag;
 pub use self::ingest::{Arriving, Ingest};
 pub use self::keep::{Evicted, Keeping, ScrubReport, Scrubbing, Tidied};

@@ -43,6 +43,8 @@ mod protocol;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod scanning;
+#[cfg(test)]
 mod scope;
 #[cfg(test)]
 mod security_table;

@@ -4,7 +4,7 @@
 //! over a temporary folder that is removed at the end. Nothing is served and nothing is kept.
 
 mod bench;
-mod target;
+pub(super) mod target;
 
 use std::process::ExitCode;
 

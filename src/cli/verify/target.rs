@@ -11,7 +11,7 @@ const LAYOUT_PREFIX: &str = "oci:";
 
 /// One thing to judge.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(in crate::cli) enum Target {
     /// An image at its registry.
     Image {
         /// As it was written.
@@ -36,7 +36,7 @@ pub(super) enum Target {
 
 impl Target {
     /// As it was written.
-    pub(super) fn written(&self) -> &str {
+    pub(in crate::cli) fn written(&self) -> &str {
         match self {
             Self::Image { written, .. } | Self::Layout { written, .. } => written,
         }
@@ -47,7 +47,7 @@ impl Target {
 ///
 /// # Errors
 /// When one is neither an image nor a layout, or names and layouts do not fit.
-pub(super) fn read(targets: &[String], names: &[String]) -> Result<Vec<Target>, CliError> {
+pub(in crate::cli) fn read(targets: &[String], names: &[String]) -> Result<Vec<Target>, CliError> {
     let layouts: Vec<_> = targets.iter().map(|text| layout(text)).collect();
     let count = layouts.iter().flatten().count();
     if count != names.len() {
@@ -91,6 +91,11 @@ fn named(text: &str) -> Result<ImageReference, CliError> {
         return Err(CliError::misused(text));
     }
     Ok(image)
+}
+
+/// Whether `text` means an image layout.
+pub(in crate::cli) fn is_layout(text: &str) -> bool {
+    layout(text).is_some()
 }
 
 /// The folder in `text` and which image of it, if that is what it means.

@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checks::{Finding, reason};
+use super::checks::{Checked, Finding, reason};
 use super::condition::Facts;
 use super::distinct::distinct;
 use super::text::few;
@@ -18,15 +18,6 @@ use crate::signature::{FoundAttestation, Refusal, Statement};
 use crate::time::Timestamp;
 
 const NAME: &str = "attestation";
-
-/// What the check came to.
-pub(super) enum Checked {
-    /// The rule asks for none, or nothing hangs on it any more.
-    Nothing,
-    Failed(String),
-    Finding(Finding),
-    Missing(EvidenceKind),
-}
 
 /// Judges what `rule` asks to have attested. With `certain`, the verdict is a denial already.
 pub(super) fn check(

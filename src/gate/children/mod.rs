@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::checks::{Finding, reason};
-use super::signatures::{Answer, Asked, Checked, finding};
+use super::checks::{Checked, Finding, reason};
+use super::signatures::{Answer, Asked, finding};
 use super::text::few;
 use super::{
     CheckState, ChildImage, ChildSignatures, Evidence, EvidenceKind, Gathered, ManifestFacts,

@@ -170,6 +170,8 @@ fn new(number: u64, verdict: Verdict) -> New {
             enforced: true,
             checks: Vec::new(),
             good_until: None,
+            gates: None,
+            database: None,
         },
         policy: policy(),
         standing: None,

@@ -7,6 +7,7 @@ use super::super::document::{KeyText, Who};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::problem::Position;
 use super::super::yaml::{Content, Node, Text};
+use super::units::moment_at;
 use super::{Files, checked_name};
 use crate::time::{Timestamp, Window};
 
@@ -96,17 +97,8 @@ fn log(
 /// When the key counts, as far as that is written.
 fn window(key: &mut Fields, problems: &mut Problems) -> Option<Window> {
     let before = problems.0.len();
-    let mut time = |name: &str, problems: &mut Problems| {
-        let (text, position) = key.text(name, problems)?;
-        let time = text.parse::<Timestamp>().ok();
-        if time.is_none() {
-            let text = "must be a time with its zone like 2027-06-30T00:00:00Z";
-            problems.add(position, &key.path_of(name), text);
-        }
-        time.map(|time| (time, position))
-    };
-    let start = time("notBefore", problems);
-    let end = time("notAfter", problems);
+    let start = moment_at(key, "notBefore", problems);
+    let end = moment_at(key, "notAfter", problems);
     if let (Some((start, _)), Some((end, position))) = (start, end)
         && end <= start
     {

@@ -3,6 +3,7 @@
 mod attestations;
 mod check;
 mod floor;
+mod gates;
 mod keys;
 mod rules;
 mod signatures;
@@ -10,6 +11,7 @@ mod signers;
 #[cfg(test)]
 mod tests;
 mod trust_roots;
+mod units;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,16 +43,16 @@ const TOP: Words = Words {
         "floor",
         "trustRoots",
         "signers",
+        "gates",
+        "exceptions",
+        "maxException",
         "rules",
     ],
     later: &[
         "approvalPolicies",
         "breakGlass",
-        "exceptions",
         "expressions",
-        "gates",
         "import",
-        "maxException",
         "maxWaiver",
         "overlays",
         "waivers",
@@ -147,8 +149,10 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         Some(node) => signers::read(node, files, problems),
         None => Vec::new(),
     };
+    let gates = top.take("gates").map(|node| gates::read(node, problems)).unwrap_or_default();
+    let (exceptions, exception_time_max) = gates::exceptions(&mut top, problems);
     let rules = match top.require("rules", "without a rule nothing is served", problems) {
-        Some(node) => rules::read(node, defaults, problems),
+        Some(node) => rules::read(node, defaults, &gates, problems),
         None => Vec::new(),
     };
     check::signers(&signers, problems);
@@ -166,6 +170,8 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         floor: floor?,
         trust_roots,
         signers,
+        exceptions,
+        exception_time_max,
         rules: rules.into_iter().map(|read| read.rule).collect(),
         lately: Lately::default(),
     })

@@ -6,11 +6,12 @@ use super::super::document::{ArtifactKind, Located, Rule, RuleId, Trust};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::pattern::Pattern;
 use super::super::problem::Position;
+use super::super::scanned::ScanGate;
 use super::super::tags::TagFilter;
 use super::super::yaml::{Content, Node};
 use super::attestations::{self, ReadAttestation};
 use super::signatures::{self, ReadQuorum};
-use super::{Defaults, checked_name, floor, read_mode, read_signer_change, read_tag_move};
+use super::{Defaults, checked_name, floor, gates, read_mode, read_signer_change, read_tag_move};
 
 /// Most rules in one policy.
 const RULES_MAX: usize = 5_000;
@@ -23,11 +24,12 @@ const RULE: Words = Words {
         "trust",
         "signatures",
         "attestations",
+        "gates",
         "mode",
         "signerChange",
         "tagMove",
     ],
-    later: &["approval", "gates", "maxWaiver", "modeUntil", "waivers", "when"],
+    later: &["approval", "maxWaiver", "modeUntil", "waivers", "when"],
 };
 const MATCH: Words = Words { known: &["images", "artifact"], later: &[] };
 const TAGS: Words = Words { known: &["semver", "glob", "exact"], later: &[] };
@@ -42,7 +44,12 @@ pub(super) struct ReadRule {
     pub(super) attestations: Vec<ReadAttestation>,
 }
 
-pub(super) fn read(node: Node, defaults: Defaults, problems: &mut Problems) -> Vec<ReadRule> {
+pub(super) fn read(
+    node: Node,
+    defaults: Defaults,
+    gates: &[Arc<ScanGate>],
+    problems: &mut Problems,
+) -> Vec<ReadRule> {
     let position = node.position;
     let items = fields::list(node, "rules", problems).unwrap_or_default();
     if items.len() > RULES_MAX {
@@ -51,7 +58,7 @@ pub(super) fn read(node: Node, defaults: Defaults, problems: &mut Problems) -> V
     }
     let numbered = items.into_iter().enumerate();
     numbered
-        .filter_map(|(index, (node, path))| rule(index, node, &path, defaults, problems))
+        .filter_map(|(index, (node, path))| rule(index, node, &path, (defaults, gates), problems))
         .collect()
 }
 
@@ -59,7 +66,7 @@ fn rule(
     index: usize,
     node: Node,
     path: &str,
-    defaults: Defaults,
+    (defaults, gates): (Defaults, &[Arc<ScanGate>]),
     problems: &mut Problems,
 ) -> Option<ReadRule> {
     let mut fields = Fields::of(node, path, RULE, problems)?;
@@ -75,6 +82,7 @@ fn rule(
     let trust = read_trust(&mut fields, problems);
     let signatures = signatures::read(&mut fields, trust, problems);
     let attestations = attestations::read(&mut fields, trust, problems);
+    let gates = gates::of_rule(&mut fields, trust, gates, problems);
     let mode = read_mode(&mut fields, problems).unwrap_or(defaults.mode);
     let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
     let signer_change = read_signer_change(&mut fields, problems).unwrap_or(defaults.signer_change);
@@ -92,6 +100,7 @@ fn rule(
             trust: trust.unwrap_or(Trust::Deny),
             signatures: signatures.rule,
             attestations: attestations.iter().map(|read| read.rule.clone()).collect(),
+            gates,
             mode,
             tag_move,
             signer_change,

@@ -137,7 +137,7 @@ rules:
         "line 8:8    rules[1].id  \"a\" is the id of rules[0] too; give one another id",
         "line 9:19   rules[2].match  rules[1], rules[2] both match \"up.test/**\" equally; make one more specific",
         "line 9:41   rules[2].trust  \"alow\" is not one of: allow, approve, deny",
-        "line 9:47   rules[2].gates  not supported by this version; remove it, nothing would act on it",
+        "line 9:55   rules[2].gates[0]  \"x\" is not among the gates",
     ];
     assert_eq!(found.lines().collect::<Vec<_>>(), expected);
 }
@@ -145,11 +145,9 @@ rules:
 #[test]
 fn what_later_versions_act_on_is_refused_and_never_ignored() {
     for (key, value) in [
-        ("gates", "{}"),
         ("overlays", "[]"),
         ("approvalPolicies", "{}"),
         ("waivers", "[]"),
-        ("exceptions", "[]"),
         ("maxWaiver", "90d"),
         ("breakGlass", "{}"),
         ("expressions", "[]"),
@@ -164,7 +162,6 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
             "attestations: [{type: spdx, signers: [x], scope: either}]",
             "rules[0].attestations[0].scope  not supported",
         ),
-        ("gates: [x]", "rules[0].gates  not supported"),
         ("modeUntil: 2027-01-31", "rules[0].modeUntil  not supported"),
         ("mode: warn", "\"warn\" is not supported by this version"),
         ("signatures: {any: []}", "rules[0].signatures.any  not supported"),

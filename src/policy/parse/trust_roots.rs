@@ -6,6 +6,7 @@ use super::super::document::{NotationRoot, TrustRoot, TrustRootKind};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::problem::Position;
 use super::super::yaml::Node;
+use super::units::time_at;
 use super::{Files, checked_name};
 
 const ROOT: Words =
@@ -131,15 +132,7 @@ fn notation(
     let only_after_expiry = store.choice("verifyTimestamp", &when, &[], problems);
     let revocation = [("hardfail", true), ("softfail", false)];
     let unknown_fails = store.choice("revocation", &revocation, &[], problems);
-    let age = store.text("crlMaxAge", problems);
-    let crl_age_max = match age {
-        None => Some(CRL_AGE_MAX),
-        Some((text, position)) => duration(&text).or_else(|| {
-            let text = "must be a time like 12h or 7d";
-            problems.add(position, &store.path_of("crlMaxAge"), text);
-            None
-        }),
-    };
+    let crl_age_max = time_at(&mut store, "crlMaxAge", problems).unwrap_or(CRL_AGE_MAX);
     if unknown_fails == Some(true) && crls.is_empty() {
         let text = "refuses every signer without revocation lists; write crls: [file:/path/of/list.crl] too";
         problems.add(position, &store.path_of("revocation"), text);
@@ -155,7 +148,7 @@ fn notation(
         tsa,
         only_after_expiry: only_after_expiry.unwrap_or(false),
         crls,
-        crl_age_max: crl_age_max?,
+        crl_age_max,
         unknown_fails,
     };
     Some((TrustRootKind::Notation(Box::new(root)), position))
@@ -173,16 +166,4 @@ fn contents(
         content(&text, position, &path, files, problems)
     };
     texts.into_iter().filter_map(read).collect()
-}
-
-/// A whole number of hours or days.
-fn duration(text: &str) -> Option<Duration> {
-    let (number, hours) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
-        (Some(number), _) => (number, 1),
-        (None, Some(number)) => (number, 24),
-        (None, None) => return None,
-    };
-    let plain = number.len() <= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
-    let number: u64 = number.parse().ok().filter(|number| plain && *number > 0)?;
-    Some(Duration::from_hours(number * hours))
 }

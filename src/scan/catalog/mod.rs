@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Distribution, GapKind, Limits, Package};
 
+/// Of all that catalogers find, to be raised when one of them reads more, or reads otherwise: what was
+/// learnt of layers by another version is learnt anew.
+pub(super) const VERSION: u32 = 1;
+
 /// A file that is read, by what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,6 +74,11 @@ impl FileKind {
     pub(super) fn of(path: &str, head: &[u8]) -> Option<Self> {
         let system = system::File::of(path).map(Self::System);
         system.or_else(|| language::File::of(path, head).map(Self::Language))
+    }
+
+    /// All kinds that do not count anywhere, but in places of their own.
+    pub(super) fn placed() -> Vec<Self> {
+        system::File::PLACED.iter().copied().map(Self::System).collect()
     }
 
     /// Where it counts.

@@ -97,6 +97,7 @@ impl TestMirror {
             ca_file: None,
             danger_plain_http: true,
         }];
+        settings.scan.database = Some(folder.path().join("vulnerabilities.db"));
         change(&mut settings);
         let clock = ManualClock::at(START.parse::<Timestamp>().expect("a time"));
         write_policy(&folder, policy, 1);

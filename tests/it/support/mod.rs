@@ -1,5 +1,6 @@
 //! What the behaviour tests stand on.
 
+pub(crate) mod archive;
 pub(crate) mod certs;
 pub(crate) mod client;
 pub(crate) mod hostile;

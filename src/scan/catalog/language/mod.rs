@@ -1,30 +1,213 @@
 //! What package managers of languages leave, and what programs and archives say of themselves.
+//!
+//! | language | read | not read |
+//! |---|---|---|
+//! | Python | metadata of installed distributions (`.dist-info`, `.egg-info`), vendored ones too | requirement files: they are wishes |
+//! | Conda | that there is an environment: nobody publishes advisories for what is no Python distribution in it, so it is a gap | its records: Python's own metadata lies beside |
+//! | npm | `package.json` of installed packages; lock files of npm, yarn and pnpm where nothing is installed beside | an application's own `package.json`; lock files that packages bring along |
+//! | Go | build information in ELF programs: modules with replacements, and the toolchain as `stdlib` | the main module where it is `(devel)`: it has no version |
+//! | Rust | what `cargo auditable` left in ELF programs, without what only built them | |
+//! | Java | `pom.properties`, manifest and name of archives, and of archives in them | classes |
+//! | Ruby | installed specifications; `Gemfile.lock` where none is there | specifications in sources |
+//! | PHP | `installed.json` of Composer; `composer.lock` where nothing is installed beside | |
+//! | .NET | `*.deps.json`: packages and runtime packs | |
+//!
+//! What is a gap and what is ordinary differs by kind, and follows from what runs such files: what the
+//! language itself could not load hides no package, and what it would load and we cannot read does.
+//! - A `package.json` without name or version is ordinary (packages keep such ones to switch the kind of
+//!   modules), as is a broken one in a directory that is no installed package (test fixtures are full of
+//!   them). A broken one of an installed package is a gap.
+//! - An ELF program without a list is ordinary. One that names a list which cannot be read is a gap; so
+//!   is a Go program that lost its list.
+//! - A file with an archive's name and no archive's end is ordinary, except where it begins like one.
+//! - Every other file that is read is a gap when it is not what its name says.
+
+mod archive;
+mod dotnet;
+mod elf;
+mod go;
+mod json;
+mod listing;
+mod node;
+mod php;
+mod program;
+mod python;
+mod ruby;
+mod rust;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub(in crate::scan) mod fuzzing;
 
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::FileFacts;
-use crate::scan::Limits;
+use super::{FileFacts, whole};
+use crate::scan::{GapKind, Limits};
 
 /// A file of a language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum File {}
+pub(crate) enum File {
+    /// What Composer installed.
+    ComposerInstalled,
+    /// What Composer would install.
+    ComposerLock,
+    /// The history of a Conda environment.
+    CondaHistory,
+    /// What a .NET program needs at run time.
+    DotnetDependencies,
+    /// The specification of a gem that came with Ruby itself.
+    GemDefault,
+    /// The specification of an installed gem.
+    GemInstalled,
+    /// What Bundler would install.
+    GemLock,
+    /// A Java archive.
+    JavaArchive,
+    /// An installed package of npm.
+    NodePackage,
+    /// What npm would install, or says that it did.
+    NpmLock,
+    /// What pnpm would install.
+    PnpmLock,
+    /// An ELF program or library.
+    Program,
+    /// The metadata of an installed Python distribution.
+    PythonMetadata,
+    /// What yarn would install.
+    YarnLock,
+}
+
+/// Where it is written what is installed, for a file that says what would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::scan) enum Installed {
+    /// In any file of this kind in the image.
+    Anywhere(File),
+    /// In files under this directory, whose path ends with a slash.
+    Under(String),
+}
 
 impl File {
-    /// What a file is, by its path, and by its first bytes where names do not tell.
-    pub(super) fn of(_path: &str, _head: &[u8]) -> Option<Self> {
-        None
+    /// What a file is, by its path, and by its first bytes where names do not tell. It is asked for
+    /// every entry of every layer.
+    pub(super) fn of(path: &str, head: &[u8]) -> Option<Self> {
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let by_name = match name {
+            "METADATA" => has_suffix(directory, ".dist-info").then_some(Self::PythonMetadata),
+            "PKG-INFO" => python::is_egg_directory(directory).then_some(Self::PythonMetadata),
+            "package.json" => node::is_package(directory).then_some(Self::NodePackage),
+            "package-lock.json" | "npm-shrinkwrap.json" => of_project(directory, Self::NpmLock),
+            ".package-lock.json" => is_in(directory, "node_modules").then_some(Self::NpmLock),
+            "yarn.lock" => of_project(directory, Self::YarnLock),
+            "pnpm-lock.yaml" => of_project(directory, Self::PnpmLock),
+            "history" => is_in(directory, "conda-meta").then_some(Self::CondaHistory),
+            "installed.json" => is_in(directory, "composer").then_some(Self::ComposerInstalled),
+            "composer.lock" => of_project(directory, Self::ComposerLock),
+            "Gemfile.lock" | "gems.locked" => of_project(directory, Self::GemLock),
+            _ => of_suffix(directory, name),
+        };
+        by_name.or_else(|| of_head(head))
+    }
+
+    /// Where it is written what is installed, if this file only says what would be: where something is
+    /// there, what this file lists does not count. The merged view decides it.
+    pub(in crate::scan) fn yields_to(self, path: &str) -> Option<Installed> {
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let beside = |name: &str| match directory {
+            "" => Some(Installed::Under(format!("{name}/"))),
+            directory => Some(Installed::Under(format!("{directory}/{name}/"))),
+        };
+        match self {
+            Self::NpmLock if is_in(directory, "node_modules") => {
+                Some(Installed::Under(format!("{directory}/")))
+            }
+            Self::NpmLock | Self::PnpmLock | Self::YarnLock => beside("node_modules"),
+            Self::ComposerLock => beside("vendor"),
+            Self::GemLock => Some(Installed::Anywhere(Self::GemInstalled)),
+            Self::ComposerInstalled
+            | Self::CondaHistory
+            | Self::DotnetDependencies
+            | Self::GemDefault
+            | Self::GemInstalled
+            | Self::JavaArchive
+            | Self::NodePackage
+            | Self::Program
+            | Self::PythonMetadata => None,
+        }
     }
 
     pub(super) fn read(
         self,
-        _path: &str,
-        _size: u64,
-        _contents: &mut dyn Read,
-        _limits: &Limits,
+        path: &str,
+        size: u64,
+        contents: &mut dyn Read,
+        limits: &Limits,
     ) -> io::Result<FileFacts> {
-        match self {}
+        let reader = match self {
+            Self::CondaHistory => return Ok(python::conda()),
+            Self::JavaArchive => return archive::read(path, size, contents, limits),
+            Self::Program => return program::read(path, size, contents, limits),
+            Self::ComposerInstalled => php::installed,
+            Self::ComposerLock => php::lock,
+            Self::DotnetDependencies => dotnet::dependencies,
+            Self::GemDefault | Self::GemInstalled => ruby::specification,
+            Self::GemLock => ruby::lock,
+            Self::NodePackage => node::package,
+            Self::NpmLock => node::npm_lock,
+            Self::PnpmLock => node::pnpm_lock,
+            Self::PythonMetadata => python::metadata,
+            Self::YarnLock => node::yarn_lock,
+        };
+        let bytes = match whole(size, contents, limits.file_bytes, "file_bytes")? {
+            Ok(bytes) => bytes,
+            Err(too_large) => return Ok(too_large),
+        };
+        Ok(reader(path, &bytes, limits))
     }
 }
+
+/// What has a name of its own before a suffix that tells.
+fn of_suffix(directory: &str, name: &str) -> Option<File> {
+    let (_, suffix) = name.rsplit_once('.')?;
+    match suffix {
+        "json" => name.ends_with(".deps.json").then_some(File::DotnetDependencies),
+        "gemspec" => ruby::of(directory),
+        "egg-info" => Some(File::PythonMetadata),
+        _ => archive::has_suffix(suffix).then_some(File::JavaArchive),
+    }
+}
+
+/// Programs have all kinds of names, and archives may.
+fn of_head(head: &[u8]) -> Option<File> {
+    if head.starts_with(elf::MAGIC) {
+        return Some(File::Program);
+    }
+    archive::is_head(head).then_some(File::JavaArchive)
+}
+
+/// A lock file of what the image is made of, and not one that an installed package brought along.
+fn of_project(directory: &str, file: File) -> Option<File> {
+    let brought = directory.split('/').any(|name| {
+        matches!((name, file), ("node_modules", _) | ("gems", File::GemLock))
+            || (name == "vendor" && file == File::ComposerLock)
+    });
+    (!brought).then_some(file)
+}
+
+/// Whether a directory has this name.
+fn is_in(directory: &str, name: &str) -> bool {
+    directory.rsplit('/').next() == Some(name)
+}
+
+/// Whether a text ends so, however it is written.
+fn has_suffix(text: &str, suffix: &str) -> bool {
+    let start = text.len().checked_sub(suffix.len());
+    start.and_then(|start| text.get(start..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+/// Something wrong with a file, as a gap says it.
+type Trouble = (GapKind, String);
+
+#[cfg(test)]
+mod tests;

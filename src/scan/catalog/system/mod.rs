@@ -61,6 +61,21 @@ macro_rules! in_rpm_folders {
 }
 
 impl File {
+    /// All that do not count anywhere, but in places of their own.
+    pub(super) const PLACED: &'static [Self] = &[
+        Self::ApkInstalled,
+        Self::DpkgChecksums,
+        Self::DpkgList,
+        Self::DpkgStatus,
+        Self::DpkgStatusPart,
+        Self::OsRelease,
+        Self::RpmBerkeley,
+        Self::RpmJournal,
+        Self::RpmManifest,
+        Self::RpmNdb,
+        Self::RpmSqlite,
+    ];
+
     /// What a file is, by its path. Only the last folders count: those above may be reached by a link.
     pub(super) fn of(path: &str) -> Option<Self> {
         let mut segments = path.rsplit('/');

@@ -1,0 +1,246 @@
+//! `pratique scan`: what is in an image and what is known against it, without a mirror.
+
+mod sarif;
+mod shown;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::time::Instant;
+
+use self::shown::{ImageView, ScanView};
+use super::verify::target::{self, Target};
+use super::{CliError, Connection, Exit, output};
+use crate::app::Bench;
+use crate::config::{self, Settings};
+use crate::gate::{ReadyPolicy, Subject};
+use crate::layout::Layout;
+use crate::mirror::Mirror;
+use crate::oci::{ImageReference, Platform, Reference};
+use crate::policy::Policy;
+use crate::scan::{Finding, Fix, Severity};
+use crate::store::Keeping;
+
+/// How long a scan may take before people are told that it goes on, and how often then.
+const PROGRESS_AFTER: Duration = Duration::from_secs(5);
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+/// How long what is under way may take to end.
+const GRACE: Duration = Duration::from_secs(2);
+/// The policy by which everything is looked at.
+const HEAD: &str =
+    "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: scan, revision: 1}\n";
+const RULES: &str = "rules:\n- {id: everything, match: [\"**\"], trust: allow}\n";
+/// What the image in a layout is called here: no registry is asked for it.
+const LAYOUT_NAME: &str = "layout.invalid/image";
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  pratique db import Debian/all.zip Alpine/all.zip
+  pratique scan docker.io/library/alpine:3.20
+  pratique scan --fail-on high --only-fixed oci:build:1.4
+      An OCI image layout in the folder `build`, before it is pushed.
+  pratique scan --format sarif registry.corp:5000/app@sha256:... > app.sarif
+  pratique scan --json IMAGE  |  jq '.images[].findings[].id'
+
+What a policy would say of it: pratique verify IMAGE --policy FILE.
+
+Exit codes: 0 done, 3 something at or above --fail-on was found, or not everything could be looked at
+(--allow-incomplete makes that 0), 2 not readable or no database, 64 wrong use.";
+
+/// What is scanned, and how it is told.
+#[derive(Debug, Args)]
+pub(crate) struct ScanArguments {
+    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], or the folder
+    #[arg(value_name = "IMAGE|LAYOUT")]
+    target: String,
+    /// End with 3 when a finding is at least that bad
+    #[arg(long, value_name = "SEVERITY", value_enum)]
+    fail_on: Option<FailOn>,
+    /// Show, and count for --fail-on, only findings that a newer version is without
+    #[arg(long)]
+    only_fixed: bool,
+    /// End with 0 although something could not be read, or nothing is known about it
+    #[arg(long)]
+    allow_incomplete: bool,
+    /// How it is told; --json is the same as --format json
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Compare with this database [default: that of the settings]
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Of an index, scan only the images for this platform; may be given several times
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]")]
+    platforms: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+    /// For code hosts (SARIF 2.1.0)
+    Sarif,
+}
+
+/// Scans the image, prints what was found, and gives the code that it deserves.
+///
+/// # Errors
+/// When it cannot be read, or there is no database.
+pub(crate) async fn run(
+    arguments: ScanArguments,
+    connection: Connection,
+) -> Result<ExitCode, CliError> {
+    let mut settings = config::load_for_client(connection.config.as_deref())
+        .map_err(|failure| CliError::misused(failure.to_string()))?;
+    if let Some(database) = &arguments.database {
+        settings.scan.database = Some(database.clone());
+    }
+    let policy = everything(&arguments.platforms)?;
+    let folder = tempfile::Builder::new()
+        .prefix("pratique-scan-")
+        .tempdir()
+        .map_err(|error| CliError::failed("no temporary folder").caused_by(error))?;
+    settings.data_dir = folder.path().to_owned();
+    (settings.store.dir, settings.store.keeping) = (folder.path().to_owned(), Keeping::default());
+    let scanned = scan(&arguments, settings, policy).await;
+    folder.close().map_err(|error| {
+        CliError::failed("the temporary folder was not removed").caused_by(error)
+    })?;
+    let mut view = scanned?;
+    if arguments.only_fixed {
+        view.keep(|finding| matches!(finding.fix, Fix::In(_)));
+    }
+    let format = if connection.json { Format::Json } else { arguments.format };
+    match format {
+        Format::Table => output::print(&shown::table(&view))?,
+        Format::Json => output::print_json(&view)?,
+        Format::Sarif => output::print_json(&sarif::log(&view))?,
+    }
+    Ok(exit(&view, &arguments).into())
+}
+
+async fn scan(
+    arguments: &ScanArguments,
+    settings: Settings,
+    policy: ReadyPolicy,
+) -> Result<ScanView, CliError> {
+    let layout_name = [LAYOUT_NAME.to_owned()];
+    let target = [arguments.target.clone()];
+    let is_layout = target::is_layout(&arguments.target);
+    let names = if is_layout { &layout_name[..] } else { &[] };
+    let target = target::read(&target, names)?.pop();
+    let Some(target) = target else { return Err(CliError::misused("name an image")) };
+    let layout = match &target {
+        Target::Layout { path, .. } => Some(Arc::new(Layout::open(path).map_err(|error| {
+            CliError::unreachable("the layout could not be read").caused_by(error)
+        })?)),
+        Target::Image { .. } => None,
+    };
+    let digest = match (&target, &layout) {
+        (Target::Layout { which, .. }, Some(layout)) => {
+            Some(layout.select(which).map_err(|error| {
+                CliError::unreachable("the layout could not be read").caused_by(error)
+            })?)
+        }
+        (Target::Layout { .. } | Target::Image { .. }, _) => None,
+    };
+    let bench = Bench::set_up(settings, policy, layout)
+        .await
+        .map_err(|error| CliError::failed("could not be set up").caused_by(error))?;
+    let looking = async {
+        let subject = match (target, digest) {
+            (Target::Layout { name, .. }, Some(digest)) => Subject { name, digest },
+            (Target::Image { image, .. }, _) => resolved(bench.mirror(), &image).await?,
+            (Target::Layout { .. }, None) => return Err(CliError::misused("name an image")),
+        };
+        inspect(bench.mirror(), &arguments.target, &subject).await
+    };
+    let outcome = with_progress(&arguments.target, looking).await;
+    bench.clear(GRACE).await;
+    outcome
+}
+
+async fn resolved(mirror: &Mirror, image: &ImageReference) -> Result<Subject, CliError> {
+    let reference = match (&image.digest, &image.tag) {
+        (Some(digest), _) => Reference::Digest(*digest),
+        (None, Some(tag)) => Reference::Tag(tag.clone()),
+        (None, None) => return Err(CliError::misused(format!("{image}: give a tag or a digest"))),
+    };
+    let digest = mirror.resolve(&image.name, &reference).await.map_err(|error| {
+        CliError::unreachable(format!("{image} could not be had")).caused_by(error)
+    })?;
+    Ok(Subject { name: image.name.clone(), digest })
+}
+
+async fn inspect(
+    mirror: &Mirror,
+    target: &str,
+    subject: &Subject,
+) -> Result<ScanView, CliError> {
+    let inspected = mirror.inspect(subject).await.map_err(|error| {
+        CliError::unreachable(format!("{target} was not scanned")).caused_by(error)
+    })?;
+    let images = inspected.into_iter().map(ImageView::from).collect();
+    Ok(ScanView { target: target.to_owned(), digest: subject.digest, images })
+}
+
+/// A policy by which every image is looked at, of these platforms only if some are named.
+fn everything(platforms: &[String]) -> Result<ReadyPolicy, CliError> {
+    let parsed: Result<Vec<Platform>, _> = platforms.iter().map(|text| text.parse()).collect();
+    let parsed = parsed.map_err(|error| CliError::misused("--platform").caused_by(error))?;
+    let listed: Vec<String> = parsed.iter().map(ToString::to_string).collect();
+    let floor = match listed.as_slice() {
+        [] => String::new(),
+        listed => format!("floor: {{platforms: [{}]}}\n", listed.join(", ")),
+    };
+    let text = format!("{HEAD}{floor}{RULES}");
+    let no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+    let policy = Policy::parse(&text, &no_files).and_then(ReadyPolicy::new);
+    policy.map_err(|problems| {
+        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        CliError::misused(format!("--platform: {}", texts.join("; ")))
+    })
+}
+
+fn exit(view: &ScanView, arguments: &ScanArguments) -> Exit {
+    let least = arguments.fail_on.map(|fail_on| match fail_on {
+        FailOn::Low => Severity::Low,
+        FailOn::Medium => Severity::Medium,
+        FailOn::High => Severity::High,
+        FailOn::Critical => Severity::Critical,
+    });
+    // What nobody rates may be as bad as anything, and malware is bad whatever anybody says.
+    let counts = |finding: &Finding| {
+        let is_bad = |least| finding.severity.is_none_or(|severity| severity >= least);
+        finding.malware || least.is_some_and(is_bad)
+    };
+    let is_bad = view.findings().any(counts);
+    let is_open = view.images.iter().any(|image| !image.is_complete());
+    if is_bad || (is_open && !arguments.allow_incomplete) { Exit::Refused } else { Exit::Done }
+}
+
+async fn with_progress<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let mut ticks = tokio::time::interval_at(begun + PROGRESS_AFTER, PROGRESS_EVERY);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = ticks.tick() => {
+                output::message(&format!("{what}: still reading, {} s", begun.elapsed().as_secs()));
+            }
+        }
+    }
+}

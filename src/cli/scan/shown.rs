@@ -1,0 +1,182 @@
+//! What was found, for programs and for people.
+
+use serde::Serialize;
+
+use crate::cli::admin::table::{Column, Table};
+use crate::mirror::Inspected;
+use crate::oci::Digest;
+use crate::scan::{
+    DatabaseId, Distribution, Finding, Fix, Gap, Package, PackageKind, Severity, Unmatched,
+};
+
+/// What was found in all images of a target.
+#[derive(Debug, Serialize)]
+pub(super) struct ScanView {
+    /// The target as it was written.
+    pub(super) target: String,
+    /// What that stands for.
+    pub(super) digest: Digest,
+    /// Its images: one, or those of an index.
+    pub(super) images: Vec<ImageView>,
+}
+
+/// What was found in one image.
+#[derive(Debug, Serialize)]
+pub(super) struct ImageView {
+    digest: Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distribution: Option<Distribution>,
+    packages: Vec<Package>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<DatabaseId>,
+    findings: Vec<Finding>,
+    /// What could not be read.
+    gaps: Vec<Gap>,
+    /// What nothing is known about.
+    unmatched: Vec<Unmatched>,
+    /// Why nothing of it could be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<String>,
+}
+
+impl ScanView {
+    /// All findings.
+    pub(super) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.images.iter().flat_map(|image| &image.findings)
+    }
+
+    /// Drops the findings that are not wanted.
+    pub(super) fn keep(&mut self, is_wanted: impl Fn(&Finding) -> bool) {
+        for image in &mut self.images {
+            image.findings.retain(&is_wanted);
+        }
+    }
+}
+
+impl ImageView {
+    /// Whether everything of it was read, and something is known about all that it has.
+    pub(super) fn is_complete(&self) -> bool {
+        self.gaps.is_empty() && self.unmatched.is_empty() && self.unread.is_empty()
+    }
+}
+
+impl From<Inspected> for ImageView {
+    fn from(inspected: Inspected) -> Self {
+        let Inspected { digest, platform, scan, unread } = inspected;
+        let mut view = Self {
+            digest,
+            platform,
+            distribution: None,
+            packages: Vec::new(),
+            database: None,
+            findings: Vec::new(),
+            gaps: Vec::new(),
+            unmatched: Vec::new(),
+            unread,
+        };
+        if let Some(scan) = scan {
+            let (inventory, report) = (&scan.inventory, &scan.report);
+            view.distribution.clone_from(&inventory.distribution);
+            view.packages.clone_from(&inventory.packages);
+            view.gaps.clone_from(&inventory.gaps);
+            view.database = Some(report.database.clone());
+            view.findings.clone_from(&report.findings);
+            view.unmatched.clone_from(&report.unmatched);
+        }
+        view
+    }
+}
+
+/// All of it as a table for each image.
+pub(super) fn table(view: &ScanView) -> String {
+    let images: Vec<String> = view.images.iter().map(image).collect();
+    format!("{}  ->  {}\n\n{}", view.target, view.digest, images.join("\n"))
+}
+
+fn image(image: &ImageView) -> String {
+    let platform = image.platform.as_ref().map(|it| format!("{it}  ")).unwrap_or_default();
+    let distribution = image.distribution.as_ref().map_or("no known distribution", |it| {
+        it.pretty.as_deref().unwrap_or(it.id.as_str())
+    });
+    let database = image.database.as_ref().map_or_else(String::new, |database| {
+        format!(", database {} of {}", database.digest.short(), database.as_of)
+    });
+    let mut text = format!(
+        "{platform}{}  {distribution}, {} packages{database}\n",
+        image.digest.short(),
+        image.packages.len()
+    );
+    if image.findings.is_empty() {
+        text.push_str("nothing found\n");
+    } else {
+        let mut table = Table::new([
+            Column::Fixed("SEVERITY"),
+            Column::Fixed("ID"),
+            Column::Name("PACKAGE"),
+            Column::Fixed("VERSION"),
+            Column::Fixed("FIXED IN"),
+        ]);
+        for finding in &image.findings {
+            let package = &finding.package;
+            let name = match package.kind {
+                kind if kind.is_of_distribution() => package.name.clone(),
+                kind => format!("{} ({})", package.name, kind.purl_type()),
+            };
+            table.row([
+                severity(finding),
+                finding.id.clone(),
+                name,
+                package.version.clone(),
+                fix(&finding.fix).to_owned(),
+            ]);
+        }
+        text.push_str(&table.render());
+    }
+    for line in open(image) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+fn severity(finding: &Finding) -> String {
+    let word = match finding.severity {
+        _ if finding.malware => "MALWARE",
+        Some(Severity::Critical) => "critical",
+        Some(Severity::High) => "high",
+        Some(Severity::Medium) => "medium",
+        Some(Severity::Low) => "low",
+        Some(Severity::None) => "none",
+        None => "unrated",
+    };
+    if finding.exploited { format!("{word}, exploited") } else { word.to_owned() }
+}
+
+fn fix(fix: &Fix) -> &str {
+    match fix {
+        Fix::In(version) => version,
+        Fix::None => "-",
+        Fix::WillNot => "will not be",
+    }
+}
+
+/// What is not known, a line for each.
+fn open(image: &ImageView) -> Vec<String> {
+    let gaps = image.gaps.iter().map(|gap| format!("NOT READ   {gap}"));
+    let unmatched = image.unmatched.iter().map(|it| format!("NOT KNOWN  {}", it.text));
+    let unread = image.unread.iter().map(|why| format!("NOT READ   {why}"));
+    gaps.chain(unmatched).chain(unread).collect()
+}
+
+/// The package URL of a package, without qualifiers.
+///
+/// Spec: <https://github.com/package-url/purl-spec/blob/v1.0.0/PURL-SPECIFICATION.rst>
+pub(super) fn purl(package: &Package) -> String {
+    let name = match package.kind {
+        PackageKind::Maven => package.name.replace(':', "/"),
+        _ => package.name.clone(),
+    };
+    format!("pkg:{}/{name}@{}", package.kind.purl_type(), package.version)
+}

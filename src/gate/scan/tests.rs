@@ -1,0 +1,429 @@
+//! What scans let pass, and what they refuse.
+
+use super::*;
+use crate::gate::tests::{NOW, context, evidence, facts, policy, subject};
+use crate::gate::{
+    ChildImage, Judgement, Outcome, ReadyPolicy, ScannedImage, Verdict, decide, phrase,
+};
+use crate::scan::{
+    DatabaseId, Finding as Found, Fix, Gap, GapKind, Package, PackageKind, Severity, Unmatched,
+    UnmatchedKind,
+};
+
+const GATE: &str = "deny: [{severity: high}]";
+
+fn with_gate(gate: &str, rest: &str) -> ReadyPolicy {
+    policy(&format!(
+        "gates:\n  strict: {{{gate}}}\n{rest}\nrules:\n- {{id: a, match: [\"up.test/**\"], trust: allow, gates: [strict]}}\n"
+    ))
+}
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+fn hours_ago(hours: u64) -> Timestamp {
+    let before = i64::try_from(hours * 3_600_000).unwrap();
+    Timestamp::from_milliseconds(now().milliseconds() - before)
+}
+
+fn found(id: &str, severity: Option<Severity>) -> Found {
+    Found {
+        id: id.to_owned(),
+        aliases: vec!["DSA-1".to_owned()],
+        package: Package::new(PackageKind::Deb, "openssl", "3.0.11", "var/lib/dpkg/status"),
+        severity,
+        score: None,
+        fix: Fix::In("3.0.13".to_owned()),
+        published: Some(hours_ago(1000)),
+        exploited: false,
+        likelihood: None,
+        malware: false,
+        kernel_headers: false,
+    }
+}
+
+fn report(findings: Vec<Found>) -> Report {
+    let database = DatabaseId { digest: Digest::sha256(b"db"), as_of: hours_ago(2) };
+    Report { database, findings, unmatched: Vec::new() }
+}
+
+fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
+    let known = of.into_iter().map(|(name, inventory, report)| {
+        let (inventory, report) = (Arc::new(inventory), Arc::new(report));
+        (Digest::sha256(name.as_bytes()), ImageScan { inventory, report })
+    });
+    Scans { no_database: None, known: known.collect() }
+}
+
+fn scanned(images: &[(Digest, &str)]) -> Evidence {
+    let image = |name: &str| ScannedImage {
+        inventory: Some(Digest::sha256(name.as_bytes())),
+        unread: Vec::new(),
+    };
+    let images = images.iter().map(|(digest, name)| (*digest, image(name))).collect();
+    Evidence { scan: Gathered::Found(ScannedImages { images }), ..evidence(facts()) }
+}
+
+/// What is decided about one image with `inventory` and `report`.
+fn outcome(policy: &ReadyPolicy, inventory: Inventory, report: Report) -> Outcome {
+    let subject = subject("up.test/a");
+    let scans = scans(vec![("i", inventory, report)]);
+    let context = Context { scans: &scans, ..context(policy) };
+    decide(&subject, &scanned(&[(subject.digest, "i")]), &context)
+}
+
+fn judged(policy: &ReadyPolicy, findings: Vec<Found>) -> Judgement {
+    decided(outcome(policy, Inventory::default(), report(findings)))
+}
+
+fn decided(outcome: Outcome) -> Judgement {
+    let Outcome::Decided(judgement) = outcome else { panic!("{outcome:?}") };
+    judgement
+}
+
+fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
+    judgement.reasons().iter().map(|reason| reason.code).collect()
+}
+
+#[test]
+fn what_was_read_completely_and_has_nothing_against_it_passes() {
+    let judgement = judged(&with_gate(GATE, ""), vec![found("CVE-1", Some(Severity::Medium))]);
+    assert_eq!(judgement.verdict, Verdict::Admit);
+    let check = judgement.checks.iter().find(|check| check.name == "scan").unwrap();
+    assert_eq!(check.state, CheckState::Pass);
+    assert_eq!(check.text, "0 packages, 1 medium found");
+    assert_eq!(judgement.database.unwrap().digest, Digest::sha256(b"db"));
+}
+
+#[test]
+fn a_refusal_names_vulnerability_package_and_versions() {
+    let judgement = judged(&with_gate(GATE, ""), vec![found("CVE-2026-1", Some(Severity::High))]);
+    assert_eq!(codes(&judgement), [ReasonCode::Vulnerable]);
+    let text = "Denied by rule a: CVE-2026-1 in openssl 3.0.11, fixed in 3.0.13";
+    assert!(
+        phrase(&judgement, None, None).starts_with(text),
+        "{:?}",
+        phrase(&judgement, None, None)
+    );
+}
+
+#[test]
+fn nothing_is_decided_before_it_was_looked_at() {
+    let policy = with_gate(GATE, "");
+    let subject = subject("up.test/a");
+    let empty = scans(Vec::new());
+    let missing = Outcome::Missing(vec![EvidenceKind::Scan]);
+    let asked = |evidence: &Evidence, scans: &Scans| {
+        decide(&subject, evidence, &Context { scans, ..context(&policy) })
+    };
+    assert_eq!(asked(&evidence(facts()), &empty), missing, "not gathered");
+    let other = scanned(&[(Digest::sha256(b"other"), "i")]);
+    assert_eq!(asked(&other, &empty), missing, "another image");
+    let gone = scanned(&[(subject.digest, "i")]);
+    assert_eq!(asked(&gone, &empty), missing, "the inventory is lost");
+    let no_database = Scans { no_database: Some("there is none".to_owned()), ..empty.clone() };
+    assert!(matches!(asked(&gone, &no_database), Outcome::Undecided(_)), "no database");
+    let failed =
+        Evidence { scan: Gathered::Failed("a layer is away".to_owned()), ..evidence(facts()) };
+    assert!(matches!(asked(&failed, &empty), Outcome::Undecided(_)), "a layer is away");
+}
+
+#[test]
+fn a_database_that_is_too_old_decides_nothing_new_and_takes_nothing_back() {
+    let policy = with_gate("deny: [{severity: high}], scanner: {maxDbAge: 2d}", "");
+    let subject = subject("up.test/a");
+    let gates = Digest::sha256(b"whichever");
+    for (age, passed, decides) in
+        [(47, None, true), (49, None, false), (49, Some(&gates), true), (47, Some(&gates), true)]
+    {
+        let mut report = report(Vec::new());
+        report.database.as_of = hours_ago(age);
+        let scans = scans(vec![("i", Inventory::default(), report)]);
+        let context = Context { scans: &scans, passed, ..context(&policy) };
+        let outcome = decide(&subject, &scanned(&[(subject.digest, "i")]), &context);
+        assert_eq!(matches!(outcome, Outcome::Decided(_)), decides, "{age} {passed:?}");
+        if !decides {
+            let Outcome::Undecided(reasons) = outcome else { panic!("{outcome:?}") };
+            assert!(reasons[0].text.contains("49 h old"), "{reasons:?}");
+        }
+    }
+}
+
+#[test]
+fn what_passed_the_same_gates_is_served_on_unless_they_say_otherwise() {
+    let subject = subject("up.test/a");
+    let evidence = scanned(&[(subject.digest, "i")]);
+    let high = || found("CVE-1", Some(Severity::High));
+    let mut malware = found("MAL-1", None);
+    malware.malware = true;
+    let unknown =
+        Unmatched { kind: UnmatchedKind::NoFeed, package: None, text: "3 npm packages".to_owned() };
+    let since = |findings: Vec<Found>, gate: &str, same: bool| {
+        let policy = with_gate(&format!("{GATE}, {gate}"), "");
+        let clean = scans(vec![("i", Inventory::default(), report(Vec::new()))]);
+        let before = Context { scans: &clean, ..context(&policy) };
+        let passed = decided(decide(&subject, &evidence, &before)).passed_gates().copied();
+        let passed = if same { passed } else { Some(Digest::sha256(b"other gates")) };
+        let found = Report { unmatched: vec![unknown.clone()], ..report(findings) };
+        let scans = scans(vec![("i", Inventory::default(), found)]);
+        let context = Context { scans: &scans, passed: passed.as_ref(), ..context(&policy) };
+        decided(decide(&subject, &evidence, &context))
+    };
+    let served = since(vec![high()], "", true);
+    assert!(served.admits());
+    let check = served.checks.iter().find(|check| check.name == "scan").unwrap();
+    assert!(check.text.contains("served on with 1 found since it was admitted"), "{}", check.text);
+    assert_eq!(served.passed_gates(), since(vec![high()], "", true).passed_gates());
+    assert_eq!(codes(&since(vec![high(), malware], "", true)), [ReasonCode::Malware]);
+    let both = [ReasonCode::Vulnerable, ReasonCode::ScanUnknown];
+    assert_eq!(codes(&since(vec![high()], "onNewFinding: revoke", true)), both);
+    assert_eq!(codes(&since(vec![high()], "", false)), both, "other gates are another question");
+}
+
+#[test]
+fn an_old_database_is_complained_about() {
+    let mut old = report(Vec::new());
+    old.database.as_of = hours_ago(30);
+    let judgement = decided(outcome(&with_gate(GATE, ""), Inventory::default(), old));
+    assert!(judgement.admits());
+    let check = judgement.checks.iter().find(|check| check.name == "scan").unwrap();
+    assert!(check.text.ends_with("; vulnerability database is 30 h old"), "{}", check.text);
+}
+
+#[test]
+fn what_could_not_be_read_or_is_not_known_is_refused_unless_the_policy_says_otherwise() {
+    let gap = Gap {
+        kind: GapKind::Malformed,
+        path: Some("var/lib/dpkg/status".to_owned()),
+        layer: None,
+        text: "line 3 is no field".to_owned(),
+    };
+    let incomplete = Inventory { gaps: vec![gap], ..Inventory::default() };
+    let unmatched = Unmatched {
+        kind: UnmatchedKind::UnknownDistribution,
+        package: None,
+        text: "distribution acme 1".to_owned(),
+    };
+    let unknown = Report { unmatched: vec![unmatched], ..report(Vec::new()) };
+    for (gate, admits) in [
+        ("", false),
+        ("incomplete: allow", false),
+        ("unknown: allow", false),
+        ("incomplete: allow, unknown: allow", true),
+    ] {
+        let policy = with_gate(&format!("{GATE}, {gate}"), "");
+        let judgement = decided(outcome(&policy, incomplete.clone(), unknown.clone()));
+        assert_eq!(judgement.admits(), admits, "{gate}");
+        let codes = codes(&judgement);
+        assert_eq!(codes.contains(&ReasonCode::ScanIncomplete), !gate.contains("incomplete"));
+        assert_eq!(codes.contains(&ReasonCode::ScanUnknown), !gate.contains("unknown"));
+    }
+}
+
+#[test]
+fn what_nothing_can_be_read_of_is_incomplete() {
+    let policy = with_gate(GATE, "");
+    let subject = subject("up.test/a");
+    let image = ScannedImage { inventory: None, unread: vec!["layer 1 is no archive".to_owned()] };
+    let images = [(subject.digest, image)].into();
+    let evidence =
+        Evidence { scan: Gathered::Found(ScannedImages { images }), ..evidence(facts()) };
+    let judgement = decided(decide(&subject, &evidence, &context(&policy)));
+    assert_eq!(codes(&judgement), [ReasonCode::ScanIncomplete]);
+    assert!(judgement.reasons()[0].text.contains("layer 1 is no archive"));
+}
+
+#[test]
+fn what_is_no_image_passes_only_where_the_policy_says_so() {
+    for (gate, admits) in [("", false), ("notApplicable: allow", true)] {
+        let policy = with_gate(&format!("{GATE}, {gate}"), "");
+        let mut facts = facts();
+        facts.artifact_type = Some("application/vnd.acme".to_owned());
+        let outcome = decide(&subject("up.test/a"), &evidence(facts), &context(&policy));
+        let judgement = decided(outcome);
+        assert_eq!(judgement.admits(), admits, "{gate}");
+        let expected: &[ReasonCode] = if admits { &[] } else { &[ReasonCode::NotScannable] };
+        assert_eq!(codes(&judgement), expected);
+    }
+}
+
+#[test]
+fn conditions_are_met_when_everything_that_they_say_is() {
+    let base = || found("CVE-1", Some(Severity::High));
+    let cases: [(&str, Found, bool); 22] = [
+        ("severity: high", base(), true),
+        ("severity: critical", base(), false),
+        ("severity: none", Found { severity: Some(Severity::None), ..base() }, true),
+        ("severity: critical", Found { severity: None, ..base() }, true),
+        ("severity: high, fixable: true", base(), true),
+        ("severity: high, fixable: true", Found { fix: Fix::None, ..base() }, false),
+        ("severity: high, fixable: true", Found { fix: Fix::WillNot, ..base() }, false),
+        ("severity: high, fixable: false", base(), false),
+        ("severity: high, fixable: false", Found { fix: Fix::None, ..base() }, true),
+        ("exploited: true", base(), false),
+        ("exploited: true", Found { exploited: true, ..base() }, true),
+        ("exploited: false, severity: low", Found { exploited: true, ..base() }, false),
+        ("likelihood: 10%", base(), false),
+        ("likelihood: 10%", Found { likelihood: Some(999), ..base() }, false),
+        ("likelihood: 10%", Found { likelihood: Some(1000), ..base() }, true),
+        ("severity: high, olderThan: 7d", base(), true),
+        ("severity: high, olderThan: 60d", base(), false),
+        ("severity: high, olderThan: 60d", Found { published: None, ..base() }, true),
+        ("severity: critical, olderThan: 7d", base(), false),
+        ("severity: high", Found { kernel_headers: true, ..base() }, false),
+        ("exploited: true", Found { malware: true, severity: None, ..base() }, true),
+        ("exploited: true", Found { malware: true, kernel_headers: true, ..base() }, true),
+    ];
+    for (condition, finding, refused) in cases {
+        let policy = with_gate(&format!("deny: [{{{condition}}}]"), "");
+        let judgement = judged(&policy, vec![finding.clone()]);
+        assert_eq!(!judgement.admits(), refused, "{condition} {finding:?}");
+    }
+    let counting = with_gate(&format!("{GATE}, kernelHeaders: count"), "");
+    let headers = Found { kernel_headers: true, ..base() };
+    assert!(!judged(&counting, vec![headers]).admits());
+}
+
+#[test]
+fn what_nobody_rates_counts_as_the_policy_says() {
+    for (gate, admits) in [
+        ("", false),
+        ("unrated: critical", false),
+        ("unrated: high", false),
+        ("unrated: medium", true),
+        ("unrated: none", true),
+    ] {
+        let policy = with_gate(&format!("{GATE}, {gate}"), "");
+        assert_eq!(judged(&policy, vec![found("CVE-1", None)]).admits(), admits, "{gate}");
+    }
+}
+
+#[test]
+fn malware_comes_first_and_is_named() {
+    let mut bad = found("MAL-2026-1", None);
+    bad.malware = true;
+    bad.package = Package::new(PackageKind::Npm, "evil", "1.0.0", "node_modules/evil/package.json");
+    let policy = with_gate(GATE, "");
+    let judgement = judged(&policy, vec![found("CVE-1", Some(Severity::Critical)), bad]);
+    assert_eq!(codes(&judgement), [ReasonCode::Malware, ReasonCode::Vulnerable]);
+    assert_eq!(judgement.reasons()[0].text, "malware MAL-2026-1: evil 1.0.0");
+}
+
+#[test]
+fn a_verdict_ends_when_a_finding_grows_old_enough() {
+    let policy =
+        with_gate("deny: [{severity: high, olderThan: 7d}, {severity: high, olderThan: 9d}]", "");
+    let mut fresh = found("CVE-1", Some(Severity::High));
+    fresh.published = Some(hours_ago(24));
+    let judgement = judged(&policy, vec![fresh.clone()]);
+    assert!(judgement.admits());
+    assert_eq!(judgement.good_until, Some(hours_ago(24).after(Duration::from_hours(7 * 24))));
+    // The moment itself is not later than it.
+    fresh.published = Some(hours_ago(7 * 24));
+    assert!(judged(&policy, vec![fresh.clone()]).admits());
+    fresh.published = Some(Timestamp::from_milliseconds(hours_ago(7 * 24).milliseconds() - 1));
+    assert!(!judged(&policy, vec![fresh]).admits());
+}
+
+#[test]
+fn an_exception_takes_out_one_finding_of_what_it_names_for_a_time() {
+    let exception = |images: &str, check: &str, expires: &str| {
+        format!(
+            "exceptions:\n- {{id: W-1, match: \"{images}\", check: {{{check}}}, reason: tried, expires: {expires}}}"
+        )
+    };
+    let soon = "2026-12-01T00:00:00Z";
+    let digest = subject("up.test/a").digest;
+    for (images, check, expires, admits) in [
+        ("up.test/a", "vulnerability: CVE-1", soon, true),
+        ("up.test/**", "vulnerability: CVE-1", soon, true),
+        (&format!("up.test/a@{digest}"), "vulnerability: CVE-1", soon, true),
+        ("up.test/a", "vulnerability: DSA-1", soon, true),
+        ("up.test/a", "vulnerability: CVE-1, package: openssl", soon, true),
+        ("up.test/a", "vulnerability: CVE-1, package: libssl3", soon, false),
+        ("up.test/a", "vulnerability: CVE-2", soon, false),
+        ("up.test/b", "vulnerability: CVE-1", soon, false),
+        (&format!("up.test/a@{}", Digest::sha256(b"x")), "vulnerability: CVE-1", soon, false),
+        ("up.test/a", "vulnerability: CVE-1", "2026-11-20T10:00:00Z", false),
+        ("up.test/a", "vulnerability: CVE-1", "2026-11-20T10:00:01Z", true),
+        // One that lasts longer than any may is none yet.
+        ("up.test/a", "vulnerability: CVE-1", "2027-11-20T00:00:00Z", false),
+    ] {
+        let policy = with_gate(GATE, &exception(images, check, expires));
+        let judgement = judged(&policy, vec![found("CVE-1", Some(Severity::High))]);
+        assert_eq!(judgement.admits(), admits, "{images} {check} {expires}");
+        if admits {
+            assert_eq!(judgement.good_until, Some(expires.parse().unwrap()), "it ends with it");
+            let check = judgement.checks.iter().find(|check| check.name == "scan").unwrap();
+            assert!(check.text.ends_with(", 1 excepted by W-1"), "{}", check.text);
+        }
+    }
+}
+
+#[test]
+fn what_an_exception_let_pass_is_refused_when_it_ends() {
+    let exception = "exceptions: [{id: W-1, match: up.test/a, check: {vulnerability: CVE-1}, \
+                     reason: tried, expires: 2026-11-20T10:00:01Z}]";
+    let policy = with_gate(GATE, exception);
+    let subject = subject("up.test/a");
+    let evidence = scanned(&[(subject.digest, "i")]);
+    let high = report(vec![found("CVE-1", Some(Severity::High))]);
+    let scans = scans(vec![("i", Inventory::default(), high)]);
+    let before = Context { scans: &scans, ..context(&policy) };
+    let passed = decided(decide(&subject, &evidence, &before)).passed_gates().copied();
+    let later = now().after(Duration::from_secs(1));
+    let after = Context { now: later, passed: passed.as_ref(), ..before };
+    assert_eq!(codes(&decided(decide(&subject, &evidence, &after))), [ReasonCode::Vulnerable]);
+}
+
+#[test]
+fn of_an_index_the_images_that_are_served_are_scanned_and_each_counts() {
+    let policy = with_gate(GATE, "floor: {platforms: [linux/amd64, linux/arm64]}");
+    let (amd, arm, other) =
+        (Digest::sha256(b"amd"), Digest::sha256(b"arm"), Digest::sha256(b"s390x"));
+    let child =
+        |digest, platform: &str| ChildImage { digest, platform: Some(platform.parse().unwrap()) };
+    let images =
+        vec![child(amd, "linux/amd64"), child(arm, "linux/arm64"), child(other, "linux/s390x")];
+    let mut index = facts();
+    (index.is_index, index.images) = (true, Some(images));
+    index.platforms.push("linux/arm64".parse().unwrap());
+    let subject = subject("up.test/a");
+    let clean = ("clean", Inventory::default(), report(Vec::new()));
+    let bad = report(vec![found("CVE-1", Some(Severity::High))]);
+    let scans = scans(vec![clean, ("bad", Inventory::default(), bad)]);
+    let context = Context { scans: &scans, ..context(&policy) };
+    let asked = |images: &[(Digest, &str)]| {
+        let evidence = Evidence { manifest: Gathered::Found(index.clone()), ..scanned(images) };
+        decide(&subject, &evidence, &context)
+    };
+    assert!(decided(asked(&[(amd, "clean"), (arm, "clean")])).admits());
+    assert_eq!(asked(&[(amd, "clean")]), Outcome::Missing(vec![EvidenceKind::Scan]));
+    let judgement = decided(asked(&[(amd, "clean"), (arm, "bad")]));
+    assert_eq!(
+        judgement.reasons()[0].text,
+        "linux/arm64: CVE-1 in openssl 3.0.11, fixed in 3.0.13"
+    );
+    let empty = Evidence {
+        manifest: Gathered::Found(ManifestFacts { images: Some(Vec::new()), ..index.clone() }),
+        ..scanned(&[])
+    };
+    assert_eq!(codes(&decided(decide(&subject, &empty, &context))), [ReasonCode::ScanIncomplete]);
+}
+
+#[test]
+fn a_flood_of_findings_is_told_in_part() {
+    let flood = (0..100).map(|i| found(&format!("CVE-{i}"), Some(Severity::High))).collect();
+    let judgement = judged(&with_gate(GATE, ""), flood);
+    assert_eq!(judgement.reasons().len(), REASONS_MAX + 1);
+    assert_eq!(judgement.reasons()[REASONS_MAX].text, "80 more like these");
+}
+
+#[test]
+fn a_rule_without_gates_asks_for_no_scan() {
+    let policy = policy("rules:\n- {id: a, match: [\"up.test/**\"], trust: allow}\n");
+    let judgement = decided(decide(&subject("up.test/a"), &evidence(facts()), &context(&policy)));
+    assert!(judgement.admits());
+    assert!(judgement.checks.iter().all(|check| check.name != "scan"));
+}

@@ -1,0 +1,166 @@
+//! Reading the images of a subject.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::Deserialize;
+use tracing::{info, warn};
+
+use crate::gate::{Evidence, Gathered, ScannedImage, ScannedImages, Subject};
+use crate::mirror::{Error, Mirror};
+use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, Name};
+use crate::scan::{Distribution, Inventory, Layer, LayerFacts, Merged};
+use crate::store::FactKind;
+
+/// Layers of one image that are fetched at once.
+const LAYERS_AT_ONCE: usize = 4;
+/// Largest config that is read, in bytes.
+const CONFIG_BYTES_MAX: usize = 4 << 20;
+
+/// The part of an image config that says what its layers inflate to.
+///
+/// Spec: <https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties>
+#[derive(Deserialize, Default)]
+struct Config {
+    #[serde(default)]
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize, Default)]
+struct RootFs {
+    #[serde(default)]
+    diff_ids: Vec<String>,
+}
+
+impl Mirror {
+    /// Reads what is in the images of `subject` that are served.
+    pub(in crate::mirror) async fn scan_images(
+        &self,
+        subject: &Subject,
+        evidence: &Evidence,
+    ) -> Gathered<ScannedImages> {
+        let Some(facts) = evidence.manifest.found() else { return Gathered::NotGathered };
+        let digests: Vec<Digest> = if facts.is_index {
+            let Some(images) = facts.images_for(self.policy().platforms()) else {
+                return Gathered::NotGathered;
+            };
+            images.iter().map(|image| image.digest).collect()
+        } else {
+            vec![subject.digest]
+        };
+        let digests = digests.into_iter().take(ScannedImages::IMAGES_MAX);
+        let work = async {
+            let mut images = BTreeMap::new();
+            for digest in digests {
+                images.insert(digest, self.scan_image(&subject.name, digest).await?);
+            }
+            Ok(ScannedImages { images })
+        };
+        match tokio::time::timeout(self.scanner().settings.time, work).await {
+            Ok(Ok(images)) => Gathered::Found(images),
+            Ok(Err(error)) => {
+                let error: Error = error;
+                info!(%subject, %error, "image could not be scanned");
+                Gathered::Failed(format!("a layer could not be had: {}", in_words(&error)))
+            }
+            Err(_elapsed) => Gathered::Failed("scanning took too long".to_owned()),
+        }
+    }
+
+    async fn scan_image(&self, name: &Name, digest: Digest) -> Result<ScannedImage, Error> {
+        let unread = |why: String| Ok(ScannedImage { inventory: None, unread: vec![why] });
+        let short = digest.short();
+        let image = match self.manifest_bytes(&Self::subject(name, &digest)).await {
+            Ok(bytes) => Manifest::parse(&bytes, None),
+            Err(Error::Absent(_)) => return unread(format!("image {short} is not there upstream")),
+            Err(error) => return Err(error),
+        };
+        let image = match image {
+            Ok(Manifest::Image(image)) => image,
+            Ok(Manifest::Index(_)) => return unread(format!("{short} is an index")),
+            Err(error) => return unread(format!("manifest {short}: {error}")),
+        };
+        let diff_ids = self.diff_ids(name, &image.config).await?;
+        let read: Vec<_> =
+            image.layers.iter().map(|layer| self.layer_facts(name, layer).boxed()).collect();
+        let read = stream::iter(read).buffered(LAYERS_AT_ONCE);
+        let facts: Vec<Arc<LayerFacts>> = read.try_collect().await?;
+        let inventory = self.merge(name, &image, &diff_ids, facts).await?;
+        let inventory = self.keep_inventory(inventory).await?;
+        Ok(ScannedImage { inventory: Some(inventory), unread: Vec::new() })
+    }
+
+    /// What the config says that the layers inflate to. One that cannot be read names none, so that
+    /// every layer is a gap.
+    async fn diff_ids(&self, name: &Name, config: &Descriptor) -> Result<Vec<Digest>, Error> {
+        let bytes = self.small_content(name, config, CONFIG_BYTES_MAX).await?;
+        let config: Config =
+            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let parsed = config.rootfs.diff_ids.iter().map(|digest| digest.parse());
+        Ok(parsed.collect::<Result<_, _>>().unwrap_or_default())
+    }
+
+    /// Merges what was learnt of the layers, and reads what links turn out to lead to.
+    async fn merge(
+        &self,
+        name: &Name,
+        image: &ImageManifest,
+        diff_ids: &[Digest],
+        mut facts: Vec<Arc<LayerFacts>>,
+    ) -> Result<Inventory, Error> {
+        let merged = self.merged(diff_ids, &facts).await?;
+        if merged.wanted.is_empty() {
+            return Ok(merged.inventory);
+        }
+        for (index, wanted) in merged.wanted {
+            let (Some(layer), Some(known)) = (image.layers.get(index), facts.get_mut(index)) else {
+                continue;
+            };
+            *known = self.more_layer_facts(name, layer, Arc::clone(known), wanted).await?;
+        }
+        Ok(self.merged(diff_ids, &facts).await?.inventory)
+    }
+
+    async fn merged(
+        &self,
+        diff_ids: &[Digest],
+        facts: &[Arc<LayerFacts>],
+    ) -> Result<Merged, Error> {
+        let layer = |(index, facts): (usize, &Arc<LayerFacts>)| Layer {
+            diff_id: diff_ids.get(index).copied(),
+            facts: Arc::clone(facts),
+        };
+        let layers: Vec<Layer> = facts.iter().enumerate().map(layer).collect();
+        let limits = self.scanner().settings.limits.clone();
+        let is_known = |distribution: &Distribution| distribution.feed().is_some();
+        let merging =
+            self.tasks().spawn_bulk_blocking(move || Merged::of(&layers, &is_known, &limits));
+        merging.await.map_err(|_panicked| Error::Abandoned(crate::mirror::Abandoned))
+    }
+
+    /// Keeps an inventory, and gives its digest.
+    async fn keep_inventory(&self, inventory: Inventory) -> Result<Digest, Error> {
+        let bytes = match serde_json::to_vec(&inventory) {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(error) => {
+                warn!(%error, "inventory not written");
+                return Err(Error::Abandoned(crate::mirror::Abandoned));
+            }
+        };
+        let digest = Digest::sha256(&bytes);
+        let scanner = self.scanner();
+        // Also where the disk does not take it: it is there for the judgement that waits for it.
+        scanner.inventories.set(digest, Arc::new(inventory));
+        scanner.facts.put(FactKind::Inventory, &digest, bytes).await;
+        Ok(digest)
+    }
+}
+
+/// What kept a layer from being read, fit for clients.
+fn in_words(error: &Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}

@@ -1,0 +1,129 @@
+//! Reading layers while they arrive.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes};
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use crate::mirror::{Error, Mirror};
+use crate::oci::{ByteRange, Descriptor, Digest, Name};
+use crate::scan::{LayerFacts, Wanted};
+use crate::store::{FactKind, ReadMode};
+
+/// Chunks that wait between a stream and whoever reads it.
+const CHUNKS_MAX: usize = 8;
+
+/// What is done with the bytes of a layer.
+enum Work {
+    /// It is read for the first time.
+    First(Digest),
+    /// It is read for what links lead to.
+    More(Arc<LayerFacts>, Wanted),
+}
+
+impl Mirror {
+    /// What is known of `layer`, or what reading it gives; kept for the next image that has it.
+    ///
+    /// # Errors
+    /// When the layer cannot be had, or not all of it.
+    pub(super) async fn layer_facts(
+        &self,
+        name: &Name,
+        layer: &Descriptor,
+    ) -> Result<Arc<LayerFacts>, Error> {
+        let scanner = self.scanner();
+        if let Some(kept) = scanner.facts.get(FactKind::Layer, &layer.digest).await {
+            let limits = scanner.settings.limits.clone();
+            let read = move || LayerFacts::from_bytes(&kept, &limits);
+            if let Ok(Some(facts)) = self.tasks().spawn_blocking(read).await {
+                return Ok(Arc::new(facts));
+            }
+        }
+        self.read_layer(name, layer, Work::First(layer.digest)).await
+    }
+
+    /// Reads `layer` once more, for files that links lead to.
+    ///
+    /// # Errors
+    /// As [`Mirror::layer_facts`].
+    pub(super) async fn more_layer_facts(
+        &self,
+        name: &Name,
+        layer: &Descriptor,
+        facts: Arc<LayerFacts>,
+        wanted: Wanted,
+    ) -> Result<Arc<LayerFacts>, Error> {
+        self.read_layer(name, layer, Work::More(facts, wanted)).await
+    }
+
+    async fn read_layer(
+        &self,
+        name: &Name,
+        layer: &Descriptor,
+        work: Work,
+    ) -> Result<Arc<LayerFacts>, Error> {
+        let Descriptor { digest, size, .. } = layer;
+        // The fetch goes on by itself while others are read.
+        let content = self.content(name, digest, *size).await?;
+        let scanner = self.scanner();
+        let closed = |_| Error::Overloaded;
+        let _permit = scanner.reading.acquire().await.map_err(closed)?;
+        let mut stream = content.reader(ByteRange::whole(*size), ReadMode::Copy);
+        let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
+        let limits = scanner.settings.limits.clone();
+        let reader = ChunkReader { receiver, chunk: Bytes::new() };
+        let reading = self.tasks().spawn_bulk_blocking(move || {
+            let facts = match work {
+                Work::First(digest) => LayerFacts::read(&digest, reader, &limits),
+                Work::More(facts, wanted) => facts.read_more(reader, &wanted, &limits),
+            };
+            facts.map(|facts| (Bytes::from(facts.to_bytes(&limits)), facts))
+        });
+        loop {
+            let chunk = match stream.next().await {
+                Ok(None) => break,
+                Ok(Some(chunk)) => chunk,
+                Err(error) => {
+                    // Whoever reads must not take the end of the stream for the end of the layer.
+                    let cut = sender.send(Err(io::ErrorKind::UnexpectedEof.into())).await;
+                    debug!(%digest, %error, was_read = cut.is_ok(), "layer cut short");
+                    return Err(error.into());
+                }
+            };
+            // Who has seen enough leaves; what is left is still fetched, and hashed.
+            drop(sender.send(Ok(chunk)).await);
+        }
+        drop(sender);
+        let read = reading.await.map_err(|_panicked| Error::Abandoned(crate::mirror::Abandoned))?;
+        let (bytes, facts) = read.map_err(|_cut| Error::Abandoned(crate::mirror::Abandoned))?;
+        self.metrics().layers_scanned.increment();
+        scanner.facts.put(FactKind::Layer, digest, bytes).await;
+        Ok(Arc::new(facts))
+    }
+}
+
+/// The chunks of a stream, for who reads and blocks.
+struct ChunkReader {
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
+    chunk: Bytes,
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.receiver.blocking_recv() {
+                Some(chunk) => self.chunk = chunk?,
+                None => return Ok(0),
+            }
+        }
+        let length = self.chunk.len().min(buffer.len());
+        let (Some(into), Some(from)) = (buffer.get_mut(..length), self.chunk.get(..length)) else {
+            return Ok(0);
+        };
+        into.copy_from_slice(from);
+        self.chunk.advance(length);
+        Ok(length)
+    }
+}

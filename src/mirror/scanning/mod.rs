@@ -1,0 +1,137 @@
+//! Scanning: layers are read in the stream in which they arrive, facts are kept, and reports are made of
+//! them whenever the gate asks.
+//!
+//! Promises:
+//! - What counts was read from bytes that have their digest: facts of a stream that did not end cleanly
+//!   are dropped.
+//! - A layer is fetched once, for the scanner and for the nodes that come after it, and read once for all
+//!   images that have it.
+//! - Scans wait for each other, never for a thread of the runtime, and never hold what pulls need.
+//! - A database that cannot be used changes nothing: the one in force stays.
+
+mod database;
+mod images;
+mod inspect;
+mod layers;
+mod layout;
+mod rejudge;
+mod reports;
+
+use std::fmt;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::recent::Recent;
+use crate::oci::Digest;
+use crate::scan::{Database, Inventory, Limits, Report};
+use crate::store::Facts;
+
+pub use database::{DatabaseTrouble, load_database};
+pub use inspect::{InspectError, Inspected};
+pub use rejudge::{Brake, RejudgedScans};
+
+/// Inventories and reports that are kept in memory, each.
+const REMEMBERED_MAX: usize = 512;
+
+/// What is said while there is no database.
+const NO_DATABASE: &str = "there is no vulnerability database; run pratique db import";
+
+/// How images are scanned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanSettings {
+    /// The vulnerability database; `None` is none, and rules that ask for scans decide nothing.
+    pub database: Option<PathBuf>,
+    /// How much of an image is read.
+    pub limits: Limits,
+    /// Bytes of all facts that are kept.
+    pub facts_bytes: u64,
+    /// How long all layers of one subject may take, their fetching included.
+    pub time: Duration,
+    /// The change of a database that is held until a person has seen it.
+    pub brake: Brake,
+}
+
+impl Default for ScanSettings {
+    fn default() -> Self {
+        Self {
+            database: None,
+            limits: Limits::default(),
+            facts_bytes: 2 << 30,
+            time: Duration::from_mins(10),
+            brake: Brake::default(),
+        }
+    }
+}
+
+/// What scans images; one for a mirror.
+pub struct Scanner {
+    settings: ScanSettings,
+    facts: Facts,
+    database: RwLock<Known>,
+    /// Layers that are read at once: inflating and hashing fill a core.
+    reading: Semaphore,
+    inventories: Recent<Digest, Arc<Inventory>>,
+    reports: Recent<(Digest, Digest), Arc<Report>>,
+}
+
+/// The database in force, or why there is none.
+#[derive(Clone)]
+enum Known {
+    Database(Arc<Database>),
+    None(String),
+}
+
+impl Scanner {
+    /// A scanner without a database; what it learns is kept in `facts`.
+    pub fn new(settings: ScanSettings, facts: Facts) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let why = if settings.database.is_some() {
+            "vulnerability database is not read yet"
+        } else {
+            NO_DATABASE
+        };
+        Self {
+            settings,
+            facts,
+            database: RwLock::new(Known::None(why.to_owned())),
+            reading: Semaphore::new(cores),
+            inventories: Recent::new(REMEMBERED_MAX),
+            reports: Recent::new(REMEMBERED_MAX),
+        }
+    }
+
+    /// The database in force.
+    ///
+    /// # Errors
+    /// Why there is none, in words fit for clients.
+    pub fn database(&self) -> Result<Arc<Database>, String> {
+        match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
+            Known::Database(database) => Ok(Arc::clone(database)),
+            Known::None(why) => Err(why.clone()),
+        }
+    }
+
+    /// Puts `database` in force: what is judged from now on is compared with it.
+    pub fn put_in_force(&self, database: Database) {
+        let known = Known::Database(Arc::new(database));
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// Says why there is no database, unless there is one.
+    fn lacks(&self, why: String) {
+        let mut known = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*known, Known::None(_)) {
+            *known = Known::None(why);
+        }
+    }
+}
+
+impl fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scanner").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

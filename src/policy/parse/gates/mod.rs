@@ -1,0 +1,161 @@
+//! The named gates, and the exceptions from what they refuse.
+
+mod exceptions;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::super::document::Trust;
+use super::super::fields::{Fields, Problems, Words, extract};
+use super::super::scanned::{Answer, FindingCondition, NewFinding, Rating, ScanGate};
+use super::super::yaml::{Entry, Node};
+use super::checked_name;
+use super::units::{share_at, time_at};
+
+pub(super) use exceptions::exceptions;
+
+const GATE: Words = Words {
+    known: &[
+        "scanner",
+        "deny",
+        "unrated",
+        "unknown",
+        "incomplete",
+        "notApplicable",
+        "kernelHeaders",
+        "onNewFinding",
+    ],
+    later: &["env", "exposedPorts", "fastTrack", "healthcheck", "labels", "maxImageAge"],
+};
+const SCANNER: Words =
+    Words { known: &["maxDbAge", "warnDbAge"], later: &["all", "any", "maxReportAge", "worst"] };
+const CONDITION: Words = Words {
+    known: &["severity", "fixable", "olderThan", "exploited", "likelihood"],
+    later: &["package"],
+};
+/// Most gates of a policy, conditions of a gate, and gates of a rule.
+const GATES_MAX: usize = 100;
+
+/// The gates at `gates`.
+pub(super) fn read(node: Node, problems: &mut Problems) -> Vec<Arc<ScanGate>> {
+    let position = node.position;
+    let entries = Fields::free(node, "gates", problems);
+    if entries.len() > GATES_MAX {
+        problems.add(position, "gates", format!("has more than {GATES_MAX} gates"));
+        return Vec::new();
+    }
+    let gate = |entry: Entry| {
+        let path = format!("gates.{}", extract(&entry.key));
+        let name = checked_name(entry.key, entry.position, &path, problems)?;
+        gate(name, entry.value, &path, problems).map(Arc::new)
+    };
+    entries.into_iter().filter_map(gate).collect()
+}
+
+fn gate(name: String, node: Node, path: &str, problems: &mut Problems) -> Option<ScanGate> {
+    let position = node.position;
+    let mut fields = Fields::of(node, path, GATE, problems)?;
+    let (mut warn, mut most) = (None, None);
+    let scanner = fields.take("scanner");
+    let scanner =
+        scanner.and_then(|node| Fields::of(node, &fields.path_of("scanner"), SCANNER, problems));
+    if let Some(mut scanner) = scanner {
+        most = time_at(&mut scanner, "maxDbAge", problems);
+        warn = time_at(&mut scanner, "warnDbAge", problems);
+        if let (Some(warn), Some(most)) = (warn, most)
+            && warn > most
+        {
+            let text = "is longer than maxDbAge, so that it would never be seen";
+            problems.add(scanner.position, &scanner.path_of("warnDbAge"), text);
+        }
+    }
+    let deny = fields.list("deny", problems);
+    if deny.is_none() && problems.0.iter().all(|problem| problem.key != fields.path_of("deny")) {
+        let text = "is missing; write deny: [{severity: critical}]";
+        problems.add(position, &fields.path_of("deny"), text);
+    }
+    let deny = deny.unwrap_or_default();
+    if deny.len() > GATES_MAX {
+        let text = format!("has more than {GATES_MAX} conditions");
+        problems.add(position, &fields.path_of("deny"), text);
+        return None;
+    }
+    let deny = deny.into_iter().filter_map(|(node, path)| condition(node, &path, problems));
+    let deny = deny.collect();
+    let unrated = fields.choice("unrated", &Rating::CHOICES, &[], problems);
+    let mut answer = |key: &str| {
+        let choices = [("allow", Answer::Allow), ("deny", Answer::Deny)];
+        fields.choice(key, &choices, &[], problems).unwrap_or_default()
+    };
+    let (unknown, incomplete) = (answer("unknown"), answer("incomplete"));
+    let not_applicable = answer("notApplicable");
+    let choices = [("count", true), ("ignore", false)];
+    let counts = fields.choice("kernelHeaders", &choices, &[], problems).unwrap_or(false);
+    let choices = [("revoke", NewFinding::Revoke), ("serve", NewFinding::Serve)];
+    let on_new_finding = fields.choice("onNewFinding", &choices, &["grace"], problems);
+    let most = most.unwrap_or(ScanGate::DATABASE_AGE_MAX);
+    Some(ScanGate {
+        name,
+        deny,
+        unrated: unrated.unwrap_or(Rating::Critical),
+        unknown,
+        incomplete,
+        not_applicable,
+        counts_kernel_headers: counts,
+        on_new_finding: on_new_finding.unwrap_or_default(),
+        database_age_warn: warn.unwrap_or(ScanGate::DATABASE_AGE_WARN).min(most),
+        database_age_max: most,
+    })
+}
+
+fn condition(node: Node, path: &str, problems: &mut Problems) -> Option<FindingCondition> {
+    let mut fields = Fields::of(node, path, CONDITION, problems)?;
+    let truth = [("true", true), ("false", false)];
+    let condition = FindingCondition {
+        severity: fields.choice("severity", &Rating::CHOICES, &[], problems),
+        fixable: fields.choice("fixable", &truth, &[], problems),
+        older_than: time_at(&mut fields, "olderThan", problems),
+        exploited: fields.choice("exploited", &truth, &[], problems),
+        likelihood: share_at(&mut fields, "likelihood", problems),
+    };
+    if condition == FindingCondition::default()
+        && problems.0.iter().all(|problem| !problem.key.starts_with(path))
+    {
+        let text = "says nothing; write {severity: none} to refuse whatever is found";
+        problems.add(fields.position, path, text);
+    }
+    Some(condition)
+}
+
+/// The gates that a rule names, out of `gates`.
+pub(super) fn of_rule(
+    rule: &mut Fields,
+    trust: Option<Trust>,
+    gates: &[Arc<ScanGate>],
+    problems: &mut Problems,
+) -> Vec<Arc<ScanGate>> {
+    let position = rule.position;
+    let mut found: Vec<Arc<ScanGate>> = Vec::new();
+    let Some(names) = rule.texts("gates", problems) else { return found };
+    if trust == Some(Trust::Deny) {
+        let text = "has no effect on a rule that denies; remove it";
+        problems.add(position, &rule.path_of("gates"), text);
+    }
+    for (name, position, path) in names {
+        if found.iter().any(|gate| gate.name == name) {
+            problems.add(position, &path, format!("\"{name}\" is listed twice; keep one"));
+        } else if let Some(gate) = gates.iter().find(|gate| gate.name == name) {
+            found.push(Arc::clone(gate));
+        } else if !is_reported(&name, problems) {
+            problems.add(position, &path, format!("\"{}\" is not among the gates", extract(&name)));
+        }
+    }
+    found
+}
+
+/// Whether gate `name` is missing only because something is wrong with it.
+fn is_reported(name: &str, problems: &Problems) -> bool {
+    let (path, inner) = (format!("gates.{name}"), format!("gates.{name}."));
+    problems.0.iter().any(|problem| problem.key == path || problem.key.starts_with(&inner))
+}

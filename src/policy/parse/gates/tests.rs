@@ -1,0 +1,153 @@
+//! What gates and exceptions may say.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::policy::{Answer, Exception, FindingCondition, NewFinding, Policy, Rating, ScanGate};
+
+const RULES: &str = "rules: [{id: a, match: [\"up.test/**\"], trust: allow, gates: [strict]}]\n";
+const HEAD: &str = "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: t, revision: 1}\n";
+
+fn parsed(rest: &str) -> Result<Policy, String> {
+    let no_files = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+    Policy::parse(&format!("{HEAD}{rest}"), &no_files)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+fn gate(text: &str) -> Result<ScanGate, String> {
+    let policy = parsed(&format!("gates: {{strict: {{{text}}}}}\n{RULES}"))?;
+    Ok((*policy.rules[0].gates()[0]).clone())
+}
+
+#[test]
+fn what_a_gate_does_not_say_denies() {
+    let found = gate("deny: [{severity: critical}]").unwrap();
+    let severity = Some(Rating::Critical);
+    assert_eq!(found.deny, [FindingCondition { severity, ..FindingCondition::default() }]);
+    assert_eq!(found.unrated, Rating::Critical);
+    for answer in [found.unknown, found.incomplete, found.not_applicable] {
+        assert_eq!(answer, Answer::Deny);
+    }
+    assert!(!found.counts_kernel_headers);
+    assert_eq!(found.on_new_finding, NewFinding::Serve);
+    let ages = (found.database_age_warn, found.database_age_max);
+    assert_eq!(ages, (Duration::from_hours(24), Duration::from_hours(120)));
+}
+
+#[test]
+fn everything_that_a_gate_may_say_is_read() {
+    let found = gate(
+        "scanner: {maxDbAge: 48h, warnDbAge: 12h}, deny: [{severity: high, fixable: true, olderThan: 7d, \
+         exploited: false, likelihood: 0.5%}], unrated: low, unknown: allow, incomplete: allow, \
+         notApplicable: allow, kernelHeaders: count, onNewFinding: revoke",
+    );
+    let expected = ScanGate {
+        name: "strict".to_owned(),
+        deny: vec![FindingCondition {
+            severity: Some(Rating::High),
+            fixable: Some(true),
+            older_than: Some(Duration::from_hours(7 * 24)),
+            exploited: Some(false),
+            likelihood: Some(50),
+        }],
+        unrated: Rating::Low,
+        unknown: Answer::Allow,
+        incomplete: Answer::Allow,
+        not_applicable: Answer::Allow,
+        counts_kernel_headers: true,
+        on_new_finding: NewFinding::Revoke,
+        database_age_warn: Duration::from_hours(12),
+        database_age_max: Duration::from_hours(48),
+    };
+    assert_eq!(found.unwrap(), expected);
+    let short = gate("scanner: {maxDbAge: 6h}, deny: [{severity: low}]").unwrap();
+    assert_eq!(short.database_age_warn, Duration::from_hours(6), "never later than it ends");
+}
+
+#[test]
+fn what_a_gate_cannot_say_is_a_problem_with_its_place() {
+    for (text, expected) in [
+        ("{}", "gates.strict.deny  is missing; write deny: [{severity: critical}]"),
+        ("{deny: []}", "gates.strict.deny  is an empty list"),
+        ("{deny: [{}]}", "gates.strict.deny[0]  says nothing"),
+        ("{deny: [{severity: bad}]}", "\"bad\" is not one of: none, low, medium, high, critical"),
+        ("{deny: [{severity: high, fixed: true}]}", "gates.strict.deny[0].fixed  unknown key"),
+        ("{deny: [{olderThan: 1w}]}", "gates.strict.deny[0].olderThan  must be a time like"),
+        ("{deny: [{likelihood: 0.5}]}", "gates.strict.deny[0].likelihood  must be a percentage"),
+        ("{deny: [{exploited: yes}]}", "is not one of: true, false"),
+        (
+            "{deny: [{severity: low}], unknown: ignore}",
+            "gates.strict.unknown  \"ignore\" is not one",
+        ),
+        ("{deny: [{severity: low}], vex: {}}", "gates.strict.vex  unknown key"),
+        (
+            "{deny: [{severity: low}], scanner: {any: [trivy]}}",
+            "gates.strict.scanner.any  not supported by this version",
+        ),
+        (
+            "{deny: [{severity: low}], scanner: {maxDbAge: 1d, warnDbAge: 2d}}",
+            "gates.strict.scanner.warnDbAge  is longer than maxDbAge",
+        ),
+        ("[]", "gates.strict  must be a map"),
+    ] {
+        let problems = parsed(&format!("gates: {{strict: {text}}}\n{RULES}")).unwrap_err();
+        assert!(problems.contains(expected), "{text}: {problems}");
+        assert!(!problems.contains("is not among the gates"), "{text}: {problems}");
+    }
+    let unnamed = parsed(&format!("gates: {{a b: {{deny: [{{severity: low}}]}}}}\n{RULES}"));
+    assert!(unnamed.unwrap_err().contains("is not a plain name"));
+}
+
+#[test]
+fn rules_name_gates_that_exist_each_once() {
+    let gates = "gates: {strict: {deny: [{severity: low}]}}\n";
+    for (rule, expected) in [
+        ("trust: allow, gates: [strict, strict]", "rules[0].gates[1]  \"strict\" is listed twice"),
+        ("trust: allow, gates: [other]", "rules[0].gates[0]  \"other\" is not among the gates"),
+        ("trust: allow, gates: []", "rules[0].gates  is an empty list"),
+        ("trust: deny, gates: [strict]", "rules[0].gates  has no effect on a rule that denies"),
+    ] {
+        let rules = format!("rules: [{{id: a, match: [\"up.test/**\"], {rule}}}]\n");
+        let problems = parsed(&format!("{gates}{rules}")).unwrap_err();
+        assert!(problems.contains(expected), "{rule}: {problems}");
+    }
+}
+
+fn exceptions(list: &str) -> Result<Vec<Exception>, String> {
+    let gates = "gates: {strict: {deny: [{severity: low}]}}\n";
+    Ok(parsed(&format!("{gates}exceptions: {list}\n{RULES}"))?.exceptions)
+}
+
+#[test]
+fn an_exception_says_what_why_and_until_when() {
+    const WHOLE: &str = "id: W-1, match: up.test/a, check: {vulnerability: CVE-1}, reason: tried, \
+                         expires: 2026-12-31T00:00:00Z";
+    let found = exceptions(&format!("[{{{WHOLE}}}]")).unwrap();
+    assert_eq!((found[0].id.as_str(), found[0].vulnerability.as_str()), ("W-1", "CVE-1"));
+    for (key, expected) in [
+        ("id: W-1, ", "exceptions[0].id  is missing"),
+        ("match: up.test/a, ", "exceptions[0].match  is missing"),
+        ("check: {vulnerability: CVE-1}, ", "exceptions[0].check  is missing"),
+        ("reason: tried, ", "exceptions[0].reason  is missing"),
+        (", expires: 2026-12-31T00:00:00Z", "exceptions[0].expires  is missing; no exception is"),
+    ] {
+        let problems = exceptions(&format!("[{{{}}}]", WHOLE.replace(key, ""))).unwrap_err();
+        assert!(problems.contains(expected), "{key}: {problems}");
+    }
+    for (from, to, expected) in [
+        (
+            "2026-12-31T00:00:00Z",
+            "2026-12-31",
+            "exceptions[0].expires  must be a time with its zone",
+        ),
+        ("up.test/a", "nginx", "exceptions[0].match  \"nginx\": names no registry"),
+        ("up.test/a", "\"up.test/a@sha256:12\"", "exceptions[0].match  "),
+        ("CVE-1", "\"CVE-1 CVE-2\"", "exceptions[0].check.vulnerability  is not one word"),
+        ("{vulnerability: CVE-1}", "{package: x}", "check.vulnerability  is missing"),
+    ] {
+        let problems = exceptions(&format!("[{{{}}}]", WHOLE.replace(from, to))).unwrap_err();
+        assert!(problems.contains(expected), "{to}: {problems}");
+    }
+    let twice = exceptions(&format!("[{{{WHOLE}}}, {{{WHOLE}}}]")).unwrap_err();
+    assert!(twice.contains("exceptions[1].id  \"W-1\" is the id of another one"), "{twice}");
+}

@@ -1,0 +1,91 @@
+//! Packages of npm: the installed ones, and what lock files of npm, yarn and pnpm would install.
+
+mod npm;
+mod pnpm;
+mod yarn;
+
+use serde::Deserialize;
+
+use super::super::FileFacts;
+use super::json::{self, Text};
+use super::listing::Listing;
+use crate::scan::{Limits, PackageKind};
+
+pub(super) use npm::lock as npm_lock;
+pub(super) use pnpm::lock as pnpm_lock;
+pub(super) use yarn::lock as yarn_lock;
+
+/// What packages are installed in.
+const INSTALLED_IN: &str = "node_modules";
+
+/// Whether a directory is where a package is installed: `node_modules/NAME`, `node_modules/@SCOPE/NAME`.
+pub(super) fn is_package(directory: &str) -> bool {
+    let mut segments = directory.rsplit('/');
+    let is_name = |name: &str| !name.is_empty() && !name.starts_with(['.', '@']);
+    if !segments.next().is_some_and(is_name) {
+        return false;
+    }
+    match segments.next() {
+        Some(INSTALLED_IN) => true,
+        Some(scope) if scope.starts_with('@') => segments.next() == Some(INSTALLED_IN),
+        Some(_) | None => false,
+    }
+}
+
+/// Whether a package was installed, with all that it is in. One within other directories of a package,
+/// such as its tests, was brought along.
+fn is_installed(directory: &str) -> bool {
+    let mut segments = directory.split('/').skip_while(|segment| *segment != INSTALLED_IN).skip(1);
+    loop {
+        let first = segments.next();
+        // `@SCOPE/NAME`, and `.pnpm/NAME@VERSION`, where pnpm keeps packages.
+        let is_whole = match first {
+            None => return false,
+            Some(first) if first.starts_with('@') || first == ".pnpm" => segments.next().is_some(),
+            Some(_) => true,
+        };
+        match segments.next() {
+            None => return is_whole,
+            Some(INSTALLED_IN) => {}
+            Some(_) => return false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct PackageFile {
+    #[serde(default)]
+    name: Text,
+    #[serde(default)]
+    version: Text,
+}
+
+/// What the `package.json` of an installed package says.
+pub(super) fn package(path: &str, bytes: &[u8], limits: &Limits) -> FileFacts {
+    let mut listing = Listing::new(PackageKind::Npm, path, limits);
+    match json::read::<PackageFile>(bytes, limits) {
+        Ok(file) => {
+            if let (Some(name), Some(version)) = (said(&file.name), said(&file.version)) {
+                listing.add(name, version);
+            }
+        }
+        Err(trouble) => {
+            let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+            if is_installed(directory) {
+                listing.gap(trouble);
+            }
+        }
+    }
+    listing.done()
+}
+
+fn said(text: &Text) -> Option<&str> {
+    text.as_str().filter(|text| !text.is_empty())
+}
+
+/// A name and what follows it: `NAME@REST`, `@SCOPE/NAME@REST`.
+fn split_name(text: &str) -> Option<(&str, &str)> {
+    let start = usize::from(text.starts_with('@'));
+    let at = text.get(start..)?.find('@')? + start;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}

@@ -1,0 +1,42 @@
+//! What is known of vulnerabilities: records of OSV, and what others add, in one file that is searched
+//! where it lies.
+//!
+//! Promises:
+//! - Records that cannot be read are counted and named, and too many of them fail the import: a
+//!   database never silently knows less than its feeds.
+//! - A record that was withdrawn, or that a newer one of its id took the place of, says nothing.
+//! - What a file says is believed only if its checksum fits, or the caller vouches for its bytes; and
+//!   whatever leads outside is an error, never "nothing known".
+//! - Equal feeds, at an equal time, make equal files.
+//!
+//! It must not: open files (it gets readers and bytes), compare versions (that is matching's).
+
+mod advisory;
+mod assemble;
+mod build;
+mod error;
+mod extras;
+mod feed;
+mod groups;
+mod import;
+mod intern;
+mod layout;
+pub(super) mod names;
+mod open;
+mod record;
+mod rows;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod zip;
+
+pub use advisory::Score;
+pub(super) use advisory::{Authority, Bound};
+pub use build::{Builder, Summary};
+pub use error::{DatabaseError, ImportError};
+pub(super) use feed::printable;
+pub use feed::{Feed, FeedKind, Status, Unreadable};
+pub use open::Database;
+pub(super) use open::{Ecosystem, Event, Statement};

@@ -1,0 +1,61 @@
+//! What layers and their merge ask of the catalogers, so that tests can bring their own.
+
+use std::fmt;
+use std::hash::Hash;
+use std::io::{self, Read};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::scan::Limits;
+use crate::scan::catalog::{FileFacts, FileKind, Place};
+
+/// A kind of file that is read.
+pub(in crate::scan) trait Kind:
+    Copy + Eq + Ord + Hash + fmt::Debug + Serialize + DeserializeOwned
+{
+    /// What a file is; see [`FileKind::of`].
+    fn of(path: &str, head: &[u8]) -> Option<Self>;
+
+    /// Where it counts.
+    fn place(self) -> Place;
+
+    /// All kinds that do not count anywhere, but in places of their own.
+    fn placed() -> Vec<Self>;
+
+    /// Reads a file; see [`FileKind::read`].
+    ///
+    /// # Errors
+    /// When `contents` cannot be read on.
+    fn read(
+        self,
+        path: &str,
+        size: u64,
+        contents: &mut dyn Read,
+        limits: &Limits,
+    ) -> io::Result<FileFacts>;
+}
+
+impl Kind for FileKind {
+    fn of(path: &str, head: &[u8]) -> Option<Self> {
+        Self::of(path, head)
+    }
+
+    fn place(self) -> Place {
+        self.place()
+    }
+
+    fn placed() -> Vec<Self> {
+        Self::placed()
+    }
+
+    fn read(
+        self,
+        path: &str,
+        size: u64,
+        contents: &mut dyn Read,
+        limits: &Limits,
+    ) -> io::Result<FileFacts> {
+        self.read(path, size, contents, limits)
+    }
+}

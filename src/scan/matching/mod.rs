@@ -1,0 +1,67 @@
+//! What a database knows against an inventory.
+//!
+//! Promises:
+//! - Distributions' packages are compared with the feed of the release that the image says it is, by
+//!   what they were built from where the feed names that; and no other feed.
+//! - One vulnerability is one finding per package, whatever number of records tell of it.
+//! - What cannot be compared, has no feed, or is too much, is said to be unmatched: never left out.
+//!
+//! It must not: weigh findings, or leave some out because they do not matter.
+
+mod feeds;
+mod kernel;
+mod merge;
+mod package;
+mod range;
+mod rpm;
+#[cfg(test)]
+pub(super) mod stand_in;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+
+use super::database::{Database, DatabaseError};
+use super::{Finding, Inventory, PackageKind, Report};
+use crate::time::Timestamp;
+use package::Matcher;
+
+/// By which rules versions are read and ordered.
+pub(super) trait Rules {
+    /// A version as it is compared.
+    type Version: Clone + Ord;
+
+    /// Reads a version of a kind of package; `None` if it is none.
+    fn version(&self, kind: PackageKind, text: &str) -> Option<Self::Version>;
+}
+
+/// Compares an inventory with a database.
+///
+/// # Errors
+/// When the database is damaged.
+pub(super) fn report(
+    database: &Database,
+    inventory: &Inventory,
+    now: Timestamp,
+    rules: &impl Rules,
+) -> Result<Report, DatabaseError> {
+    let (feeds, unmatched) = feeds::choose(database, inventory, now);
+    let mut matcher = Matcher::new(database, rules, unmatched);
+    for package in &inventory.packages {
+        if let Some(chosen) = feeds.get(&package.kind) {
+            matcher.add(package, chosen)?;
+        }
+    }
+    let (mut findings, unmatched) = matcher.finish();
+    findings.sort_by(|a, b| badness(b).cmp(&badness(a)).then_with(|| name(a).cmp(&name(b))));
+    Ok(Report { database: database.id().clone(), findings, unmatched })
+}
+
+/// What comes first in a report.
+fn badness(finding: &Finding) -> impl Ord + use<> {
+    (finding.malware, finding.severity, finding.exploited, finding.score, finding.likelihood)
+}
+
+fn name(finding: &Finding) -> impl Ord + '_ {
+    (&finding.id, Reverse(finding.exploited), &finding.package)
+}

@@ -1,0 +1,11 @@
+//! Images made here, ordinary and hostile, and what is found in them.
+
+pub(super) mod image;
+pub(super) mod images;
+pub(super) mod kinds;
+
+mod layers;
+mod limits;
+mod links;
+mod merging;
+mod model;

@@ -1,0 +1,22 @@
+//! What holds in every scheme, the orders that each is known by, and comparison with the schemes' own tools.
+
+mod hostile;
+mod laws;
+mod native;
+mod orders;
+
+use super::*;
+
+const SCHEMES: [Scheme; 11] = [
+    Scheme::Apk,
+    Scheme::Cargo,
+    Scheme::Composer,
+    Scheme::Deb,
+    Scheme::Gem,
+    Scheme::Go,
+    Scheme::Maven,
+    Scheme::Npm,
+    Scheme::Nuget,
+    Scheme::Python,
+    Scheme::Rpm,
+];
