@@ -83,6 +83,11 @@ impl<'a> Collector<'a> {
         if fits { std::str::from_utf8(bytes).ok() } else { None }
     }
 
+    /// Takes the package whose files are owned.
+    pub(super) fn owner(&mut self, name: &str) {
+        self.facts.owner = Some(name.to_owned());
+    }
+
     /// Takes the name of a package that others than the distribution made.
     pub(super) fn stranger(&mut self, name: &str) {
         self.facts.strangers.push(name.to_owned());

@@ -25,9 +25,38 @@ proptest! {
 #[test]
 fn what_is_no_version_has_no_order() {
     let texts = [
-        "", " ", "latest", "unknown", "master", "${version}", "1.0${ver}", "%{version}", "*", "1:", ":1", "a:1", "-1", "1 2",
-        "1.0\n2.0", "1\0", "1.0,2.0", ">=1.0", "[1,2)", "1/2", "1\\2", "\u{661}.\u{662}", "1.0\u{2024}1", "\u{ff11}", "$1", "(none)", "(none):1-1",
-        "git+https://example.test/x#1", "<1>", "\"1\"", "1;2", "1'",
+        "",
+        " ",
+        "latest",
+        "unknown",
+        "master",
+        "${version}",
+        "1.0${ver}",
+        "%{version}",
+        "*",
+        "1:",
+        ":1",
+        "a:1",
+        "-1",
+        "1 2",
+        "1.0\n2.0",
+        "1\0",
+        "1.0,2.0",
+        ">=1.0",
+        "[1,2)",
+        "1/2",
+        "1\\2",
+        "\u{661}.\u{662}",
+        "1.0\u{2024}1",
+        "\u{ff11}",
+        "$1",
+        "(none)",
+        "(none):1-1",
+        "git+https://example.test/x#1",
+        "<1>",
+        "\"1\"",
+        "1;2",
+        "1'",
     ];
     for scheme in SCHEMES {
         for text in texts {
@@ -38,8 +67,14 @@ fn what_is_no_version_has_no_order() {
             };
             let read = Version::parse(scheme, text);
             assert_eq!(read.is_ok(), lenient.contains(&text), "{scheme}: {text:?}: {read:?}");
-            assert!(lenient.contains(&text) || compare(scheme, text, "1").is_err(), "{scheme}: {text:?}");
-            assert!(lenient.contains(&text) || compare(scheme, "1", text).is_err(), "{scheme}: {text:?}");
+            assert!(
+                lenient.contains(&text) || compare(scheme, text, "1").is_err(),
+                "{scheme}: {text:?}"
+            );
+            assert!(
+                lenient.contains(&text) || compare(scheme, "1", text).is_err(),
+                "{scheme}: {text:?}"
+            );
         }
     }
 }
@@ -47,7 +82,10 @@ fn what_is_no_version_has_no_order() {
 #[test]
 fn an_error_names_the_version_and_the_scheme_and_stays_short() {
     let error = compare(Scheme::Deb, "1.0", "${ver}1").unwrap_err();
-    assert_eq!(error.to_string(), "\"${ver}1\" is not a version by the rules of dpkg: its upstream version does not begin with a digit");
+    assert_eq!(
+        error.to_string(),
+        "\"${ver}1\" is not a version by the rules of dpkg: its upstream version does not begin with a digit"
+    );
     let error = Version::parse(Scheme::Python, &"\u{e9}".repeat(1_000_000)).unwrap_err();
     assert!(error.to_string().len() < 300, "{error}");
     let error = Version::parse(Scheme::Rpm, "1\n\u{1b}[31m").unwrap_err().to_string();
@@ -75,31 +113,52 @@ fn there_is_a_bound_and_up_to_it_numbers_have_any_length() {
         // What a library reads has 64 bits, and is refused beyond.
         if matches!(scheme, Scheme::Cargo | Scheme::Go | Scheme::Npm | Scheme::Python) {
             assert!(compare(scheme, &long, "1.1.0").is_err(), "{scheme}");
-            assert_eq!(compare(scheme, "1.18446744073709551614.0", "1.9.0"), Ok(Ordering::Greater), "{scheme}");
+            assert_eq!(
+                compare(scheme, "1.18446744073709551614.0", "1.9.0"),
+                Ok(Ordering::Greater),
+                "{scheme}"
+            );
             continue;
         }
         let one_less = format!("1.{}8.0", "9".repeat(VERSION_BYTES_MAX - 5));
         assert_eq!(compare(scheme, &long, &one_less), Ok(Ordering::Greater), "{scheme}");
-        assert_eq!(compare(scheme, &long, "1.18446744073709551616.0"), Ok(Ordering::Greater), "{scheme}");
-        assert_eq!(compare(scheme, "1.18446744073709551615.0", "1.18446744073709551616.0"), Ok(Ordering::Less), "{scheme}");
+        assert_eq!(
+            compare(scheme, &long, "1.18446744073709551616.0"),
+            Ok(Ordering::Greater),
+            "{scheme}"
+        );
+        assert_eq!(
+            compare(scheme, "1.18446744073709551615.0", "1.18446744073709551616.0"),
+            Ok(Ordering::Less),
+            "{scheme}"
+        );
     }
 }
 
 /// The worst that fits: many parts, and all of them equal.
 #[test]
 fn the_longest_versions_take_little_time() {
-    let repeated = ["0.", "1.", "1-", "1a", "a1", "~", "^", "1~", "-1", "..", "--", "0", "_p1", "1:", "01-", ".x"];
+    let repeated = [
+        "0.", "1.", "1-", "1a", "a1", "~", "^", "1~", "-1", "..", "--", "0", "_p1", "1:", "01-",
+        ".x",
+    ];
     for scheme in SCHEMES {
         for part in repeated {
             let text = format!("1{}", part.repeat((VERSION_BYTES_MAX - 2) / part.len()));
             let started = Instant::now();
             for _ in 0..100 {
-                if let (Ok(a), Ok(b)) = (Version::parse(scheme, &text), Version::parse(scheme, &text)) {
+                if let (Ok(a), Ok(b)) =
+                    (Version::parse(scheme, &text), Version::parse(scheme, &text))
+                {
                     assert!(a == b, "{scheme}: {text}");
                 }
             }
             // 5 ms for one, where it is some microseconds: machines may be busy.
-            assert!(started.elapsed() < Duration::from_millis(500), "{scheme}: {text}: {:?}", started.elapsed());
+            assert!(
+                started.elapsed() < Duration::from_millis(500),
+                "{scheme}: {text}: {:?}",
+                started.elapsed()
+            );
         }
     }
 }

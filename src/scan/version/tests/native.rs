@@ -43,13 +43,18 @@ fn the_order_is_that_of_the_schemes_own_tools() {
     }
     for (name, count) in &counts {
         let Count { same, different, only_ours, nobodys } = count;
-        println!("{name}: {same} as its tool, {different} different; no versions: {nobodys} for both, {only_ours} for the tool");
+        println!(
+            "{name}: {same} as its tool, {different} different; no versions: {nobodys} for both, {only_ours} for the tool"
+        );
     }
     for difference in differences.iter().take(PRINTED_MAX) {
         println!("{difference}");
     }
     assert!(differences.is_empty(), "{} differences", differences.len());
-    assert!(counts.iter().all(|(name, count)| *name == "apk" || count.same >= 1_000), "too few pairs to say anything");
+    assert!(
+        counts.iter().all(|(name, count)| *name == "apk" || count.same >= 1_000),
+        "too few pairs to say anything"
+    );
 }
 
 fn scheme(name: &str) -> Scheme {
