@@ -49,8 +49,11 @@ pub(super) struct FileFacts {
     /// Files that it says the distribution's package manager installed: paths without a leading slash.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) owns: Vec<String>,
-    /// Packages of the distribution's package manager that others made: what they own is not the
-    /// distribution's, see [`FileKind::owner`].
+    /// The package whose files `owns` are, where they are those of a single one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<String>,
+    /// Packages of the distribution's package manager that others than the distribution made: what
+    /// they own is not the distribution's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) strangers: Vec<String>,
     /// What it says the distribution is.
@@ -86,14 +89,6 @@ impl FileKind {
         match self {
             Self::System(file) => file.place(),
             Self::Language(_) => Place::Anywhere,
-        }
-    }
-
-    /// The package whose files the file at `path` lists, where it lists those of a single one.
-    pub(super) fn owner(self, path: &str) -> Option<&str> {
-        match self {
-            Self::System(file) => file.owner(path),
-            Self::Language(_) => None,
         }
     }
 

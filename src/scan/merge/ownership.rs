@@ -21,7 +21,13 @@ pub(super) fn owned<K: Kind>(
     let names: HashSet<&str> = files.keys().map(|path| split(path).1).collect();
     let mut directories: HashMap<&str, Option<String>> = HashMap::new();
     let mut owned = HashSet::new();
+    // Whoever puts a package of their own into a distribution is not followed by its feed.
+    let strangers: HashSet<&str> =
+        used.iter().flat_map(|file| &file.facts.strangers).map(String::as_str).collect();
     for list in used {
+        if list.facts.owner.as_deref().is_some_and(|owner| strangers.contains(owner)) {
+            continue;
+        }
         for path in &list.facts.owns {
             let (directory, name) = split(path);
             if !names.contains(name) {

@@ -14,6 +14,8 @@ const SHOWN_BYTES_MAX: usize = 48;
 /// Bytes of all paths together that one file can say are the distribution's. Beyond it they are left
 /// out: then more of the image is looked at than need be, never less.
 const OWNED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of memory that a path takes besides its own.
+const PATH_OVERHEAD_BYTES: usize = 48;
 /// As above, of those that are looked at: a few long folders can be named again and again.
 const PATHS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -68,7 +70,7 @@ impl<'a> Collector<'a> {
             return;
         }
         if let Some(path) = owned::of_interest(folder, name, self.limits) {
-            self.owned_bytes = self.owned_bytes.saturating_add(path.len());
+            self.owned_bytes += path.len() + PATH_OVERHEAD_BYTES;
             if self.owned_bytes <= OWNED_BYTES_MAX {
                 self.facts.owns.push(path);
             }
@@ -79,6 +81,11 @@ impl<'a> Collector<'a> {
     pub(super) fn folder<'f>(&self, bytes: &'f [u8]) -> Option<&'f str> {
         let fits = bytes.len() <= self.limits.path_bytes;
         if fits { std::str::from_utf8(bytes).ok() } else { None }
+    }
+
+    /// Takes the package whose files are owned.
+    pub(super) fn owner(&mut self, name: &str) {
+        self.facts.owner = Some(name.to_owned());
     }
 
     /// Takes the name of a package that others than the distribution made.

@@ -116,16 +116,6 @@ impl File {
         }
     }
 
-    /// The package whose files it lists: `libc6` of `libc6:amd64.list`.
-    pub(super) fn owner(self, path: &str) -> Option<&str> {
-        if !matches!(self, Self::DpkgChecksums | Self::DpkgList) {
-            return None;
-        }
-        let (_, name) = path.rsplit_once('/')?;
-        let (stem, _) = name.rsplit_once('.')?;
-        Some(stem.split_once(':').map_or(stem, |(package, _)| package))
-    }
-
     /// Reads it, up to a bound of its size.
     pub(super) fn read(
         self,

@@ -28,6 +28,7 @@ pub(super) fn read_status(bytes: &[u8], facts: &mut Collector<'_>) {
 
 /// Reads which files a package has: a path on each line.
 pub(super) fn read_list(bytes: &[u8], facts: &mut Collector<'_>) {
+    owner(facts);
     let mut lines = lines(bytes).peekable();
     while let Some(line) = lines.next() {
         // A folder stands before what is in it.
@@ -42,12 +43,21 @@ pub(super) fn read_list(bytes: &[u8], facts: &mut Collector<'_>) {
 
 /// Reads which files a package has: a checksum and a path on each line.
 pub(super) fn read_checksums(bytes: &[u8], facts: &mut Collector<'_>) {
+    owner(facts);
     for line in lines(bytes) {
         let path = std::str::from_utf8(line).ok().and_then(|line| line.split_once(' '));
         if let Some((_, path)) = path {
             facts.owns("", path.trim_start());
         }
     }
+}
+
+/// The package that a list is of: `libc6` of `libc6:amd64.list`.
+fn owner(facts: &mut Collector<'_>) {
+    let name = facts.path().rsplit('/').next().unwrap_or_default();
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let package = stem.split_once(':').map_or(stem, |(package, _)| package);
+    facts.owner(&package.to_ascii_lowercase());
 }
 
 /// Takes what has been gathered of a stanza, and begins the next.

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use crate::scan::GapKind;
+use crate::scan::catalog::FileFacts;
 use crate::scan::catalog::system::tests::{packages, read};
-use crate::scan::catalog::{FileFacts, FileKind};
 
 fn status(text: &str) -> FileFacts {
     read("var/lib/dpkg/status", text.as_bytes())
@@ -232,7 +232,7 @@ fn lists_are_of_one_package() {
         ("var/lib/dpkg/status", None),
         ("lib/apk/db/installed", None),
     ] {
-        assert_eq!(FileKind::of(path, &[]).unwrap().owner(path), owner, "{path}");
+        assert_eq!(read(path, b"").owner.as_deref(), owner, "{path}");
     }
 }
 
@@ -242,6 +242,13 @@ fn lists_are_of_files_and_not_of_folders() {
     let facts = read("var/lib/dpkg/info/x.list", list.as_bytes());
     assert_eq!(facts.owns, ["usr/lib/python3/METADATA", "usr/lib/python3-x"]);
     assert_eq!(facts.gaps, vec![]);
+}
+
+/// Short paths take more memory than they have bytes.
+#[test]
+fn the_paths_of_a_list_are_bounded() {
+    let facts = read("var/lib/dpkg/info/x.list", "a\n".repeat(1_000_000).as_bytes());
+    assert!((300_000..400_000).contains(&facts.owns.len()), "{}", facts.owns.len());
 }
 
 proptest! {

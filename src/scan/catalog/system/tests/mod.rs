@@ -1,6 +1,8 @@
 //! Files as real images have them, where they are at hand (`PRATIQUE_TEST_DATA`), and how files are
 //! told by their paths.
 
+mod images;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -195,19 +197,7 @@ fn files_are_told_by_their_last_folders() {
 /// Wherever a file counts, it is known by its path there.
 #[test]
 fn what_counts_is_told() {
-    for file in [
-        File::ApkInstalled,
-        File::DpkgChecksums,
-        File::DpkgList,
-        File::DpkgStatus,
-        File::DpkgStatusPart,
-        File::OsRelease,
-        File::RpmBerkeley,
-        File::RpmJournal,
-        File::RpmManifest,
-        File::RpmNdb,
-        File::RpmSqlite,
-    ] {
+    for file in File::PLACED.iter().copied() {
         let paths: Vec<String> = match file.place() {
             Place::At(paths) | Place::FirstOf(paths) => paths.iter().map(|&it| it.into()).collect(),
             Place::In(folders) => {
