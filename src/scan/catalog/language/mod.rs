@@ -84,8 +84,8 @@ pub(crate) enum File {
 pub(in crate::scan) enum Installed {
     /// In any file of this kind in the image.
     Anywhere(File),
-    /// In files under this directory, whose path ends with a slash.
-    Under(String),
+    /// In files of this kind under this directory, whose path ends with a slash.
+    Under(File, String),
 }
 
 impl File {
@@ -110,20 +110,22 @@ impl File {
         by_name.or_else(|| of_head(head))
     }
 
-    /// Where it is written what is installed, if this file only says what would be: where something is
-    /// there, what this file lists does not count. The merged view decides it.
+    /// Where it is written what is installed, if this file only says what would be: where a package is
+    /// listed there, what this file lists does not count. The merged view decides it.
     pub(in crate::scan) fn yields_to(self, path: &str) -> Option<Installed> {
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        let beside = |name: &str| match directory {
-            "" => Some(Installed::Under(format!("{name}/"))),
-            directory => Some(Installed::Under(format!("{directory}/{name}/"))),
+        let beside = |file: File, name: &str| match directory {
+            "" => Some(Installed::Under(file, format!("{name}/"))),
+            directory => Some(Installed::Under(file, format!("{directory}/{name}/"))),
         };
         match self {
             Self::NpmLock if is_in(directory, "node_modules") => {
-                Some(Installed::Under(format!("{directory}/")))
+                Some(Installed::Under(Self::NodePackage, format!("{directory}/")))
             }
-            Self::NpmLock | Self::PnpmLock | Self::YarnLock => beside("node_modules"),
-            Self::ComposerLock => beside("vendor"),
+            Self::NpmLock | Self::PnpmLock | Self::YarnLock => {
+                beside(Self::NodePackage, "node_modules")
+            }
+            Self::ComposerLock => beside(Self::ComposerInstalled, "vendor"),
             Self::GemLock => Some(Installed::Anywhere(Self::GemInstalled)),
             Self::ComposerInstalled
             | Self::CondaHistory

