@@ -67,15 +67,27 @@ fn base_score(vector: &str) -> Result<f64, &'static str> {
 ///
 /// The library takes a metric of version 3 or 4 that is missing for one without impact, so their presence
 /// is looked at here.
-fn base<V: std::str::FromStr>(prefix: &str, metrics: &str, mandatory: &[&str]) -> Result<V, &'static str> {
+fn base<V: std::str::FromStr>(
+    prefix: &str,
+    metrics: &str,
+    mandatory: &[&str],
+) -> Result<V, &'static str> {
     let name = |metric: &str| metric.split(':').next().unwrap_or_default().to_owned();
-    if mandatory.iter().any(|wanted| metrics.split('/').filter(|metric| name(metric) == *wanted).count() != 1) {
+    if mandatory
+        .iter()
+        .any(|wanted| metrics.split('/').filter(|metric| name(metric) == *wanted).count() != 1)
+    {
         return Err("it lacks a metric, or has one twice");
     }
-    let with_prefix = |metrics: &str| if prefix.is_empty() { metrics.to_owned() } else { format!("{prefix}/{metrics}") };
-    let parsed = |text: &str| with_prefix(text).parse::<V>().map_err(|_| "it has a metric or a value that there is not");
+    let with_prefix = |metrics: &str| {
+        if prefix.is_empty() { metrics.to_owned() } else { format!("{prefix}/{metrics}") }
+    };
+    let parsed = |text: &str| {
+        with_prefix(text).parse::<V>().map_err(|_| "it has a metric or a value that there is not")
+    };
     parsed(metrics)?;
-    let of_base: Vec<_> = metrics.split('/').filter(|metric| mandatory.contains(&name(metric).as_str())).collect();
+    let of_base: Vec<_> =
+        metrics.split('/').filter(|metric| mandatory.contains(&name(metric).as_str())).collect();
     parsed(&of_base.join("/"))
 }
 

@@ -20,12 +20,14 @@ mod distribution;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod inventory;
+mod known;
 mod limits;
 mod matching;
 mod package;
 mod report;
 mod version;
 
+pub use database::{Database, DatabaseError};
 pub use distribution::{Distribution, EndOfLife, Feed, FeedNames};
 pub use inventory::{Gap, GapKind, Inventory};
 pub use limits::Limits;

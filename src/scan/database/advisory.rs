@@ -245,12 +245,5 @@ impl Ratings {
 
 /// A severity by the words that databases and distributions use.
 fn word(text: &str) -> Option<Severity> {
-    match text.to_ascii_lowercase().as_str() {
-        "none" => Some(Severity::None),
-        "low" | "negligible" | "unimportant" => Some(Severity::Low),
-        "medium" | "moderate" => Some(Severity::Medium),
-        "high" | "important" => Some(Severity::High),
-        "critical" => Some(Severity::Critical),
-        _ => None,
-    }
+    Severity::from_word(text)
 }

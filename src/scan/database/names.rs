@@ -36,7 +36,7 @@ const ECOSYSTEMS: [(&str, PackageKind); 27] = [
 ];
 
 /// An ecosystem without its release or repository: `Debian` of `Debian:12`.
-pub(in crate::scan) fn base(ecosystem: &str) -> &str {
+fn base(ecosystem: &str) -> &str {
     ecosystem.split_once(':').map_or(ecosystem, |(base, _)| base)
 }
 
@@ -59,12 +59,6 @@ pub(in crate::scan) const fn language(kind: PackageKind) -> Option<&'static str>
         PackageKind::Nuget => Some("NuGet"),
         PackageKind::Python => Some("PyPI"),
     }
-}
-
-/// Whether records of `ecosystem` are about what `asked` names. Either may say more than the other: a
-/// record of `Debian` is about all of its releases, and one of `Ubuntu:22.04:LTS` about `Ubuntu:22.04`.
-pub(in crate::scan) fn concerns(ecosystem: &str, asked: &str) -> bool {
-    extends(ecosystem, asked) || extends(asked, ecosystem)
 }
 
 /// Whether `longer` is `shorter`, or says more after a colon.
@@ -155,16 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_not_the_beginning_of_another() {
-        assert!(concerns("Debian:12", "Debian:12"));
-        assert!(concerns("Debian", "Debian:12"));
-        assert!(concerns("Ubuntu:22.04:LTS", "Ubuntu:22.04"));
-        assert!(concerns("Red Hat:enterprise_linux:9::appstream", "Red Hat:enterprise_linux:9"));
-        assert!(concerns("Packagist:https://packages.drupal.org/8", "Packagist"));
-        for (a, b) in
-            [("Debian:1", "Debian:12"), ("Debian:12", "Debian:1"), ("Alpine:v3.2", "Alpine:v3.20")]
-        {
-            assert!(!concerns(a, b), "{a} {b}");
-        }
+    fn a_beginning_counts_at_a_colon_only() {
+        assert!(extends("Packagist:https://packages.drupal.org/8", "Packagist"));
+        assert!(extends("npm", "npm"));
+        assert!(!extends("Go", "Go:x"));
+        assert!(!extends("GoX", "Go"));
     }
 }

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
+use super::DatabaseError;
 use super::advisory::{Authority, Bound};
 use super::assemble::{NO_LIKELIHOOD, NO_TIME};
 use super::feed::Status;
 use super::layout::{Places, Section, verified};
 use super::wire::{Cursor, entry, row, rows, unzigzag};
-use super::{DatabaseError, names};
 use crate::oci::Digest;
 use crate::scan::{DatabaseId, Severity};
 use crate::time::Timestamp;
@@ -85,9 +85,12 @@ impl Database {
         &self.status
     }
 
-    /// The ecosystems whose records are about what `asked` names.
-    pub(in crate::scan) fn ecosystems(&self, asked: &str) -> Vec<&Ecosystem> {
-        self.ecosystems.iter().filter(|one| names::concerns(&one.name, asked)).collect()
+    /// The ecosystems with names that `are_asked_for`.
+    pub(in crate::scan) fn ecosystems(
+        &self,
+        are_asked_for: impl Fn(&str) -> bool,
+    ) -> Vec<&Ecosystem> {
+        self.ecosystems.iter().filter(|one| are_asked_for(&one.name)).collect()
     }
 
     fn section(&self, section: Section) -> Result<&[u8], DatabaseError> {

@@ -2,78 +2,95 @@
 
 use std::collections::BTreeMap;
 
-use super::Rules;
 use crate::scan::database::{Database, Ecosystem, names, printable};
-use crate::scan::{Distribution, Inventory, PackageKind, Unmatched, UnmatchedKind};
+use crate::scan::{
+    Distribution, Feed, FeedNames, Inventory, PackageKind, Unmatched, UnmatchedKind,
+};
 use crate::time::Timestamp;
 
-/// The ecosystems for each kind of package that an image has.
-pub(super) type Feeds<'a> = BTreeMap<PackageKind, Vec<&'a Ecosystem>>;
+/// What one kind of an image's packages is compared with.
+pub(super) struct Chosen<'a> {
+    pub(super) ecosystems: Vec<&'a Ecosystem>,
+    /// By which names of distributions' packages.
+    pub(super) names: FeedNames,
+}
+
+/// What each kind of an image's packages is compared with.
+pub(super) type Feeds<'a> = BTreeMap<PackageKind, Chosen<'a>>;
 
 /// Chooses the feeds, and says what has none.
 pub(super) fn choose<'a>(
     database: &'a Database,
     inventory: &Inventory,
-    rules: &impl Rules,
     now: Timestamp,
 ) -> (Feeds<'a>, Vec<Unmatched>) {
     let mut kinds: BTreeMap<PackageKind, usize> = BTreeMap::new();
     for package in &inventory.packages {
         *kinds.entry(package.kind).or_default() += 1;
     }
-    let (mut feeds, mut unmatched) = (Feeds::new(), Vec::new());
     let of_distribution: usize =
         kinds.iter().filter(|(kind, _)| kind.is_of_distribution()).map(|(_, count)| count).sum();
-    let distribution = inventory.distribution.as_ref();
-    let feed = match distribution.map(|distribution| (distribution, rules.feed(distribution))) {
-        _ if of_distribution == 0 => None,
-        None => {
-            let text = "the image does not say which distribution it is".to_owned();
-            unmatched.push(unknown(text, of_distribution));
+    let (mut feeds, mut unmatched) = (Feeds::new(), Vec::new());
+    let feed = match (of_distribution, &inventory.distribution) {
+        (0, _) => None,
+        (count, Some(distribution)) => of(distribution, count, now, &mut unmatched),
+        (count, None) => {
+            unmatched.push(unknown("the image does not say which distribution it is", count));
             None
-        }
-        Some((distribution, None)) => {
-            let text = format!("{} is no distribution that is known", name(distribution));
-            unmatched.push(unknown(text, of_distribution));
-            None
-        }
-        Some((distribution, Some(feed))) => {
-            if rules.has_ended(distribution, now) {
-                let text = format!("{} gets no fixes any more", name(distribution));
-                unmatched.push(Unmatched { kind: UnmatchedKind::EndOfLife, package: None, text });
-            }
-            Some(feed)
         }
     };
     for (kind, count) in kinds {
-        let asked = match names::language(kind) {
-            Some(ecosystem) => ecosystem,
-            None => match &feed {
-                Some(feed) => feed,
-                None => continue,
-            },
+        let (chosen, asked) = match (names::language(kind), &feed) {
+            (Some(ecosystem), _) => (of_language(database, ecosystem), ecosystem.to_owned()),
+            (None, Some(feed)) => (of_feed(database, kind, feed), feed.to_string()),
+            (None, None) => continue,
         };
-        match ecosystems(database, kind, asked) {
-            Some(found) => drop(feeds.insert(kind, found)),
-            None => unmatched.push(no_feed(kind, count, asked)),
+        match chosen {
+            Some(chosen) => drop(feeds.insert(kind, chosen)),
+            None => unmatched.push(no_feed(kind, count, &asked)),
         }
     }
     (feeds, unmatched)
 }
 
-/// The ecosystems of a feed; `None` where the database has no records of its own for it, or it is of
-/// other packages.
-fn ecosystems<'a>(
-    database: &'a Database,
-    kind: PackageKind,
-    asked: &str,
-) -> Option<Vec<&'a Ecosystem>> {
-    let found = database.ecosystems(asked);
-    let is_of_kind = names::kind_of(asked).is_none_or(|own| own == kind);
-    (is_of_kind && found.iter().any(|one| names::extends(&one.name, asked))).then_some(found)
+/// The feed of a distribution with `count` packages.
+fn of(
+    distribution: &Distribution,
+    count: usize,
+    now: Timestamp,
+    unmatched: &mut Vec<Unmatched>,
+) -> Option<Feed> {
+    let feed = distribution.feed();
+    if feed.is_none() {
+        let text = format!("{} is no distribution that is known", name(distribution));
+        unmatched.push(unknown(&text, count));
+    }
+    // Of a release that is newer than this program no end is known; whether it has a feed counts.
+    if distribution.end_of_life().has_passed(now) == Some(true) {
+        let text = format!("{} gets no fixes any more", name(distribution));
+        unmatched.push(Unmatched { kind: UnmatchedKind::EndOfLife, package: None, text });
+    }
+    feed
 }
 
-fn unknown(text: String, count: usize) -> Unmatched {
+/// The ecosystems of a language; `None` where the database has none.
+fn of_language<'a>(database: &'a Database, ecosystem: &str) -> Option<Chosen<'a>> {
+    let ecosystems = database.ecosystems(|name| names::extends(name, ecosystem));
+    (!ecosystems.is_empty()).then_some(Chosen { ecosystems, names: FeedNames::Source })
+}
+
+/// The ecosystems of a distribution's feed; `None` where the database has no records of its own for the
+/// release, or the feed is of other packages.
+fn of_feed<'a>(database: &'a Database, kind: PackageKind, feed: &Feed) -> Option<Chosen<'a>> {
+    let ecosystems = database.ecosystems(|name| feed.covers(name));
+    let is_of_kind = names::kind_of(feed.family()).is_none_or(|own| own == kind);
+    let has_releases = feed.to_string() != feed.family();
+    let is_own = |one: &&Ecosystem| !has_releases || one.name != feed.family();
+    (is_of_kind && ecosystems.iter().any(is_own))
+        .then_some(Chosen { ecosystems, names: feed.names() })
+}
+
+fn unknown(text: &str, count: usize) -> Unmatched {
     let text = format!("{text}: nothing is known of {count} packages");
     Unmatched { kind: UnmatchedKind::UnknownDistribution, package: None, text }
 }

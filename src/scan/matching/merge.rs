@@ -82,7 +82,7 @@ impl<V: Ord> Merged<V> {
             id: vulnerability.id.to_owned(),
             aliases: names.into_iter().map(str::to_owned).collect(),
             package: package.clone(),
-            severity: self.word.map(|(_, word)| word).or(self.score.map(of_score)),
+            severity: self.word.map(|(_, word)| word).or(self.score.map(Severity::from_score)),
             score: self.score,
             fix,
             published: self.published,
@@ -91,16 +91,5 @@ impl<V: Ord> Merged<V> {
             malware,
             kernel_headers: kernel::has_only_headers(package),
         })
-    }
-}
-
-/// The severity of a score in tenths.
-const fn of_score(tenths: u8) -> Severity {
-    match tenths {
-        0 => Severity::None,
-        1..=39 => Severity::Low,
-        40..=69 => Severity::Medium,
-        70..=89 => Severity::High,
-        90.. => Severity::Critical,
     }
 }

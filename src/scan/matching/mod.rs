@@ -22,23 +22,17 @@ mod tests;
 use std::cmp::Reverse;
 
 use super::database::{Database, DatabaseError};
-use super::{Distribution, Finding, Inventory, PackageKind, Report};
+use super::{Finding, Inventory, PackageKind, Report};
 use crate::time::Timestamp;
 use package::Matcher;
 
-/// What matching has to know of versions and distributions.
+/// By which rules versions are read and ordered.
 pub(super) trait Rules {
     /// A version as it is compared.
     type Version: Clone + Ord;
 
     /// Reads a version of a kind of package; `None` if it is none.
     fn version(&self, kind: PackageKind, text: &str) -> Option<Self::Version>;
-
-    /// The ecosystem of a distribution's release, in the words of OSV; `None` where it is not known.
-    fn feed(&self, distribution: &Distribution) -> Option<String>;
-
-    /// Whether a release gets no fixes any more.
-    fn has_ended(&self, distribution: &Distribution, now: Timestamp) -> bool;
 }
 
 /// Compares an inventory with a database.
@@ -51,11 +45,11 @@ pub(super) fn report(
     now: Timestamp,
     rules: &impl Rules,
 ) -> Result<Report, DatabaseError> {
-    let (feeds, unmatched) = feeds::choose(database, inventory, rules, now);
+    let (feeds, unmatched) = feeds::choose(database, inventory, now);
     let mut matcher = Matcher::new(database, rules, unmatched);
     for package in &inventory.packages {
-        if let Some(ecosystems) = feeds.get(&package.kind) {
-            matcher.add(package, ecosystems)?;
+        if let Some(chosen) = feeds.get(&package.kind) {
+            matcher.add(package, chosen)?;
         }
     }
     let (mut findings, unmatched) = matcher.finish();

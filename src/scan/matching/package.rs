@@ -1,14 +1,15 @@
 //! One package after the other against the records about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use super::feeds::Chosen;
 use super::merge::Merged;
 use super::range::{Outcome, Subject};
 use super::{Rules, rpm};
 use crate::scan::database::{
     Bound, Database, DatabaseError, Ecosystem, Statement, names, printable,
 };
-use crate::scan::{Finding, Package, PackageKind, Unmatched, UnmatchedKind};
+use crate::scan::{FeedNames, Finding, Package, PackageKind, Unmatched, UnmatchedKind};
 
 /// Statements that are looked at for one report.
 const STATEMENTS_MAX: u32 = 5_000_000;
@@ -33,6 +34,21 @@ struct Found<V> {
     vulnerabilities: BTreeMap<u32, Merged<V>>,
     /// Records that cannot be compared with it.
     unknown: Vec<u32>,
+    /// Records that were looked at.
+    looked_at: Vec<u32>,
+    /// Records that name it itself, when its source is looked at.
+    named: HashSet<u32>,
+}
+
+impl<V> Found<V> {
+    fn new() -> Self {
+        Self {
+            vulnerabilities: BTreeMap::new(),
+            unknown: Vec::new(),
+            looked_at: Vec::new(),
+            named: HashSet::new(),
+        }
+    }
 }
 
 impl<'a, R: Rules> Matcher<'a, R> {
@@ -51,61 +67,51 @@ impl<'a, R: Rules> Matcher<'a, R> {
         (self.findings, self.unmatched)
     }
 
-    /// Compares a package with the records of these ecosystems.
+    /// Compares a package with the records of what was chosen for its kind.
     pub(super) fn add(
         &mut self,
         package: &Package,
-        ecosystems: &[&Ecosystem],
+        chosen: &Chosen<'_>,
     ) -> Result<(), DatabaseError> {
-        let mut found = Found { vulnerabilities: BTreeMap::new(), unknown: Vec::new() };
-        match package.kind {
-            PackageKind::Apk | PackageKind::Deb => {
-                let source = (package.source_name(), package.source_version());
-                self.compare(package, source, ecosystems, &mut found)?;
+        let mut found = Found::new();
+        let own = (package.name.as_str(), package.version.as_str());
+        let source = (package.source_name(), package.source_version());
+        let names_source = package.kind.is_of_distribution();
+        match chosen.names {
+            FeedNames::Source if names_source => {
+                self.compare(package, source, &chosen.ecosystems, &mut found)?;
             }
-            PackageKind::Rpm => {
-                let own = (package.name.as_str(), package.version.as_str());
-                let is_named = self.compare(package, own, ecosystems, &mut found)?;
-                let source = (package.source_name(), package.source_version());
-                let by_source = |one: &&&Ecosystem| !rpm::names_binaries(&one.name);
-                let others: Vec<&Ecosystem> =
-                    ecosystems.iter().filter(by_source).copied().collect();
-                if !is_named && source != own {
-                    self.compare(package, source, &others, &mut found)?;
-                }
+            FeedNames::SourceOrPackage if names_source && own != source => {
+                self.compare(package, own, &chosen.ecosystems, &mut found)?;
+                // What a record says of the package itself counts before what it says of its source.
+                let named = std::mem::take(&mut found.looked_at);
+                found.named = named.into_iter().collect();
+                self.compare(package, source, &chosen.ecosystems, &mut found)?;
             }
-            PackageKind::Cargo
-            | PackageKind::Composer
-            | PackageKind::Gem
-            | PackageKind::Go
-            | PackageKind::Maven
-            | PackageKind::Npm
-            | PackageKind::Nuget
-            | PackageKind::Python => {
-                let own = (package.name.as_str(), package.version.as_str());
-                self.compare(package, own, ecosystems, &mut found)?;
+            FeedNames::Source | FeedNames::SourceOrPackage => {
+                self.compare(package, own, &chosen.ecosystems, &mut found)?;
             }
         }
         self.take(package, found)
     }
 
-    /// Compares a name and a version with the records of these ecosystems; whether there are any.
+    /// Compares a name and a version with the records of these ecosystems.
     fn compare(
         &mut self,
         package: &Package,
         (name, version): (&str, &str),
         ecosystems: &[&Ecosystem],
         found: &mut Found<R::Version>,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<(), DatabaseError> {
         let database = self.database;
         let name = names::normalised(Some(package.kind), name);
-        let Some(name) = database.find(&name)? else { return Ok(false) };
+        let Some(name) = database.find(&name)? else { return Ok(()) };
         let mut subject = None;
         for ecosystem in ecosystems {
             let mut statements = database.statements(ecosystem, name)?;
             let Some(left) = self.left.checked_sub(statements.left()) else {
                 self.is_too_much("STATEMENTS_MAX", package);
-                return Ok(true);
+                return Ok(());
             };
             self.left = left;
             let mut statement = std::mem::take(&mut self.statement);
@@ -114,11 +120,15 @@ impl<'a, R: Rules> Matcher<'a, R> {
                     Some(subject) => subject,
                     None => subject.insert(self.subject(package.kind, version)?),
                 };
+                if found.named.contains(&statement.record) {
+                    continue;
+                }
+                found.looked_at.push(statement.record);
                 self.weigh(package, subject, &statement, found)?;
             }
             self.statement = statement;
         }
-        Ok(subject.is_some())
+        Ok(())
     }
 
     fn subject(&self, kind: PackageKind, text: &str) -> Result<Subject<R::Version>, DatabaseError> {

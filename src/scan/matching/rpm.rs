@@ -1,16 +1,9 @@
-//! What RPM has that others do not: streams of modules, and feeds by names of binary packages.
+//! What RPM has that others do not: streams of modules.
 
 use crate::scan::Package;
-use crate::scan::database::names;
 
 /// What the release of a package that was built as part of a module has in it.
 const OF_MODULE: &str = ".module";
-
-/// Whether records of an ecosystem name what is installed; the others name what it was built from, or
-/// either.
-pub(super) fn names_binaries(ecosystem: &str) -> bool {
-    matches!(names::base(ecosystem), "AlmaLinux" | "Red Hat")
-}
 
 /// Whether a fix is of another stream than the package: a fix in a module says nothing of packages that
 /// are of none, and the other way round; and where a stream is named by the version that it has

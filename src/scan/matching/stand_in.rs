@@ -1,8 +1,7 @@
-//! Rules for tests: versions are numbers with dots, and distributions are what they say.
+//! Rules for tests: versions are numbers with dots.
 
 use super::Rules;
-use crate::scan::{Distribution, PackageKind};
-use crate::time::Timestamp;
+use crate::scan::PackageKind;
 
 /// Numbers with dots.
 pub(in crate::scan) struct Dotted;
@@ -18,22 +17,5 @@ impl Rules for Dotted {
             numbers.pop();
         }
         Some(numbers)
-    }
-
-    fn feed(&self, distribution: &Distribution) -> Option<String> {
-        let version = distribution.version.as_ref()?;
-        let base = match distribution.id.as_str() {
-            "debian" => "Debian",
-            "alpine" => "Alpine",
-            "ubuntu" => "Ubuntu",
-            "almalinux" => "AlmaLinux",
-            "rocky" => "Rocky Linux",
-            _ => return None,
-        };
-        Some(format!("{base}:{version}"))
-    }
-
-    fn has_ended(&self, distribution: &Distribution, _: Timestamp) -> bool {
-        distribution.version.as_deref() == Some("7")
     }
 }

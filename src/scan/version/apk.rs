@@ -92,7 +92,8 @@ impl Token<'_> {
             | (Self::SuffixNumber(a), Self::SuffixNumber(b))
             | (Self::Revision(a), Self::Revision(b)) => compare_digits(a, b),
             // With a leading zero on either side they are read as fractions are.
-            (Self::Digits(a @ [b'0', ..]), Self::Digits(b)) | (Self::Digits(a), Self::Digits(b @ [b'0', ..])) => a.cmp(b),
+            (Self::Digits(a @ [b'0', ..]), Self::Digits(b))
+            | (Self::Digits(a), Self::Digits(b @ [b'0', ..])) => a.cmp(b),
             (Self::Digits(a), Self::Digits(b)) => compare_digits(a, b),
             (Self::Letter(a), Self::Letter(b)) => a.cmp(&b),
             (Self::Suffix(a), Self::Suffix(b)) => a.cmp(&b),

@@ -46,7 +46,11 @@ impl Composer {
 fn without_build(text: &str) -> Result<&str, &'static str> {
     match text.split_once('+') {
         None => Ok(text),
-        Some((version, build)) if !build.is_empty() && build.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(version),
+        Some((version, build))
+            if !build.is_empty() && build.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Ok(version)
+        }
         Some(_) => Err("its build metadata is empty or has a character that is not allowed"),
     }
 }
@@ -85,7 +89,8 @@ fn date_of(version: &[u8]) -> Option<Found<'_>> {
     if !year.iter().all(u8::is_ascii_digit) || !is_rest_of_date(after, 0, 0) {
         return None;
     }
-    let numbers = date.split(|byte| !byte.is_ascii_digit()).map(|digits| Part::Number(Number::of(digits)));
+    let numbers =
+        date.split(|byte| !byte.is_ascii_digit()).map(|digits| Part::Number(Number::of(digits)));
     Some((numbers.collect(), version.get(date.len()..)?))
 }
 
@@ -180,7 +185,9 @@ fn branch_of(version: &[u8]) -> Option<Vec<Part>> {
     for (index, part) in name.split(|byte| *byte == b'.').enumerate() {
         match (part, take_digits(part)) {
             (b"x" | b"*", _) if index > 0 => parts.push(any()),
-            (_, (digits @ [_, ..], [])) if index < NUMBERS => parts.push(Part::Number(Number::of(digits))),
+            (_, (digits @ [_, ..], [])) if index < NUMBERS => {
+                parts.push(Part::Number(Number::of(digits)))
+            }
             _ => return None,
         }
     }

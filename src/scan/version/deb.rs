@@ -62,7 +62,8 @@ fn compare_parts(mut a: &[u8], mut b: &[u8]) -> Ordering {
         let (other_text, other_rest) = take_while(b, |byte| !byte.is_ascii_digit());
         let (digits, rest) = take_digits(rest);
         let (other_digits, other_rest) = take_digits(other_rest);
-        let order = compare_texts(text, other_text).then_with(|| compare_digits(digits, other_digits));
+        let order =
+            compare_texts(text, other_text).then_with(|| compare_digits(digits, other_digits));
         if order.is_ne() {
             return order;
         }

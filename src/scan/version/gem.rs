@@ -22,15 +22,42 @@ const NOTHING: Segment = Segment::Number(Number::ZERO);
 
 /// With what the platforms begin that gems are built for.
 const PLATFORMS: &[&str] = &[
-    "aarch64", "amd64", "arm", "arm64", "dalvik", "darwin", "dotnet", "freebsd", "i386", "i486", "i586", "i686", "java",
-    "jruby", "linux", "macruby", "mingw32", "mswin32", "mswin64", "powerpc", "ppc64le", "riscv64", "ruby", "s390x",
-    "sparc", "universal", "x64", "x86", "x86_64",
+    "aarch64",
+    "amd64",
+    "arm",
+    "arm64",
+    "dalvik",
+    "darwin",
+    "dotnet",
+    "freebsd",
+    "i386",
+    "i486",
+    "i586",
+    "i686",
+    "java",
+    "jruby",
+    "linux",
+    "macruby",
+    "mingw32",
+    "mswin32",
+    "mswin64",
+    "powerpc",
+    "ppc64le",
+    "riscv64",
+    "ruby",
+    "s390x",
+    "sparc",
+    "universal",
+    "x64",
+    "x86",
+    "x86_64",
 ];
 
 impl Gem {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = without_platform(text);
-        let (release, prerelease) = text.split_once('-').map_or((text, None), |(release, rest)| (release, Some(rest)));
+        let (release, prerelease) =
+            text.split_once('-').map_or((text, None), |(release, rest)| (release, Some(rest)));
         let first = release.split('.').next().unwrap_or_default();
         if !first.bytes().next().is_some_and(|byte| byte.is_ascii_digit()) {
             return Err("it does not begin with a number");
@@ -57,7 +84,11 @@ impl Gem {
 /// `1.13.10-x86_64-linux` is 1.13.10 for a platform, `1.0.0-rc1` is a version.
 fn without_platform(text: &str) -> &str {
     match text.split_once('-') {
-        Some((version, platform)) if PLATFORMS.contains(&platform.split('-').next().unwrap_or_default()) => version,
+        Some((version, platform))
+            if PLATFORMS.contains(&platform.split('-').next().unwrap_or_default()) =>
+        {
+            version
+        }
         _ => text,
     }
 }

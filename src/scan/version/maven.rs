@@ -203,10 +203,16 @@ impl Item {
             (Self::Qualifier(a), Self::Qualifier(b)) => a.cmp(b),
             (Self::Qualifier(a), Self::Numbered(b, _)) => a.cmp(b).then(Ordering::Less),
             (Self::Numbered(a, _), Self::Qualifier(b)) => a.cmp(b).then(Ordering::Greater),
-            (Self::Numbered(a, number), Self::Numbered(b, other_number)) => a.cmp(b).then_with(|| number.cmp(other_number)),
+            (Self::Numbered(a, number), Self::Numbered(b, other_number)) => {
+                a.cmp(b).then_with(|| number.cmp(other_number))
+            }
             // Numbers are after lists, and lists after qualifiers.
-            (Self::Number(_), _) | (Self::List, Self::Qualifier(_) | Self::Numbered(..)) => Ordering::Greater,
-            (_, Self::Number(_)) | (Self::Qualifier(_) | Self::Numbered(..), Self::List) => Ordering::Less,
+            (Self::Number(_), _) | (Self::List, Self::Qualifier(_) | Self::Numbered(..)) => {
+                Ordering::Greater
+            }
+            (_, Self::Number(_)) | (Self::Qualifier(_) | Self::Numbered(..), Self::List) => {
+                Ordering::Less
+            }
         }
     }
 
@@ -215,7 +221,9 @@ impl Item {
         match self {
             Self::List => Ordering::Equal,
             Self::Number(number) => number.cmp(&Number::ZERO),
-            Self::Qualifier(qualifier) | Self::Numbered(qualifier, _) => qualifier.cmp(&Qualifier::Release),
+            Self::Qualifier(qualifier) | Self::Numbered(qualifier, _) => {
+                qualifier.cmp(&Qualifier::Release)
+            }
         }
     }
 }

@@ -27,8 +27,11 @@ enum Identifier {
 
 impl Nuget {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let (version, build) = text.split_once('+').map_or((text, None), |(version, build)| (version, Some(build)));
-        let (release, prerelease) = version.split_once('-').map_or((version, None), |(release, rest)| (release, Some(rest)));
+        let (version, build) =
+            text.split_once('+').map_or((text, None), |(version, build)| (version, Some(build)));
+        let (release, prerelease) = version
+            .split_once('-')
+            .map_or((version, None), |(release, rest)| (release, Some(rest)));
         if build.is_some_and(|build| !build.split('.').all(is_identifier)) {
             return Err("its build metadata is empty or has a character that is not allowed");
         }

@@ -86,11 +86,27 @@ mod tests {
 
     #[test]
     fn numbers_of_any_length_are_ordered_by_value() {
-        let ascending = ["", "1", "09", "18446744073709551615", "18446744073709551616", "99999999999999999999", "0100000000000000000000"];
+        let ascending = [
+            "",
+            "1",
+            "09",
+            "18446744073709551615",
+            "18446744073709551616",
+            "99999999999999999999",
+            "0100000000000000000000",
+        ];
         for (index, a) in ascending.iter().enumerate() {
             for (other, b) in ascending.iter().enumerate() {
-                assert_eq!(compare_digits(a.as_bytes(), b.as_bytes()), index.cmp(&other), "{a} {b}");
-                assert_eq!(Number::of(a.as_bytes()).cmp(&Number::of(b.as_bytes())), index.cmp(&other), "{a} {b}");
+                assert_eq!(
+                    compare_digits(a.as_bytes(), b.as_bytes()),
+                    index.cmp(&other),
+                    "{a} {b}"
+                );
+                assert_eq!(
+                    Number::of(a.as_bytes()).cmp(&Number::of(b.as_bytes())),
+                    index.cmp(&other),
+                    "{a} {b}"
+                );
             }
         }
         assert_eq!(Number::of(b"000"), Number::ZERO);

@@ -58,7 +58,8 @@ fn compare_parts(mut a: &[u8], mut b: &[u8]) -> Ordering {
     loop {
         (a, b) = (without_separators(a), without_separators(b));
         match (a, b) {
-            ([b'~', rest @ ..], [b'~', other_rest @ ..]) | ([b'^', rest @ ..], [b'^', other_rest @ ..]) => {
+            ([b'~', rest @ ..], [b'~', other_rest @ ..])
+            | ([b'^', rest @ ..], [b'^', other_rest @ ..]) => {
                 (a, b) = (rest, other_rest);
                 continue;
             }

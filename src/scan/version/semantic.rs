@@ -18,7 +18,8 @@ impl Semantic {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim_start_matches('=').trim_ascii_start();
         let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
-        let (version, build) = text.split_once('+').map_or((text, None), |(version, build)| (version, Some(build)));
+        let (version, build) =
+            text.split_once('+').map_or((text, None), |(version, build)| (version, Some(build)));
         if build.is_some_and(|build| build.is_empty() || !build.bytes().all(is_of_build)) {
             return Err("its build metadata has a character that is not allowed");
         }

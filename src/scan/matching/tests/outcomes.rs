@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{ids, kinds, npm, only, report, report_of};
-use crate::scan::database::testing::record;
-use crate::scan::{Package, PackageKind, SourcePackage, UnmatchedKind};
+use crate::scan::database::testing::{NOW, database, record};
+use crate::scan::{Distribution, Inventory, Package, PackageKind, SourcePackage, UnmatchedKind};
 
 fn all(id: &str, ecosystem: &str, name: &str) -> Value {
     record(id, ecosystem, name, &json!([{ "introduced": "0" }, { "fixed": "2" }]))
@@ -21,7 +21,7 @@ fn built_from(kind: PackageKind, name: &str, source: (&str, &str)) -> Package {
 fn a_package_of_debian_or_alpine_is_compared_by_its_source() {
     for (kind, release, ecosystem) in [
         (PackageKind::Deb, ("debian", "12"), "Debian:12"),
-        (PackageKind::Apk, ("alpine", "v3.20"), "Alpine:v3.20"),
+        (PackageKind::Apk, ("alpine", "3.23.1"), "Alpine:v3.23"),
     ] {
         let records = [all("A-1", ecosystem, "expat"), all("A-2", ecosystem, "libexpat1")];
         let found =
@@ -38,16 +38,44 @@ fn a_package_of_debian_or_alpine_is_compared_by_its_source() {
 }
 
 #[test]
-fn a_package_of_rpm_is_compared_by_its_own_name_first() {
-    let package = || built_from(PackageKind::Rpm, "curl-libs", ("curl", "1"));
-    let named =
-        |ecosystem: &str| [all("A-1", ecosystem, "curl"), all("A-2", ecosystem, "curl-minimal")];
-    assert_eq!(ids(&report_of(&named("Rocky Linux:9"), ("rocky", "9"), vec![package()])), ["A-1"]);
-    // AlmaLinux names what is installed, and nothing else.
-    assert!(ids(&report_of(&named("AlmaLinux:9"), ("almalinux", "9"), vec![package()])).is_empty());
-    let both = [all("A-1", "Rocky Linux:9", "curl"), all("A-2", "Rocky Linux:9", "curl-libs")];
-    let report = report_of(&both, ("rocky", "9"), vec![package()]);
-    assert!(ids(&report).is_empty(), "its own version is fixed: {report:?}");
+fn a_package_of_rpm_is_compared_by_either_name_and_its_own_counts_first() {
+    for (release, ecosystem) in
+        [(("rocky", "9"), "Rocky Linux:9"), (("almalinux", "9.4"), "AlmaLinux:9")]
+    {
+        let package = || built_from(PackageKind::Rpm, "curl-libs", ("curl", "1"));
+        let by_source = [all("A-1", ecosystem, "curl"), all("A-2", ecosystem, "curl-minimal")];
+        assert_eq!(ids(&report_of(&by_source, release, vec![package()])), ["A-1"]);
+        // One record by the source, another one by the package, whose own version is fixed.
+        let apart = [all("A-1", ecosystem, "curl"), all("A-2", ecosystem, "curl-libs")];
+        assert_eq!(ids(&report_of(&apart, release, vec![package()])), ["A-1"]);
+        let mut both = all("A-1", ecosystem, "curl");
+        let own = all("A-1", ecosystem, "curl-libs")["affected"][0].clone();
+        both["affected"].as_array_mut().unwrap().push(own);
+        let report = report_of(&[both], release, vec![package()]);
+        assert!(ids(&report).is_empty(), "its own version is fixed: {report:?}");
+    }
+}
+
+#[test]
+fn fixes_of_other_streams_of_a_module_do_not_count() {
+    let records: Vec<Value> =
+        [("A-20", "20.9-1.module_el9"), ("A-22", "22.1-1.module_el9"), ("A-0", "21.0-1.el9")]
+            .iter()
+            .map(|(id, fixed)| {
+                record(
+                    id,
+                    "AlmaLinux:9",
+                    "nodejs",
+                    &json!([{ "introduced": "0" }, { "fixed": fixed }]),
+                )
+            })
+            .collect();
+    let mut package = Package::new(PackageKind::Rpm, "nodejs", "20.1-1.module_el9", "rpmdb.sqlite");
+    package.module = Some("nodejs:20:1:2".to_owned());
+    let (id, version) = ("almalinux".to_owned(), Some("9".to_owned()));
+    let distribution = Some(Distribution { id, version, ..Distribution::default() });
+    let inventory = Inventory { distribution, packages: vec![package], ..Inventory::default() };
+    assert_eq!(ids(&database(&records).report(&inventory, NOW).unwrap()), ["A-20"]);
 }
 
 #[test]
