@@ -1,3 +1,4 @@
 //! Fuzz targets of the scanner; their bodies stand beside what they test.
 
 pub(crate) use super::catalog::system::fuzzing::system as fuzz_system;
+pub(crate) use super::database::fuzzing::database as fuzz_database;

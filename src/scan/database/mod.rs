@@ -17,6 +17,8 @@ mod build;
 mod error;
 mod extras;
 mod feed;
+#[cfg(feature = "fuzzing")]
+pub(in crate::scan) mod fuzzing;
 mod groups;
 mod import;
 mod intern;

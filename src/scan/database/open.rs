@@ -155,6 +155,11 @@ impl Database {
         Ok(found)
     }
 
+    /// How many versions a list has.
+    pub(in crate::scan) fn listed(&self, list: u32) -> Result<u64, DatabaseError> {
+        Cursor::new(self.run(Section::ListEnds, Section::Lists, list)?).number()
+    }
+
     /// Gives the numbers of a list of versions to `take`, until it has enough.
     pub(in crate::scan) fn each_of(
         &self,
@@ -289,11 +294,6 @@ pub(in crate::scan) struct Statements<'a> {
 }
 
 impl Statements<'_> {
-    /// How many are left.
-    pub(in crate::scan) const fn left(&self) -> u32 {
-        self.left
-    }
-
     /// Reads the next one into `statement`; `false` where there is none.
     pub(in crate::scan) fn next(
         &mut self,

@@ -11,8 +11,10 @@ use crate::scan::database::{
 };
 use crate::scan::{FeedNames, Finding, Package, PackageKind, Unmatched, UnmatchedKind};
 
-/// Statements that are looked at for one report.
-const STATEMENTS_MAX: u32 = 5_000_000;
+/// Versions that are read for one report, and what takes as long.
+const WORK_MAX: u64 = 20_000_000;
+/// Numbers in a list of versions that take as long to look through as a version takes to read.
+const NUMBERS_PER_VERSION: u64 = 16;
 /// Findings of one report.
 const FINDINGS_MAX: usize = 100_000;
 /// Records that are named where a version cannot be compared.
@@ -24,8 +26,8 @@ pub(super) struct Matcher<'a, R> {
     rules: &'a R,
     findings: Vec<Finding>,
     unmatched: Vec<Unmatched>,
-    /// Statements that may still be looked at.
-    left: u32,
+    /// Of [`WORK_MAX`], what may still be done.
+    left: u64,
     statement: Statement,
 }
 
@@ -58,7 +60,7 @@ impl<'a, R: Rules> Matcher<'a, R> {
             rules,
             findings: Vec::new(),
             unmatched,
-            left: STATEMENTS_MAX,
+            left: WORK_MAX,
             statement: Statement::default(),
         }
     }
@@ -109,17 +111,17 @@ impl<'a, R: Rules> Matcher<'a, R> {
         let mut subject = None;
         for ecosystem in ecosystems {
             let mut statements = database.statements(ecosystem, name)?;
-            let Some(left) = self.left.checked_sub(statements.left()) else {
-                self.is_too_much("STATEMENTS_MAX", package);
-                return Ok(());
-            };
-            self.left = left;
             let mut statement = std::mem::take(&mut self.statement);
             while statements.next(&mut statement)? {
                 let subject = match &mut subject {
                     Some(subject) => subject,
                     None => subject.insert(self.subject(package.kind, version)?),
                 };
+                let Some(left) = self.left.checked_sub(self.work(&statement)?) else {
+                    self.is_too_much("WORK_MAX", package);
+                    return Ok(());
+                };
+                self.left = left;
                 if found.named.contains(&statement.record) {
                     continue;
                 }
@@ -129,6 +131,17 @@ impl<'a, R: Rules> Matcher<'a, R> {
             self.statement = statement;
         }
         Ok(())
+    }
+
+    /// How many versions are read for a statement, at the most, or what takes as long.
+    fn work(&self, statement: &Statement) -> Result<u64, DatabaseError> {
+        let listed = match statement.list {
+            Some(list) => self.database.listed(list)?,
+            None => 0,
+        };
+        let events = u64::try_from(statement.events.len()).unwrap_or(u64::MAX);
+        let of_list = if events == 0 { listed } else { listed / NUMBERS_PER_VERSION };
+        Ok(events.saturating_add(of_list).saturating_add(1))
     }
 
     fn subject(&self, kind: PackageKind, text: &str) -> Result<Subject<R::Version>, DatabaseError> {

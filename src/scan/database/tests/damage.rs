@@ -1,5 +1,7 @@
 //! Files that are cut off, changed, or no databases at all.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::json;
@@ -10,7 +12,13 @@ use crate::scan::database::{Database, DatabaseError};
 use crate::scan::matching::stand_in::Dotted;
 use crate::scan::{Inventory, Package, PackageKind, matching};
 
+static FILE: LazyLock<Vec<u8>> = LazyLock::new(made);
+
 fn some_file() -> Vec<u8> {
+    FILE.clone()
+}
+
+fn made() -> Vec<u8> {
     let mut records = Vec::new();
     for n in 0..6 {
         let events = json!([{ "introduced": "1.0" }, { "fixed": format!("2.{n}") }]);
