@@ -84,6 +84,17 @@ impl FileKind {
         system::File::PLACED.iter().copied().map(Self::System).collect()
     }
 
+    /// Where it is written what is installed, if the file at `path` only says what would be: in files of
+    /// this kind whose paths begin so.
+    pub(super) fn yields_to(self, path: &str) -> Option<(Self, String)> {
+        let Self::Language(file) = self else { return None };
+        let (file, prefix) = match file.yields_to(path)? {
+            language::Installed::Anywhere(file) => (file, String::new()),
+            language::Installed::Under(file, directory) => (file, directory),
+        };
+        Some((Self::Language(file), prefix))
+    }
+
     /// Where it counts.
     pub(super) fn place(self) -> Place {
         match self {

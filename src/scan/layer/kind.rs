@@ -23,6 +23,12 @@ pub(in crate::scan) trait Kind:
     /// All kinds that do not count anywhere, but in places of their own.
     fn placed() -> Vec<Self>;
 
+    /// Where it is written what is installed, if the file at `path` only says what would be: in files of a
+    /// kind whose paths begin so. Where one of them lists a package, this file does not count.
+    fn yields_to(self, _path: &str) -> Option<(Self, String)> {
+        None
+    }
+
     /// Reads a file; see [`FileKind::read`].
     ///
     /// # Errors
@@ -47,6 +53,10 @@ impl Kind for FileKind {
 
     fn placed() -> Vec<Self> {
         Self::placed()
+    }
+
+    fn yields_to(self, path: &str) -> Option<(Self, String)> {
+        self.yields_to(path)
     }
 
     fn read(

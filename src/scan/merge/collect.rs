@@ -66,15 +66,29 @@ impl<'a, 'v, K: Kind> Collector<'a, 'v, K> {
         });
         let mut files: Vec<_> = files.into_iter().collect();
         files.sort_unstable();
+        let installed = self.installed(&files);
         for (file, path) in files {
             for seen in self.seen(file) {
                 if seen.kind.place() == Place::Anywhere {
+                    if seen.kind.yields_to(&path).is_some_and(|to| is_installed(&installed, &to)) {
+                        continue;
+                    }
                     self.add(file, path.clone(), path.clone(), seen);
                 } else if !self.placed.contains(&seen.kind) {
                     self.gap(GapKind::Unsupported, Some(path.clone()), "its place is not known");
                 }
             }
         }
+    }
+
+    /// The files that list a package, by their kinds.
+    fn installed(&self, files: &[(File, String)]) -> BTreeSet<(K, String)> {
+        let mut installed = BTreeSet::new();
+        for (file, path) in files {
+            let listing = self.seen(*file).iter().filter(|seen| !seen.facts.packages.is_empty());
+            installed.extend(listing.map(|seen| (seen.kind, path.clone())));
+        }
+        installed
     }
 
     fn visit(&mut self, path: &[u8], item: Item<'a>, files: &mut HashMap<File, String>) {
@@ -277,4 +291,10 @@ fn each_below<'a, K: Kind>(
 
 pub(super) fn text(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
+}
+
+/// Whether a file of that kind, whose path begins so, lists a package.
+fn is_installed<K: Kind>(installed: &BTreeSet<(K, String)>, to: &(K, String)) -> bool {
+    let first = installed.range(to.clone()..).next();
+    first.is_some_and(|(kind, path)| *kind == to.0 && path.starts_with(&to.1))
 }

@@ -9,3 +9,4 @@ mod limits;
 mod links;
 mod merging;
 mod model;
+mod whole;
