@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "admin", run: world::admin, slow: true },
     Target { name: "backup", run: world::backup, slow: true },
     Target { name: "condition", run: crate::gate::fuzzing::condition, slow: true },
@@ -30,6 +30,7 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "row", run: row, slow: false },
     Target { name: "settings", run: crate::config::fuzzing::settings, slow: false },
     Target { name: "signature", run: signature, slow: true },
+    Target { name: "system", run: crate::scan::fuzzing::fuzz_system, slow: false },
     Target { name: "upstream", run: crate::upstream::fuzzing::upstream, slow: false },
 ];
 

@@ -167,4 +167,4 @@ macro_rules! targets {
     };
 }
 
-targets! { admin backup condition manifest node notation policy request row settings signature upstream }
+targets! { admin backup condition manifest node notation policy request row settings signature system upstream }

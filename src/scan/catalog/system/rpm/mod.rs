@@ -57,21 +57,27 @@ impl<'a, 'b> Headers<'a, 'b> {
             Ok(header) => header,
             Err(fault) => return self.fault(fault),
         };
-        self.take_package(|path, epochs| package(&header, path, epochs));
-        if vendor::is_distribution(&header) {
+        let is_package = self.take_package(|path, epochs| package(&header, path, epochs));
+        if is_package && vendor::is_distribution(&header) {
             owns(&header, self.facts);
         }
     }
 
-    /// Takes the next package, or nothing where it is none.
+    /// Takes the next package, or nothing where it is none; whether it is one.
     fn take_package(
         &mut self,
         read: impl FnOnce(&str, &mut Epochs) -> Result<Option<Package>, Fault>,
-    ) {
+    ) -> bool {
         match read(self.facts.path(), &mut self.epochs) {
-            Ok(Some(package)) => self.facts.package(package),
-            Ok(None) => {}
-            Err(fault) => self.fault(fault),
+            Ok(Some(package)) => {
+                self.facts.package(package);
+                true
+            }
+            Ok(None) => false,
+            Err(fault) => {
+                self.fault(fault);
+                false
+            }
         }
     }
 

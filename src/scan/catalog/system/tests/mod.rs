@@ -157,6 +157,26 @@ fn the_status_file_of_trivys_tests() {
     assert_eq!(lzma.source_version(), "5.1.1alpha+20120614-2");
 }
 
+/// What the fuzz target begins with is read, or it would begin with nothing.
+#[test]
+fn the_seeds_of_the_fuzz_target_are_databases() {
+    let seeds: [(&str, &[u8]); 4] = [
+        ("var/lib/rpm/Packages", include_bytes!("../../../../../fuzz/seeds/system/berkeley")),
+        ("var/lib/rpm/Packages", include_bytes!("../../../../../fuzz/seeds/system/berkeley-big")),
+        ("var/lib/rpm/Packages.db", include_bytes!("../../../../../fuzz/seeds/system/ndb")),
+        ("var/lib/rpm/rpmdb.sqlite", include_bytes!("../../../../../fuzz/seeds/system/sqlite")),
+    ];
+    for (path, seed) in seeds {
+        // Its first byte says which kind of file it is.
+        let facts = read(path, &seed[1..]);
+        assert_eq!(
+            (packages(&facts), facts.gaps.len()),
+            (vec!["a 1:1.2-3.el9".into(), "b 1:1.2-3.el9".into()], 0)
+        );
+        assert_eq!(facts.owns, ["usr/lib/x/METADATA"; 2]);
+    }
+}
+
 #[test]
 fn files_are_told_by_their_last_folders() {
     for (path, file) in [

@@ -128,6 +128,12 @@ fn only_what_a_distribution_made_is_the_distributions() {
         assert_eq!(facts.owns, expected, "{vendor} {release}");
         assert_eq!((facts.packages.len(), facts.gaps.len()), (1, 0));
     }
+    // What is no package owns nothing.
+    for name in ["gpg-pubkey", "b a d"] {
+        let rpm = Rpm { vendor: "AlmaLinux", files: files(), ..Rpm::new(name, "1", "1") };
+        let facts = read_all(&[rpm]);
+        assert_eq!((facts.packages.len(), facts.owns.len()), (0, 0), "{name}");
+    }
 }
 
 #[test]
