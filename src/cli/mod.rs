@@ -172,9 +172,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
         Command::Node(command) => node::run(command, file).map(done),
         Command::Policy(command) => policy::run(command, common.json).map(done),
-        Command::Scan(arguments) => {
-            server_runtime()?.block_on(scan::run(arguments, common.into()))
-        }
+        Command::Scan(arguments) => server_runtime()?.block_on(scan::run(arguments, common.into())),
         Command::Serve(arguments) => {
             server_runtime()?.block_on(serve::run(arguments, file)).map(done)
         }

@@ -18,10 +18,13 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "admin", run: world::admin, slow: true },
     Target { name: "backup", run: world::backup, slow: true },
     Target { name: "condition", run: crate::gate::fuzzing::condition, slow: true },
+    Target { name: "database", run: crate::scan::fuzzing::fuzz_database, slow: true },
+    Target { name: "language", run: crate::scan::fuzzing::fuzz_language, slow: false },
+    Target { name: "layer", run: crate::scan::fuzzing::fuzz_layer, slow: true },
     Target { name: "manifest", run: crate::oci::fuzzing::manifest, slow: false },
     Target { name: "node", run: world::node, slow: true },
     Target { name: "notation", run: crate::signature::fuzzing::notation, slow: true },

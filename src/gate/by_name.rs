@@ -26,7 +26,7 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
             checks: vec![finding.check],
             good_until: None,
             gates: None,
-        database: None,
+            database: None,
         });
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;

@@ -1,4 +1,6 @@
 //! Fuzz targets of the scanner; their bodies stand beside what they test.
 
+pub(crate) use super::catalog::language::fuzzing::language as fuzz_language;
 pub(crate) use super::catalog::system::fuzzing::system as fuzz_system;
 pub(crate) use super::database::fuzzing::database as fuzz_database;
+pub(crate) use super::layer::fuzzing::layer as fuzz_layer;

@@ -184,11 +184,7 @@ async fn resolved(mirror: &Mirror, image: &ImageReference) -> Result<Subject, Cl
     Ok(Subject { name: image.name.clone(), digest })
 }
 
-async fn inspect(
-    mirror: &Mirror,
-    target: &str,
-    subject: &Subject,
-) -> Result<ScanView, CliError> {
+async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<ScanView, CliError> {
     let inspected = mirror.inspect(subject).await.map_err(|error| {
         CliError::unreachable(format!("{target} was not scanned")).caused_by(error)
     })?;

@@ -97,9 +97,10 @@ pub(super) fn table(view: &ScanView) -> String {
 
 fn image(image: &ImageView) -> String {
     let platform = image.platform.as_ref().map(|it| format!("{it}  ")).unwrap_or_default();
-    let distribution = image.distribution.as_ref().map_or("no known distribution", |it| {
-        it.pretty.as_deref().unwrap_or(it.id.as_str())
-    });
+    let distribution = image
+        .distribution
+        .as_ref()
+        .map_or("no known distribution", |it| it.pretty.as_deref().unwrap_or(it.id.as_str()));
     let database = image.database.as_ref().map_or_else(String::new, |database| {
         format!(", database {} of {}", database.digest.short(), database.as_of)
     });

@@ -10,6 +10,8 @@
 mod archive;
 mod extended;
 mod facts;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod header;
 mod inflated;
 mod kind;

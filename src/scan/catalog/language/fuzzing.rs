@@ -59,18 +59,27 @@ fn hold(facts: &FileFacts, path: &str, limits: &Limits) {
     }
 }
 
+/// Any of what languages leave; the first byte says which.
+pub(crate) fn language(bytes: &[u8]) {
+    const ALL: [fn(&[u8]); 8] = [dotnet, java, node, php, program, python, ruby, path];
+    let Some((kind, contents)) = bytes.split_first() else { return };
+    if let Some(target) = ALL.get(usize::from(*kind) % ALL.len()) {
+        target(contents);
+    }
+}
+
 /// `*.deps.json`.
-pub(crate) fn dotnet(bytes: &[u8]) {
+pub(super) fn dotnet(bytes: &[u8]) {
     check(File::DotnetDependencies, "app/a.deps.json", bytes, &limits());
 }
 
 /// Archives, with what is in them.
-pub(crate) fn java(bytes: &[u8]) {
+pub(super) fn java(bytes: &[u8]) {
     check(File::JavaArchive, "app/a.jar", bytes, &limits());
 }
 
 /// Installed packages, and all lock files.
-pub(crate) fn node(bytes: &[u8]) {
+pub(super) fn node(bytes: &[u8]) {
     check(File::NodePackage, "node_modules/a/package.json", bytes, &limits());
     check(File::NpmLock, "package-lock.json", bytes, &limits());
     check(File::PnpmLock, "pnpm-lock.yaml", bytes, &limits());
@@ -78,31 +87,31 @@ pub(crate) fn node(bytes: &[u8]) {
 }
 
 /// Composer's files.
-pub(crate) fn php(bytes: &[u8]) {
+pub(super) fn php(bytes: &[u8]) {
     check(File::ComposerInstalled, "vendor/composer/installed.json", bytes, &limits());
     check(File::ComposerLock, "composer.lock", bytes, &limits());
 }
 
 /// Programs, kept whole and in passing.
-pub(crate) fn program(bytes: &[u8]) {
+pub(super) fn program(bytes: &[u8]) {
     check(File::Program, "bin/a", bytes, &limits());
     check(File::Program, "bin/a", bytes, &Limits { program_bytes: 100, ..limits() });
 }
 
 /// Metadata of distributions.
-pub(crate) fn python(bytes: &[u8]) {
+pub(super) fn python(bytes: &[u8]) {
     check(File::PythonMetadata, "a/A-1.dist-info/METADATA", bytes, &limits());
     check(File::PythonMetadata, "a/a.egg-info/PKG-INFO", bytes, &limits());
 }
 
 /// Specifications and lock files.
-pub(crate) fn ruby(bytes: &[u8]) {
+pub(super) fn ruby(bytes: &[u8]) {
     check(File::GemInstalled, "specifications/a-1.gemspec", bytes, &limits());
     check(File::GemLock, "Gemfile.lock", bytes, &limits());
 }
 
 /// Which files are read, by paths and heads.
-pub(crate) fn path(bytes: &[u8]) {
+pub(super) fn path(bytes: &[u8]) {
     let (path, head) = bytes.split_at(bytes.len() / 2);
     let Ok(path) = std::str::from_utf8(path) else { return };
     if let Some(file) = File::of(path, head) {
