@@ -140,6 +140,9 @@ def taken(scheme, version):
     of_version = version.split(":")[-1].split("-")[0] if scheme == "rpm" else version
     if not re.search("[0-9]", of_version) or len(version) > 200:
         return False
+    # dpkg warns of what does not begin with a digit.
+    if scheme == "deb" and not version[0].isdigit():
+        return False
     # Where a library reads, numbers have 64 bits.
     return scheme not in ("cargo", "go", "npm", "python") or not re.search("[0-9]{20}", version)
 

@@ -7,7 +7,7 @@ mkdir -p "$TOOLS"/{apt/lists/partial,apt/cache/partial,debs}
 die() { printf 'install: %s\n' "$*" >&2; exit 2; }
 command -v apt-get >/dev/null || die "needs Debian's apt-get"
 
-packages=(ca-certificates dpkg php-cli php-composer-semver python3 python3-packaging python3-pip python3-rpm ruby)
+packages=(ca-certificates dpkg php-cli python3 python3-packaging python3-pip python3-rpm ruby)
 command -v java >/dev/null || packages+=(default-jre-headless)
 command -v npm >/dev/null || packages+=(nodejs npm)
 missing=()
@@ -22,7 +22,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     { tail -5 "$TOOLS/apt.log" >&2; die "apt-get install failed"; }
 fi
 
-# --- trixie's Maven and Go, beside the system -----------------------------------------------------------
+# --- trixie's Composer, Maven and Go, beside the system -----------------------------------------------------------
 apt_beside() { # apt-get with lists and cache of its own
   timeout 300 apt-get -q -o Dir::Etc::SourceList="$TOOLS/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null \
     -o Dir::State::Lists="$TOOLS/apt/lists" -o Dir::Cache="$TOOLS/apt/cache" -o APT::Sandbox::User=root "$@" \
@@ -47,6 +47,7 @@ unpack() { # DIRECTORY PACKAGE...: the packages' files under $TOOLS/DIRECTORY
   done
   touch "$root/.done"
 }
+unpack composer php-composer-semver
 unpack maven libmaven3-core-java
 unpack go golang-1.24-go golang-1.24-src
 
@@ -76,7 +77,7 @@ printf '   dpkg %s\n' "$(dpkg-query -W -f '${Version}' dpkg)"
 printf '   rpm %s\n' "$(dpkg-query -W -f '${Version}' python3-rpm)"
 printf '   packaging %s\n' "$(dpkg-query -W -f '${Version}' python3-packaging)"
 printf '   RubyGems %s\n' "$(gem --version)"
-printf '   composer/semver %s\n' "$(dpkg-query -W -f '${Version}' php-composer-semver)"
+printf '   composer/semver %s\n' "$(dpkg-deb -f "$(find "$TOOLS/debs" -name 'php-composer-semver_*.deb')" Version)"
 printf '   Maven %s\n' "$(dpkg-deb -f "$(find "$TOOLS/debs" -name 'libmaven3-core-java_*.deb')" Version)"
 printf '   Go %s\n' "$(head -1 "$GOROOT/VERSION")"
 printf '   npm semver 7.7.2, univers 32.0.1, cvss 3.6\n'

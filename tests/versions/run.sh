@@ -45,7 +45,7 @@ ask() { # SCHEME COMMAND...: the tool's answers, after the scheme's name
 }
 {
   ask cargo node "$HERE/tools/compare.js" "$TOOLS"
-  ask composer php "$HERE/tools/compare.php"
+  ask composer php "$HERE/tools/compare.php" "$TOOLS/composer/usr/share/php/Composer/Semver/autoload.php"
   ask deb $python "$HERE/tools/compare.py" deb
   ask gem ruby "$HERE/tools/compare.rb"
   ask go "$TOOLS/compare-go"

@@ -1,6 +1,6 @@
 <?php
-// Which of two versions is lower, by composer/semver: compare.php <PAIRS.
-require '/usr/share/php/Composer/Semver/autoload.php';
+// Which of two versions is lower, by composer/semver: compare.php AUTOLOAD <PAIRS.
+require $argv[1];
 use Composer\Semver\Comparator;
 use Composer\Semver\VersionParser;
 

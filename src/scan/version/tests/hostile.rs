@@ -146,16 +146,16 @@ fn the_longest_versions_take_little_time() {
         for part in repeated {
             let text = format!("1{}", part.repeat((VERSION_BYTES_MAX - 2) / part.len()));
             let started = Instant::now();
-            for _ in 0..100 {
+            for _ in 0..20 {
                 if let (Ok(a), Ok(b)) =
                     (Version::parse(scheme, &text), Version::parse(scheme, &text))
                 {
                     assert!(a == b, "{scheme}: {text}");
                 }
             }
-            // 5 ms for one, where it is some microseconds: machines may be busy.
+            // 100 ms for one, where it is some microseconds: machines may be busy.
             assert!(
-                started.elapsed() < Duration::from_millis(500),
+                started.elapsed() < Duration::from_secs(2),
                 "{scheme}: {text}: {:?}",
                 started.elapsed()
             );
