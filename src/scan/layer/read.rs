@@ -162,8 +162,10 @@ impl<'a, K: Kind> Reading<'a, K> {
 
     fn number(&mut self) -> Result<EntryId, Stop> {
         let id = self.entries;
-        self.entries = id.saturating_add(1);
-        if u64::from(self.entries) <= self.limits.entries {
+        if let Some(next) = id.checked_add(1)
+            && u64::from(next) <= self.limits.entries
+        {
+            self.entries = next;
             return Ok(id);
         }
         Err(Stop::limit(format!("it has more than entries = {}", self.limits.entries)))
