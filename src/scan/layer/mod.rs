@@ -8,6 +8,8 @@
 //! - A failure of the reader is an error, and never a gap: the layer may be in order.
 
 mod archive;
+mod budget;
+mod contents;
 mod extended;
 mod facts;
 #[cfg(feature = "fuzzing")]

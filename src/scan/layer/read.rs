@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Stop;
 use super::archive::{Archive, Entry, EntryKind};
+use super::budget::Budget;
+use super::contents::Contents;
 use super::facts::{Facts, LayerGap, Seen};
 use super::inflated::Inflated;
 use super::kind::Kind;
@@ -13,15 +15,10 @@ use super::tree::{EntryId, Node, NodeId, Tree};
 use super::upper::{Item, Odd, Upper, cleaned};
 use crate::oci::Digest;
 use crate::scan::catalog::{FileFacts, HEAD_BYTES};
-use crate::scan::{GapKind, Limits, Package};
+use crate::scan::{GapKind, Limits};
 
 /// Gaps of a layer that are told one by one.
 const GAPS_MAX: usize = 100;
-/// Bytes of all that files of a layer say, as it lies in memory.
-const FACTS_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// About what a package or a file costs beside its texts.
-const RECORD_BYTES: usize = 192;
-
 /// A file of a layer that is to be read as a kind, because a path of that kind leads to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::scan) struct WantedFile<K> {
@@ -117,19 +114,13 @@ struct Reading<'a, K> {
     entries: EntryId,
 }
 
-/// How much files of a layer may still say.
-struct Budget {
-    packages: usize,
-    bytes: usize,
-}
-
 impl<'a, K: Kind> Reading<'a, K> {
     fn new(limits: &'a Limits) -> Self {
         Self {
             limits,
             upper: Upper::new(limits),
             files: BTreeMap::new(),
-            budget: Budget { packages: limits.packages, bytes: FACTS_BYTES_MAX },
+            budget: Budget::new(limits),
             gaps: Vec::new(),
             entries: 0,
         }
@@ -162,8 +153,10 @@ impl<'a, K: Kind> Reading<'a, K> {
 
     fn number(&mut self) -> Result<EntryId, Stop> {
         let id = self.entries;
-        self.entries = id.saturating_add(1);
-        if u64::from(self.entries) <= self.limits.entries {
+        if let Some(next) = id.checked_add(1)
+            && u64::from(next) <= self.limits.entries
+        {
+            self.entries = next;
             return Ok(id);
         }
         Err(Stop::limit(format!("it has more than entries = {}", self.limits.entries)))
@@ -242,10 +235,10 @@ impl<'a, K: Kind> Reading<'a, K> {
         path: &str,
         size: u64,
     ) -> Result<FileFacts, Stop> {
-        let mut contents = Contents { archive, stop: None };
+        let mut contents = Contents::of(archive);
         let read = || kind.read(path, size, &mut contents, self.limits);
         let read = catch_unwind(AssertUnwindSafe(read));
-        if let Some(stop) = contents.stop {
+        if let Some(stop) = contents.into_stop() {
             return Err(stop);
         }
         Ok(match read {
@@ -290,51 +283,6 @@ impl<'a, K: Kind> Reading<'a, K> {
             let text = "it has more gaps than these".to_owned();
             self.gaps.push(LayerGap { kind: GapKind::Limit, path: None, text });
         }
-    }
-}
-
-impl Budget {
-    /// Whether there is room for it.
-    fn take<K>(&mut self, seen: &Seen<K>) -> bool {
-        let facts = &seen.facts;
-        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let package = |package: &Package| {
-            let source = package.source.as_ref();
-            let source = source.map_or(0, |source| source.name.len() + source.version.len());
-            let optional = text(&package.architecture) + text(&package.module);
-            let named = package.name.len() + package.version.len() + package.found_in.len();
-            RECORD_BYTES + named + optional + source
-        };
-        let packages: usize = facts.packages.iter().map(package).sum();
-        let owned: usize = facts.owns.iter().map(|path| path.len() + size_of::<String>()).sum();
-        let gaps: usize = facts.gaps.iter().map(|(_, text)| text.len() + size_of::<String>()).sum();
-        let bytes = RECORD_BYTES + seen.path.len() + packages + owned + gaps;
-        let has_room = bytes <= self.bytes && facts.packages.len() <= self.packages;
-        if has_room {
-            self.bytes -= bytes;
-            self.packages -= facts.packages.len();
-        }
-        has_room
-    }
-}
-
-/// The contents of an entry, for a cataloger.
-struct Contents<'a, R: Read> {
-    archive: &'a mut Archive<R>,
-    /// Why the layer itself could not be read on.
-    stop: Option<Stop>,
-}
-
-impl<R: Read> Read for Contents<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let failed = || io::Error::other("the layer cannot be read on");
-        if self.stop.is_some() {
-            return Err(failed());
-        }
-        self.archive.read(buffer).map_err(|stop| {
-            self.stop = Some(stop);
-            failed()
-        })
     }
 }
 

@@ -53,6 +53,12 @@ impl<'a, 'v, K: Kind> Collector<'a, 'v, K> {
     pub(super) fn collect(&mut self) {
         self.everywhere();
         self.in_places();
+        if self.wanted_count > WANTED_MAX {
+            // All of it or none: a second reading has to be the last.
+            self.wanted.clear();
+            let text = format!("links lead to more than {WANTED_MAX} files that are to be read");
+            self.gap(GapKind::Limit, None, &text);
+        }
         if self.view.is_exhausted() {
             let text = "its directories and links take more steps than are taken";
             self.gap(GapKind::Limit, None, text);
@@ -235,12 +241,14 @@ impl<'a, 'v, K: Kind> Collector<'a, 'v, K> {
     }
 
     fn want(&mut self, file: File, kind: K, path: String) {
-        if self.wanted_count >= WANTED_MAX {
-            let text = format!("links lead to more than {WANTED_MAX} files that are to be read");
-            return self.gap(GapKind::Limit, None, &text);
+        let files = self.wanted.entry(file.layer).or_default();
+        if files.contains_key(&(file.entry, kind)) {
+            return;
         }
         self.wanted_count += 1;
-        self.wanted.entry(file.layer).or_default().entry((file.entry, kind)).or_insert(path);
+        if self.wanted_count <= WANTED_MAX {
+            files.insert((file.entry, kind), path);
+        }
     }
 
     fn seen(&self, file: File) -> &'a [Seen<K>] {

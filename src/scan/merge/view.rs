@@ -126,7 +126,12 @@ impl<'a, K: Kind> View<'a, K> {
 
     /// All that is in a directory, in the order of names.
     pub(super) fn children(&self, Directory(stack): &Directory<'a>) -> Vec<Child<'a>> {
-        if stack.is_kept { self.kept(stack).to_vec() } else { self.merge(stack) }
+        if !stack.is_kept {
+            return self.merge(stack);
+        }
+        let children = self.kept(stack);
+        self.count(u64::try_from(children.len()).unwrap_or(u64::MAX));
+        if self.is_exhausted() { Vec::new() } else { children.to_vec() }
     }
 
     fn child(&self, Directory(stack): &Directory<'a>, name: &[u8]) -> Option<Item<'a>> {

@@ -206,3 +206,30 @@ fn links_that_lead_on_and_on_end() {
         gaps(&inventory)
     );
 }
+
+#[test]
+fn links_to_all_there_is_end_too() {
+    let root = (0..3000).fold(base(), |tar, n| tar.symlink(&format!("l{n}"), "/"));
+    let layers: Vec<_> =
+        std::iter::repeat_with(|| Tar::new().directory("d").end()).take(4).collect();
+    let layers = [vec![root.end()], layers].concat();
+    let began = Instant::now();
+    let inventory = inventory_with::<TestKind>(&layers, &Limits::default());
+    assert!(began.elapsed() < Duration::from_mins(2), "{:?}", began.elapsed());
+    assert!(
+        gaps(&inventory).iter().any(|(_, _, text)| text.contains("steps")),
+        "{:?}",
+        gaps(&inventory)
+    );
+}
+
+#[test]
+fn files_that_links_make_interesting_end_at_a_number() {
+    let many = (0..10_050).fold(Tar::new(), |tar, n| {
+        tar.file(&format!("f{n}"), "")
+            .symlink(&format!("{n}.dist-info/METADATA"), &format!("/f{n}"))
+    });
+    let inventory = inventory_with::<TestKind>(&[many.end()], &Limits::default());
+    assert_eq!(gaps(&inventory).len(), 1);
+    assert!(gaps(&inventory)[0].2.contains("more than 10000 files"), "{:?}", gaps(&inventory));
+}

@@ -1,0 +1,44 @@
+//! How much is kept of what files say, so that a layer full of lists does not fill memory.
+
+use super::facts::Seen;
+use crate::scan::{Limits, Package};
+
+/// Bytes of all that files of a layer say, as it lies in memory.
+const FACTS_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// About what a package or a file costs beside its texts.
+const RECORD_BYTES: usize = 192;
+
+/// How much files of a layer may still say.
+pub(super) struct Budget {
+    packages: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { packages: limits.packages, bytes: FACTS_BYTES_MAX }
+    }
+
+    /// Whether there is room for it.
+    pub(super) fn take<K>(&mut self, seen: &Seen<K>) -> bool {
+        let facts = &seen.facts;
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let package = |package: &Package| {
+            let source = package.source.as_ref();
+            let source = source.map_or(0, |source| source.name.len() + source.version.len());
+            let optional = text(&package.architecture) + text(&package.module);
+            let named = package.name.len() + package.version.len() + package.found_in.len();
+            RECORD_BYTES + named + optional + source
+        };
+        let packages: usize = facts.packages.iter().map(package).sum();
+        let owned: usize = facts.owns.iter().map(|path| path.len() + size_of::<String>()).sum();
+        let gaps: usize = facts.gaps.iter().map(|(_, text)| text.len() + size_of::<String>()).sum();
+        let bytes = RECORD_BYTES + seen.path.len() + packages + owned + gaps;
+        let has_room = bytes <= self.bytes && facts.packages.len() <= self.packages;
+        if has_room {
+            self.bytes -= bytes;
+            self.packages -= facts.packages.len();
+        }
+        has_room
+    }
+}
