@@ -222,7 +222,10 @@ fn an_entry_that_is_not_what_the_directory_says_is_a_gap() {
         ("too large", Made { bytes: whole.bytes + 1, ..whole.clone() }),
         ("too small", Made { bytes: whole.bytes - 1, ..whole.clone() }),
         ("not deflated", Made { packed: b"\xff\xff\xff".to_vec(), ..whole.clone() }),
-        ("two sizes", Made { method: 0, ..whole.clone() }),
+        (
+            "two sizes",
+            Made { bytes: 10, ..stored("META-INF/maven/g/a/pom.properties", "version=1") },
+        ),
     ];
     for (what, entry) in broken {
         let facts = read(PATH, zip(&[entry, maven("g", "b", "2")]));
