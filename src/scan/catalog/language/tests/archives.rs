@@ -93,7 +93,9 @@ fn forty_archives_deep_is_too_deep() {
         archive = zip(&[packed("x.jar", &archive)]);
     }
     assert_eq!(packages(PATH, &archive), ["g:deep 1"]);
-    for _ in 4..40 {
+    archive = zip(&[packed("x.jar", &archive)]);
+    assert_eq!(gaps(PATH, &archive), [GapKind::Limit], "one more");
+    for _ in 5..40 {
         archive = zip(&[packed("x.jar", &archive)]);
     }
     let facts = read(PATH, &archive);
