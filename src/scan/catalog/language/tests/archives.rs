@@ -93,7 +93,9 @@ fn forty_archives_deep_is_too_deep() {
         archive = zip(&[packed("x.jar", &archive)]);
     }
     assert_eq!(packages(PATH, &archive), ["g:deep 1"]);
-    for _ in 4..40 {
+    archive = zip(&[packed("x.jar", &archive)]);
+    assert_eq!(gaps(PATH, &archive), [GapKind::Limit], "one more");
+    for _ in 5..40 {
         archive = zip(&[packed("x.jar", &archive)]);
     }
     let facts = read(PATH, &archive);
@@ -222,7 +224,10 @@ fn an_entry_that_is_not_what_the_directory_says_is_a_gap() {
         ("too large", Made { bytes: whole.bytes + 1, ..whole.clone() }),
         ("too small", Made { bytes: whole.bytes - 1, ..whole.clone() }),
         ("not deflated", Made { packed: b"\xff\xff\xff".to_vec(), ..whole.clone() }),
-        ("two sizes", Made { method: 0, ..whole.clone() }),
+        (
+            "two sizes",
+            Made { bytes: 10, ..stored("META-INF/maven/g/a/pom.properties", "version=1") },
+        ),
     ];
     for (what, entry) in broken {
         let facts = read(PATH, zip(&[entry, maven("g", "b", "2")]));
