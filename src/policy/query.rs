@@ -425,7 +425,7 @@ rules:
             "trustRoots: {acme: {notation: {ca: [file:/ca.pem]}}}\nsigners:\n  x: {notation: {root: acme, identity: \"*\"}}\n  y: {notation: {root: acme, identity: \"x509.subject: C=US, ST=WA, O=Acme\"}}\nrules: [{id: a, match: [\"up.test/a\"], trust: allow}]",
         );
         for name in ["x", "y"] {
-            assert_eq!(signers.signer(name).map(super::super::Signer::name), Some(name));
+            assert_eq!(signers.signer(name).map(Signer::name), Some(name));
         }
         assert!(signers.signer("z").is_none());
     }
