@@ -71,9 +71,13 @@ pub(crate) struct ScanArguments {
     /// Compare with this database [default: that of the settings]
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
-    /// Of an index, scan only the images for this platform; may be given several times
+    /// Of an index, scan the images for this platform; may be given several times [default: linux and
+    /// the architecture of this machine]
     #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]")]
     platforms: Vec<String>,
+    /// Of an index, scan every image
+    #[arg(long, conflicts_with = "platforms")]
+    all_platforms: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -107,7 +111,7 @@ pub(crate) async fn run(
     if let Some(database) = &arguments.database {
         settings.scan.database = Some(database.clone());
     }
-    let policy = everything(&arguments.platforms)?;
+    let policy = everything(&platforms(&arguments))?;
     let folder = tempfile::Builder::new()
         .prefix("pratique-scan-")
         .tempdir()
@@ -188,8 +192,30 @@ async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<Sca
     let inspected = mirror.inspect(subject).await.map_err(|error| {
         CliError::unreachable(format!("{target} was not scanned")).caused_by(error)
     })?;
+    if inspected.is_empty() {
+        let hint = "name one by --platform, or say --all-platforms";
+        return Err(CliError::unreachable(format!(
+            "{target} lists no image for the platform that is asked for; {hint}"
+        )));
+    }
     let images = inspected.into_iter().map(ImageView::from).collect();
     Ok(ScanView { target: target.to_owned(), digest: subject.digest, images })
+}
+
+/// The platforms whose images are scanned; none is all.
+fn platforms(arguments: &ScanArguments) -> Vec<String> {
+    if arguments.all_platforms {
+        return Vec::new();
+    }
+    if !arguments.platforms.is_empty() {
+        return arguments.platforms.clone();
+    }
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    vec![format!("linux/{architecture}")]
 }
 
 /// A policy by which every image is looked at, of these platforms only if some are named.
