@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(extended.path.as_deref(), Some(&b"d"[..]));
         assert_eq!(extended.link.as_deref(), Some(&b"l"[..]));
         assert_eq!(extended.size, Some(42));
-        let emptied = Extended::parse(b"12 path=abc\n9 path=\n").unwrap();
+        let emptied = Extended::parse(b"12 path=abc\n8 path=\n").unwrap();
         assert_eq!(emptied.path, None, "an empty value leaves the plain header's");
     }
 

@@ -4,7 +4,7 @@ use super::File;
 use crate::scan::Limits;
 
 /// How long what is wrong with a file may be told, in bytes.
-const GAP_BYTES_MAX: usize = 256;
+const GAP_BYTES_MAX: usize = 1_024;
 
 /// One path of each kind; the first byte says which.
 const PATHS: [&str; 11] = [
