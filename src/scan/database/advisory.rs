@@ -210,7 +210,7 @@ fn events(listed: Vec<Event>) -> Option<Vec<(Bound, String)>> {
     let is_endless = |event: &(Bound, String)| event.0 == Bound::Limit && event.1 == "*";
     let endless = events.iter().any(is_endless);
     // An end without a version is none.
-    events.retain(|(bound, version)| !version.is_empty() && !(endless && *bound == Bound::Limit));
+    events.retain(|(bound, version)| !(version.is_empty() || endless && *bound == Bound::Limit));
     if !events.iter().any(|(bound, _)| *bound == Bound::Introduced) {
         events.push((Bound::Introduced, "0".to_owned()));
     }

@@ -77,7 +77,7 @@ type Counted = (BTreeMap<String, u32>, Vec<Option<u32>>);
 
 /// What records say of packages, by ecosystem and name.
 fn statements(rows: &Rows, sections: &mut Sections) -> Result<Counted, ImportError> {
-    let numbers = numbered(&rows.rows);
+    let numbers = numbered(&rows.records);
     let number = |packed: &Packed| at(&numbers, packed.row).flatten();
     let mut sorted: Vec<(Packed, u32)> = rows
         .statements
@@ -134,7 +134,7 @@ fn payload<'a>(rows: &'a Rows, packed: &Packed) -> &'a [u8] {
 
 /// Records and the vulnerabilities that they are about; gives how many there are of the latter.
 fn records(rows: &mut Rows, extras: &Extras, sections: &mut Sections) -> Result<u32, ImportError> {
-    let counting: Vec<&Row> = rows.rows.iter().filter(|row| row.counts).collect();
+    let counting: Vec<&Row> = rows.records.iter().filter(|row| row.counts).collect();
     let mut groups = Groups::default();
     for row in &counting {
         groups.add(&rows.strings, names(row));
@@ -172,10 +172,10 @@ fn vulnerabilities(
     extras: &Extras,
     sections: &mut Sections,
 ) -> Result<(), ImportError> {
-    let mut named = groups.names();
+    let mut by_root = groups.names();
     let (mut table, mut bytes) = (Vec::new(), Vec::new());
     for root in roots {
-        let mut names = named.remove(root).unwrap_or_default();
+        let mut names = by_root.remove(root).unwrap_or_default();
         names.sort_unstable_by_key(|name| (rank(strings.text(*name)), strings.text(*name)));
         let exploited = names.iter().any(|name| extras.is_exploited(strings.text(*name)));
         let likely = names.iter().filter_map(|name| extras.likelihood(strings.text(*name))).max();

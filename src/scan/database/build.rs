@@ -139,7 +139,7 @@ impl Builder {
         // A time that is yet to come says nothing of how fresh the feed is.
         let modified = advisory.modified.filter(|modified| *modified <= self.now);
         let withdrawn = advisory.withdrawn.is_some();
-        match self.rows.add(advisory, self.now).map_err(too_large)? {
+        match self.rows.add(&advisory, self.now).map_err(too_large)? {
             Some(reason) => return unreadable(feed, &outcome.name, reason),
             None => feed.records += 1,
         }

@@ -18,7 +18,7 @@ pub(super) struct Rows {
     pub(super) strings: Strings,
     /// Lists of versions, packed; many are the same.
     pub(super) lists: Strings,
-    pub(super) rows: Vec<Row>,
+    pub(super) records: Vec<Row>,
     pub(super) statements: Vec<Packed>,
     pub(super) payload: Vec<u8>,
     pub(super) superseded: u64,
@@ -58,12 +58,12 @@ impl Rows {
     /// When there is no room for more.
     pub(super) fn add(
         &mut self,
-        advisory: Advisory,
+        advisory: &Advisory,
         now: Timestamp,
     ) -> Result<Option<&'static str>, &'static str> {
         let id = number(&mut self.strings, &advisory.id)?;
         let previous = self.newest.get(&id).copied();
-        let chain = match self.place(previous, &advisory) {
+        let chain = match self.place(previous, advisory) {
             Place::After(chain) => chain,
             Place::Behind => {
                 self.superseded += 1;
@@ -72,7 +72,7 @@ impl Rows {
             Place::TooMany => return Ok(Some("too many different records have its id")),
         };
         let counts = advisory.withdrawn.is_none_or(|withdrawn| withdrawn > now);
-        let number = u32::try_from(self.rows.len()).map_err(|_| "records")?;
+        let number = u32::try_from(self.records.len()).map_err(|_| "records")?;
         let (mut aliases, mut upstream) = (Vec::new(), Vec::new());
         if counts {
             aliases = self.numbers(&advisory.aliases)?;
@@ -81,8 +81,8 @@ impl Rows {
                 self.pack(statement, number)?;
             }
         }
-        self.newest.insert(id, self.rows.len());
-        self.rows.push(Row {
+        self.newest.insert(id, self.records.len());
+        self.records.push(Row {
             id,
             published: advisory.published,
             aliases,
@@ -98,13 +98,15 @@ impl Rows {
 
     /// Whether a record counts beside those of its id; those that are older than it do not any more.
     fn place(&mut self, newest: Option<usize>, advisory: &Advisory) -> Place {
-        let Some(latest) = newest.and_then(|at| self.rows.get(at)) else { return Place::After(1) };
+        let Some(latest) = newest.and_then(|at| self.records.get(at)) else {
+            return Place::After(1);
+        };
         if advisory.modified < latest.modified {
             return Place::Behind;
         }
         let (is_newer, chain) = (advisory.modified > latest.modified, latest.chain);
         let mut next = newest;
-        while let Some(row) = next.and_then(|at| self.rows.get_mut(at)) {
+        while let Some(row) = next.and_then(|at| self.records.get_mut(at)) {
             if is_newer {
                 self.superseded += 1;
                 row.counts = false;

@@ -139,7 +139,6 @@ pub(in crate::scan) fn database(records: &[Value]) -> Database {
 }
 
 /// Shared data, where they are at hand (`PRATIQUE_TEST_DATA`).
-#[expect(clippy::disallowed_methods, reason = "tests find shared data by the environment")]
 pub(in crate::scan) fn shared(path: &str) -> Option<PathBuf> {
     let data = std::env::var_os("PRATIQUE_TEST_DATA").map(PathBuf::from)?;
     let path = data.join(path);

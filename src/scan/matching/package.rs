@@ -12,7 +12,7 @@ use crate::scan::database::{
 use crate::scan::{FeedNames, Finding, Package, PackageKind, Unmatched, UnmatchedKind};
 
 /// Versions that are read for one report, and what takes as long.
-const WORK_MAX: u64 = 20_000_000;
+const WORK_MAX: u64 = 5_000_000;
 /// Numbers in a list of versions that take as long to look through as a version takes to read.
 const NUMBERS_PER_VERSION: u64 = 16;
 /// Findings of one report.

@@ -32,9 +32,12 @@ fn every_record_is_read_whatever_it_is_called() {
     }
 }
 
+/// What an archive says wrongly of a file.
+type Lie = fn(&mut File);
+
 #[test]
 fn an_entry_that_lies_is_counted_and_named() {
-    let lies: [(&str, fn(&mut File)); 6] = [
+    let lies: [(&str, Lie); 6] = [
         ("more than it says", |file| file.size -= 1),
         ("less than it says", |file| file.size += 1),
         ("another checksum", |file| file.crc ^= 1),

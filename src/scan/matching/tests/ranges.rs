@@ -8,7 +8,7 @@ use crate::scan::database::testing::record;
 use crate::scan::{Fix, Package, PackageKind, UnmatchedKind};
 
 /// Which of these versions are affected: `?` where it cannot be told.
-fn affected(affected: Value, versions: &[&str]) -> Vec<String> {
+fn affected(affected: &Value, versions: &[&str]) -> Vec<String> {
     let mut record = record("A-1", "npm", "left", &json!([{ "introduced": "0" }]));
     record["affected"] = json!([affected]);
     record["affected"][0]["package"] = json!({ "ecosystem": "npm", "name": "left" });
@@ -24,8 +24,8 @@ fn affected(affected: Value, versions: &[&str]) -> Vec<String> {
     versions.iter().filter_map(outcome).collect()
 }
 
-fn within(events: Value, versions: &[&str]) -> Vec<String> {
-    affected(json!({ "ranges": [{ "type": "SEMVER", "events": events }] }), versions)
+fn within(events: &Value, versions: &[&str]) -> Vec<String> {
+    affected(&json!({ "ranges": [{ "type": "SEMVER", "events": events }] }), versions)
 }
 
 const VERSIONS: [&str; 7] = ["0.1", "1.0", "1.5", "2.0", "2.1", "3.0", "9"];
@@ -33,48 +33,48 @@ const VERSIONS: [&str; 7] = ["0.1", "1.0", "1.5", "2.0", "2.1", "3.0", "9"];
 #[test]
 fn events_count_in_the_order_of_their_versions() {
     let two = json!([{ "introduced": "1.0" }, { "fixed": "1.5" }, { "introduced": "2.1" }, { "fixed": "3.0" }]);
-    assert_eq!(within(two.clone(), &VERSIONS), ["1.0", "2.1"]);
+    assert_eq!(within(&two, &VERSIONS), ["1.0", "2.1"]);
     let reversed: Value = two.as_array().unwrap().iter().rev().cloned().collect();
-    assert_eq!(within(reversed, &VERSIONS), ["1.0", "2.1"]);
+    assert_eq!(within(&reversed, &VERSIONS), ["1.0", "2.1"]);
     let at_once = json!([{ "introduced": "1.0", "fixed": "2.0" }]);
-    assert_eq!(within(at_once, &VERSIONS), ["1.0", "1.5"]);
+    assert_eq!(within(&at_once, &VERSIONS), ["1.0", "1.5"]);
 }
 
 #[test]
 fn zero_is_before_every_version_and_a_missing_end_is_none() {
-    assert_eq!(within(json!([{ "introduced": "0" }]), &VERSIONS), VERSIONS);
-    assert_eq!(within(json!([{ "introduced": "" }, { "fixed": "1.0" }]), &VERSIONS), ["0.1"]);
+    assert_eq!(within(&json!([{ "introduced": "0" }]), &VERSIONS), VERSIONS);
+    assert_eq!(within(&json!([{ "introduced": "" }, { "fixed": "1.0" }]), &VERSIONS), ["0.1"]);
     assert_eq!(
-        within(json!([{ "introduced": "2.1" }, { "fixed": "" }]), &VERSIONS),
+        within(&json!([{ "introduced": "2.1" }, { "fixed": "" }]), &VERSIONS),
         ["2.1", "3.0", "9"]
     );
-    assert_eq!(within(json!([{ "fixed": "1.5" }]), &VERSIONS), ["0.1", "1.0"]);
+    assert_eq!(within(&json!([{ "fixed": "1.5" }]), &VERSIONS), ["0.1", "1.0"]);
     let never: [&str; 0] = [];
-    assert_eq!(within(json!([{ "introduced": "0" }, { "fixed": "0" }]), &VERSIONS), never);
+    assert_eq!(within(&json!([{ "introduced": "0" }, { "fixed": "0" }]), &VERSIONS), never);
 }
 
 #[test]
 fn what_is_affected_last_is_affected() {
     let events = json!([{ "introduced": "1.0" }, { "last_affected": "2.0" }]);
-    assert_eq!(within(events, &VERSIONS), ["1.0", "1.5", "2.0"]);
+    assert_eq!(within(&events, &VERSIONS), ["1.0", "1.5", "2.0"]);
     let one = json!([{ "introduced": "1.5" }, { "last_affected": "1.5" }]);
-    assert_eq!(within(one, &VERSIONS), ["1.5"]);
+    assert_eq!(within(&one, &VERSIONS), ["1.5"]);
 }
 
 #[test]
 fn a_fix_at_which_it_is_introduced_again_is_none() {
     let events = json!([{ "introduced": "0" }, { "fixed": "1.5" }, { "introduced": "1.5" }, { "fixed": "2.0" }]);
-    assert_eq!(within(events, &VERSIONS), ["0.1", "1.0", "1.5"]);
+    assert_eq!(within(&events, &VERSIONS), ["0.1", "1.0", "1.5"]);
 }
 
 #[test]
 fn a_limit_is_where_a_range_says_nothing_more() {
     assert_eq!(
-        within(json!([{ "introduced": "1.0" }, { "limit": "2.0" }]), &VERSIONS),
+        within(&json!([{ "introduced": "1.0" }, { "limit": "2.0" }]), &VERSIONS),
         ["1.0", "1.5"]
     );
     let endless = json!([{ "introduced": "2.1" }, { "limit": "2.2" }, { "limit": "*" }]);
-    assert_eq!(within(endless, &VERSIONS), ["2.1", "3.0", "9"]);
+    assert_eq!(within(&endless, &VERSIONS), ["2.1", "3.0", "9"]);
 }
 
 #[test]
@@ -84,13 +84,13 @@ fn what_is_listed_is_affected_whatever_the_ranges_say() {
         "versions": ["2.1", "x.y"],
     });
     assert_eq!(
-        affected(both, &["0.1", "1.0", "2.1", "2.1.0", "x.y", "x.z"]),
+        affected(&both, &["0.1", "1.0", "2.1", "2.1.0", "x.y", "x.z"]),
         ["0.1", "2.1", "x.y", "x.z?"]
     );
     // Without ranges the list is all there is, and other words for its versions count.
     let list = json!({ "versions": ["2.1", "x.y"] });
     assert_eq!(
-        affected(list, &["0.1", "2.1", "2.1.0", "x.y", "x.z"]),
+        affected(&list, &["0.1", "2.1", "2.1.0", "x.y", "x.z"]),
         ["2.1", "2.1.0", "x.y", "x.z?"]
     );
 }
@@ -98,29 +98,29 @@ fn what_is_listed_is_affected_whatever_the_ranges_say() {
 #[test]
 fn what_is_not_understood_is_unknown_and_not_harmless() {
     let kinds = json!({ "ranges": [{ "type": "NEW", "events": [{ "introduced": "0" }] }] });
-    assert_eq!(affected(kinds, &["1.0"]), ["1.0?"]);
-    assert_eq!(within(json!([{ "introduced": "0" }, { "ended": "0.1" }]), &["1.0"]), ["1.0?"]);
-    assert_eq!(within(json!([]), &["1.0"]), ["1.0?"]);
-    assert_eq!(affected(json!({}), &["1.0"]), ["1.0?"]);
+    assert_eq!(affected(&kinds, &["1.0"]), ["1.0?"]);
+    assert_eq!(within(&json!([{ "introduced": "0" }, { "ended": "0.1" }]), &["1.0"]), ["1.0?"]);
+    assert_eq!(within(&json!([]), &["1.0"]), ["1.0?"]);
+    assert_eq!(affected(&json!({}), &["1.0"]), ["1.0?"]);
     let commits = json!({ "ranges": [{ "type": "GIT", "events": [{ "introduced": "0" }] }] });
-    assert_eq!(affected(commits, &["1.0"]), ["1.0?"]);
+    assert_eq!(affected(&commits, &["1.0"]), ["1.0?"]);
     // But what is understood beside it counts.
     let beside = json!({ "ranges": [
         { "type": "NEW", "events": [{ "introduced": "0" }] },
         { "type": "SEMVER", "events": [{ "introduced": "1.0" }] },
     ] });
-    assert_eq!(affected(beside, &["0.1", "1.0"]), ["0.1?", "1.0"]);
+    assert_eq!(affected(&beside, &["0.1", "1.0"]), ["0.1?", "1.0"]);
 }
 
 #[test]
 fn versions_that_cannot_be_compared_are_unknown_unless_every_version_is_affected() {
     for version in ["", "latest", "${ver}", "1:", "1.x", &"9".repeat(300)] {
         let bounded = json!([{ "introduced": "0" }, { "fixed": "1.0" }]);
-        assert_eq!(within(bounded, &[version]), [format!("{version}?")]);
-        assert_eq!(within(json!([{ "introduced": "0" }]), &[version]), [version]);
+        assert_eq!(within(&bounded, &[version]), [format!("{version}?")]);
+        assert_eq!(within(&json!([{ "introduced": "0" }]), &[version]), [version]);
     }
-    assert_eq!(within(json!([{ "introduced": "0" }, { "fixed": "next" }]), &["1.0"]), ["1.0?"]);
-    assert_eq!(within(json!([{ "introduced": "first" }]), &["1.0"]), ["1.0?"]);
+    assert_eq!(within(&json!([{ "introduced": "0" }, { "fixed": "next" }]), &["1.0"]), ["1.0?"]);
+    assert_eq!(within(&json!([{ "introduced": "first" }]), &["1.0"]), ["1.0?"]);
 }
 
 #[test]

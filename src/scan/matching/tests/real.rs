@@ -28,9 +28,9 @@ fn database(archives: &[&str]) -> Option<Database> {
     Some(Database::open(finished(builder).unwrap().0.into()).unwrap())
 }
 
-fn distribution(id: &str, version: &str) -> Option<Distribution> {
+fn distribution(id: &str, version: &str) -> Distribution {
     let (id, version) = (id.to_owned(), Some(version.to_owned()));
-    Some(Distribution { id, version, ..Distribution::default() })
+    Distribution { id, version, ..Distribution::default() }
 }
 
 /// Debian 12 as `dpkg-query` lists it: source, source's version, name, version.
@@ -43,7 +43,7 @@ fn bookworm() -> Option<Inventory> {
         package
     };
     let packages: Vec<Package> = list.lines().map(package).collect();
-    Some(Inventory { distribution: distribution("debian", "12"), packages, gaps: Vec::new() })
+    Some(Inventory { distribution: Some(distribution("debian", "12")), packages, gaps: Vec::new() })
 }
 
 fn source(cells: &[&str]) -> SourcePackage {
@@ -139,7 +139,7 @@ fn alpine_is_judged_at_its_boundaries() {
     let found = |release: &str, source: &str, version: &str| {
         let package = Package::new(PackageKind::Apk, source, version, "lib/apk/db/installed");
         let inventory = Inventory {
-            distribution: distribution("alpine", release),
+            distribution: Some(distribution("alpine", release)),
             packages: vec![package],
             gaps: Vec::new(),
         };

@@ -8,7 +8,7 @@ use crate::scan::database::testing::{NOW, builder, finished, record};
 use crate::scan::matching::stand_in::Dotted;
 use crate::scan::{Fix, Inventory, Package, PackageKind, Severity};
 
-fn with(fields: Value) -> Value {
+fn with(fields: &Value) -> Value {
     let mut record = record("A-1", "npm", "left", &json!([{ "introduced": "0" }]));
     for (key, value) in fields.as_object().unwrap() {
         match key.strip_prefix('/') {
@@ -19,7 +19,7 @@ fn with(fields: Value) -> Value {
     record
 }
 
-fn bad(fields: Value) -> (Option<Severity>, Option<u8>) {
+fn bad(fields: &Value) -> (Option<Severity>, Option<u8>) {
     let report = report(&[with(fields)], vec![npm("1")]);
     (only(&report).severity, only(&report).score)
 }
@@ -30,20 +30,20 @@ fn vector(kind: &str, score: &str) -> Value {
 
 #[test]
 fn words_count_before_vectors_and_neither_is_unknown() {
-    assert_eq!(bad(json!({})), (None, None));
+    assert_eq!(bad(&json!({})), (None, None));
     assert_eq!(
-        bad(json!({ "severity": vector("CVSS_V3", "score:98") })),
+        bad(&json!({ "severity": vector("CVSS_V3", "score:98") })),
         (Some(Severity::Critical), Some(98))
     );
     let several = json!([
         { "type": "CVSS_V2", "score": "score:50" }, { "type": "CVSS_V4", "score": "score:71" },
         { "type": "CVSS_V3", "score": "not whole" }, { "type": "NEW", "score": "score:99" },
     ]);
-    assert_eq!(bad(json!({ "severity": several })), (Some(Severity::High), Some(71)));
-    assert_eq!(bad(json!({ "severity": vector("CVSS_V3", "CVSS:3.1/AV:N") })), (None, None));
+    assert_eq!(bad(&json!({ "severity": several })), (Some(Severity::High), Some(71)));
+    assert_eq!(bad(&json!({ "severity": vector("CVSS_V3", "CVSS:3.1/AV:N") })), (None, None));
     assert_eq!(
         bad(
-            json!({ "/severity": vector("CVSS_V3", "score:10"), "severity": vector("CVSS_V3", "score:98") })
+            &json!({ "/severity": vector("CVSS_V3", "score:10"), "severity": vector("CVSS_V3", "score:98") })
         ),
         (Some(Severity::Low), Some(10))
     );
@@ -54,9 +54,9 @@ fn words_count_before_vectors_and_neither_is_unknown() {
         ("CRITICAL", Severity::Critical),
     ] {
         let fields = json!({ "database_specific": { "severity": word }, "severity": vector("CVSS_V3", "score:1") });
-        assert_eq!(bad(fields), (Some(severity), Some(1)));
+        assert_eq!(bad(&fields), (Some(severity), Some(1)));
     }
-    assert_eq!(bad(json!({ "database_specific": { "severity": "UGLY" } })), (None, None));
+    assert_eq!(bad(&json!({ "database_specific": { "severity": "UGLY" } })), (None, None));
 }
 
 #[test]
@@ -98,13 +98,13 @@ fn advisories_of_rpm_distributions_say_it_in_their_summary_and_name_what_they_fi
     }
     // Elsewhere what is related is something else.
     let fields = json!({ "related": ["CVE-2026-1"], "summary": "Important: left" });
-    let report = super::report(&[with(fields)], vec![npm("1")]);
+    let report = super::report(&[with(&fields)], vec![npm("1")]);
     assert_eq!((only(&report).id.as_str(), only(&report).severity), ("A-1", None));
 }
 
 #[test]
 fn what_is_exploited_or_likely_is_found_by_any_name() {
-    let mut record = with(json!({ "id": "GHSA-1", "aliases": ["CVE-2021-44228"] }));
+    let mut record = with(&json!({ "id": "GHSA-1", "aliases": ["CVE-2021-44228"] }));
     record["published"] = json!("2021-12-10T00:00:00Z");
     let mut builder = builder();
     let kev = br#"{"vulnerabilities":[{"cveID":"CVE-2021-44228"}]}"#;
@@ -123,10 +123,10 @@ fn what_is_exploited_or_likely_is_found_by_any_name() {
 
 #[test]
 fn malware_is_told_by_any_of_its_records_and_comes_first() {
-    let worse = with(json!({ "id": "GHSA-2", "database_specific": { "severity": "CRITICAL" } }));
+    let worse = with(&json!({ "id": "GHSA-2", "database_specific": { "severity": "CRITICAL" } }));
     let records = [
-        with(json!({ "id": "MAL-2026-1", "aliases": ["GHSA-1"] })),
-        with(json!({ "id": "GHSA-1" })),
+        with(&json!({ "id": "MAL-2026-1", "aliases": ["GHSA-1"] })),
+        with(&json!({ "id": "GHSA-1" })),
         worse,
     ];
     let report = report(&records, vec![npm("1")]);
@@ -137,8 +137,9 @@ fn malware_is_told_by_any_of_its_records_and_comes_first() {
 
 #[test]
 fn the_worst_comes_first_and_the_unrated_last() {
-    let rated =
-        |id: &str, word: &str| with(json!({ "id": id, "database_specific": { "severity": word } }));
+    let rated = |id: &str, word: &str| {
+        with(&json!({ "id": id, "database_specific": { "severity": word } }))
+    };
     let records = [
         rated("A", "?"),
         rated("B", "low"),
