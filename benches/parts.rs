@@ -70,6 +70,8 @@ fn policy_parts(criterion: &mut Criterion) {
             now: SystemClock.now(),
             before: &[],
             contents: &contents,
+            scans: &scans,
+            passed: None,
         };
         group.bench_function(format!("decide among {rules}"), |bencher| {
             bencher.iter(|| decide(black_box(&subject), black_box(&evidence), &context));
@@ -92,6 +94,8 @@ fn ledger_lookup(criterion: &mut Criterion) {
         now,
         before: &[],
         contents: &contents,
+        scans: &scans,
+        passed: None,
     };
     let Outcome::Decided(judgement) = decide(&subject, &evidence, &context) else {
         unreachable!("everything was gathered")

@@ -44,7 +44,7 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     if let Err(open) =
         look_closer(subject, evidence, context, applicable.rule(), &mut findings, certain)
     {
-        return open;
+        return *open;
     }
     let approval = checks::approval(applicable, context.standing, context.now);
 
@@ -85,7 +85,7 @@ fn look_closer(
     rule: Option<&Rule>,
     findings: &mut Vec<Finding>,
     certain: bool,
-) -> Result<(), Outcome> {
+) -> Result<(), Box<Outcome>> {
     type Check = fn(&Subject, &Evidence, &Context<'_>, Option<&Rule>, bool) -> Checked;
     const CHECKS: [(&str, Check); 4] = [
         ("signatures", signatures::check),
@@ -98,8 +98,8 @@ fn look_closer(
         match check(subject, evidence, context, rule, certain) {
             Checked::Finding(finding) => findings.push(finding),
             Checked::Nothing => {}
-            Checked::Missing(kind) => return Err(Outcome::Missing(vec![kind])),
-            Checked::Failed(why) => return Err(undecided(what, &why)),
+            Checked::Missing(kind) => return Err(Box::new(Outcome::Missing(vec![kind]))),
+            Checked::Failed(why) => return Err(Box::new(undecided(what, &why))),
         }
     }
     Ok(())

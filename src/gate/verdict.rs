@@ -40,7 +40,7 @@ pub struct Judgement {
     pub gates: Option<Digest>,
     /// The vulnerability database that the images were compared with, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database: Option<DatabaseId>,
+    pub database: Option<Box<DatabaseId>>,
 }
 
 impl Judgement {

@@ -77,16 +77,16 @@ impl Facts {
 
     /// The facts about `digest`, if there are any. One that cannot be read is none.
     pub async fn get(&self, kind: FactKind, digest: &Digest) -> Option<Bytes> {
-        let (shelf, path) = (Arc::clone(&self.0), self.0.path(kind, digest));
-        let read = self.0.tasks.spawn_blocking(move || shelf.read(&path)).await;
+        let path = self.0.path(kind, digest);
+        let read = self.0.tasks.spawn_blocking(move || read(&path)).await;
         read.ok().flatten()
     }
 
     /// Keeps `bytes` about `digest`, in the place of what was there. That it cannot is told in the log:
     /// whoever needs it makes it anew.
     pub async fn put(&self, kind: FactKind, digest: &Digest, bytes: Bytes) {
-        let (shelf, path) = (Arc::clone(&self.0), self.0.path(kind, digest));
-        let (shown, written) = (path.clone(), move || shelf.write(&path, &bytes));
+        let (kept, path) = (Arc::clone(&self.0), self.0.path(kind, digest));
+        let (shown, written) = (path.clone(), move || kept.write(&path, &bytes));
         if let Ok(Err(error)) = self.0.tasks.spawn_blocking(written).await {
             warn!(path = %shown.display(), %error, "facts not kept; they are made again");
         }
@@ -109,17 +109,6 @@ impl Shelf {
         let hex = digest.hex();
         let first = hex.get(..2).unwrap_or_default();
         self.dir.join(kind.folder()).join(first).join(hex)
-    }
-
-    fn read(&self, path: &Path) -> Option<Bytes> {
-        let file = File::open(path).ok()?;
-        let size = file.metadata().ok().filter(fs::Metadata::is_file)?.len();
-        if size > FILE_BYTES_MAX {
-            return None;
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).ok()?);
-        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-        Some(bytes.into())
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -182,6 +171,17 @@ impl Shelf {
         });
         listed.collect()
     }
+}
+
+fn read(path: &Path) -> Option<Bytes> {
+    let file = File::open(path).ok()?;
+    let size = file.metadata().ok().filter(fs::Metadata::is_file)?.len();
+    if size > FILE_BYTES_MAX {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).ok()?);
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(bytes.into())
 }
 
 #[cfg(test)]

@@ -258,7 +258,7 @@ fn may_be(status: u16, admitted: bool, what: &str) -> Outcome {
 async fn run(steps: Vec<Step>) -> Outcome {
     let mut bench = Bench::start().await;
     for step in steps {
-        bench = bench.take(step).await?;
+        bench = Box::pin(bench.take(step)).await?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `pratique db import`: feeds in, one file out, put in its place in one step.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -98,20 +99,20 @@ fn add(
     }
     let file = || File::open(path).map(BufReader::new).map_err(failed);
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let feed = if name.ends_with(".csv") || name.ends_with(".csv.gz") {
-        builder.add_epss(file()?, &label, as_of)?
-    } else if name.ends_with(".json") {
-        let mut head = vec![0; HEAD_BYTES];
-        let length = file()?.read(&mut head).map_err(failed)?;
-        let head = String::from_utf8_lossy(head.get(..length).unwrap_or_default()).into_owned();
-        if head.contains("\"catalogVersion\"") {
-            builder.add_kev(file()?, &label, as_of)?
-        } else {
-            let record = read_record(path.to_owned());
-            builder.add_osv_records([record], &label, as_of)?
+    let inner = name.strip_suffix(".gz").unwrap_or(&name);
+    let feed = match Path::new(inner).extension().and_then(OsStr::to_str) {
+        Some("csv") => builder.add_epss(file()?, &label, as_of)?,
+        Some("json") => {
+            let mut head = vec![0; HEAD_BYTES];
+            let length = file()?.read(&mut head).map_err(failed)?;
+            let head = String::from_utf8_lossy(head.get(..length).unwrap_or_default()).into_owned();
+            if head.contains("\"catalogVersion\"") {
+                builder.add_kev(file()?, &label, as_of)?
+            } else {
+                builder.add_osv_records([read_record(path.to_owned())], &label, as_of)?
+            }
         }
-    } else {
-        builder.add_osv_zip(file()?, &label, as_of)?
+        _ => builder.add_osv_zip(file()?, &label, as_of)?,
     };
     Ok(told(feed))
 }

@@ -118,7 +118,7 @@ pub(crate) async fn run(
         .map_err(|error| CliError::failed("no temporary folder").caused_by(error))?;
     settings.data_dir = folder.path().to_owned();
     (settings.store.dir, settings.store.keeping) = (folder.path().to_owned(), Keeping::default());
-    let scanned = scan(&arguments, settings, policy).await;
+    let scanned = Box::pin(scan(&arguments, settings, policy)).await;
     folder.close().map_err(|error| {
         CliError::failed("the temporary folder was not removed").caused_by(error)
     })?;
@@ -171,7 +171,7 @@ async fn scan(
         };
         inspect(bench.mirror(), &arguments.target, &subject).await
     };
-    let outcome = with_progress(&arguments.target, looking).await;
+    let outcome = Box::pin(with_progress(&arguments.target, Box::pin(looking))).await;
     bench.clear(GRACE).await;
     outcome
 }

@@ -175,9 +175,9 @@ fn open(image: &ImageView) -> Vec<String> {
 ///
 /// Spec: <https://github.com/package-url/purl-spec/blob/v1.0.0/PURL-SPECIFICATION.rst>
 pub(super) fn purl(package: &Package) -> String {
-    let name = match package.kind {
-        PackageKind::Maven => package.name.replace(':', "/"),
-        _ => package.name.clone(),
-    };
+    let mut name = package.name.clone();
+    if package.kind == PackageKind::Maven {
+        name = name.replace(':', "/");
+    }
     format!("pkg:{}/{name}@{}", package.kind.purl_type(), package.version)
 }

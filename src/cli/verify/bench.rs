@@ -54,7 +54,7 @@ impl Benches {
                 }
             }
         };
-        let outcome = with_progress(target.written(), judging).await;
+        let outcome = Box::pin(with_progress(target.written(), Box::pin(judging))).await;
         outcome.unwrap_or_else(|failed| Answer::Failed {
             verdict: failed.verdict,
             error: format!("{}: {}", target.written(), failed.error.chain()),

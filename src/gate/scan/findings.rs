@@ -53,18 +53,15 @@ impl<'a> Weighed<'a> {
             if !counts || self.denied.iter().any(|(known, _)| std::ptr::eq(*known, finding)) {
                 continue;
             }
-            match exceptions.iter().find(|exception| excepts(exception, finding)) {
-                Some(exception) => {
-                    *self.excepted.entry(exception.id.as_str()).or_default() += 1;
-                    self.lasts_until(exception.expires);
-                }
-                None => {
-                    if over.iter().any(|exception| excepts(exception, finding)) {
-                        self.ended.insert(&finding.id);
-                    }
-                    self.denied.push((finding, gate));
-                }
+            if let Some(exception) = exceptions.iter().find(|it| excepts(it, finding)) {
+                *self.excepted.entry(exception.id.as_str()).or_default() += 1;
+                self.lasts_until(exception.expires);
+                continue;
             }
+            if over.iter().any(|exception| excepts(exception, finding)) {
+                self.ended.insert(&finding.id);
+            }
+            self.denied.push((finding, gate));
         }
     }
 

@@ -40,8 +40,8 @@ pub struct Scans {
 
 impl Scans {
     /// The database that everything was compared with.
-    pub(super) fn database(&self) -> Option<DatabaseId> {
-        self.known.values().next().map(|scan| scan.report.database.clone())
+    pub(super) fn database(&self) -> Option<Box<DatabaseId>> {
+        self.known.values().next().map(|scan| Box::new(scan.report.database.clone()))
     }
 }
 

@@ -24,8 +24,7 @@ impl Mirror {
         let candidates = policy.candidates(&subject.name);
         let asks = candidates.iter().any(|rule| !rule.gates().is_empty());
         let Some(scanned) = evidence.scan.found().filter(|_| asks) else { return Scans::default() };
-        let scanner = self.scanner();
-        let database = match scanner.database() {
+        let database = match self.scanner().database() {
             Ok(database) => database,
             Err(why) => return Scans { no_database: Some(why), known: BTreeMap::new() },
         };

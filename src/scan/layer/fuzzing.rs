@@ -16,7 +16,7 @@ fn limits() -> Limits {
         entries: 1_000,
         packages: 1_000,
         archive_inflated_bytes: 4 * MIB,
-        time: Duration::from_secs(60),
+        time: Duration::from_mins(1),
         ..Limits::default()
     }
 }
