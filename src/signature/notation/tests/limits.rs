@@ -158,3 +158,18 @@ fn an_envelope_takes_256_kibibytes_at_most() {
         assert_eq!(outcome, Err(Refusal::TooLarge("envelope")), "{more}");
     }
 }
+
+#[test]
+fn a_list_of_many_thousands_is_read_and_found_in() {
+    let company = Company::new();
+    let envelope = company.envelope(|_| None);
+    let others: Vec<u32> = (1_000..61_000).collect();
+    for (more, is_revoked) in [(None, false), (Some(77), true)] {
+        let revoked: Vec<u32> = others.iter().copied().chain(more).collect();
+        let crl = list(&company.root, &revoked).der();
+        assert!(crl.len() > 1024 * 1024 && crl.len() < 8 * 1024 * 1024, "{}", crl.len());
+        let files = with_lists(company.files(), vec![crl], true);
+        let outcome = judged(&envelope, &files, Enforced::STRICT, 1);
+        assert_eq!(outcome.is_err(), is_revoked, "{outcome:?}");
+    }
+}
