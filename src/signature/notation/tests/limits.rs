@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::authorities::{Company, LISTS_AGE_MAX, List, builder, judged, list, with_lists};
 use super::forger::image;
 use crate::oci::Digest;
+use crate::signature::notation::store::ENTRIES_MAX;
 use crate::signature::notation::{
     ENVELOPE_BYTES_MAX, Enforced, NotationSigner, TrustStore, TrustStoreFiles,
 };
@@ -131,6 +132,13 @@ fn a_store_takes_authorities_and_those_who_vouch_for_themselves() {
         let error = read(root, bad).unwrap_err();
         assert!(error.contains("which is no root authority's"), "{error}");
     }
+    let many = |count: usize| {
+        let files = TrustStoreFiles { ca: vec![root.clone(); count], ..company.files() };
+        TrustStore::new(&files).map(drop).map_err(|error| (error.number, error.why))
+    };
+    assert_eq!(many(ENTRIES_MAX), Ok(()));
+    let why = format!("makes it more than {ENTRIES_MAX} entries");
+    assert_eq!(many(ENTRIES_MAX + 1), Err((ENTRIES_MAX + 1, why)));
     let files = TrustStoreFiles {
         ca: vec![root.clone(), root.clone(), b"no certificate".to_vec()],
         ..company.files()
