@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::forger::{Forger, bundled, name, statement, subject};
-use super::keyless::{GOOD, IMAGE, REPOSITORY, identity, simple};
+use super::keyless::{GOOD, IMAGE, REPOSITORY, ROOT, identity, simple};
 use super::log::{Log, body_of, root_json, root_of};
 use crate::signature::{
     Demands, FoundSignature, Refusal, Signer, TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError,
@@ -237,4 +237,22 @@ fn a_trust_root_takes_256_kibibytes_at_most() {
     assert_eq!(error, Some(TrustRootError::TooLarge));
     let text = "is larger than 256 KiB, which no trusted root is";
     assert_eq!(error.unwrap().to_string(), text);
+}
+
+#[test]
+fn an_authority_that_never_counts_is_none() {
+    let never = |list: &str| {
+        let mut root: Value = serde_json::from_str(ROOT).unwrap();
+        for authority in root[list].as_array_mut().unwrap() {
+            authority["validFor"] = json!({"start": "2999-01-01T00:00:00Z"});
+        }
+        TrustRoot::from_json(&root.to_string()).unwrap()
+    };
+    let demands = Demands { logs_min: 1, timestamp: true };
+    let good = TrustRoot::from_json(ROOT).unwrap();
+    assert!(good.is_for_certificates());
+    assert!(good.demanding(demands).is_ok());
+    assert!(!never("certificateAuthorities").is_for_certificates());
+    let error = never("timestampAuthorities").demanding(demands).err();
+    assert_eq!(error, Some(TrustRootError::Lacking("timestamp authority")));
 }
