@@ -161,7 +161,7 @@ fn certificates_count_by_logs_too() {
     };
     let at: i64 = entry["integratedTime"].as_str().unwrap().parse().unwrap();
     let ours = Log::new("https://second.test");
-    let mut root: Value = serde_json::from_str(super::keyless::ROOT).unwrap();
+    let mut root: Value = serde_json::from_str(ROOT).unwrap();
     root["tlogs"].as_array_mut().unwrap().push(ours.trusted());
     let root = TrustRoot::from_json(&root.to_string()).unwrap();
     let outcome = |entries: Value, logs_min: usize| {
@@ -184,7 +184,7 @@ fn verify(signer: &Signer, found: &FoundSignature) -> Result<String, Refusal> {
 
 #[test]
 fn a_timestamp_that_is_asked_for_is_of_an_authority_and_over_this_signature() {
-    let root = || TrustRoot::from_json(super::keyless::ROOT).unwrap();
+    let root = || TrustRoot::from_json(ROOT).unwrap();
     let signer = |root: TrustRoot| Signer::keyless(root, identity());
     let asking = || signer(demanding(root(), 1, true));
     let [plain, stamped, second, intoto] = GOOD.map(|json| bundled(&parse(json)));
@@ -205,7 +205,7 @@ fn a_timestamp_that_is_asked_for_is_of_an_authority_and_over_this_signature() {
         assert!(matches!(outcome, Err(Refusal::Proof(_))), "{outcome:?}");
     }
     // The right timestamp, and an authority that this root does not list.
-    let mut other: Value = parse(super::keyless::ROOT);
+    let mut other: Value = parse(ROOT);
     other["timestampAuthorities"] =
         parse(super::keyless::OTHER_ROOT)["timestampAuthorities"].clone();
     let other = TrustRoot::from_json(&other.to_string()).unwrap();
