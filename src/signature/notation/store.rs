@@ -11,7 +11,7 @@ use super::envelope::Scheme;
 use super::revocation::{Revocation, RevocationList};
 
 /// Most certificates of one kind, and most revocation lists.
-const ENTRIES_MAX: usize = 100;
+pub(super) const ENTRIES_MAX: usize = 100;
 /// What a sequence begins with in DER, and no text does.
 const DER_SEQUENCE: u8 = 0x30;
 

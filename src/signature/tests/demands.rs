@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::forger::{Forger, bundled, name, statement, subject};
-use super::keyless::{GOOD, IMAGE, REPOSITORY, identity, simple};
+use super::keyless::{GOOD, IMAGE, REPOSITORY, ROOT, identity, simple};
 use super::log::{Log, body_of, root_json, root_of};
 use crate::signature::{
     Demands, FoundSignature, Refusal, Signer, TRUST_ROOT_BYTES_MAX, TrustRoot, TrustRootError,
@@ -161,7 +161,7 @@ fn certificates_count_by_logs_too() {
     };
     let at: i64 = entry["integratedTime"].as_str().unwrap().parse().unwrap();
     let ours = Log::new("https://second.test");
-    let mut root: Value = serde_json::from_str(super::keyless::ROOT).unwrap();
+    let mut root: Value = serde_json::from_str(ROOT).unwrap();
     root["tlogs"].as_array_mut().unwrap().push(ours.trusted());
     let root = TrustRoot::from_json(&root.to_string()).unwrap();
     let outcome = |entries: Value, logs_min: usize| {
@@ -184,7 +184,7 @@ fn verify(signer: &Signer, found: &FoundSignature) -> Result<String, Refusal> {
 
 #[test]
 fn a_timestamp_that_is_asked_for_is_of_an_authority_and_over_this_signature() {
-    let root = || TrustRoot::from_json(super::keyless::ROOT).unwrap();
+    let root = || TrustRoot::from_json(ROOT).unwrap();
     let signer = |root: TrustRoot| Signer::keyless(root, identity());
     let asking = || signer(demanding(root(), 1, true));
     let [plain, stamped, second, intoto] = GOOD.map(|json| bundled(&parse(json)));
@@ -205,7 +205,7 @@ fn a_timestamp_that_is_asked_for_is_of_an_authority_and_over_this_signature() {
         assert!(matches!(outcome, Err(Refusal::Proof(_))), "{outcome:?}");
     }
     // The right timestamp, and an authority that this root does not list.
-    let mut other: Value = parse(super::keyless::ROOT);
+    let mut other: Value = parse(ROOT);
     other["timestampAuthorities"] =
         parse(super::keyless::OTHER_ROOT)["timestampAuthorities"].clone();
     let other = TrustRoot::from_json(&other.to_string()).unwrap();
@@ -237,4 +237,22 @@ fn a_trust_root_takes_256_kibibytes_at_most() {
     assert_eq!(error, Some(TrustRootError::TooLarge));
     let text = "is larger than 256 KiB, which no trusted root is";
     assert_eq!(error.unwrap().to_string(), text);
+}
+
+#[test]
+fn an_authority_that_never_counts_is_none() {
+    let never = |list: &str| {
+        let mut root: Value = serde_json::from_str(ROOT).unwrap();
+        for authority in root[list].as_array_mut().unwrap() {
+            authority["validFor"] = json!({"start": "2999-01-01T00:00:00Z"});
+        }
+        TrustRoot::from_json(&root.to_string()).unwrap()
+    };
+    let demands = Demands { logs_min: 1, timestamp: true };
+    let good = TrustRoot::from_json(ROOT).unwrap();
+    assert!(good.is_for_certificates());
+    assert!(good.demanding(demands).is_ok());
+    assert!(!never("certificateAuthorities").is_for_certificates());
+    let error = never("timestampAuthorities").demanding(demands).err();
+    assert_eq!(error, Some(TrustRootError::Lacking("timestamp authority")));
 }

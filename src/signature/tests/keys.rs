@@ -162,3 +162,9 @@ fn a_key_shows_what_it_is_and_not_what_it_is_made_of() {
         assert_eq!(format!("{key:?}"), format!("{kind} {}", key.id()));
     }
 }
+
+#[test]
+fn a_key_of_a_kind_that_nobody_signs_with_is_not_taken_for_another() {
+    let x25519 = [&hex::decode("302a300506032b656e032100").unwrap()[..], &[7; 32]].concat();
+    assert_eq!(Key::from_pem(&pem("PUBLIC KEY", &x25519)), Err(KeyError::Unsupported));
+}

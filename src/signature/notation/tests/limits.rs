@@ -9,11 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use super::authorities::{Company, LISTS_AGE_MAX, List, builder, judged, list, with_lists};
 use super::forger::image;
 use crate::oci::Digest;
+use crate::signature::notation::revocation::REVOCATION_LIST_BYTES_MAX;
+use crate::signature::notation::store::ENTRIES_MAX;
 use crate::signature::notation::{
     ENVELOPE_BYTES_MAX, Enforced, NotationSigner, TrustStore, TrustStoreFiles,
 };
 use crate::signature::tests::instance::certificate::{Draft, common_name};
-use crate::signature::tests::instance::der::tlv;
+use crate::signature::tests::instance::der::{integer, octets, oid, sequence, tlv, truth};
 use crate::signature::tests::instance::{DAY, LONG, SIGNED, assert_refused};
 use crate::signature::{FoundSignature, Material, Refusal, Signer};
 use crate::time::Timestamp;
@@ -131,6 +133,13 @@ fn a_store_takes_authorities_and_those_who_vouch_for_themselves() {
         let error = read(root, bad).unwrap_err();
         assert!(error.contains("which is no root authority's"), "{error}");
     }
+    let many = |count: usize| {
+        let files = TrustStoreFiles { ca: vec![root.clone(); count], ..company.files() };
+        TrustStore::new(&files).map(drop).map_err(|error| (error.number, error.why))
+    };
+    assert_eq!(many(ENTRIES_MAX), Ok(()));
+    let why = format!("makes it more than {ENTRIES_MAX} entries");
+    assert_eq!(many(ENTRIES_MAX + 1), Err((ENTRIES_MAX + 1, why)));
     let files = TrustStoreFiles {
         ca: vec![root.clone(), root.clone(), b"no certificate".to_vec()],
         ..company.files()
@@ -152,9 +161,46 @@ fn an_envelope_takes_256_kibibytes_at_most() {
         let found = FoundSignature { source: Digest::sha256(b"source"), material };
         signer.verify(&found, &"up.test/a".parse().unwrap(), &image(), at(SIGNED + DAY))
     };
-    assert!(judge(ENVELOPE_BYTES_MAX).is_ok());
+    for length in [envelope.len(), ENVELOPE_BYTES_MAX] {
+        assert!(judge(length).is_ok(), "{length}");
+    }
     for more in [1, 1_000] {
         let outcome = judge(ENVELOPE_BYTES_MAX + more);
         assert_eq!(outcome, Err(Refusal::TooLarge("envelope")), "{more}");
     }
+}
+
+#[test]
+fn a_list_of_many_thousands_is_read_and_found_in() {
+    let company = Company::new();
+    let envelope = company.envelope(|_| None);
+    let others: Vec<u32> = (1_000..61_000).collect();
+    for (more, is_revoked) in [(None, false), (Some(77), true)] {
+        let revoked: Vec<u32> = others.iter().copied().chain(more).collect();
+        let crl = list(&company.root, &revoked).der();
+        assert!(crl.len() > 1024 * 1024 && crl.len() < 8 * 1024 * 1024, "{}", crl.len());
+        let files = with_lists(company.files(), vec![crl], true);
+        let outcome = judged(&envelope, &files, Enforced::STRICT, 1);
+        assert_eq!(outcome.is_err(), is_revoked, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_revocation_list_may_say_more_as_long_as_nobody_has_to_understand_it() {
+    let company = Company::new();
+    let read = |number: &str, critical: bool| {
+        let critical = if critical { truth() } else { Vec::new() };
+        let extensions = vec![sequence(&[oid(number), critical, octets(&integer(4))])];
+        let crl = List { extensions, ..list(&company.root, &[77]) }.der();
+        let files = with_lists(company.files(), vec![crl], true);
+        TrustStore::new(&files).map(drop).map_err(|error| error.why)
+    };
+    // A number of the list, which is known, and one of nobody's.
+    for (number, known) in [("2.5.29.20", true), ("1.2.3.4", false)] {
+        assert_eq!(read(number, false), Ok(()), "{number}");
+        assert_eq!(read(number, true).is_ok(), known, "{number}");
+    }
+    let garbage = [&[0x30, 0x84][..], &vec![0; REVOCATION_LIST_BYTES_MAX - 2]].concat();
+    let error = TrustStore::new(&with_lists(company.files(), vec![garbage], true)).unwrap_err();
+    assert_eq!(error.why, "is no revocation list");
 }

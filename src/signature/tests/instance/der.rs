@@ -4,11 +4,12 @@ use crate::time::Timestamp;
 
 pub(in crate::signature) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len();
-    let [.., second, third] = u32::try_from(length).unwrap().to_be_bytes();
+    let [_, first, second, third] = u32::try_from(length).unwrap().to_be_bytes();
     let header = match length {
         0..0x80 => vec![tag, third],
         0x80..0x100 => vec![tag, 0x81, third],
         0x100..0x1_0000 => vec![tag, 0x82, second, third],
+        0x1_0000..0x100_0000 => vec![tag, 0x83, first, second, third],
         _ => panic!("nothing here is that large"),
     };
     [&header, content].concat()
