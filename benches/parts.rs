@@ -15,7 +15,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput};
 use futures_util::FutureExt as _;
 use pratique::gate::{
-    Context, Evidence, Gathered, ManifestFacts, Outcome, ReadyPolicy, Subject, decide,
+    Context, Evidence, Gathered, ManifestFacts, Outcome, ReadyPolicy, Scans, Subject, decide,
 };
 use pratique::ledger::{Ledger, New, NewGrants};
 use pratique::metrics::Metrics;
@@ -61,7 +61,7 @@ fn policy_parts(criterion: &mut Criterion) {
             });
         });
         let evidence = evidence();
-        let contents = BTreeMap::new();
+        let (contents, scans) = (BTreeMap::new(), Scans::default());
         let context = Context {
             policy: &policy,
             tags: &[],
@@ -85,7 +85,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory for the ledger");
     let (policy, subject, evidence) = (policy(1), subject(), evidence());
     let now = SystemClock.now();
-    let contents = BTreeMap::new();
+    let (contents, scans) = (BTreeMap::new(), Scans::default());
     let context = Context {
         policy: &policy,
         tags: &[],

@@ -212,9 +212,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let kept = facts(dir.path(), 1000);
         let digests: Vec<Digest> = (0..8_u8).map(|i| Digest::sha256(&[i])).collect();
-        for (age, digest) in digests.iter().enumerate() {
+        for (age, digest) in (0_u64..).zip(&digests) {
             kept.put(FactKind::Layer, digest, Bytes::from(vec![0; 200])).await;
-            let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(age as u64);
+            let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(age);
             let path = kept.0.path(FactKind::Layer, digest);
             if let Ok(file) = File::open(path) {
                 file.set_modified(written).unwrap();

@@ -24,7 +24,7 @@ fn a_lock_file_counts_only_where_nothing_is_installed_beside_it() {
         .file("app/package-lock.json", LOCK)
         .file("app/node_modules/left-pad/package.json", INSTALLED);
     let both = both.end();
-    assert_eq!(found(&inventory::<FileKind>(&[both.clone()])), ["left-pad 1.2.0"]);
+    assert_eq!(found(&inventory::<FileKind>(std::slice::from_ref(&both))), ["left-pad 1.2.0"]);
     let elsewhere = Tar::new()
         .file("app/package-lock.json", LOCK)
         .file("app2/node_modules/left-pad/package.json", INSTALLED);
