@@ -120,6 +120,9 @@ pub enum UnmatchedKind {
     Limit,
     /// The database has no feed for the distribution's release or the kind of package.
     NoFeed,
+    /// The image says that it is of a distribution, and has no list of that one's packages: they may be
+    /// there all the same.
+    NoPackages,
     /// Its version, or one in a record about it, cannot be compared.
     Version,
 }

@@ -235,7 +235,12 @@ async fn what_cannot_be_read_or_is_not_known_is_never_clean() {
         "rootfs": {"type": "layers", "diff_ids": [Digest::sha256(b"other")]},
     });
     let alien = b"ID=acme\nVERSION_ID=1\n";
-    let cases: [(&str, Image, &str); 6] = [
+    let cases: [(&str, Image, &str); 7] = [
+        (
+            "stripped",
+            Image::new().layer(tar(&[("etc/os-release", DEBIAN)])),
+            "nothing is known about the packages of debian 12",
+        ),
         ("truncated", Image::new().layer(truncated), "could not be read completely"),
         ("noise", Image::new().layer(vec![0x42; 4096]), "could not be read completely"),
         (

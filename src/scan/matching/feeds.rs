@@ -32,7 +32,12 @@ pub(super) fn choose<'a>(
         kinds.iter().filter(|(kind, _)| kind.is_of_distribution()).map(|(_, count)| count).sum();
     let (mut feeds, mut unmatched) = (Feeds::new(), Vec::new());
     let feed = match (of_distribution, &inventory.distribution) {
-        (0, _) => None,
+        (0, None) => None,
+        (0, Some(distribution)) => {
+            let text = format!("the packages of {}, which it does not list", name(distribution));
+            unmatched.push(Unmatched { kind: UnmatchedKind::NoPackages, package: None, text });
+            None
+        }
         (count, Some(distribution)) => of(distribution, count, now, &mut unmatched),
         (count, None) => {
             unmatched.push(unknown("the image does not say which distribution it is", count));

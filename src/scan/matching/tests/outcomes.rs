@@ -204,3 +204,17 @@ fn an_image_of_endless_comparisons_is_cut_off_and_said_to_be() {
     let report = report(&[record], (0..51).map(|_| npm("7.7")).collect());
     assert_eq!((report.findings.len(), kinds(&report)), (0, vec![UnmatchedKind::Limit]));
 }
+
+#[test]
+fn a_distribution_without_a_list_of_its_packages_is_unknown() {
+    let records = [all("A-1", "Debian:12", "expat"), all("A-2", "npm", "left")];
+    for packages in [Vec::new(), vec![npm("9")]] {
+        let found = report_of(&records, ("debian", "12"), packages);
+        assert_eq!(kinds(&found), [UnmatchedKind::NoPackages], "{found:?}");
+        assert_eq!(found.unmatched[0].text, "the packages of debian 12, which it does not list");
+    }
+    let listed = vec![Package::new(PackageKind::Deb, "libc6", "1", "status")];
+    assert_eq!(kinds(&report_of(&records, ("debian", "12"), listed)), []);
+    // An image that says nothing of itself, a single program perhaps, has nothing left out.
+    assert_eq!(kinds(&report(&records, Vec::new())), []);
+}
