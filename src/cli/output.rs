@@ -1,8 +1,15 @@
 //! Writing results and messages: the one place of the command line that touches stdout and stderr.
 
 use std::io::{self, ErrorKind, Write as _};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::exit::CliError;
+
+/// How long work may take before people are told that it goes on, and how often then.
+const PROGRESS_AFTER: Duration = Duration::from_secs(5);
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// Writes `text` to standard output, ending it with a line break if it has none.
 ///
@@ -36,4 +43,19 @@ pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Result<(), CliError>
 pub(crate) fn message(text: &str) {
     let written = writeln!(io::stderr().lock(), "{}", text.trim_end_matches('\n'));
     drop(written);
+}
+
+/// Waits for `work` on `what`, telling people now and then that it goes on, and what it is `doing`.
+pub(crate) async fn with_progress<T>(what: &str, doing: &str, work: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let mut ticks = tokio::time::interval_at(begun + PROGRESS_AFTER, PROGRESS_EVERY);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = ticks.tick() => {
+                message(&format!("{what}: still {doing}, {} s", begun.elapsed().as_secs()));
+            }
+        }
+    }
 }

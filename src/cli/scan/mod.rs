@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tokio::time::Instant;
 
 use self::shown::{ImageView, ScanView};
 use super::verify::target::{self, Target};
@@ -24,9 +23,6 @@ use crate::policy::Policy;
 use crate::scan::{Finding, Fix, Severity};
 use crate::store::Keeping;
 
-/// How long a scan may take before people are told that it goes on, and how often then.
-const PROGRESS_AFTER: Duration = Duration::from_secs(5);
-const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 /// How long what is under way may take to end.
 const GRACE: Duration = Duration::from_secs(2);
 /// The policy by which everything is looked at.
@@ -171,7 +167,8 @@ async fn scan(
         };
         inspect(bench.mirror(), &arguments.target, &subject).await
     };
-    let outcome = Box::pin(with_progress(&arguments.target, Box::pin(looking))).await;
+    let outcome =
+        Box::pin(output::with_progress(&arguments.target, "reading", Box::pin(looking))).await;
     bench.clear(GRACE).await;
     outcome
 }
@@ -251,18 +248,4 @@ fn exit(view: &ScanView, arguments: &ScanArguments) -> Exit {
     let is_bad = view.findings().any(counts);
     let is_open = view.images.iter().any(|image| !image.is_complete());
     if is_bad || (is_open && !arguments.allow_incomplete) { Exit::Refused } else { Exit::Done }
-}
-
-async fn with_progress<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let begun = Instant::now();
-    let mut ticks = tokio::time::interval_at(begun + PROGRESS_AFTER, PROGRESS_EVERY);
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = ticks.tick() => {
-                output::message(&format!("{what}: still reading, {} s", begun.elapsed().as_secs()));
-            }
-        }
-    }
 }

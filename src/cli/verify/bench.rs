@@ -1,13 +1,11 @@
 //! Mirrors for one call: one that asks the registries, and one for each layout.
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell};
-use tokio::time::Instant;
 
 use super::target::Target;
 use super::{Answer, CliError, output};
@@ -21,9 +19,6 @@ use crate::mirror::desk::{self, Desk};
 use crate::oci::{ImageReference, Name, Tag};
 use crate::store::Keeping;
 
-/// How long an image may take before people are told that it is being worked on, and how often then.
-const PROGRESS_AFTER: Duration = Duration::from_secs(5);
-const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 /// How long what is under way may take to end.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -54,7 +49,8 @@ impl Benches {
                 }
             }
         };
-        let outcome = Box::pin(with_progress(target.written(), Box::pin(judging))).await;
+        let outcome =
+            Box::pin(output::with_progress(target.written(), "looking", Box::pin(judging))).await;
         outcome.unwrap_or_else(|failed| Answer::Failed {
             verdict: failed.verdict,
             error: format!("{}: {}", target.written(), failed.error.chain()),
@@ -176,18 +172,4 @@ async fn check_content(
         ));
     }
     Ok(())
-}
-
-async fn with_progress<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let begun = Instant::now();
-    let mut ticks = tokio::time::interval_at(begun + PROGRESS_AFTER, PROGRESS_EVERY);
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = ticks.tick() => {
-                output::message(&format!("{what}: still looking, {} s", begun.elapsed().as_secs()));
-            }
-        }
-    }
 }

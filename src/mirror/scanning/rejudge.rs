@@ -99,7 +99,7 @@ impl Mirror {
         let since = self.now().milliseconds().saturating_sub(USE_MS);
         let used = self.ledger().subjects_pulled_since(Timestamp::from_milliseconds(since)).await?;
         done.held = !released && done.revoked > self.scanner().settings.brake.allowed(used);
-        self.metrics().scans_held.set(if done.held { i64::from(true) } else { 0 });
+        self.metrics().scans_held.set(i64::from(done.held));
         if !done.held {
             others.append(&mut revoked);
         }
