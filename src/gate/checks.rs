@@ -1,5 +1,7 @@
 //! The checks, one function each: what it saw, and what speaks against serving.
 
+use std::collections::BTreeMap;
+
 use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
@@ -16,12 +18,14 @@ pub(super) struct Finding {
     pub(super) reasons: Vec<Reason>,
     /// Until when it holds; `None` is for as long as the evidence does.
     pub(super) until: Option<Timestamp>,
+    /// What was found after it passed, and since when: [`Judgement::found_since`].
+    pub(super) found_since: BTreeMap<String, Timestamp>,
 }
 
 impl Finding {
     pub(super) fn new(name: &str, state: CheckState, text: impl Into<String>) -> Self {
         let check = Check { name: name.to_owned(), state, text: text.into() };
-        Self { check, reasons: Vec::new(), until: None }
+        Self { check, reasons: Vec::new(), until: None, found_since: BTreeMap::new() }
     }
 
     /// A finding that passes if there are no `reasons`, and fails with all of them otherwise.
@@ -32,7 +36,7 @@ impl Finding {
         } else {
             (CheckState::Fail, texts.join("; "))
         };
-        Self { check: Check { name: name.to_owned(), state, text }, reasons, until: None }
+        Self { reasons, ..Self::new(name, state, text) }
     }
 
     pub(super) fn denies(&self) -> bool {

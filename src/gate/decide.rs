@@ -1,5 +1,7 @@
 //! The order in which everything is asked, and how the answers make a verdict.
 
+use std::collections::BTreeMap;
+
 use super::checks::{self, Checked, Finding};
 use super::signatures;
 use super::text::ascii;
@@ -130,7 +132,9 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
     let good_until = findings.iter().filter_map(|finding| finding.until).min();
+    let mut found_since = BTreeMap::new();
     for finding in findings {
+        found_since.extend(finding.found_since);
         for reason in finding.reasons {
             let group = if reason.code.is_floor() {
                 &mut floor
@@ -152,7 +156,8 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         (true, false) => Verdict::Pending(waits),
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
-    Judgement { verdict, rule, enforced, checks, good_until, gates: None, database: None }
+    let (gates, database) = (None, None);
+    Judgement { verdict, rule, enforced, checks, good_until, gates, found_since, database }
 }
 
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns

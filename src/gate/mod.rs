@@ -42,7 +42,7 @@ pub use ready::ReadyPolicy;
 pub use scan::{ImageScan, Scans};
 pub use standing::Standing;
 pub use subject::Subject;
-pub use verdict::{Check, CheckState, Judgement, Outcome, Reason, ReasonCode, Verdict};
+pub use verdict::{Check, CheckState, Judgement, Outcome, Passed, Reason, ReasonCode, Verdict};
 
 use std::collections::BTreeMap;
 
@@ -73,5 +73,5 @@ pub struct Context<'a> {
     pub scans: &'a Scans,
     /// The gates that the subject passed when it was last judged, if it was admitted: that goes on being
     /// served without anybody's help, so that a vulnerability database that grew old takes nothing back.
-    pub passed: Option<&'a Digest>,
+    pub passed: Option<Passed<'a>>,
 }

@@ -125,6 +125,7 @@ fn is_same(before: &Judgement, now: &Judgement) -> bool {
     before.verdict == now.verdict
         && before.good_until == now.good_until
         && before.checks == now.checks
+        && before.found_since == now.found_since
 }
 
 #[cfg(test)]
