@@ -52,7 +52,7 @@ pub use policy_file::{PolicyError, load_policy, record_policy};
 pub use prefetch::Prefetched;
 pub use scanning::{
     Brake, DatabaseTrouble, InspectError, Inspected, RejudgedScans, ScanSettings, Scanner,
-    load_database,
+    load_database, DATABASE_BYTES_MAX,
 };
 
 use bytes::Bytes;

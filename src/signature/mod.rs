@@ -81,3 +81,15 @@ pub fn verify(
         }
     })
 }
+
+/// Verifies that `key` signed exactly `content`; `signature` is it in base64, as `cosign sign-blob` and
+/// `openssl dgst -sha256 -sign` with `base64` write it.
+///
+/// # Errors
+/// The check that failed.
+pub fn verify_detached(content: &[u8], signature: &str, key: &Key) -> Result<(), Refusal> {
+    crypto::guarded(|| {
+        let signature = crypto::decode_base64(signature.trim_ascii(), "signature")?;
+        crypto::verify(Form::SimpleSigning, key, content, &signature)
+    })
+}

@@ -17,6 +17,8 @@ mod continuity;
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]
+mod database_update;
+#[cfg(test)]
 mod denial;
 #[cfg(test)]
 mod evidence;

@@ -18,7 +18,7 @@ use crate::scan::{Database, DatabaseError};
 /// How often the file is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Largest database that is read, in bytes.
-const DATABASE_BYTES_MAX: u64 = 1 << 30;
+pub const DATABASE_BYTES_MAX: u64 = 1 << 30;
 
 /// Why a database is not put in force.
 #[derive(Debug, thiserror::Error)]

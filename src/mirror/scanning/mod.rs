@@ -31,7 +31,7 @@ use crate::oci::Digest;
 use crate::scan::{Database, Inventory, Limits, Report};
 use crate::store::Facts;
 
-pub use database::{DatabaseTrouble, load_database};
+pub use database::{DATABASE_BYTES_MAX, DatabaseTrouble, load_database};
 pub use inspect::{InspectError, Inspected};
 pub use rejudge::{Brake, RejudgedScans};
 
