@@ -1,7 +1,5 @@
 //! The order in which everything is asked, and how the answers make a verdict.
 
-use std::collections::BTreeMap;
-
 use super::checks::{self, Checked, Finding};
 use super::signatures;
 use super::text::ascii;
@@ -67,9 +65,9 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     };
     findings.push(approval);
     let judgement = judgement(rule, mode == Mode::Enforce, findings);
-    let gates = applicable.rule().and_then(|rule| scan::fingerprint(rule.gates()));
-    let database = gates.as_ref().and_then(|_| context.scans.database());
-    Outcome::Decided(Judgement { gates, database, ..judgement })
+    let is_scanned = applicable.rule().is_some_and(|rule| !rule.gates().is_empty());
+    let database = context.scans.database().filter(|_| is_scanned);
+    Outcome::Decided(Judgement { database, ..judgement })
 }
 
 /// What is asked of the scanner, which says by itself what it lacks.
@@ -132,9 +130,9 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
     let good_until = findings.iter().filter_map(|finding| finding.until).min();
-    let mut found_since = BTreeMap::new();
+    let mut passed = None;
     for finding in findings {
-        found_since.extend(finding.found_since);
+        passed = passed.or(finding.passed);
         for reason in finding.reasons {
             let group = if reason.code.is_floor() {
                 &mut floor
@@ -156,8 +154,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         (true, false) => Verdict::Pending(waits),
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
-    let (gates, database) = (None, None);
-    Judgement { verdict, rule, enforced, checks, good_until, gates, found_since, database }
+    Judgement { verdict, rule, enforced, checks, good_until, passed, database: None }
 }
 
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns

@@ -71,7 +71,7 @@ pub struct Context<'a> {
     pub contents: &'a BTreeMap<Digest, Bytes>,
     /// What the scanner knows about what is in the images.
     pub scans: &'a Scans,
-    /// The gates that the subject passed when it was last judged, if it was admitted: that goes on being
-    /// served without anybody's help, so that a vulnerability database that grew old takes nothing back.
-    pub passed: Option<Passed<'a>>,
+    /// What gates let pass when the subject was last admitted, if it was: that goes on being served
+    /// without anybody's help, so that a vulnerability database that grew old takes nothing back.
+    pub passed: Option<&'a Passed>,
 }

@@ -13,8 +13,7 @@ use super::predecessors::Predecessors;
 use super::turns::Turns;
 use super::{Abandoned, Error, Mirror};
 use crate::gate::{
-    Context, Evidence, Judgement, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode, Subject,
-    decide,
+    Context, Evidence, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode, Subject, decide,
 };
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
@@ -47,7 +46,7 @@ impl Mirror {
         };
         let contents = self.contents_of(subject, evidence, policy).await;
         let scans = self.scans_of(subject, evidence, policy).await;
-        let judgement = record.and_then(|record| record.judgement.clone());
+        let passed = record.and_then(|record| record.passed.clone());
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
@@ -69,7 +68,7 @@ impl Mirror {
                 before,
                 contents,
                 scans,
-                passed: judgement.as_ref().and_then(Judgement::passed),
+                passed: passed.as_deref(),
             };
             decide(&subject, &evidence, &context)
         };

@@ -329,6 +329,7 @@ impl Mirror {
             grants,
         };
         let record = self.ledger().record_judgement(new).await?;
+        self.catch_up_with_database(&record);
         let outcome = match &record.judgement {
             Some(judgement) => Outcome::Decided(judgement.clone()),
             None => self.decide(subject, &record.evidence, Some(&record), policy).await?.outcome,

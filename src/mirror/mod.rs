@@ -51,8 +51,8 @@ pub use manifest::{ManifestAnswer, Pull};
 pub use policy_file::{PolicyError, load_policy, record_policy};
 pub use prefetch::Prefetched;
 pub use scanning::{
-    Brake, DatabaseTrouble, InspectError, Inspected, RejudgedScans, ScanSettings, Scanner,
-    load_database, DATABASE_BYTES_MAX,
+    Brake, DATABASE_BYTES_MAX, DatabaseTrouble, InspectError, Inspected, RejudgedScans,
+    ScanSettings, Scanner, load_database,
 };
 
 use bytes::Bytes;

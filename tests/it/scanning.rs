@@ -223,10 +223,14 @@ async fn a_gate_lets_more_of_a_large_image_be_read() {
     know(&mirror, &[other()]).await;
     let image = vulnerable();
     mirror.upstream.push("app", "1", &image);
-    mirror.pull("app", "1").await.assert_refused("could not be read completely");
+    mirror.pull("app", "1").await.assert_refused("Denied by rule a: could not be read completely");
     assert_eq!(mirror.mirror().metrics().layers_scanned.value(), 1);
-    mirror.pull("app", "1").await.assert_refused("could not be read completely");
-    assert_eq!(mirror.mirror().metrics().layers_scanned.value(), 1, "that is no reason to look again");
+    mirror.pull("app", "1").await.assert_refused("Denied by rule a: could not be read completely");
+    assert_eq!(
+        mirror.mirror().metrics().layers_scanned.value(),
+        1,
+        "that is no reason to look again"
+    );
     mirror.set_policy(&policy(", limits: {entries: 1000}", ""), 2).await;
     mirror.pull("app", "1").await.assert_complete();
     assert_eq!(mirror.mirror().metrics().layers_scanned.value(), 2);

@@ -8,8 +8,11 @@ use super::Scanner;
 use crate::gate::{Evidence, ImageScan, ReadyPolicy, Scans, Subject};
 use crate::mirror::Mirror;
 use crate::oci::Digest;
-use crate::scan::{Database, Inventory, Report};
+use crate::scan::{Database, Finding, Inventory, Report};
 use crate::store::FactKind;
+
+/// About how many bytes a finding takes, with its package.
+const FINDING_BYTES: usize = 600;
 
 impl Mirror {
     /// Inventories of the images of `subject`, as far as a rule may ask for them, and what the database
@@ -34,8 +37,8 @@ impl Mirror {
             match self.report(&digest, &inventory, &database).await {
                 Ok(report) => drop(scans.known.insert(digest, ImageScan { inventory, report })),
                 Err(why) => {
-                    error!(%subject, why, "vulnerability database cannot be read");
-                    let why = "vulnerability database cannot be read".to_owned();
+                    error!(%subject, why, "packages could not be compared");
+                    let why = "packages could not be compared with the database".to_owned();
                     return Scans { no_database: Some(why), ..Scans::default() };
                 }
             }
@@ -50,6 +53,7 @@ impl Mirror {
             return Some(known);
         }
         let bytes = scanner.facts.get(FactKind::Inventory, digest).await?;
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let wanted = *digest;
         let read = self.tasks().spawn_blocking(move || {
             if !wanted.matches(&bytes) {
@@ -58,7 +62,7 @@ impl Mirror {
             serde_json::from_slice::<Inventory>(&bytes).ok().map(Arc::new)
         });
         let inventory = read.await.ok().flatten()?;
-        scanner.inventories.set(*digest, Arc::clone(&inventory));
+        scanner.inventories.set_weighing(*digest, Arc::clone(&inventory), size);
         Some(inventory)
     }
 
@@ -77,14 +81,33 @@ impl Mirror {
         if let Some(known) = scanner.reports.get(&key) {
             return Ok(known);
         }
+        // What takes too long runs on in its thread, and those who come next wait for it here.
+        let turn = scanner.matching.take(*digest).await;
+        if let Some(known) = scanner.reports.get(&key) {
+            return Ok(known);
+        }
         let (inventory, database, now) = (Arc::clone(inventory), Arc::clone(database), self.now());
-        let matching = self.tasks().spawn_blocking(move || database.report(&inventory, now));
-        let report = match matching.await {
-            Ok(Ok(report)) => Arc::new(report),
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_panicked) => return Err("matching broke down".to_owned()),
+        let matching = self.tasks().spawn_blocking(move || {
+            let report = database.report(&inventory, now);
+            drop(turn);
+            report
+        });
+        let limit = self.inner.settings.decide_timeout;
+        let report = match tokio::time::timeout(limit, matching).await {
+            Ok(Ok(Ok(report))) => Arc::new(report),
+            Ok(Ok(Err(error))) => return Err(error.to_string()),
+            Ok(Err(_panicked)) => return Err("matching broke down".to_owned()),
+            Err(_elapsed) => return Err("matching took too long".to_owned()),
         };
-        scanner.reports.set(key, Arc::clone(&report));
+        scanner.reports.set_weighing(key, Arc::clone(&report), weight(&report));
         Ok(report)
     }
+}
+
+/// About how many bytes `report` takes in memory.
+fn weight(report: &Report) -> u64 {
+    let names = |finding: &Finding| finding.aliases.iter().map(String::len).sum::<usize>();
+    let findings = report.findings.iter().map(|finding| FINDING_BYTES + names(finding)).sum();
+    let unmatched = report.unmatched.len() * FINDING_BYTES;
+    u64::try_from(usize::saturating_add(findings, unmatched)).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,224 @@
+//! What is to be said of the images of a subject, all together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::findings::{self, Denied, Exceptions, Weighed};
+use super::{ImageScan, NAME};
+use crate::gate::checks::{Finding, reason};
+use crate::gate::text::few;
+use crate::gate::{CheckState, Passed, Reason, ReasonCode};
+use crate::oci::Digest;
+use crate::policy::{Answer, NewFinding, Rating, ScanGate};
+use crate::scan::{Unmatched, UnmatchedKind};
+use crate::time::Timestamp;
+
+/// Reasons of one kind that are told one by one.
+pub(super) const REASONS_MAX: usize = 20;
+/// Findings of one subject whose grace is counted; the rest has none.
+const FOUND_SINCE_MAX: usize = 2_000;
+/// Findings of one subject that are kept because they did not count for a while. With more, nothing is
+/// kept of what passed, and all of it is asked about anew.
+const KNOWN_MAX: usize = 5_000;
+
+/// What was said so far.
+pub(super) struct Told<'a> {
+    gates: &'a [Arc<ScanGate>],
+    now: Timestamp,
+    /// What the same gates let pass before, if they did.
+    before: Option<&'a Passed>,
+    /// What they let pass now.
+    images: BTreeMap<Digest, Option<Digest>>,
+    known: BTreeSet<String>,
+    found_since: BTreeMap<String, Timestamp>,
+    /// The image that is being spoken of: what stands in front of what is said of it, and whether it is
+    /// among those that passed before, with the same contents.
+    label: String,
+    is_covered: bool,
+    /// What speaks against it: of malware, of vulnerabilities, and of what is not known.
+    malware: Vec<Reason>,
+    vulnerable: Vec<Reason>,
+    open: Vec<Reason>,
+    texts: Vec<String>,
+    until: Option<Timestamp>,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(
+        gates: &'a [Arc<ScanGate>],
+        before: Option<&'a Passed>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            gates,
+            now,
+            before,
+            images: BTreeMap::new(),
+            known: BTreeSet::new(),
+            found_since: BTreeMap::new(),
+            label: String::new(),
+            is_covered: false,
+            malware: Vec::new(),
+            vulnerable: Vec::new(),
+            open: Vec::new(),
+            texts: Vec::new(),
+            until: None,
+        }
+    }
+
+    /// What follows is about the image `digest`.
+    pub(super) fn begin(&mut self, label: &str, digest: Digest, inventory: Option<Digest>) {
+        label.clone_into(&mut self.label);
+        let passed = self.before.and_then(|before| before.images.get(&digest));
+        self.is_covered = passed == Some(&inventory);
+        self.images.insert(digest, inventory);
+    }
+
+    /// Some of the image could not be read.
+    pub(super) fn incomplete(&mut self, gaps: &[String]) {
+        let gaps: Vec<&str> = gaps.iter().map(String::as_str).collect();
+        let text = format!("{}could not be read completely: {}", self.label, few(&gaps));
+        if let Some(gate) = self.refuses("incomplete", |gate| gate.incomplete) {
+            let remedy = format!("{} would have to say incomplete: allow.", gate.place());
+            self.open.push(reason(ReasonCode::ScanIncomplete, &text, remedy));
+        }
+        self.texts.push(text);
+    }
+
+    /// What is known against the image.
+    pub(super) fn image(&mut self, scan: &ImageScan, exceptions: &Exceptions<'_>) {
+        let ImageScan { inventory, report } = scan;
+        let is_cut_off = |it: &&Unmatched| it.kind == UnmatchedKind::Limit;
+        let cut_off = report.unmatched.iter().filter(is_cut_off).map(|it| it.text.clone());
+        let gaps = inventory.gaps.iter().map(ToString::to_string);
+        let gaps: Vec<String> = gaps.chain(cut_off).collect();
+        if !gaps.is_empty() {
+            self.incomplete(&gaps);
+        }
+        let unknown = report.unmatched.iter().filter(|it| it.kind != UnmatchedKind::Limit);
+        let unknown: Vec<&str> = unknown.map(|it| it.text.as_str()).collect();
+        if !unknown.is_empty() {
+            self.unknown(&unknown);
+        }
+        let weighed = Weighed::of(report, self.gates, exceptions, self.now);
+        self.until = self.until.into_iter().chain(weighed.until).min();
+        self.remember(&weighed);
+        let mut since = 0_usize;
+        for denied in &weighed.denied {
+            if !self.counts(denied) {
+                since += 1;
+                continue;
+            }
+            let Denied { finding, by } = denied;
+            let (code, group) = if finding.malware {
+                (ReasonCode::Malware, &mut self.malware)
+            } else {
+                (ReasonCode::Vulnerable, &mut self.vulnerable)
+            };
+            let text = format!("{}{}", self.label, findings::described(finding));
+            let Some(gate) = by.first() else { continue };
+            group.push(reason(code, &text, findings::remedy(finding, gate)));
+        }
+        let mut text =
+            format!("{}{}", self.label, weighed.summary(report, inventory.packages.len()));
+        if since > 0 {
+            text = format!("{text}; served on with {since} found since it was admitted");
+        }
+        if !unknown.is_empty() {
+            text = format!("{text}; nothing known about {}", few(&unknown));
+        }
+        if let Some(warning) = findings::warning(report, self.gates, self.now) {
+            text = format!("{text}; {warning}");
+        }
+        self.texts.push(text);
+    }
+
+    fn unknown(&mut self, unknown: &[&str]) {
+        let Some(gate) = self.refuses("unknown", |gate| gate.unknown) else { return };
+        let text = format!("{}nothing is known about {}", self.label, few(unknown));
+        let remedy = format!("{} would have to say unknown: allow.", gate.place());
+        self.open.push(reason(ReasonCode::ScanUnknown, &text, remedy));
+    }
+
+    /// A gate by whose answer to `what` the image is refused.
+    fn refuses(&mut self, what: &str, answer: fn(&ScanGate) -> Answer) -> Option<&'a ScanGate> {
+        let gates = self.gates;
+        let mut denying =
+            gates.iter().map(AsRef::as_ref).filter(|gate| answer(gate) == Answer::Deny);
+        denying.find(|gate| !self.is_covered || self.takes_back(gate, what, gate.unrated))
+    }
+
+    /// Keeps what does not count for a while: if it does later, that is nothing new. What was found
+    /// later is not among it.
+    fn remember(&mut self, weighed: &Weighed<'_>) {
+        match self.before.filter(|_| self.is_covered) {
+            Some(before) => {
+                let still = weighed.found.iter().filter(|name| before.known.contains(*name));
+                self.known.extend(still.cloned());
+            }
+            None => self.known.extend(weighed.passing.iter().cloned()),
+        }
+    }
+
+    /// Whether what is denied is refused, or served on because it was found later.
+    fn counts(&mut self, denied: &Denied<'_>) -> bool {
+        let Denied { finding, by } = denied;
+        if finding.malware || !self.is_covered {
+            return true;
+        }
+        let is_known = |before: &Passed| before.known.contains(&findings::name(finding));
+        if self.before.is_some_and(is_known) {
+            return true;
+        }
+        let mut counts = false;
+        for gate in by {
+            counts |= self.takes_back(gate, &finding.id, findings::rating_by(gate, finding));
+        }
+        counts
+    }
+
+    /// Whether `gate` takes back what it let pass, because of what was found later and is known as
+    /// `what`: if it says so, and the grace for it is over.
+    fn takes_back(&mut self, gate: &ScanGate, what: &str, rating: Rating) -> bool {
+        let NewFinding::Revoke(grace) = gate.on_new_finding else { return false };
+        let grace = grace.of(rating);
+        if grace.is_zero() {
+            return true;
+        }
+        let since = self.before.and_then(|before| before.found_since.get(what)).copied();
+        let is_full = self.found_since.len() >= FOUND_SINCE_MAX;
+        if is_full && !self.found_since.contains_key(what) {
+            return true;
+        }
+        let since = since.unwrap_or(self.now);
+        self.found_since.insert(what.to_owned(), since);
+        let end = since.after(grace);
+        if end <= self.now {
+            return true;
+        }
+        self.until = self.until.into_iter().chain([end]).min();
+        false
+    }
+
+    /// All of it. `gates` is what they ask for, in short.
+    pub(super) fn finding(self, gates: Digest) -> Finding {
+        let mut reasons = Vec::new();
+        for group in [self.malware, self.vulnerable, self.open] {
+            let more = group.len().saturating_sub(REASONS_MAX);
+            let last = group.first().map(|first| first.code).filter(|_| more > 0);
+            reasons.extend(group.into_iter().take(REASONS_MAX));
+            if let Some(code) = last {
+                let text = format!("{more} more like these");
+                reasons.push(reason(code, &text, "pratique explain lists them all."));
+            }
+        }
+        let text = self.texts.join("; ");
+        if !reasons.is_empty() {
+            return Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) };
+        }
+        let Self { images, known, found_since, until, .. } = self;
+        let is_kept = known.len() <= KNOWN_MAX;
+        let passed = is_kept.then(|| Box::new(Passed { gates, images, known, found_since }));
+        Finding { until, passed, ..Finding::new(NAME, CheckState::Pass, text) }
+    }
+}
