@@ -5,6 +5,7 @@
 //! to standard error; exit codes are those of [`Exit`].
 
 mod admin;
+mod archive;
 mod config;
 mod db;
 mod demo;

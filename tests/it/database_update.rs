@@ -124,7 +124,7 @@ async fn feeds_are_fetched_and_all_of_them_or_none_is_taken() {
     updater.upstream.put_file("/kev.json", kev.to_string());
     // As those of EPSS do, one is somewhere else.
     let elsewhere = updater.url("/elsewhere/CVE-2.json");
-    updater.upstream.fault("/osv/CVE-2.json", Fault::Redirect(302, elsewhere));
+    updater.upstream.fault("/osv/CVE-2.json", Fault::Redirect(302, elsewhere.clone()));
     let modified = "Fri, 20 Nov 2026 08:00:00 GMT".to_owned();
     updater.upstream.fault("/osv/CVE-1.json", Fault::Header("last-modified", modified));
     let urls = ["/osv/CVE-1.json", "/osv/CVE-2.json", "/kev.json"].map(|path| updater.url(path));
@@ -139,6 +139,7 @@ async fn feeds_are_fetched_and_all_of_them_or_none_is_taken() {
     updater.upstream.fault("/kev.json", Fault::Status(404));
     updater.update(&feeds).await.assert(2, "/kev.json was answered with 404");
     updater.upstream.heal();
+    updater.upstream.fault("/osv/CVE-2.json", Fault::Redirect(302, elsewhere));
     updater.upstream.fault("/kev.json", Fault::CutAfter(20));
     updater.update(&feeds).await.assert(2, "/kev.json was not fetched");
     assert_eq!(updater.taken(), Some(taken));
