@@ -170,9 +170,9 @@ fn bill(image: &ReadImage, subject: &Subject, arguments: &SbomArguments) -> Resu
 fn write(path: &Path, document: &str) -> Result<(), CliError> {
     let placed = || -> io::Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::Builder::new();
-        let mut file = file.prefix(".sbom-").permissions(permissions());
-        let mut file = file.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        let mut builder = tempfile::Builder::new();
+        let beside = builder.prefix(".sbom-").permissions(permissions());
+        let mut file = beside.tempfile_in(folder.unwrap_or(Path::new(".")))?;
         file.write_all(document.as_bytes())?;
         file.write_all(b"\n")?;
         file.persist(path)?;

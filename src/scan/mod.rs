@@ -41,4 +41,4 @@ pub use limits::Limits;
 pub use merge::{Layer, Merged, Wanted};
 pub use package::{Package, PackageKind, SourcePackage};
 pub use report::{DatabaseId, Finding, Fix, Report, Severity, Unmatched, UnmatchedKind};
-pub use sbom::{Sbom, SbomFormat, package_url};
+pub use sbom::{Attested, AttestedBill, BillError, Sbom, SbomFormat, package_url};

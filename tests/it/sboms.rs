@@ -8,11 +8,12 @@ use hyper::Method;
 use pratique::gate::Subject;
 use pratique::ledger::Decision;
 use pratique::oci::Digest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::archive::{CRITICAL, DEBIAN, debian, record, tar, write_database};
 use crate::support::layout::TestLayout;
 use crate::support::mirror::TestMirror;
+use crate::support::signer::Signer;
 use crate::support::upstream::{Artifact, Image, Index};
 
 const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
@@ -264,6 +265,140 @@ async fn a_bill_that_is_too_large_is_not_served_and_takes_nothing_else_along() {
     mirror.upstream.push("app", "1", &image);
     mirror.pull("app", "1").await.assert_complete();
     assert_eq!(referrers(&mirror, &image.digest()).await.len(), 1, "the summary alone");
+}
+
+/// A mirror whose gate takes bills of materials by `team`, and that key.
+async fn taking(gate: &str) -> (TestMirror, Signer) {
+    let team = Signer::generate();
+    let pem = team.policy_pem().replace('\n', "\n  ");
+    let signers = format!(
+        "signers:\n  team:\n    transparencyLog: none\n    key:\n      pem: |\n  {}\n",
+        pem.trim_end()
+    );
+    let gate = format!(", sbom: {{from: [team]}}{gate}");
+    let policy = format!("{signers}{}", policy(&gate, "", GATED));
+    let mirror = TestMirror::start_with(&policy, |_| {}).await;
+    know(&mirror, "CVE-2020-1", "other").await;
+    (mirror, team)
+}
+
+fn says(urls: &[&str]) -> Value {
+    let component = |url: &&str| json!({"type": "library", "name": "x", "purl": url});
+    let components: Vec<_> = urls.iter().map(component).collect();
+    json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components})
+}
+
+const BOM: &str = "https://cyclonedx.org/bom";
+
+#[tokio::test]
+async fn what_a_signed_bill_lists_is_judged_as_what_the_scan_finds() {
+    let (mirror, team) = taking("").await;
+    let image = image();
+    mirror.upstream.push("app", "1", &image);
+    let bill = says(&["pkg:deb/debian/other@1?arch=amd64&distro=debian-12"]);
+    let attestation = team.attestation(&image, BOM, &bill);
+    mirror.upstream.attach_by_fallback_tag("app", &image.digest(), &attestation);
+    let pulled = mirror.pull("app", "1").await;
+    pulled.assert_refused("Denied by rule a: CVE-2020-1 in other 1, fixed in 9, listed by team");
+    assert_eq!(mirror.blob("app", &image.layer(0)).await.status, 403);
+}
+
+#[tokio::test]
+async fn what_nobody_signed_or_somebody_else_adds_nothing() {
+    let (mirror, team) = taking("").await;
+    let image = image();
+    let other = Image::new().layer(debian(&[("bash", "5")])).build();
+    mirror.upstream.push("app", "1", &image);
+    let bill = says(&["pkg:deb/debian/other@1"]);
+    for attestation in [
+        Signer::generate().attestation(&image, BOM, &bill),
+        // Of another image, and attached to this one.
+        team.attestation(&other, BOM, &bill),
+        Image::artifact(CYCLONEDX)
+            .layer_of(CYCLONEDX, bill.to_string(), &[])
+            .subject(&image)
+            .build(),
+    ] {
+        mirror.upstream.attach_by_fallback_tag("app", &image.digest(), &attestation);
+    }
+    mirror.pull("app", "1").await.assert_complete();
+    let desk = pratique::mirror::desk::Desk::new(mirror.mirror().clone());
+    let explained = desk.explain(&format!("up.test/app@{}", image.digest())).await.unwrap();
+    let explained = serde_json::to_string(&explained).unwrap();
+    assert!(explained.contains("no bill of materials by [team]; not used: "), "{explained}");
+}
+
+#[tokio::test]
+async fn a_signed_bill_answers_for_an_image_without_a_list_and_for_nothing_else() {
+    let noise = vec![0x42; 4096];
+    let stripped = || Image::new().layer(tar(&[("etc/os-release", DEBIAN)]));
+    let listed = says(&["pkg:deb/debian/openssl@3.0.13-1"]);
+    let unlisted = says(&["pkg:npm/left-pad@1"]);
+    for (image, bill, refused) in [
+        (stripped(), None, Some("nothing is known about the packages of debian 12")),
+        (stripped(), Some(&listed), None),
+        (stripped(), Some(&unlisted), Some("nothing is known about the packages of debian 12")),
+        // It makes nothing whole that could not be read.
+        (stripped().layer(noise), Some(&listed), Some("could not be read completely")),
+    ] {
+        let (mirror, team) = taking("").await;
+        let image = image.build();
+        mirror.upstream.push("app", "1", &image);
+        if let Some(bill) = bill {
+            let attestation = team.attestation(&image, BOM, bill);
+            mirror.upstream.attach_by_fallback_tag("app", &image.digest(), &attestation);
+        }
+        let pulled = mirror.pull("app", "1").await;
+        match refused {
+            None => pulled.assert_complete(),
+            Some(why) => {
+                assert_eq!(pulled.manifest.status, 403, "{why}");
+                assert!(pulled.manifest.phrase.contains(why), "{}", pulled.manifest.phrase);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_bill_lists_is_compared_again_with_a_new_database() {
+    let (mirror, team) = taking(", onNewFinding: revoke").await;
+    let image = image();
+    mirror.upstream.push("app", "1", &image);
+    let bill = says(&["pkg:deb/debian/curl@7.88-1"]);
+    // As cosign 2 attaches it.
+    let tag = format!("sha256-{}.att", image.digest().hex());
+    mirror.upstream.push("app", &tag, &team.attached(&image.digest(), BOM, &bill));
+    mirror.pull("app", "1").await.assert_complete();
+    mirror.upstream.go_away();
+    know(&mirror, "CVE-2026-7", "curl").await;
+    for _ in 0..500 {
+        if mirror.manifest("app", image.digest()).await.status == 403 {
+            let answer = mirror.manifest("app", image.digest()).await;
+            assert!(answer.phrase.contains("CVE-2026-7 in curl 7.88-1"), "{}", answer.phrase);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it was not compared again");
+}
+
+#[tokio::test]
+async fn a_component_that_cannot_be_read_is_unknown_and_denied() {
+    for (gate, status) in [("", 403), (", unknown: allow", 200)] {
+        let (mirror, team) = taking(gate).await;
+        let image = image();
+        mirror.upstream.push("app", "1", &image);
+        let attestation = team.attestation(&image, BOM, &says(&["pkg:generic/thing@1"]));
+        mirror.upstream.attach_by_fallback_tag("app", &image.digest(), &attestation);
+        let answer = mirror.manifest("app", "1").await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        if status == 403 {
+            assert!(
+                answer.phrase.contains("nothing is known about pkg:generic/thing@1"),
+                "{answer:?}"
+            );
+        }
+    }
 }
 
 /// What `pratique sbom` did, with nothing but `folder` to write to.

@@ -4,6 +4,7 @@
 //! nothing is known about, and what is no image are outcomes of their own, which pass only where the
 //! policy says so.
 
+mod bills;
 mod findings;
 #[cfg(test)]
 mod tests;
@@ -20,9 +21,11 @@ use super::{
 };
 use crate::oci::Digest;
 use crate::policy::{Answer, NewFinding, Rule, ScanGate};
-use crate::scan::{DatabaseId, Inventory, Report};
+use crate::scan::{Attested, DatabaseId, Inventory, Report};
 use crate::time::Timestamp;
 
+pub(super) use bills::signers as bill_signers;
+pub use bills::{BillSearch, Bills};
 use findings::Weighed;
 
 const NAME: &str = "scan";
@@ -36,6 +39,8 @@ pub struct Scans {
     pub no_database: Option<String>,
     /// What is known.
     pub known: BTreeMap<Digest, ImageScan>,
+    /// The bills of materials that count, once they were looked at; what is known has what they add.
+    pub bills: Option<Arc<Bills>>,
 }
 
 impl Scans {
@@ -52,6 +57,8 @@ pub struct ImageScan {
     pub inventory: Arc<Inventory>,
     /// What is known against it.
     pub report: Arc<Report>,
+    /// What of it only bills of materials tell of.
+    pub attested: Arc<Attested>,
 }
 
 /// Judges what scans of the subject have to show by `rule`. With `certain`, the verdict is a denial
@@ -77,6 +84,12 @@ pub(super) fn check(
         Ok(images) => images,
         Err(checked) => return checked,
     };
+    let signers = bill_signers(gates);
+    if !signers.is_empty()
+        && let Some(checked) = bills::not_at_hand(evidence, context)
+    {
+        return checked;
+    }
     let scanned = match &evidence.scan {
         Gathered::Found(scanned) => scanned,
         Gathered::Failed(why) => return Checked::Failed(why.clone()),
@@ -87,6 +100,13 @@ pub(super) fn check(
     }
     let passed = context.passed.is_some() && context.passed == fingerprint(gates).as_ref();
     let mut told = Told { passed, ..Told::default() };
+    if !signers.is_empty() {
+        let Some(bills) = &context.scans.bills else {
+            return Checked::Missing(EvidenceKind::Attestations);
+        };
+        told.until = bills.until();
+        told.texts.push(bills.text(&signers));
+    }
     for (label, digest) in images {
         let Some(image) = scanned.images.get(&digest) else {
             // It was not asked for when the others were scanned: another policy was in force.
@@ -199,12 +219,13 @@ impl Told {
         gates: &[Arc<ScanGate>],
         context: &Context<'_>,
     ) {
-        let ImageScan { inventory, report } = scan;
+        let ImageScan { inventory, report, attested } = scan;
         let gaps: Vec<String> = inventory.gaps.iter().map(ToString::to_string).collect();
         if !gaps.is_empty() {
             self.incomplete(gates, label, &gaps);
         }
-        let unknown: Vec<&str> = report.unmatched.iter().map(|it| it.text.as_str()).collect();
+        let unmatched = report.unmatched.iter().map(|it| &it.text).chain(&attested.unknown);
+        let unknown: Vec<&str> = unmatched.map(String::as_str).collect();
         let denies = |gate: &&Arc<ScanGate>| gate.unknown == Answer::Deny && self.asks(gate);
         if let Some(gate) = gates.iter().find(denies).filter(|_| !unknown.is_empty()) {
             let text = format!("{label}nothing is known about {}", few(&unknown));
@@ -228,7 +249,9 @@ impl Told {
             } else {
                 (ReasonCode::Vulnerable, &mut self.vulnerable)
             };
-            let text = format!("{label}{}", findings::described(finding));
+            let by = attested.by.get(&finding.package);
+            let by = by.map(|signer| format!(", listed by {signer}")).unwrap_or_default();
+            let text = format!("{label}{}{by}", findings::described(finding));
             group.push(reason(code, &text, findings::remedy(finding, gate)));
         }
         let summary = weighed.summary(report, inventory.packages.len());
@@ -242,7 +265,8 @@ impl Told {
             since => format!("; served on with {since} found since it was admitted"),
         };
         let warning = weighed.warning.map(|text| format!("; {text}")).unwrap_or_default();
-        self.texts.push(format!("{label}{summary}{since}{unknown}{warning}"));
+        let added = bills::added(attested);
+        self.texts.push(format!("{label}{summary}{added}{since}{unknown}{warning}"));
     }
 
     /// Whether `gate` is asked of the subject: what it let pass goes on being served, unless it says

@@ -123,6 +123,6 @@ impl Mirror {
         let database = self.scanner().database().map_err(InspectError::Failed)?;
         let report = self.report(known, &inventory, &database).await;
         let report = report.map_err(InspectError::Failed)?;
-        Ok(ImageScan { inventory, report })
+        Ok(ImageScan { inventory, report, attested: Arc::default() })
     }
 }

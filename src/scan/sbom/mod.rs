@@ -9,6 +9,7 @@
 
 mod cyclonedx;
 mod purl;
+pub(in crate::scan) mod read;
 mod spdx;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::oci::{Algorithm, Digest, Hasher, Name, Platform};
 use crate::time::Timestamp;
 
 pub use purl::package_url;
+pub use read::{Attested, AttestedBill, BillError};
 
 /// Gaps that are told one by one.
 const GAPS_MAX: usize = 1_000;

@@ -96,7 +96,7 @@ pub(super) fn image_url(
 }
 
 /// Who makes the distribution, by the word that package URLs have for it.
-fn vendor(distribution: &Distribution) -> &str {
+pub(super) fn vendor(distribution: &Distribution) -> &str {
     match distribution.id.as_str() {
         "rhel" => "redhat",
         id => id,

@@ -50,4 +50,48 @@ oras_bills() {
     "$RIG/bin/oras" discover --plain-http "$repository:bad"
 }
 
+# attest_bill COSIGN_LINE KEY TYPE BILL TAG
+attest_bill() {
+  local options=(--key "$FIXTURES/$2.key" --type "$3" --predicate "$4" --tlog-upload=false --allow-http-registry --allow-insecure-registry -y)
+  local repository=127.0.0.1:$SCANNED_PORT/app/web
+  [ "$1" = 2 ] || options+=(--use-signing-config=false)
+  succeeds "crane digest of $5" "$RIG/bin/crane" --insecure digest "$repository:$5"
+  succeeds "cosign $1 attest $5" env COSIGN_PASSWORD= "$RIG/bin/cosign-$1" attest "${options[@]}" "$repository@$(last_line)"
+}
+
+cosign_bills() {
+  local up=127.0.0.1:$SCANNED_PORT repository=$MIRROR/up.test/app/web tag
+  export COSIGN_CACHE=$CASE/cosign TUF_ROOT=$CASE/tuf
+  STORAGE=$CASE/registry READ_ONLY=false registry scanned $SCANNED_PORT "" ""
+  debian_image 3.0.13-1 good
+  debian_image 3.0.11-1 bad
+  # A distribution that lists none of its packages, each image with a digest of its own.
+  for tag in stripped stripped-2 stripped-bad stripped-stranger; do
+    succeeds "image $tag" "$RIG/bin/crane" --insecure append --oci-empty-base --platform linux/amd64 -f "$CASE/root-good/base.tar" -t "$up/app/web:$tag"
+    succeeds "image $tag" "$RIG/bin/crane" --insecure mutate --set-platform linux/amd64 --label "for=$tag" -t "$up/app/web:$tag" "$up/app/web:$tag"
+  done
+  mirror_with billed $SCANNED_PORT
+  known 3.0.13-1
+  for tag in good bad; do
+    admin sbom --platform linux/amd64 -o "$CASE/$tag.cdx.json" up.test/app/web:$tag
+    [ "$STATUS" = 0 ] || fail "pratique sbom: $(last_line)"
+    admin sbom --platform linux/amd64 --format spdx -o "$CASE/$tag.spdx.json" up.test/app/web:$tag
+    [ "$STATUS" = 0 ] || fail "pratique sbom: $(last_line)"
+  done
+  attest_bill 3 team cyclonedx "$CASE/good.cdx.json" stripped
+  attest_bill 2 team spdxjson "$CASE/good.spdx.json" stripped-2
+  attest_bill 3 team cyclonedx "$CASE/bad.cdx.json" stripped-bad
+  attest_bill 3 stranger cyclonedx "$CASE/good.cdx.json" stripped-stranger
+  wait_until 20 grep -q 'vulnerability database in force' "$CASE/pratique.log" || fail "the database is not in force"
+  succeeds "an image whose list is attested" "$RIG/bin/crane" --insecure manifest "$repository:stripped"
+  succeeds "an image whose list cosign 2 attested" "$RIG/bin/crane" --insecure manifest "$repository:stripped-2"
+  refused "an image with a bad bill" 'CVE-2026-1 in openssl 3.0.11-1, fixed in 3.0.13-1, listed by team' \
+    "$RIG/bin/crane" --insecure manifest "$repository:stripped-bad"
+  refused "an image whose list a stranger attested" 'nothing is known about the packages of debian 12' \
+    "$RIG/bin/crane" --insecure manifest "$repository:stripped-stranger"
+  admin explain up.test/app/web:stripped
+  grep -q 'bills of materials by team (1 packages)' "$CASE/said" || fail "explain: $(last_line)"
+}
+
 register oras-sboms 90 oras_bills
+register cosign-sboms 120 cosign_bills
