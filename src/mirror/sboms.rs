@@ -19,7 +19,7 @@ use crate::scan::{Sbom, SbomFormat};
 use crate::summary::EMPTY;
 use crate::time::Timestamp;
 
-/// Largest bill that is served, in bytes: that of about 40,000 packages.
+/// Largest bill that is served, in bytes: that of about 100,000 packages as CycloneDX, 50,000 as SPDX.
 const BILL_BYTES_MAX: usize = 32 << 20;
 /// Largest bill that is sent from memory, where the store does not take it.
 const MEMORY_BYTES_MAX: usize = 4 << 20;
@@ -147,19 +147,12 @@ impl Mirror {
     async fn bill(&self, scanned: &Arc<Scanned>, format: SbomFormat) -> Option<Bill> {
         let key = (scanned.image.clone(), format);
         let known = || self.inner.bills.get(&key).filter(|made| made.of == *scanned);
-        let made = match known() {
-            Some(made) => made,
-            None => {
-                let _permit = self.inner.billing.acquire().await.ok()?;
-                match known() {
-                    Some(made) => made,
-                    None => {
-                        let made = self.make(scanned, format).await?;
-                        self.inner.bills.set(key, made.clone());
-                        made
-                    }
-                }
-            }
+        let made = if let Some(made) = known() {
+            made
+        } else {
+            let _permit = self.inner.billing.acquire().await.ok()?;
+            // Somebody else may have made it meanwhile.
+            if let Some(made) = known() { made } else { self.make(scanned, format).await? }
         };
         let bill = made.bill?;
         let name = &scanned.image.name;
@@ -174,20 +167,20 @@ impl Mirror {
         Some(bill)
     }
 
-    /// `None` when what it would be made of is lost.
+    /// Makes the bill and remembers it; `None` when what it would be made of is lost.
     async fn make(&self, scanned: &Arc<Scanned>, format: SbomFormat) -> Option<Made> {
-        let made = match self.written(scanned, format).await? {
-            Some(bytes) => {
-                let (digest, size) = (Digest::sha256(&bytes), bytes.len());
-                artifact(scanned, format, digest, u64::try_from(size).ok()?)
-            }
-            None => {
-                let image = &scanned.image;
-                warn!(%image, ?format, BILL_BYTES_MAX, "bill of materials too large to be served");
-                None
-            }
-        };
-        Some(Made { of: Arc::clone(scanned), bill: made })
+        let written = self.written(scanned, format).await?;
+        let bill = written.and_then(|bytes| {
+            let (digest, size) = (Digest::sha256(&bytes), bytes.len());
+            artifact(scanned, format, digest, u64::try_from(size).ok()?)
+        });
+        let image = &scanned.image;
+        if bill.is_none() {
+            warn!(%image, ?format, BILL_BYTES_MAX, "bill of materials too large to be served");
+        }
+        let made = Made { of: Arc::clone(scanned), bill };
+        self.inner.bills.set((image.clone(), format), made.clone());
+        Some(made)
     }
 
     /// The bytes of the bill: `None` when what it is made of is lost, and within that when it is too

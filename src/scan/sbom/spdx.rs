@@ -34,12 +34,12 @@ pub(super) fn bill<'a>(sbom: &'a Sbom<'a>) -> impl Serialize + 'a {
     let relationships = move || {
         let system = inventory.distribution.iter().map(|_| SYSTEM.to_owned());
         let listed = system.chain((0..inventory.packages.len()).map(identifier));
-        let first = Relationship::new(DOCUMENT, "DESCRIBES", IMAGE.to_owned());
-        let contained = listed.map(|what| Relationship::new(IMAGE, "CONTAINS", what));
+        let first = Link::new(DOCUMENT, "DESCRIBES", IMAGE.to_owned());
+        let contained = listed.map(|what| Link::new(IMAGE, "CONTAINS", what));
         std::iter::once(first).chain(contained)
     };
     let uuid = sbom.uuid(SbomFormat::Spdx);
-    Document {
+    Bill {
         spdx_version: "SPDX-2.3",
         data_license: "CC0-1.0",
         identifier: DOCUMENT,
@@ -57,7 +57,7 @@ pub(super) fn bill<'a>(sbom: &'a Sbom<'a>) -> impl Serialize + 'a {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<P, R> {
+struct Bill<P, R> {
     spdx_version: &'static str,
     data_license: &'static str,
     #[serde(rename = "SPDXID")]
@@ -100,7 +100,7 @@ struct Listed {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     external_refs: Vec<ExternalRef>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    annotations: Vec<Annotation>,
+    annotations: Vec<Remark>,
 }
 
 impl Listed {
@@ -132,26 +132,24 @@ struct Checksum {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct ExternalRef {
-    reference_category: &'static str,
-    reference_type: &'static str,
-    reference_locator: String,
+    #[serde(rename = "referenceCategory")]
+    category: &'static str,
+    #[serde(rename = "referenceType")]
+    kind: &'static str,
+    #[serde(rename = "referenceLocator")]
+    locator: String,
 }
 
 impl ExternalRef {
     fn purl(url: String) -> Self {
-        Self {
-            reference_category: "PACKAGE-MANAGER",
-            reference_type: "purl",
-            reference_locator: url,
-        }
+        Self { category: "PACKAGE-MANAGER", kind: "purl", locator: url }
     }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Annotation {
+struct Remark {
     annotation_date: String,
     annotation_type: &'static str,
     annotator: String,
@@ -160,7 +158,7 @@ struct Annotation {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Relationship {
+struct Link {
     #[serde(rename = "spdxElementId")]
     element: &'static str,
     relationship_type: &'static str,
@@ -168,14 +166,14 @@ struct Relationship {
     related: String,
 }
 
-impl Relationship {
+impl Link {
     const fn new(element: &'static str, relationship_type: &'static str, related: String) -> Self {
         Self { element, relationship_type, related }
     }
 }
 
 fn of_image(sbom: &Sbom<'_>) -> Listed {
-    let annotation = |comment| Annotation {
+    let annotation = |comment| Remark {
         annotation_date: sbom.time(),
         annotation_type: "OTHER",
         annotator: format!("Tool: {TOOL}-{TOOL_VERSION}"),

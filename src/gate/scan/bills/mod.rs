@@ -200,8 +200,8 @@ pub(super) fn not_at_hand(evidence: &Evidence, context: &Context<'_>) -> Option<
         Gathered::Absent | Gathered::NotGathered => missing,
         Gathered::Found(fetched) => {
             let is_here = |it: &FoundAttestation| {
-                let content = &it.content;
-                context.contents.contains_key(content) || fetched.unavailable.contains_key(content)
+                let wanted = &it.content;
+                context.contents.contains_key(wanted) || fetched.unavailable.contains_key(wanted)
             };
             // One that was here may have been evicted since.
             if search.attestations.iter().all(is_here) { None } else { missing }

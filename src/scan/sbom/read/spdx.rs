@@ -11,7 +11,7 @@ use super::{Collected, Entry, Trouble};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct Bill<'a> {
     #[serde(borrow)]
     spdx_version: Cow<'a, str>,
     #[serde(borrow)]
@@ -59,7 +59,7 @@ struct Relationship<'a> {
 
 /// Collects the packages of the document in `json`.
 pub(super) fn read(json: &str, collected: &mut Collected<'_>) -> Result<(), Trouble> {
-    let document: Document<'_> = serde_json::from_str(json)?;
+    let document: Bill<'_> = serde_json::from_str(json)?;
     if !document.spdx_version.starts_with("SPDX-2.") {
         return Err(Trouble::Malformed(format!("its spdxVersion is {}", document.spdx_version)));
     }
