@@ -167,7 +167,9 @@ fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<
             rule.signatures(),
             Some(SignatureRule::Signed { scope, .. }) if *scope != Scope::EveryPlatform
         );
-        over_itself || !rule.attestations().is_empty()
+        over_itself
+            || !rule.attestations().is_empty()
+            || !scan::bill_signers(rule.gates()).is_empty()
     };
     let mut kinds = vec![EvidenceKind::Manifest];
     // Who signs is found out the first time, too, where it is compared the next.

@@ -39,7 +39,7 @@ pub use evidence::{
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
 pub use ready::ReadyPolicy;
-pub use scan::{ImageScan, Scans};
+pub use scan::{BillSearch, Bills, ImageScan, Scans};
 pub use standing::Standing;
 pub use subject::Subject;
 pub use verdict::{Check, CheckState, Judgement, Outcome, Passed, Reason, ReasonCode, Verdict};

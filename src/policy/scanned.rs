@@ -34,6 +34,8 @@ pub struct ScanGate {
     pub database_age_warn: Duration,
     /// How old the vulnerability database may be.
     pub database_age_max: Duration,
+    /// The signers whose attested bills of materials are put to what is read in an image.
+    pub sbom_from: Vec<String>,
 }
 
 impl ScanGate {

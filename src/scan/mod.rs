@@ -27,6 +27,7 @@ mod matching;
 mod merge;
 mod package;
 mod report;
+mod sbom;
 mod version;
 
 #[cfg(test)]
@@ -40,3 +41,4 @@ pub use limits::Limits;
 pub use merge::{Layer, Merged, Wanted};
 pub use package::{Package, PackageKind, SourcePackage};
 pub use report::{DatabaseId, Finding, Fix, Report, Severity, Unmatched, UnmatchedKind};
+pub use sbom::{Attested, AttestedBill, BillError, Sbom, SbomFormat, package_url};

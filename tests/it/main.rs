@@ -45,6 +45,8 @@ mod protocol;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod sboms;
+#[cfg(test)]
 mod scanning;
 #[cfg(test)]
 mod scope;

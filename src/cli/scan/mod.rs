@@ -1,36 +1,21 @@
 //! `pratique scan`: what is in an image and what is known against it, without a mirror.
 
+pub(in crate::cli) mod look;
 mod sarif;
 mod shown;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use self::look::{Look, platform_here};
 use self::shown::{ImageView, ScanView};
-use super::verify::target::{self, Target};
 use super::{CliError, Connection, Exit, output};
-use crate::app::Bench;
-use crate::config::{self, Settings};
-use crate::gate::{ReadyPolicy, Subject};
-use crate::layout::Layout;
+use crate::config;
+use crate::gate::Subject;
 use crate::mirror::Mirror;
-use crate::oci::{ImageReference, Platform, Reference};
-use crate::policy::Policy;
 use crate::scan::{Finding, Fix, Severity};
-use crate::store::Keeping;
-
-/// How long what is under way may take to end.
-const GRACE: Duration = Duration::from_secs(2);
-/// The policy by which everything is looked at.
-const HEAD: &str =
-    "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: scan, revision: 1}\n";
-const RULES: &str = "rules:\n- {id: everything, match: [\"**\"], trust: allow}\n";
-/// What the image in a layout is called here: no registry is asked for it.
-const LAYOUT_NAME: &str = "layout.invalid/image";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -107,18 +92,13 @@ pub(crate) async fn run(
     if let Some(database) = &arguments.database {
         settings.scan.database = Some(database.clone());
     }
-    let policy = everything(&platforms(&arguments))?;
-    let folder = tempfile::Builder::new()
-        .prefix("pratique-scan-")
-        .tempdir()
-        .map_err(|error| CliError::failed("no temporary folder").caused_by(error))?;
-    settings.data_dir = folder.path().to_owned();
-    (settings.store.dir, settings.store.keeping) = (folder.path().to_owned(), Keeping::default());
-    let scanned = Box::pin(scan(&arguments, settings, policy)).await;
-    folder.close().map_err(|error| {
-        CliError::failed("the temporary folder was not removed").caused_by(error)
-    })?;
-    let mut view = scanned?;
+    let platforms = platforms(&arguments);
+    let look = Look { target: &arguments.target, platforms: &platforms, settings };
+    let scanned =
+        Box::pin(look.with(async |mirror: &Mirror, subject| {
+            inspect(mirror, &arguments.target, &subject).await
+        }));
+    let mut view = scanned.await?;
     if arguments.only_fixed {
         view.keep(|finding| matches!(finding.fix, Fix::In(_)));
     }
@@ -129,60 +109,6 @@ pub(crate) async fn run(
         Format::Sarif => output::print_json(&sarif::log(&view))?,
     }
     Ok(exit(&view, &arguments).into())
-}
-
-async fn scan(
-    arguments: &ScanArguments,
-    settings: Settings,
-    policy: ReadyPolicy,
-) -> Result<ScanView, CliError> {
-    let layout_name = [LAYOUT_NAME.to_owned()];
-    let target = [arguments.target.clone()];
-    let is_layout = target::is_layout(&arguments.target);
-    let names = if is_layout { &layout_name[..] } else { &[] };
-    let target = target::read(&target, names)?.pop();
-    let Some(target) = target else { return Err(CliError::misused("name an image")) };
-    let layout = match &target {
-        Target::Layout { path, .. } => Some(Arc::new(Layout::open(path).map_err(|error| {
-            CliError::unreachable("the layout could not be read").caused_by(error)
-        })?)),
-        Target::Image { .. } => None,
-    };
-    let digest = match (&target, &layout) {
-        (Target::Layout { which, .. }, Some(layout)) => {
-            Some(layout.select(which).map_err(|error| {
-                CliError::unreachable("the layout could not be read").caused_by(error)
-            })?)
-        }
-        (Target::Layout { .. } | Target::Image { .. }, _) => None,
-    };
-    let bench = Bench::set_up(settings, policy, layout)
-        .await
-        .map_err(|error| CliError::failed("could not be set up").caused_by(error))?;
-    let looking = async {
-        let subject = match (target, digest) {
-            (Target::Layout { name, .. }, Some(digest)) => Subject { name, digest },
-            (Target::Image { image, .. }, _) => resolved(bench.mirror(), &image).await?,
-            (Target::Layout { .. }, None) => return Err(CliError::misused("name an image")),
-        };
-        inspect(bench.mirror(), &arguments.target, &subject).await
-    };
-    let outcome =
-        Box::pin(output::with_progress(&arguments.target, "reading", Box::pin(looking))).await;
-    bench.clear(GRACE).await;
-    outcome
-}
-
-async fn resolved(mirror: &Mirror, image: &ImageReference) -> Result<Subject, CliError> {
-    let reference = match (&image.digest, &image.tag) {
-        (Some(digest), _) => Reference::Digest(*digest),
-        (None, Some(tag)) => Reference::Tag(tag.clone()),
-        (None, None) => return Err(CliError::misused(format!("{image}: give a tag or a digest"))),
-    };
-    let digest = mirror.resolve(&image.name, &reference).await.map_err(|error| {
-        CliError::unreachable(format!("{image} could not be had")).caused_by(error)
-    })?;
-    Ok(Subject { name: image.name.clone(), digest })
 }
 
 async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<ScanView, CliError> {
@@ -207,30 +133,7 @@ fn platforms(arguments: &ScanArguments) -> Vec<String> {
     if !arguments.platforms.is_empty() {
         return arguments.platforms.clone();
     }
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    vec![format!("linux/{architecture}")]
-}
-
-/// A policy by which every image is looked at, of these platforms only if some are named.
-fn everything(platforms: &[String]) -> Result<ReadyPolicy, CliError> {
-    let parsed: Result<Vec<Platform>, _> = platforms.iter().map(|text| text.parse()).collect();
-    let parsed = parsed.map_err(|error| CliError::misused("--platform").caused_by(error))?;
-    let listed: Vec<String> = parsed.iter().map(ToString::to_string).collect();
-    let floor = match listed.as_slice() {
-        [] => String::new(),
-        listed => format!("floor: {{platforms: [{}]}}\n", listed.join(", ")),
-    };
-    let text = format!("{HEAD}{floor}{RULES}");
-    let no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-    let policy = Policy::parse(&text, &no_files).and_then(ReadyPolicy::new);
-    policy.map_err(|problems| {
-        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        CliError::misused(format!("--platform: {}", texts.join("; ")))
-    })
+    vec![platform_here()]
 }
 
 fn exit(view: &ScanView, arguments: &ScanArguments) -> Exit {

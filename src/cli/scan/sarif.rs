@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::shown::{ScanView, purl};
-use crate::scan::{Finding, Fix, Severity};
+use super::shown::ScanView;
+use crate::scan::{Finding, Fix, Severity, package_url};
 
 /// One log with one run.
 pub(super) fn log(view: &ScanView) -> Value {
@@ -49,6 +49,7 @@ fn result(view: &ScanView, finding: &Finding) -> Value {
         Fix::None => "no fix yet".to_owned(),
         Fix::WillNot => "will not be fixed".to_owned(),
     };
+    let url = package_url(package, None).unwrap_or_default();
     let text = format!("{} in {} {}, {fix}", finding.id, package.name, package.version);
     json!({
         "ruleId": finding.id,
@@ -59,10 +60,10 @@ fn result(view: &ScanView, finding: &Finding) -> Value {
                 "artifactLocation": {"uri": package.found_in},
                 "region": {"startLine": 1},
             },
-            "logicalLocations": [{"fullyQualifiedName": purl(package)}],
+            "logicalLocations": [{"fullyQualifiedName": url}],
         }],
         "partialFingerprints": {
-            "pratique/v1": format!("{}|{}|{}", view.target, finding.id, purl(package)),
+            "pratique/v1": format!("{}|{}|{url}", view.target, finding.id),
         },
     })
 }

@@ -5,9 +5,7 @@ use serde::Serialize;
 use crate::cli::admin::table::{Column, Table};
 use crate::mirror::Inspected;
 use crate::oci::Digest;
-use crate::scan::{
-    DatabaseId, Distribution, Finding, Fix, Gap, Package, PackageKind, Severity, Unmatched,
-};
+use crate::scan::{DatabaseId, Distribution, Finding, Fix, Gap, Package, Severity, Unmatched};
 
 /// What was found in all images of a target.
 #[derive(Debug, Serialize)]
@@ -169,15 +167,4 @@ fn open(image: &ImageView) -> Vec<String> {
     let unmatched = image.unmatched.iter().map(|it| format!("NOT KNOWN  {}", it.text));
     let unread = image.unread.iter().map(|why| format!("NOT READ   {why}"));
     gaps.chain(unmatched).chain(unread).collect()
-}
-
-/// The package URL of a package, without qualifiers.
-///
-/// Spec: <https://github.com/package-url/purl-spec/blob/v1.0.0/PURL-SPECIFICATION.rst>
-pub(super) fn purl(package: &Package) -> String {
-    let mut name = package.name.clone();
-    if package.kind == PackageKind::Maven {
-        name = name.replace(':', "/");
-    }
-    format!("pkg:{}/{name}@{}", package.kind.purl_type(), package.version)
 }

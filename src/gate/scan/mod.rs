@@ -4,6 +4,7 @@
 //! nothing is known about, and what is no image are outcomes of their own, which pass only where the
 //! policy says so.
 
+mod bills;
 mod findings;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,10 @@ use super::{
 };
 use crate::oci::Digest;
 use crate::policy::{Answer, Rule, ScanGate};
-use crate::scan::{DatabaseId, Inventory, Report};
+use crate::scan::{Attested, DatabaseId, Inventory, Report};
 
+pub(super) use bills::signers as bill_signers;
+pub use bills::{BillSearch, Bills};
 use findings::Exceptions;
 use told::Told;
 
@@ -38,6 +41,8 @@ pub struct Scans {
     pub reading: Option<Digest>,
     /// What is known.
     pub known: BTreeMap<Digest, ImageScan>,
+    /// The bills of materials that count, once they were looked at; what is known has what they add.
+    pub bills: Option<Arc<Bills>>,
 }
 
 impl Scans {
@@ -54,6 +59,8 @@ pub struct ImageScan {
     pub inventory: Arc<Inventory>,
     /// What is known against it.
     pub report: Arc<Report>,
+    /// What of it only bills of materials tell of.
+    pub attested: Arc<Attested>,
 }
 
 /// Judges what scans of the subject have to show by `rule`. With `certain`, the verdict is a denial
@@ -79,6 +86,12 @@ pub(super) fn check(
         Ok(images) => images,
         Err(checked) => return checked,
     };
+    let signers = bill_signers(gates);
+    if !signers.is_empty()
+        && let Some(checked) = bills::not_at_hand(evidence, context)
+    {
+        return checked;
+    }
     let scanned = match &evidence.scan {
         Gathered::Found(scanned) => scanned,
         Gathered::Failed(why) => return Checked::Failed(why.clone()),
@@ -90,6 +103,12 @@ pub(super) fn check(
     let asked_for = asked_for(gates);
     let passed = context.passed.filter(|passed| passed.gates == asked_for);
     let mut told = Told::new(gates, passed, context.now);
+    if !signers.is_empty() {
+        let Some(bills) = &context.scans.bills else {
+            return Checked::Missing(EvidenceKind::Attestations);
+        };
+        told.bills(bills, &signers);
+    }
     for (label, digest) in images {
         let image = scanned.images.get(&digest);
         let is_as_now = |image: &&ScannedImage| {

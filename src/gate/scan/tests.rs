@@ -56,7 +56,7 @@ fn report(findings: Vec<Found>) -> Report {
 fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
     let known = of.into_iter().map(|(name, inventory, report)| {
         let (inventory, report) = (Arc::new(inventory), Arc::new(report));
-        (Digest::sha256(name.as_bytes()), ImageScan { inventory, report })
+        (Digest::sha256(name.as_bytes()), ImageScan { inventory, report, attested: Arc::default() })
     });
     Scans { known: known.collect(), ..Scans::default() }
 }

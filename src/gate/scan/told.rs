@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::bills::{self, Bills};
 use super::findings::{self, Denied, Exceptions, Weighed};
 use super::{ImageScan, NAME};
 use crate::gate::checks::{Finding, reason};
@@ -66,6 +67,12 @@ impl<'a> Told<'a> {
         }
     }
 
+    /// Which bills of materials count, that of those by `signers`.
+    pub(super) fn bills(&mut self, bills: &Bills, signers: &BTreeSet<&str>) {
+        self.until = bills.until();
+        self.texts.push(bills.text(signers));
+    }
+
     /// What follows is about the image `digest`.
     pub(super) fn begin(&mut self, label: &str, digest: Digest, inventory: Option<Digest>) {
         label.clone_into(&mut self.label);
@@ -87,7 +94,7 @@ impl<'a> Told<'a> {
 
     /// What is known against the image.
     pub(super) fn image(&mut self, scan: &ImageScan, exceptions: &Exceptions<'_>) {
-        let ImageScan { inventory, report } = scan;
+        let ImageScan { inventory, report, attested } = scan;
         let is_cut_off = |it: &&Unmatched| it.kind == UnmatchedKind::Limit;
         let cut_off = report.unmatched.iter().filter(is_cut_off).map(|it| it.text.clone());
         let gaps = inventory.gaps.iter().map(ToString::to_string);
@@ -96,7 +103,8 @@ impl<'a> Told<'a> {
             self.incomplete(&gaps);
         }
         let unknown = report.unmatched.iter().filter(|it| it.kind != UnmatchedKind::Limit);
-        let unknown: Vec<&str> = unknown.map(|it| it.text.as_str()).collect();
+        let unknown = unknown.map(|it| &it.text).chain(&attested.unknown);
+        let unknown: Vec<&str> = unknown.map(String::as_str).collect();
         if !unknown.is_empty() {
             self.unknown(&unknown);
         }
@@ -115,12 +123,14 @@ impl<'a> Told<'a> {
             } else {
                 (ReasonCode::Vulnerable, &mut self.vulnerable)
             };
-            let text = format!("{}{}", self.label, findings::described(finding));
+            let listed_by = attested.by.get(&finding.package);
+            let listed_by = listed_by.map(|signer| format!(", listed by {signer}")).unwrap_or_default();
+            let text = format!("{}{}{listed_by}", self.label, findings::described(finding));
             let Some(gate) = by.first() else { continue };
             group.push(reason(code, &text, findings::remedy(finding, gate)));
         }
-        let mut text =
-            format!("{}{}", self.label, weighed.summary(report, inventory.packages.len()));
+        let summary = weighed.summary(report, inventory.packages.len());
+        let mut text = format!("{}{summary}{}", self.label, bills::added(attested));
         if since > 0 {
             text = format!("{text}; served on with {since} found since it was admitted");
         }

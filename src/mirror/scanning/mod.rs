@@ -34,7 +34,7 @@ use crate::scan::{Database, Inventory, Limits, Report};
 use crate::store::Facts;
 
 pub use database::{DATABASE_BYTES_MAX, DatabaseTrouble, load_database};
-pub use inspect::{InspectError, Inspected};
+pub use inspect::{InspectError, Inspected, ReadImage};
 pub use rejudge::{Brake, RejudgedScans};
 
 /// Inventories and reports that are kept in memory, each.

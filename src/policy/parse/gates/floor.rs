@@ -41,5 +41,6 @@ pub(in crate::policy::parse) fn of_floor(node: Node, problems: &mut Problems) ->
         is_floor: true,
         database_age_warn: ScanGate::DATABASE_AGE_WARN,
         database_age_max: ScanGate::DATABASE_AGE_MAX,
+        sbom_from: Vec::new(),
     })
 }

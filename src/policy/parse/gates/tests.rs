@@ -63,10 +63,36 @@ fn everything_that_a_gate_may_say_is_read() {
         is_floor: false,
         database_age_warn: Duration::from_hours(12),
         database_age_max: Duration::from_hours(48),
+        sbom_from: Vec::new(),
     };
     assert_eq!(found.unwrap(), expected);
     let short = gate("scanner: {maxDbAge: 6h}, deny: [{severity: low}]").unwrap();
     assert_eq!(short.database_age_warn, Duration::from_hours(6), "never later than it ends");
+}
+
+#[test]
+fn bills_of_materials_are_taken_from_signers_that_exist() {
+    const PEM: &str = include_str!("../../../../tests/fixtures/signatures/p256.pub");
+    let key = PEM.replace('\n', "\\n");
+    let signers =
+        format!("signers: {{team: {{key: {{pem: \"{key}\"}}, transparencyLog: none}}}}\n");
+    let from = |names: &str| {
+        let gate = format!("gates: {{strict: {{deny: [{{severity: high}}], sbom: {names}}}}}\n");
+        parsed(&format!("{signers}{gate}{RULES}"))
+    };
+    let policy = from("{from: [team]}").unwrap();
+    assert_eq!(policy.rules[0].gates()[0].sbom_from, ["team"]);
+    for (names, expected) in [
+        ("{from: [other]}", "gates.strict.sbom.from[0]  \"other\" is not among the signers"),
+        ("{from: [team, team]}", "gates.strict.sbom.from[1]  \"team\" is listed twice"),
+        ("{from: []}", "gates.strict.sbom.from"),
+        ("{}", "gates.strict.sbom.from  is missing"),
+        ("{of: [team]}", "gates.strict.sbom.of"),
+        ("[team]", "gates.strict.sbom"),
+    ] {
+        let problems = from(names).unwrap_err();
+        assert!(problems.contains(expected), "{names}: {problems}");
+    }
 }
 
 #[test]
