@@ -28,6 +28,7 @@ mod merge;
 mod package;
 mod report;
 mod version;
+pub mod vex;
 
 #[cfg(test)]
 mod tests;
