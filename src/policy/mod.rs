@@ -21,6 +21,7 @@ mod query;
 mod scanned;
 mod signed;
 mod tags;
+mod vex;
 mod yaml;
 
 pub use attested::{AttestationRule, AttestationType};
@@ -35,6 +36,7 @@ pub use problem::{Position, Problem};
 pub use scanned::{Answer, Exception, FindingCondition, NewFinding, Rating, ScanGate};
 pub use signed::{Quorum, Quorums, Scope, SignatureRule};
 pub use tags::TagFilter;
+pub use vex::{VexAccept, VexRule};
 
 use std::time::Duration;
 

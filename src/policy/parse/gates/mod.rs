@@ -3,10 +3,11 @@
 mod exceptions;
 #[cfg(test)]
 mod tests;
+mod vex;
 
 use std::sync::Arc;
 
-use super::super::document::Trust;
+use super::super::document::{Signer, Trust};
 use super::super::fields::{Fields, Problems, Words, extract};
 use super::super::scanned::{Answer, FindingCondition, NewFinding, Rating, ScanGate};
 use super::super::yaml::{Entry, Node};
@@ -25,6 +26,7 @@ const GATE: Words = Words {
         "notApplicable",
         "kernelHeaders",
         "onNewFinding",
+        "vex",
     ],
     later: &["env", "exposedPorts", "fastTrack", "healthcheck", "labels", "maxImageAge"],
 };
@@ -37,8 +39,8 @@ const CONDITION: Words = Words {
 /// Most gates of a policy, conditions of a gate, and gates of a rule.
 const GATES_MAX: usize = 100;
 
-/// The gates at `gates`.
-pub(super) fn read(node: Node, problems: &mut Problems) -> Vec<Arc<ScanGate>> {
+/// The gates at `gates`, of a policy with these signers.
+pub(super) fn read(node: Node, signers: &[Signer], problems: &mut Problems) -> Vec<Arc<ScanGate>> {
     let position = node.position;
     let entries = Fields::free(node, "gates", problems);
     if entries.len() > GATES_MAX {
@@ -48,12 +50,18 @@ pub(super) fn read(node: Node, problems: &mut Problems) -> Vec<Arc<ScanGate>> {
     let gate = |entry: Entry| {
         let path = format!("gates.{}", extract(&entry.key));
         let name = checked_name(entry.key, entry.position, &path, problems)?;
-        gate(name, entry.value, &path, problems).map(Arc::new)
+        gate(name, entry.value, &path, signers, problems).map(Arc::new)
     };
     entries.into_iter().filter_map(gate).collect()
 }
 
-fn gate(name: String, node: Node, path: &str, problems: &mut Problems) -> Option<ScanGate> {
+fn gate(
+    name: String,
+    node: Node,
+    path: &str,
+    signers: &[Signer],
+    problems: &mut Problems,
+) -> Option<ScanGate> {
     let position = node.position;
     let mut fields = Fields::of(node, path, GATE, problems)?;
     let (mut warn, mut most) = (None, None);
@@ -94,6 +102,7 @@ fn gate(name: String, node: Node, path: &str, problems: &mut Problems) -> Option
     let counts = fields.choice("kernelHeaders", &choices, &[], problems).unwrap_or(false);
     let choices = [("revoke", NewFinding::Revoke), ("serve", NewFinding::Serve)];
     let on_new_finding = fields.choice("onNewFinding", &choices, &["grace"], problems);
+    let vex = vex::read(&mut fields, signers, problems);
     let most = most.unwrap_or(ScanGate::DATABASE_AGE_MAX);
     Some(ScanGate {
         name,
@@ -104,6 +113,7 @@ fn gate(name: String, node: Node, path: &str, problems: &mut Problems) -> Option
         not_applicable,
         counts_kernel_headers: counts,
         on_new_finding: on_new_finding.unwrap_or_default(),
+        vex,
         database_age_warn: warn.unwrap_or(ScanGate::DATABASE_AGE_WARN).min(most),
         database_age_max: most,
     })
