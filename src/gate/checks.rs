@@ -4,7 +4,7 @@ use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
     Check, CheckState, Evidence, EvidenceKind, Gathered, ManifestFacts, Reason, ReasonCode,
-    Standing, Subject,
+    Silenced, Standing, Subject,
 };
 use crate::oci::{MediaType, Name, Platform};
 use crate::policy::{Artifact, Outright, OutrightCause, Policy, Rule, Trust};
@@ -16,12 +16,14 @@ pub(super) struct Finding {
     pub(super) reasons: Vec<Reason>,
     /// Until when it holds; `None` is for as long as the evidence does.
     pub(super) until: Option<Timestamp>,
+    /// What VEX documents took away.
+    pub(super) silenced: Vec<Silenced>,
 }
 
 impl Finding {
     pub(super) fn new(name: &str, state: CheckState, text: impl Into<String>) -> Self {
         let check = Check { name: name.to_owned(), state, text: text.into() };
-        Self { check, reasons: Vec::new(), until: None }
+        Self { check, reasons: Vec::new(), until: None, silenced: Vec::new() }
     }
 
     /// A finding that passes if there are no `reasons`, and fails with all of them otherwise.
@@ -32,7 +34,7 @@ impl Finding {
         } else {
             (CheckState::Fail, texts.join("; "))
         };
-        Self { check: Check { name: name.to_owned(), state, text }, reasons, until: None }
+        Self { reasons, ..Self::new(name, state, text) }
     }
 
     pub(super) fn denies(&self) -> bool {

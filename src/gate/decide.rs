@@ -5,7 +5,7 @@ use super::signatures;
 use super::text::ascii;
 use super::{
     Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
-    Standing, Subject, Verdict,
+    Silenced, Standing, Subject, Verdict,
 };
 use super::{attestations, continuity, scan};
 use crate::policy::{Artifact, Mode, Rule, Scope, SignatureRule};
@@ -67,7 +67,9 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     let judgement = judgement(rule, mode == Mode::Enforce, findings);
     let gates = applicable.rule().and_then(|rule| scan::fingerprint(rule.gates()));
     let database = gates.as_ref().and_then(|_| context.scans.database());
-    Outcome::Decided(Judgement { gates, database, ..judgement })
+    let hears = |rule: &Rule| rule.gates().iter().any(|gate| gate.vex.is_some());
+    let awaits_vex = applicable.rule().is_some_and(hears) && !judgement.admits();
+    Outcome::Decided(Judgement { gates, database, awaits_vex, ..judgement })
 }
 
 /// What is asked of the scanner, which says by itself what it lacks.
@@ -130,7 +132,9 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
     let good_until = findings.iter().filter_map(|finding| finding.until).min();
+    let mut silenced = Vec::new();
     for finding in findings {
+        silenced.extend(finding.silenced);
         for reason in finding.reasons {
             let group = if reason.code.is_floor() {
                 &mut floor
@@ -152,7 +156,9 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         (true, false) => Verdict::Pending(waits),
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
-    Judgement { verdict, rule, enforced, checks, good_until, gates: None, database: None }
+    silenced.truncate(Silenced::MAX);
+    let (gates, database, awaits_vex) = (None, None, false);
+    Judgement { verdict, rule, enforced, checks, good_until, gates, database, silenced, awaits_vex }
 }
 
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns
@@ -165,7 +171,8 @@ fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<
             rule.signatures(),
             Some(SignatureRule::Signed { scope, .. }) if *scope != Scope::EveryPlatform
         );
-        over_itself || !rule.attestations().is_empty()
+        let hears = rule.gates().iter().any(|gate| gate.vex.is_some());
+        over_itself || hears || !rule.attestations().is_empty()
     };
     let mut kinds = vec![EvidenceKind::Manifest];
     // Who signs is found out the first time, too, where it is compared the next.

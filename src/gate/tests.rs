@@ -66,6 +66,7 @@ pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
         contents: &NO_CONTENTS,
         scans: &NO_SCANS,
         passed: None,
+        silenced: &[],
     }
 }
 

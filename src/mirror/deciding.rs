@@ -13,11 +13,12 @@ use super::predecessors::Predecessors;
 use super::turns::Turns;
 use super::{Abandoned, Error, Mirror};
 use crate::gate::{
-    Context, Evidence, Judgement, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode, Subject,
-    decide,
+    ChildSignatures, Context, Evidence, Judgement, Outcome, Predecessor, ReadyPolicy, Reason,
+    ReasonCode, Subject, decide,
 };
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
+use crate::policy::Rule;
 use crate::tasks::Tasks;
 
 /// What the gate said.
@@ -49,6 +50,7 @@ impl Mirror {
         let scans = self.scans_of(subject, evidence, policy).await;
         let judgement = record.and_then(|record| record.judgement.as_ref());
         let passed = judgement.and_then(Judgement::passed_gates).copied();
+        let silenced = judgement.map(|judgement| judgement.silenced.clone()).unwrap_or_default();
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
@@ -71,6 +73,7 @@ impl Mirror {
                 contents,
                 scans,
                 passed: passed.as_ref(),
+                silenced: &silenced,
             };
             decide(&subject, &evidence, &context)
         };
@@ -89,11 +92,18 @@ impl Mirror {
     ) -> BTreeMap<Digest, Bytes> {
         let mut contents = BTreeMap::new();
         let candidates = policy.candidates(&subject.name);
-        let asks = candidates.iter().any(|rule| !rule.attestations().is_empty());
-        let found = evidence.signatures.found().filter(|_| asks);
-        let fetched = evidence.attestations.found();
-        let (Some(found), Some(fetched)) = (found, fetched) else { return contents };
-        for attestation in &found.attestations {
+        let hears = |rule: &Rule| rule.gates().iter().any(|gate| gate.vex.is_some());
+        let asks = |rule: &Rule| !rule.attestations().is_empty() || hears(rule);
+        let own = evidence.signatures.found().filter(|_| candidates.iter().any(|it| asks(it)));
+        let own = own.into_iter().flat_map(|search| &search.attestations);
+        let below = evidence.child_signatures.found();
+        let below = below.filter(|_| candidates.iter().any(|it| hears(it)));
+        let below = below.into_iter().flat_map(ChildSignatures::attestations);
+        let own = own.map(|found| (found, evidence.attestations.found()));
+        let below = below.map(|found| (found, evidence.child_attestations.found()));
+        for (attestation, fetched) in own.chain(below) {
+            // What was not fetched is asked for.
+            let Some(fetched) = fetched else { continue };
             let (digest, size) = (&attestation.content, usize::try_from(attestation.size));
             if fetched.unavailable.contains_key(digest) || contents.contains_key(digest) {
                 continue;

@@ -4,11 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::hours;
-use crate::gate::{Context, Subject};
+use super::vex::{self, Word, Words};
+use crate::gate::{Context, Silenced, Subject};
 use crate::oci::Digest;
 use crate::policy::{Exception, FindingCondition, Rating, ScanGate};
+use crate::scan::vex::Status;
 use crate::scan::{Finding, Fix, Report, Severity};
 use crate::time::Timestamp;
+
+/// What VEX documents say and does not count, of one image, that is told.
+const UNHEARD_MAX: usize = 20;
 
 /// What came of weighing the findings about one image.
 #[derive(Default)]
@@ -21,6 +26,10 @@ pub(super) struct Weighed<'a> {
     pub(super) ended: BTreeSet<&'a str>,
     /// When one of them may count that does not now.
     pub(super) until: Option<Timestamp>,
+    /// What VEX documents take away, with what is kept of that.
+    cleared: Vec<(&'a Finding, Silenced)>,
+    /// What they say and does not count.
+    pub(super) unheard: BTreeSet<String>,
     /// What is complained about, although it passes.
     pub(super) warning: Option<String>,
 }
@@ -34,6 +43,7 @@ impl<'a> Weighed<'a> {
         digest: Digest,
         report: &'a Report,
         context: &Context<'a>,
+        words: Option<&Words<'_>>,
     ) {
         let now = context.now;
         let age = now.since(report.database.as_of);
@@ -42,7 +52,11 @@ impl<'a> Weighed<'a> {
         }
         let (exceptions, over) = exceptions(subject, digest, context);
         for finding in &report.findings {
-            let counts = match denies(gate, finding, now) {
+            let denies = denies(gate, finding, now);
+            if !matches!(denies, Denies::Never) && self.is_cleared(gate, digest, finding, words) {
+                continue;
+            }
+            let counts = match denies {
                 Denies::Never => continue,
                 Denies::Now => true,
                 Denies::From(moment) => {
@@ -63,6 +77,43 @@ impl<'a> Weighed<'a> {
             }
             self.denied.push((finding, gate));
         }
+    }
+
+    /// Whether those whom `gate` hears say that `finding` does not matter.
+    fn is_cleared(
+        &mut self,
+        gate: &ScanGate,
+        digest: Digest,
+        finding: &'a Finding,
+        words: Option<&Words<'_>>,
+    ) -> bool {
+        let (Some(words), Some(rule)) = (words, &gate.vex) else { return false };
+        match words.on(finding, rule) {
+            Word::Clears(speaker, statement) => {
+                if let Some(until) = speaker.until {
+                    self.lasts_until(until);
+                }
+                let silenced = vex::silenced(digest, finding, (speaker, statement));
+                self.cleared.push((finding, silenced));
+                true
+            }
+            Word::Counts(None) => false,
+            Word::Counts(Some(why)) => {
+                if self.unheard.len() < UNHEARD_MAX {
+                    self.unheard.insert(why);
+                }
+                false
+            }
+        }
+    }
+
+    /// What does not count by any of the gates, each once.
+    pub(super) fn silenced(&self) -> Vec<Silenced> {
+        let counts =
+            |finding: &Finding| self.denied.iter().any(|(it, _)| std::ptr::eq(*it, finding));
+        let cleared = self.cleared.iter().filter(|(finding, _)| !counts(finding));
+        let silenced: BTreeSet<&Silenced> = cleared.map(|(_, silenced)| silenced).collect();
+        silenced.into_iter().cloned().collect()
     }
 
     fn lasts_until(&mut self, moment: Timestamp) {
@@ -95,6 +146,13 @@ impl<'a> Weighed<'a> {
         }
         for (id, count) in &self.excepted {
             text = format!("{text}, {count} excepted by {id}");
+        }
+        let mut by: BTreeMap<(Status, String), usize> = BTreeMap::new();
+        for silenced in self.silenced() {
+            *by.entry((silenced.status, silenced.by)).or_default() += 1;
+        }
+        for ((status, by), count) in by {
+            text = format!("{text}, {count} {status}, by {by}");
         }
         text
     }

@@ -7,6 +7,9 @@
 mod findings;
 #[cfg(test)]
 mod tests;
+mod vex;
+#[cfg(test)]
+mod vex_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use super::checks::{Checked, Finding, reason};
 use super::text::few;
 use super::{
     CheckState, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, Reason, ReasonCode,
-    ScannedImages, Subject,
+    ScannedImages, Silenced, Subject,
 };
 use crate::oci::Digest;
 use crate::policy::{Answer, NewFinding, Rule, ScanGate};
@@ -24,6 +27,7 @@ use crate::scan::{DatabaseId, Inventory, Report};
 use crate::time::Timestamp;
 
 use findings::Weighed;
+use vex::Voices;
 
 const NAME: &str = "scan";
 /// Reasons of one kind that are told one by one.
@@ -85,8 +89,18 @@ pub(super) fn check(
     if let Some(why) = &context.scans.no_database {
         return Checked::Failed(why.clone());
     }
+    let is_malicious = context.scans.known.values().any(|scan| scan.report.has_malware());
+    let voices = if is_malicious {
+        // That is refused whatever anybody says.
+        None
+    } else {
+        match Voices::gather(subject, (facts, &images), evidence, context, gates) {
+            Ok(voices) => voices,
+            Err(checked) => return checked,
+        }
+    };
     let passed = context.passed.is_some() && context.passed == fingerprint(gates).as_ref();
-    let mut told = Told { passed, ..Told::default() };
+    let mut told = Told { passed, voices: voices.as_ref(), ..Told::default() };
     for (label, digest) in images {
         let Some(image) = scanned.images.get(&digest) else {
             // It was not asked for when the others were scanned: another policy was in force.
@@ -104,7 +118,20 @@ pub(super) fn check(
         }
         told.image(subject, digest, &label, scan, gates, context);
     }
-    Checked::Finding(told.finding())
+    let finding = told.finding();
+    let open = voices.as_ref().and_then(|voices| voices.open.as_ref());
+    match open {
+        // What takes it away may be among what could not be had.
+        Some(why) if finding.denies() && may_be_silenced(&finding) => {
+            Checked::Failed(format!("could not look for VEX documents: {why}"))
+        }
+        Some(_) | None => Checked::Finding(finding),
+    }
+}
+
+/// Whether VEX documents could take away all that speaks against it.
+fn may_be_silenced(finding: &Finding) -> bool {
+    finding.reasons.iter().all(|reason| reason.code == ReasonCode::Vulnerable)
 }
 
 /// The images that are scanned, each with what to call it in front of what is said of it.
@@ -178,7 +205,13 @@ pub(super) fn hours(time: Duration) -> String {
 
 /// What is to be said of all images together.
 #[derive(Default)]
-struct Told {
+struct Told<'a> {
+    /// What VEX documents say, where a gate hears somebody.
+    voices: Option<&'a Voices<'a>>,
+    /// What they took away.
+    silenced: Vec<Silenced>,
+    /// What they said and does not count.
+    unheard: Vec<String>,
     /// Whether the same gates let it pass before.
     passed: bool,
     /// What speaks against it: of malware, of vulnerabilities, and of what is not known.
@@ -189,7 +222,7 @@ struct Told {
     until: Option<Timestamp>,
 }
 
-impl Told {
+impl Told<'_> {
     fn image(
         &mut self,
         subject: &Subject,
@@ -211,15 +244,19 @@ impl Told {
             let remedy = format!("gates.{} would have to say unknown: allow.", gate.name);
             self.open.push(reason(ReasonCode::ScanUnknown, &text, remedy));
         }
+        let digests = [digest, subject.digest];
+        let words = self.voices.map(|voices| voices.about(&digests, scan));
         let mut weighed = Weighed::default();
         for gate in gates {
-            weighed.by(gate, subject, digest, report, context);
+            weighed.by(gate, subject, digest, report, context, words.as_ref());
         }
         self.until = self.until.into_iter().chain(weighed.until).min();
         let mut since = 0_usize;
         for (finding, gate) in &weighed.denied {
-            if !finding.malware && !self.asks(gate) && !weighed.ended.contains(&finding.id.as_str())
-            {
+            // What was known when it passed, and was taken away then, is nothing new.
+            let was_silenced = || was_silenced(context.silenced, &digest, finding);
+            let is_over = weighed.ended.contains(&finding.id.as_str()) || was_silenced();
+            if !finding.malware && !self.asks(gate) && !is_over {
                 since += 1;
                 continue;
             }
@@ -232,6 +269,8 @@ impl Told {
             group.push(reason(code, &text, findings::remedy(finding, gate)));
         }
         let summary = weighed.summary(report, inventory.packages.len());
+        self.silenced.append(&mut weighed.silenced());
+        self.unheard.extend(weighed.unheard);
         let unknown = if unknown.is_empty() {
             String::new()
         } else {
@@ -264,6 +303,7 @@ impl Told {
     }
 
     fn finding(self) -> Finding {
+        let unused = self.unused();
         let mut reasons = Vec::new();
         for group in [self.malware, self.vulnerable, self.open] {
             let more = group.len().saturating_sub(REASONS_MAX);
@@ -274,11 +314,33 @@ impl Told {
                 reasons.push(reason(code, &text, "pratique explain lists them all."));
             }
         }
-        let text = self.texts.join("; ");
+        let mut text = self.texts.join("; ");
+        if let Some(unused) = unused {
+            text = format!("{text}; {unused}");
+        }
+        let silenced = self.silenced;
         if reasons.is_empty() {
             let until = self.until;
-            return Finding { until, ..Finding::new(NAME, CheckState::Pass, text) };
+            return Finding { until, silenced, ..Finding::new(NAME, CheckState::Pass, text) };
         }
-        Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) }
+        Finding { reasons, silenced, ..Finding::new(NAME, CheckState::Fail, text) }
     }
+
+    /// What of VEX documents was not used.
+    fn unused(&self) -> Option<String> {
+        let documents = self.voices.map(Voices::told).unwrap_or_default();
+        let statements: Vec<&str> = self.unheard.iter().map(String::as_str).collect();
+        let of = |what: &str, told: &[&str]| {
+            (!told.is_empty()).then(|| format!("a VEX {what} was not used: {}", few(told)))
+        };
+        let told = [of("document", &documents), of("statement", &statements)];
+        let told: Vec<String> = told.into_iter().flatten().collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+}
+
+/// Whether `finding` had been taken away when the subject was last judged. Where more had been than is
+/// kept, it may have been any.
+fn was_silenced(silenced: &[Silenced], image: &Digest, finding: &crate::scan::Finding) -> bool {
+    silenced.len() >= Silenced::MAX || silenced.iter().any(|it| it.is(image, finding))
 }

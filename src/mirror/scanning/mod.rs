@@ -16,6 +16,7 @@ mod layers;
 mod layout;
 mod rejudge;
 mod reports;
+mod vex;
 
 use std::fmt;
 use std::num::NonZero;

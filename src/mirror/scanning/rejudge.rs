@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use crate::gate::{Judgement, Outcome};
+use crate::gate::{EvidenceKind, Judgement, Outcome};
 use crate::ledger::Record;
 use crate::mirror::{Error, Mirror};
 use crate::time::Timestamp;
@@ -81,7 +81,7 @@ impl Mirror {
             for record in &page {
                 let Some(before) = self.scanned_before(record) else { continue };
                 done.examined += 1;
-                let Outcome::Decided(now) = self.ask_gate(record).await? else { continue };
+                let Outcome::Decided(now) = self.ask_again(record).await? else { continue };
                 if is_same(&before, &now) {
                     continue;
                 }
@@ -113,6 +113,19 @@ impl Mirror {
         Ok(done)
     }
 
+    /// What the gate says now. What attestations say and has been evicted is fetched first.
+    async fn ask_again(&self, record: &Record) -> Result<Outcome, Error> {
+        let outcome = self.ask_gate(record).await?;
+        let Outcome::Missing(kinds) = &outcome else { return Ok(outcome) };
+        let contents = [EvidenceKind::Attestations, EvidenceKind::ChildAttestations];
+        if !kinds.iter().all(|kind| contents.contains(kind)) {
+            return Ok(outcome);
+        }
+        // They are in the store then, whatever becomes of the rest.
+        self.collect(&record.subject, &contents, record.evidence.clone()).await?;
+        self.ask_gate(record).await
+    }
+
     /// The judgement in force about `record`, if a scan was part of it.
     fn scanned_before(&self, record: &Arc<Record>) -> Option<Judgement> {
         record.evidence.scan.found()?;
@@ -125,6 +138,7 @@ fn is_same(before: &Judgement, now: &Judgement) -> bool {
     before.verdict == now.verdict
         && before.good_until == now.good_until
         && before.checks == now.checks
+        && before.silenced == now.silenced
 }
 
 #[cfg(test)]
