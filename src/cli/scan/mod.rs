@@ -2,6 +2,9 @@
 
 mod sarif;
 mod shown;
+#[cfg(test)]
+mod tests;
+mod vex;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,6 +25,7 @@ use crate::oci::{ImageReference, Platform, Reference};
 use crate::policy::Policy;
 use crate::scan::{Finding, Fix, Severity};
 use crate::store::Keeping;
+use crate::time::{Clock as _, SystemClock};
 
 /// How long what is under way may take to end.
 const GRACE: Duration = Duration::from_secs(2);
@@ -40,6 +44,8 @@ Examples:
       An OCI image layout in the folder `build`, before it is pushed.
   pratique scan --format sarif registry.corp:5000/app@sha256:... > app.sarif
   pratique scan --json IMAGE  |  jq '.images[].findings[].id'
+  pratique scan --vex app.openvex.json IMAGE
+      What the document says is not affected, or fixed, is shown and does not count.
 
 What a policy would say of it: pratique verify IMAGE --policy FILE.
 
@@ -64,6 +70,9 @@ pub(crate) struct ScanArguments {
     /// How it is told; --json is the same as --format json
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Believe this VEX document (OpenVEX or CycloneDX), signed or not; may be given several times
+    #[arg(long = "vex", value_name = "FILE")]
+    vex: Vec<PathBuf>,
     /// Compare with this database [default: that of the settings]
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
@@ -107,6 +116,7 @@ pub(crate) async fn run(
     if let Some(database) = &arguments.database {
         settings.scan.database = Some(database.clone());
     }
+    let documents = vex::Files::read(&arguments.vex, SystemClock.now())?;
     let policy = everything(&platforms(&arguments))?;
     let folder = tempfile::Builder::new()
         .prefix("pratique-scan-")
@@ -122,6 +132,7 @@ pub(crate) async fn run(
     if arguments.only_fixed {
         view.keep(|finding| matches!(finding.fix, Fix::In(_)));
     }
+    view.hear(&documents);
     let format = if connection.json { Format::Json } else { arguments.format };
     match format {
         Format::Table => output::print(&shown::table(&view))?,
@@ -196,7 +207,8 @@ async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<Sca
         )));
     }
     let images = inspected.into_iter().map(ImageView::from).collect();
-    Ok(ScanView { target: target.to_owned(), digest: subject.digest, images })
+    let (target, digest) = (target.to_owned(), subject.digest);
+    Ok(ScanView { target, digest, images, vex_unused: Vec::new() })
 }
 
 /// The platforms whose images are scanned; none is all.
