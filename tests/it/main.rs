@@ -73,6 +73,8 @@ mod vectors;
 #[cfg(test)]
 mod verify;
 #[cfg(test)]
+mod vex;
+#[cfg(test)]
 mod warm_pull;
 #[cfg(test)]
 mod wire;
