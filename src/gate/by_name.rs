@@ -1,5 +1,7 @@
 //! Refusals that need no digest: what the policy says of a repository or a tag alone.
 
+use std::collections::BTreeMap;
+
 use super::checks::{self, Finding};
 use super::{CheckState, Judgement, ReasonCode, Verdict};
 use crate::oci::{Name, Tag};
@@ -26,6 +28,7 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
             checks: vec![finding.check],
             good_until: None,
             gates: None,
+            found_since: BTreeMap::new(),
             database: None,
             silenced: Vec::new(),
             awaits_vex: false,
@@ -42,6 +45,7 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
         checks: vec![Finding::new("floor", CheckState::Fail, text).check],
         good_until: None,
         gates: None,
+        found_since: BTreeMap::new(),
         database: None,
         silenced: Vec::new(),
         awaits_vex: false,

@@ -1,5 +1,7 @@
 //! The checks, one function each: what it saw, and what speaks against serving.
 
+use std::collections::BTreeMap;
+
 use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
@@ -18,12 +20,15 @@ pub(super) struct Finding {
     pub(super) until: Option<Timestamp>,
     /// What VEX documents took away.
     pub(super) silenced: Vec<Silenced>,
+    /// What was found after it passed, and since when: [`Judgement::found_since`].
+    pub(super) found_since: BTreeMap<String, Timestamp>,
 }
 
 impl Finding {
     pub(super) fn new(name: &str, state: CheckState, text: impl Into<String>) -> Self {
         let check = Check { name: name.to_owned(), state, text: text.into() };
-        Self { check, reasons: Vec::new(), until: None, silenced: Vec::new() }
+        let (silenced, found_since) = (Vec::new(), BTreeMap::new());
+        Self { check, reasons: Vec::new(), until: None, silenced, found_since }
     }
 
     /// A finding that passes if there are no `reasons`, and fails with all of them otherwise.

@@ -1,5 +1,7 @@
 //! The order in which everything is asked, and how the answers make a verdict.
 
+use std::collections::BTreeMap;
+
 use super::checks::{self, Checked, Finding};
 use super::signatures;
 use super::text::ascii;
@@ -132,9 +134,10 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
     let good_until = findings.iter().filter_map(|finding| finding.until).min();
-    let mut silenced = Vec::new();
+    let (mut silenced, mut found_since) = (Vec::new(), BTreeMap::new());
     for finding in findings {
         silenced.extend(finding.silenced);
+        found_since.extend(finding.found_since);
         for reason in finding.reasons {
             let group = if reason.code.is_floor() {
                 &mut floor
@@ -157,8 +160,18 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
     silenced.truncate(Silenced::MAX);
-    let (gates, database, awaits_vex) = (None, None, false);
-    Judgement { verdict, rule, enforced, checks, good_until, gates, database, silenced, awaits_vex }
+    Judgement {
+        verdict,
+        rule,
+        enforced,
+        checks,
+        good_until,
+        gates: None,
+        found_since,
+        database: None,
+        silenced,
+        awaits_vex: false,
+    }
 }
 
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns

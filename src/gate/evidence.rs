@@ -223,6 +223,9 @@ pub struct ScannedImage {
     /// Why not, then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
+    /// What was read of it depends on this; `None` where all of it was read, which hangs on nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete_by: Option<Digest>,
 }
 
 /// A tag of the form `sha256-<hex>[.suffix]`, by which something is attached to a subject.

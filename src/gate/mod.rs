@@ -44,7 +44,7 @@ pub use scan::{ImageScan, Scans};
 pub use silenced::Silenced;
 pub use standing::Standing;
 pub use subject::Subject;
-pub use verdict::{Check, CheckState, Judgement, Outcome, Reason, ReasonCode, Verdict};
+pub use verdict::{Check, CheckState, Judgement, Outcome, Passed, Reason, ReasonCode, Verdict};
 
 use std::collections::BTreeMap;
 
@@ -75,7 +75,7 @@ pub struct Context<'a> {
     pub scans: &'a Scans,
     /// The gates that the subject passed when it was last judged, if it was admitted: that goes on being
     /// served without anybody's help, so that a vulnerability database that grew old takes nothing back.
-    pub passed: Option<&'a Digest>,
+    pub passed: Option<Passed<'a>>,
     /// What VEX documents had taken away when it was last judged: it is no new finding when they do not
     /// any more.
     pub silenced: &'a [Silenced],

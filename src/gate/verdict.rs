@@ -1,5 +1,7 @@
 //! The verdict and everything it says about itself.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{EvidenceKind, Silenced};
@@ -38,6 +40,10 @@ pub struct Judgement {
     /// found later, unless they say otherwise, and only for as long as they are the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gates: Option<Digest>,
+    /// Since when something is known against it that was found after it passed, and is refused once the
+    /// grace for it is over: by the name of the finding.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub found_since: BTreeMap<String, Timestamp>,
     /// The vulnerability database that the images were compared with, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Box<DatabaseId>>,
@@ -75,9 +81,19 @@ impl Judgement {
     }
 
     /// The gates that it passed, if it admits and was asked to.
-    pub fn passed_gates(&self) -> Option<&Digest> {
-        self.gates.as_ref().filter(|_| self.admits())
+    pub fn passed(&self) -> Option<Passed<'_>> {
+        let gates = self.gates.as_ref().filter(|_| self.admits())?;
+        Some(Passed { gates, found_since: &self.found_since })
     }
+}
+
+/// The gates that a subject passed when it was last judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Passed<'a> {
+    /// What they are, in short.
+    pub gates: &'a Digest,
+    /// Since when something is known against it that was found later.
+    pub found_since: &'a BTreeMap<String, Timestamp>,
 }
 
 /// Yes, not yet, or no.

@@ -48,9 +48,7 @@ impl Mirror {
         };
         let contents = self.contents_of(subject, evidence, policy).await;
         let scans = self.scans_of(subject, evidence, policy).await;
-        let judgement = record.and_then(|record| record.judgement.as_ref());
-        let passed = judgement.and_then(Judgement::passed_gates).copied();
-        let silenced = judgement.map(|judgement| judgement.silenced.clone()).unwrap_or_default();
+        let judgement = record.and_then(|record| record.judgement.clone());
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
@@ -72,8 +70,8 @@ impl Mirror {
                 before,
                 contents,
                 scans,
-                passed: passed.as_ref(),
-                silenced: &silenced,
+                passed: judgement.as_ref().and_then(Judgement::passed),
+                silenced: judgement.as_ref().map_or(&[], |judgement| &judgement.silenced),
             };
             decide(&subject, &evidence, &context)
         };

@@ -124,18 +124,8 @@ impl Fields {
         later: &[&str],
         problems: &mut Problems,
     ) -> Option<T> {
-        let (word, position) = self.text(key, problems)?;
-        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == word) {
-            return Some(*value);
-        }
-        let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let text = if later.contains(&word.as_str()) {
-            format!("\"{word}\" is not supported by this version; write one of: {names}")
-        } else {
-            format!("\"{}\" is not one of: {names}", extract(&word))
-        };
-        problems.add(position, &self.path_of(key), text);
-        None
+        let node = self.take(key)?;
+        choice(node, &self.path_of(key), choices, later, problems)
     }
 
     /// The whole number at `key`, if it is written.
@@ -182,6 +172,28 @@ impl Fields {
         problems.add(position, path, format!("must be a map, this is {}", content.kind()));
         Vec::new()
     }
+}
+
+/// The word in `node`, which must be one of `choices`; `later` are words of later versions.
+pub(super) fn choice<T: Copy>(
+    node: Node,
+    path: &str,
+    choices: &[(&str, T)],
+    later: &[&str],
+    problems: &mut Problems,
+) -> Option<T> {
+    let (word, position) = text(node, path, problems)?;
+    if let Some((_, value)) = choices.iter().find(|(name, _)| *name == word) {
+        return Some(*value);
+    }
+    let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let text = if later.contains(&word.as_str()) {
+        format!("\"{word}\" is not supported by this version; write one of: {names}")
+    } else {
+        format!("\"{}\" is not one of: {names}", extract(&word))
+    };
+    problems.add(position, path, text);
+    None
 }
 
 /// The items of the list in `node`, each with its path. An empty list is a problem.

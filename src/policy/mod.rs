@@ -33,7 +33,9 @@ pub use document::{
 pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
-pub use scanned::{Answer, Exception, FindingCondition, NewFinding, Rating, ScanGate};
+pub use scanned::{
+    Answer, Exception, FindingCondition, Grace, NewFinding, Rating, ScanGate, ScanLimits,
+};
 pub use signed::{Quorum, Quorums, Scope, SignatureRule};
 pub use tags::TagFilter;
 pub use vex::{VexAccept, VexRule};

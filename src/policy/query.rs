@@ -8,7 +8,7 @@ use super::lately::Applied;
 use super::pattern::Rank;
 use super::{
     Artifact, Exception, FloorLimits, Mode, Outright, OutrightCause, Pattern, Policy, PolicyId,
-    Rule, Signer, TagFilter, TagMove, Trust, TrustRoot,
+    Rule, ScanLimits, Signer, TagFilter, TagMove, Trust, TrustRoot,
 };
 use crate::oci::{Digest, Name, Platform, Registry, Tag};
 
@@ -129,6 +129,13 @@ impl Policy {
         let applied = self.applied(name);
         let places = applied.ranked.iter().take(applied.candidates);
         places.filter_map(|place| self.rules.get(*place)).collect()
+    }
+
+    /// How much of the images of `name` is read: the most that a gate of a rule allows that could apply.
+    pub fn scan_limits(&self, name: &Name) -> ScanLimits {
+        let candidates = self.candidates(name);
+        let gates = candidates.iter().flat_map(|rule| rule.gates());
+        gates.fold(ScanLimits::default(), |limits, gate| limits.or_larger(gate.limits))
     }
 
     /// What the policy says about `name`, whatever of it is asked for.

@@ -29,6 +29,10 @@ pub struct ScanGate {
     pub on_new_finding: NewFinding,
     /// Whose VEX documents take findings away, and which.
     pub vex: Option<VexRule>,
+    /// How much of an image is read, where it is not what the settings say.
+    pub limits: ScanLimits,
+    /// Whether it is the floor's, from which nothing is excepted.
+    pub is_floor: bool,
     /// From which age on the vulnerability database is complained about.
     pub database_age_warn: Duration,
     /// How old the vulnerability database may be.
@@ -40,17 +44,89 @@ impl ScanGate {
     pub const DATABASE_AGE_WARN: Duration = Duration::from_hours(24);
     /// How old a vulnerability database may be, unless the policy says otherwise.
     pub const DATABASE_AGE_MAX: Duration = Duration::from_hours(120);
+
+    /// Where the policy has it, for messages about it.
+    pub fn place(&self) -> String {
+        if self.is_floor { self.name.clone() } else { format!("gates.{}", self.name) }
+    }
 }
 
 /// What becomes of an image that passed before, when something is found later. Malware is never served
 /// on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NewFinding {
-    /// It is refused from then on.
-    Revoke,
+    /// It is refused once the grace for such a finding is over.
+    Revoke(Grace),
     /// It goes on being served, and it is told.
     #[default]
     Serve,
+}
+
+/// For how long an image that passed before is served on, from when something was found, by how bad that
+/// is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grace([Duration; Rating::CHOICES.len()]);
+
+impl Grace {
+    /// What is written about some ratings: one about which nothing is written has the grace of the next
+    /// worse one, so that nothing has less than what is worse.
+    pub(super) fn new(written: &[(Rating, Duration)]) -> Self {
+        let mut times = [Duration::ZERO; Rating::CHOICES.len()];
+        let mut time = Duration::ZERO;
+        for ((_, rating), place) in Rating::CHOICES.iter().zip(&mut times).rev() {
+            time = written.iter().find(|(it, _)| it == rating).map_or(time, |(_, time)| *time);
+            *place = time;
+        }
+        Self(times)
+    }
+
+    /// The grace for what is as bad as `rating`; zero is none.
+    pub fn of(&self, rating: Rating) -> Duration {
+        let mut times = Rating::CHOICES.iter().zip(self.0);
+        times.find(|((_, it), _)| *it == rating).map_or(Duration::ZERO, |(_, time)| time)
+    }
+}
+
+/// How much of an image is read before it is given up, where a gate says so: images of models and of
+/// CUDA are larger than all others. `None` is what the settings say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScanLimits {
+    /// Bytes of one layer, inflated.
+    pub layer_bytes: Option<u64>,
+    /// How many times its compressed size a layer may have.
+    pub ratio: Option<u64>,
+    /// Entries of one layer.
+    pub entries: Option<u64>,
+    /// Bytes of a file that says what is installed.
+    pub file_bytes: Option<u64>,
+    /// Bytes of a program that is looked into.
+    pub program_bytes: Option<u64>,
+    /// Bytes of a Java archive.
+    pub archive_bytes: Option<u64>,
+    /// Bytes of one archive with all that is in it, inflated.
+    pub archive_inflated_bytes: Option<u64>,
+    /// Time for one layer.
+    pub layer_time: Option<Duration>,
+    /// Time for all layers of one subject, their fetching included.
+    pub time: Option<Duration>,
+}
+
+impl ScanLimits {
+    /// The larger one of each limit that either says.
+    #[must_use]
+    pub fn or_larger(self, other: Self) -> Self {
+        Self {
+            layer_bytes: self.layer_bytes.max(other.layer_bytes),
+            ratio: self.ratio.max(other.ratio),
+            entries: self.entries.max(other.entries),
+            file_bytes: self.file_bytes.max(other.file_bytes),
+            program_bytes: self.program_bytes.max(other.program_bytes),
+            archive_bytes: self.archive_bytes.max(other.archive_bytes),
+            archive_inflated_bytes: self.archive_inflated_bytes.max(other.archive_inflated_bytes),
+            layer_time: self.layer_time.max(other.layer_time),
+            time: self.time.max(other.time),
+        }
+    }
 }
 
 /// What becomes of an outcome that proves nothing.
@@ -79,6 +155,7 @@ pub enum Rating {
 }
 
 impl Rating {
+    /// Their names, the least bad first.
     pub(super) const CHOICES: [(&'static str, Self); 5] = [
         ("none", Self::None),
         ("low", Self::Low),

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::catalog;
+use crate::oci::Digest;
+
 /// The bounds of a scan; each is a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -39,6 +42,14 @@ pub struct Limits {
     pub json_depth: usize,
     /// Time for one layer.
     pub time: Duration,
+}
+
+impl Limits {
+    /// What it hangs on how much is read, in short: these bounds and the catalogs of this program. What
+    /// could not be read under one may be read under another.
+    pub fn reading(&self) -> Digest {
+        Digest::sha256(format!("{} {self:?}", catalog::VERSION).as_bytes())
+    }
 }
 
 impl Default for Limits {

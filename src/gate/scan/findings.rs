@@ -67,7 +67,8 @@ impl<'a> Weighed<'a> {
             if !counts || self.denied.iter().any(|(known, _)| std::ptr::eq(*known, finding)) {
                 continue;
             }
-            if let Some(exception) = exceptions.iter().find(|it| excepts(it, finding)) {
+            let mut in_force = exceptions.iter().filter(|_| !gate.is_floor);
+            if let Some(exception) = in_force.find(|it| excepts(it, finding)) {
                 *self.excepted.entry(exception.id.as_str()).or_default() += 1;
                 self.lasts_until(exception.expires);
                 continue;
@@ -226,7 +227,7 @@ fn denies(gate: &ScanGate, finding: &Finding, now: Timestamp) -> Denies {
 
 fn is_met_but_for_age(condition: &FindingCondition, gate: &ScanGate, finding: &Finding) -> bool {
     let FindingCondition { severity, fixable, older_than: _, exploited, likelihood } = condition;
-    let rating = finding.severity.map_or(gate.unrated, rating);
+    let rating = rating_by(gate, finding);
     let can_be_fixed = matches!(finding.fix, Fix::In(_));
     severity.is_none_or(|least| rating >= least)
         && fixable.is_none_or(|wanted| wanted == can_be_fixed)
@@ -241,6 +242,11 @@ fn old_enough_from(
     published: Option<Timestamp>,
 ) -> Option<Timestamp> {
     Some(published?.after(older_than?))
+}
+
+/// As how bad `finding` counts under `gate`.
+pub(super) fn rating_by(gate: &ScanGate, finding: &Finding) -> Rating {
+    finding.severity.map_or(gate.unrated, rating)
 }
 
 fn rating(severity: Severity) -> Rating {
@@ -274,12 +280,19 @@ pub(super) fn remedy(finding: &Finding, gate: &ScanGate) -> String {
     let (id, name) = (&finding.id, &finding.package.name);
     match &finding.fix {
         _ if finding.malware => format!("The image would have to be built without {name}."),
+        Fix::In(fixed) if gate.is_floor => {
+            format!("The image would have to be built with {name} {fixed} or later.")
+        }
         Fix::In(fixed) => format!(
             "The image would have to be built with {name} {fixed} or later, or the policy would have to \
              except {id}."
         ),
         Fix::None | Fix::WillNot => {
-            format!("gates.{} would have to let it pass, or the policy to except {id}.", gate.name)
+            let place = gate.place();
+            if gate.is_floor {
+                return format!("{place} would have to let it pass; nothing is excepted from it.");
+            }
+            format!("{place} would have to let it pass, or the policy to except {id}.")
         }
     }
 }

@@ -18,11 +18,11 @@ use std::time::Duration;
 use super::checks::{Checked, Finding, reason};
 use super::text::few;
 use super::{
-    CheckState, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, Reason, ReasonCode,
-    ScannedImages, Silenced, Subject,
+    CheckState, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, Passed, Reason,
+    ReasonCode, ScannedImage, ScannedImages, Silenced, Subject,
 };
 use crate::oci::Digest;
-use crate::policy::{Answer, NewFinding, Rule, ScanGate};
+use crate::policy::{Answer, NewFinding, Rating, Rule, ScanGate};
 use crate::scan::{DatabaseId, Inventory, Report};
 use crate::time::Timestamp;
 
@@ -32,12 +32,16 @@ use vex::Voices;
 const NAME: &str = "scan";
 /// Reasons of one kind that are told one by one.
 const REASONS_MAX: usize = 20;
+/// Findings of one subject whose grace is counted; the rest has none.
+const FOUND_SINCE_MAX: usize = 2_000;
 
 /// What the scanner knows: inventories and reports by the digest of the inventory.
 #[derive(Debug, Clone, Default)]
 pub struct Scans {
     /// Why nothing can be compared, when there is no database to compare with.
     pub no_database: Option<String>,
+    /// What it depends on how much of an image is read: the catalogs, and the bounds for the subject.
+    pub reading: Option<Digest>,
     /// What is known.
     pub known: BTreeMap<Digest, ImageScan>,
 }
@@ -99,11 +103,17 @@ pub(super) fn check(
             Err(checked) => return checked,
         }
     };
-    let passed = context.passed.is_some() && context.passed == fingerprint(gates).as_ref();
-    let mut told = Told { passed, voices: voices.as_ref(), ..Told::default() };
+    let gates_now = fingerprint(gates);
+    let passed = context.passed.filter(|passed| Some(passed.gates) == gates_now.as_ref());
+    let mut told = Told::new(passed, voices.as_ref(), context.now);
     for (label, digest) in images {
-        let Some(image) = scanned.images.get(&digest) else {
-            // It was not asked for when the others were scanned: another policy was in force.
+        let image = scanned.images.get(&digest);
+        let is_as_now = |image: &&ScannedImage| {
+            image.incomplete_by.is_none_or(|reading| Some(reading) == context.scans.reading)
+        };
+        // It was not asked for when the others were scanned, or more of it may be read now: another
+        // policy was in force, or other settings, or another program.
+        let Some(image) = image.filter(is_as_now) else {
             return Checked::Missing(EvidenceKind::Scan);
         };
         let Some(inventory) = &image.inventory else {
@@ -171,7 +181,7 @@ fn not_applicable(gates: &[Arc<ScanGate>]) -> Finding {
     let Some(gate) = gates.iter().find(|gate| gate.not_applicable == Answer::Deny) else {
         return Finding::new(NAME, CheckState::Pass, "not applicable: it is no image");
     };
-    let remedy = format!("gates.{} would have to say notApplicable: allow.", gate.name);
+    let remedy = format!("{} would have to say notApplicable: allow.", gate.place());
     let reasons = vec![reason(ReasonCode::NotScannable, TEXT, remedy)];
     Finding { reasons, ..Finding::new(NAME, CheckState::Fail, TEXT) }
 }
@@ -204,7 +214,6 @@ pub(super) fn hours(time: Duration) -> String {
 }
 
 /// What is to be said of all images together.
-#[derive(Default)]
 struct Told<'a> {
     /// What VEX documents say, where a gate hears somebody.
     voices: Option<&'a Voices<'a>>,
@@ -212,17 +221,35 @@ struct Told<'a> {
     silenced: Vec<Silenced>,
     /// What they said and does not count.
     unheard: Vec<String>,
-    /// Whether the same gates let it pass before.
-    passed: bool,
+    /// What the same gates let pass before, if they did.
+    passed: Option<Passed<'a>>,
+    now: Timestamp,
     /// What speaks against it: of malware, of vulnerabilities, and of what is not known.
     malware: Vec<Reason>,
     vulnerable: Vec<Reason>,
     open: Vec<Reason>,
     texts: Vec<String>,
     until: Option<Timestamp>,
+    found_since: BTreeMap<String, Timestamp>,
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    fn new(passed: Option<Passed<'a>>, voices: Option<&'a Voices<'a>>, now: Timestamp) -> Self {
+        Self {
+            voices,
+            silenced: Vec::new(),
+            unheard: Vec::new(),
+            passed,
+            now,
+            malware: Vec::new(),
+            vulnerable: Vec::new(),
+            open: Vec::new(),
+            texts: Vec::new(),
+            until: None,
+            found_since: BTreeMap::new(),
+        }
+    }
+
     fn image(
         &mut self,
         subject: &Subject,
@@ -238,10 +265,13 @@ impl Told<'_> {
             self.incomplete(gates, label, &gaps);
         }
         let unknown: Vec<&str> = report.unmatched.iter().map(|it| it.text.as_str()).collect();
-        let denies = |gate: &&Arc<ScanGate>| gate.unknown == Answer::Deny && self.asks(gate);
-        if let Some(gate) = gates.iter().find(denies).filter(|_| !unknown.is_empty()) {
+        let mut denying = gates.iter().filter(|gate| gate.unknown == Answer::Deny);
+        let denies = |gate: &&Arc<ScanGate>| self.asks(gate, "unknown", gate.unrated);
+        if !unknown.is_empty()
+            && let Some(gate) = denying.find(denies)
+        {
             let text = format!("{label}nothing is known about {}", few(&unknown));
-            let remedy = format!("gates.{} would have to say unknown: allow.", gate.name);
+            let remedy = format!("{} would have to say unknown: allow.", gate.place());
             self.open.push(reason(ReasonCode::ScanUnknown, &text, remedy));
         }
         let digests = [digest, subject.digest];
@@ -253,10 +283,12 @@ impl Told<'_> {
         self.until = self.until.into_iter().chain(weighed.until).min();
         let mut since = 0_usize;
         for (finding, gate) in &weighed.denied {
+            let rating = findings::rating_by(gate, finding);
             // What was known when it passed, and was taken away then, is nothing new.
-            let was_silenced = || was_silenced(context.silenced, &digest, finding);
-            let is_over = weighed.ended.contains(&finding.id.as_str()) || was_silenced();
-            if !finding.malware && !self.asks(gate) && !is_over {
+            let is_new = !finding.malware
+                && !weighed.ended.contains(finding.id.as_str())
+                && !was_silenced(context.silenced, &digest, finding);
+            if is_new && !self.asks(gate, &finding.id, rating) {
                 since += 1;
                 continue;
             }
@@ -284,19 +316,37 @@ impl Told<'_> {
         self.texts.push(format!("{label}{summary}{since}{unknown}{warning}"));
     }
 
-    /// Whether `gate` is asked of the subject: what it let pass goes on being served, unless it says
-    /// otherwise.
-    fn asks(&self, gate: &ScanGate) -> bool {
-        !self.passed || gate.on_new_finding == NewFinding::Revoke
+    /// Whether `gate` is asked about what is known as `what`: an image that it let pass before goes on
+    /// being served, unless the gate says otherwise and the grace for it is over.
+    fn asks(&mut self, gate: &ScanGate, what: &str, rating: Rating) -> bool {
+        let Some(passed) = self.passed else { return true };
+        let NewFinding::Revoke(grace) = gate.on_new_finding else { return false };
+        let grace = grace.of(rating);
+        if grace.is_zero() {
+            return true;
+        }
+        let is_known = passed.found_since.contains_key(what) || self.found_since.contains_key(what);
+        if !is_known && self.found_since.len() >= FOUND_SINCE_MAX {
+            return true;
+        }
+        let since = passed.found_since.get(what).copied().unwrap_or(self.now);
+        self.found_since.insert(what.to_owned(), since);
+        let end = since.after(grace);
+        if end <= self.now {
+            return true;
+        }
+        self.until = self.until.into_iter().chain([end]).min();
+        false
     }
 
     /// Some of an image could not be read.
     fn incomplete(&mut self, gates: &[Arc<ScanGate>], label: &str, gaps: &[String]) {
         let gaps: Vec<&str> = gaps.iter().map(String::as_str).collect();
         let text = format!("{label}could not be read completely: {}", few(&gaps));
-        let denies = |gate: &&Arc<ScanGate>| gate.incomplete == Answer::Deny && self.asks(gate);
-        if let Some(gate) = gates.iter().find(denies) {
-            let remedy = format!("gates.{} would have to say incomplete: allow.", gate.name);
+        let mut denying = gates.iter().filter(|gate| gate.incomplete == Answer::Deny);
+        let denies = |gate: &&Arc<ScanGate>| self.asks(gate, "incomplete", gate.unrated);
+        if let Some(gate) = denying.find(denies) {
+            let remedy = format!("{} would have to say incomplete: allow.", gate.place());
             self.open.push(reason(ReasonCode::ScanIncomplete, &text, remedy));
         }
         self.texts.push(text);
@@ -320,8 +370,9 @@ impl Told<'_> {
         }
         let silenced = self.silenced;
         if reasons.is_empty() {
-            let until = self.until;
-            return Finding { until, silenced, ..Finding::new(NAME, CheckState::Pass, text) };
+            let (until, found_since) = (self.until, self.found_since);
+            let passed = Finding::new(NAME, CheckState::Pass, text);
+            return Finding { until, silenced, found_since, ..passed };
         }
         Finding { reasons, silenced, ..Finding::new(NAME, CheckState::Fail, text) }
     }

@@ -53,13 +53,14 @@ pub(super) fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
         let (inventory, report) = (Arc::new(inventory), Arc::new(report));
         (Digest::sha256(name.as_bytes()), ImageScan { inventory, report })
     });
-    Scans { no_database: None, known: known.collect() }
+    Scans { known: known.collect(), ..Scans::default() }
 }
 
 pub(super) fn scanned(images: &[(Digest, &str)]) -> Evidence {
     let image = |name: &str| ScannedImage {
         inventory: Some(Digest::sha256(name.as_bytes())),
         unread: Vec::new(),
+        incomplete_by: None,
     };
     let images = images.iter().map(|(digest, name)| (*digest, image(name))).collect();
     Evidence { scan: Gathered::Found(ScannedImages { images }), ..evidence(facts()) }
@@ -134,8 +135,9 @@ fn a_database_that_is_too_old_decides_nothing_new_and_takes_nothing_back() {
     let policy = with_gate("deny: [{severity: high}], scanner: {maxDbAge: 2d}", "");
     let subject = subject("up.test/a");
     let gates = Digest::sha256(b"whichever");
+    let passed = Passed { gates: &gates, found_since: &BTreeMap::new() };
     for (age, passed, decides) in
-        [(47, None, true), (49, None, false), (49, Some(&gates), true), (47, Some(&gates), true)]
+        [(47, None, true), (49, None, false), (49, Some(passed), true), (47, Some(passed), true)]
     {
         let mut report = report(Vec::new());
         report.database.as_of = hours_ago(age);
@@ -163,18 +165,20 @@ fn what_passed_the_same_gates_is_served_on_unless_they_say_otherwise() {
         let policy = with_gate(&format!("{GATE}, {gate}"), "");
         let clean = scans(vec![("i", Inventory::default(), report(Vec::new()))]);
         let before = Context { scans: &clean, ..context(&policy) };
-        let passed = decided(decide(&subject, &evidence, &before)).passed_gates().copied();
-        let passed = if same { passed } else { Some(Digest::sha256(b"other gates")) };
+        let mut before = decided(decide(&subject, &evidence, &before));
+        if !same {
+            before.gates = Some(Digest::sha256(b"other gates"));
+        }
         let found = Report { unmatched: vec![unknown.clone()], ..report(findings) };
         let scans = scans(vec![("i", Inventory::default(), found)]);
-        let context = Context { scans: &scans, passed: passed.as_ref(), ..context(&policy) };
+        let context = Context { scans: &scans, passed: before.passed(), ..context(&policy) };
         decided(decide(&subject, &evidence, &context))
     };
     let served = since(vec![high()], "", true);
     assert!(served.admits());
     let check = served.checks.iter().find(|check| check.name == "scan").unwrap();
     assert!(check.text.contains("served on with 1 found since it was admitted"), "{}", check.text);
-    assert_eq!(served.passed_gates(), since(vec![high()], "", true).passed_gates());
+    assert_eq!(served.gates, since(vec![high()], "", true).gates);
     assert_eq!(codes(&since(vec![high(), malware], "", true)), [ReasonCode::Malware]);
     let both = [ReasonCode::Vulnerable, ReasonCode::ScanUnknown];
     assert_eq!(codes(&since(vec![high()], "onNewFinding: revoke", true)), both);
@@ -225,7 +229,8 @@ fn what_could_not_be_read_or_is_not_known_is_refused_unless_the_policy_says_othe
 fn what_nothing_can_be_read_of_is_incomplete() {
     let policy = with_gate(GATE, "");
     let subject = subject("up.test/a");
-    let image = ScannedImage { inventory: None, unread: vec!["layer 1 is no archive".to_owned()] };
+    let unread = vec!["layer 1 is no archive".to_owned()];
+    let image = ScannedImage { inventory: None, unread, incomplete_by: None };
     let images = [(subject.digest, image)].into();
     let evidence =
         Evidence { scan: Gathered::Found(ScannedImages { images }), ..evidence(facts()) };
@@ -371,9 +376,9 @@ fn what_an_exception_let_pass_is_refused_when_it_ends() {
     let high = report(vec![found("CVE-1", Some(Severity::High))]);
     let scans = scans(vec![("i", Inventory::default(), high)]);
     let before = Context { scans: &scans, ..context(&policy) };
-    let passed = decided(decide(&subject, &evidence, &before)).passed_gates().copied();
+    let judged = decided(decide(&subject, &evidence, &before));
     let later = now().after(Duration::from_secs(1));
-    let after = Context { now: later, passed: passed.as_ref(), ..before };
+    let after = Context { now: later, passed: judged.passed(), ..before };
     assert_eq!(codes(&decided(decide(&subject, &evidence, &after))), [ReasonCode::Vulnerable]);
 }
 
@@ -426,4 +431,116 @@ fn a_rule_without_gates_asks_for_no_scan() {
     let judgement = decided(decide(&subject("up.test/a"), &evidence(facts()), &context(&policy)));
     assert!(judgement.admits());
     assert!(judgement.checks.iter().all(|check| check.name != "scan"));
+}
+
+#[test]
+fn what_is_found_later_is_served_on_for_its_grace_and_no_longer() {
+    let later = "onNewFinding: {action: revoke, grace: {critical: 24h, high: 7d}}";
+    let policy = with_gate(&format!("deny: [{{severity: low}}], {later}"), "");
+    let subject = subject("up.test/a");
+    let evidence = scanned(&[(subject.digest, "i")]);
+    let judged = |findings: Vec<Found>, before: Option<&Judgement>, hours: u64| {
+        let scans = scans(vec![("i", Inventory::default(), report(findings))]);
+        let now = now().after(Duration::from_hours(hours));
+        let passed = before.and_then(Judgement::passed);
+        let context = Context { scans: &scans, passed, now, ..context(&policy) };
+        decided(decide(&subject, &evidence, &context))
+    };
+    let of = |id: &str, severity| found(id, Some(severity));
+    let clean = judged(Vec::new(), None, 0);
+    assert!(clean.admits() && clean.found_since.is_empty(), "{clean:?}");
+    // A new image has no grace.
+    assert!(!judged(vec![of("CVE-1", Severity::Low)], None, 0).admits());
+    let both = || vec![of("CVE-1", Severity::Critical), of("CVE-2", Severity::Low)];
+    let first = judged(both(), Some(&clean), 1);
+    assert!(first.admits(), "{first:?}");
+    assert_eq!(first.good_until, Some(now().after(Duration::from_hours(25))));
+    let second = judged(both(), Some(&first), 24);
+    assert!(second.admits(), "the grace began when it was found, and is not over");
+    assert_eq!(second.found_since, first.found_since);
+    let third = judged(both(), Some(&second), 25);
+    assert_eq!(codes(&third), [ReasonCode::Vulnerable], "the critical one");
+    // What is less bad than anything that is written has the time of the least bad that is.
+    let only_low = judged(vec![of("CVE-2", Severity::Low)], Some(&second), 168);
+    assert!(only_low.admits());
+    assert_eq!(only_low.found_since.len(), 1, "what is gone is forgotten");
+    let over = judged(vec![of("CVE-2", Severity::Low)], Some(&only_low), 169);
+    assert_eq!(codes(&over), [ReasonCode::Vulnerable]);
+    let mut malware = found("MAL-1", None);
+    malware.malware = true;
+    assert_eq!(codes(&judged(vec![malware], Some(&clean), 1)), [ReasonCode::Malware]);
+}
+
+#[test]
+fn what_cannot_be_said_any_more_has_the_grace_of_what_is_not_rated() {
+    let later = "onNewFinding: {action: revoke, grace: {critical: 24h}}";
+    let policy = with_gate(&format!("{GATE}, {later}"), "");
+    let subject = subject("up.test/a");
+    let evidence = scanned(&[(subject.digest, "i")]);
+    let unknown =
+        Unmatched { kind: UnmatchedKind::EndOfLife, package: None, text: "debian 10".to_owned() };
+    let mut before = None;
+    for (hours, unmatched, admits) in
+        [(0, vec![], true), (1, vec![unknown.clone()], true), (25, vec![unknown], false)]
+    {
+        let found = Report { unmatched, ..report(Vec::new()) };
+        let scans = scans(vec![("i", Inventory::default(), found)]);
+        let now = now().after(Duration::from_hours(hours));
+        let passed = before.as_ref().and_then(Judgement::passed);
+        let context = Context { scans: &scans, passed, now, ..context(&policy) };
+        let judged = decided(decide(&subject, &evidence, &context));
+        assert_eq!(judged.admits(), admits, "{hours} {judged:?}");
+        before = Some(judged);
+    }
+}
+
+#[test]
+fn the_floor_refuses_under_every_rule_and_excepts_nothing() {
+    let exploited = || Found { exploited: true, ..found("CVE-1", Some(Severity::Low)) };
+    let plain = |rest: &str| {
+        policy(&format!("{rest}\nrules: [{{id: a, match: [\"up.test/**\"], trust: allow}}]\n"))
+    };
+    let floor = "floor: {vulnerabilities: {denyKEV: true}}";
+    let exception = "exceptions: [{id: W-1, match: up.test/a, check: {vulnerability: CVE-1}, \
+                     reason: tried, expires: 2026-11-21T10:00:00Z}]";
+    let one = |policy: &ReadyPolicy, found: Found| codes(&judged(policy, vec![found]));
+    assert_eq!(one(&plain(""), exploited()), [], "nothing is asked of scans");
+    assert_eq!(one(&plain(floor), exploited()), [ReasonCode::Vulnerable]);
+    assert_eq!(one(&plain(floor), found("CVE-1", Some(Severity::Critical))), []);
+    let excepted = plain(&format!("{floor}\n{exception}"));
+    assert_eq!(one(&excepted, exploited()), [ReasonCode::Vulnerable]);
+    let gate = with_gate("deny: [{severity: low}]", exception);
+    assert_eq!(one(&gate, exploited()), [], "a gate's finding is excepted");
+    let mut malware = found("MAL-1", None);
+    malware.malware = true;
+    let only_malware = plain("floor: {vulnerabilities: {denyMalware: true}}");
+    assert_eq!(one(&only_malware, malware), [ReasonCode::Malware]);
+    assert_eq!(one(&only_malware, exploited()), []);
+    let reasons = judged(&plain(floor), vec![exploited()]);
+    assert!(!reasons.reasons()[0].remedy.contains("except"), "{:?}", reasons.reasons());
+}
+
+#[test]
+fn what_could_not_be_read_is_read_again_when_more_of_it_may_be() {
+    let policy = with_gate(GATE, "");
+    let subject = subject("up.test/a");
+    let (little, much) = (Digest::sha256(b"little"), Digest::sha256(b"much"));
+    let gap = Gap { kind: GapKind::Limit, path: None, layer: None, text: "too much".to_owned() };
+    let image = ScannedImage {
+        inventory: Some(Digest::sha256(b"i")),
+        unread: Vec::new(),
+        incomplete_by: Some(little),
+    };
+    let images = BTreeMap::from([(subject.digest, image)]);
+    let evidence =
+        Evidence { scan: Gathered::Found(ScannedImages { images }), ..evidence(facts()) };
+    let inventory = Inventory { gaps: vec![gap], ..Inventory::default() };
+    let known = scans(vec![("i", inventory, report(Vec::new()))]);
+    for (reading, is_missing) in [(little, false), (much, true)] {
+        let scans = Scans { reading: Some(reading), ..known.clone() };
+        let context = Context { scans: &scans, ..context(&policy) };
+        let outcome = decide(&subject, &evidence, &context);
+        let missing = Outcome::Missing(vec![EvidenceKind::Scan]);
+        assert_eq!(outcome == missing, is_missing, "{outcome:?}");
+    }
 }

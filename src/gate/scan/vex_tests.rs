@@ -123,7 +123,7 @@ impl Known {
         let context = Context {
             contents: &self.contents,
             scans: &scans,
-            passed: before.and_then(Judgement::passed_gates),
+            passed: before.and_then(Judgement::passed),
             silenced: before.map_or(&[], |before| &before.silenced),
             ..context(policy)
         };

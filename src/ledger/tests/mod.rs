@@ -171,6 +171,7 @@ fn new(number: u64, verdict: Verdict) -> New {
             checks: Vec::new(),
             good_until: None,
             gates: None,
+            found_since: Default::default(),
             database: None,
             silenced: Vec::new(),
             awaits_vex: false,

@@ -9,10 +9,11 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use tracing::{info, warn};
 
+use super::reading::Reading;
 use crate::gate::{Evidence, Gathered, ScannedImage, ScannedImages, Subject};
 use crate::mirror::{Error, Mirror};
 use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, Name};
-use crate::scan::{Distribution, Inventory, Layer, LayerFacts, Merged};
+use crate::scan::{Distribution, Inventory, Layer, LayerFacts, Limits, Merged};
 use crate::store::FactKind;
 
 /// Layers of one image that are fetched at once.
@@ -35,6 +36,15 @@ struct RootFs {
     diff_ids: Vec<String>,
 }
 
+/// The layers of an image, and how they are read.
+struct Layers<'a> {
+    name: &'a Name,
+    image: &'a ImageManifest,
+    /// What the config says that they inflate to.
+    diff_ids: &'a [Digest],
+    limits: &'a Limits,
+}
+
 impl Mirror {
     /// Reads what is in the images of `subject` that are served.
     pub(in crate::mirror) async fn scan_images(
@@ -52,14 +62,15 @@ impl Mirror {
             vec![subject.digest]
         };
         let digests = digests.into_iter().take(ScannedImages::IMAGES_MAX);
+        let Reading { limits, time } = self.reading(&self.policy(), &subject.name);
         let work = async {
             let mut images = BTreeMap::new();
             for digest in digests {
-                images.insert(digest, self.scan_image(&subject.name, digest).await?);
+                images.insert(digest, self.scan_image(&subject.name, digest, &limits).await?);
             }
             Ok(ScannedImages { images })
         };
-        match tokio::time::timeout(self.scanner().settings.time, work).await {
+        match tokio::time::timeout(time, work).await {
             Ok(Ok(images)) => Gathered::Found(images),
             Ok(Err(error)) => {
                 let error: Error = error;
@@ -70,8 +81,16 @@ impl Mirror {
         }
     }
 
-    async fn scan_image(&self, name: &Name, digest: Digest) -> Result<ScannedImage, Error> {
-        let unread = |why: String| Ok(ScannedImage { inventory: None, unread: vec![why] });
+    async fn scan_image(
+        &self,
+        name: &Name,
+        digest: Digest,
+        limits: &Limits,
+    ) -> Result<ScannedImage, Error> {
+        let unread = |why: String| {
+            let incomplete_by = Some(limits.reading());
+            Ok(ScannedImage { inventory: None, unread: vec![why], incomplete_by })
+        };
         let short = digest.short();
         let image = match self.manifest_bytes(&Self::subject(name, &digest)).await {
             Ok(bytes) => Manifest::parse(&bytes, None),
@@ -84,13 +103,18 @@ impl Mirror {
             Err(error) => return unread(format!("manifest {short}: {error}")),
         };
         let diff_ids = self.diff_ids(name, &image.config).await?;
-        let read: Vec<_> =
-            image.layers.iter().map(|layer| self.layer_facts(name, layer).boxed()).collect();
+        let read: Vec<_> = image
+            .layers
+            .iter()
+            .map(|layer| self.layer_facts(name, layer, limits).boxed())
+            .collect();
         let read = stream::iter(read).buffered(LAYERS_AT_ONCE);
         let facts: Vec<Arc<LayerFacts>> = read.try_collect().await?;
-        let inventory = self.merge(name, &image, &diff_ids, facts).await?;
+        let layers = Layers { name, image: &image, diff_ids: &diff_ids, limits };
+        let inventory = self.merge(&layers, facts).await?;
+        let incomplete_by = (!inventory.is_complete()).then(|| limits.reading());
         let inventory = self.keep_inventory(inventory).await?;
-        Ok(ScannedImage { inventory: Some(inventory), unread: Vec::new() })
+        Ok(ScannedImage { inventory: Some(inventory), unread: Vec::new(), incomplete_by })
     }
 
     /// What the config says that the layers inflate to. One that cannot be read names none, so that
@@ -106,35 +130,35 @@ impl Mirror {
     /// Merges what was learnt of the layers, and reads what links turn out to lead to.
     async fn merge(
         &self,
-        name: &Name,
-        image: &ImageManifest,
-        diff_ids: &[Digest],
+        layers: &Layers<'_>,
         mut facts: Vec<Arc<LayerFacts>>,
     ) -> Result<Inventory, Error> {
-        let merged = self.merged(diff_ids, &facts).await?;
+        let merged = self.merged(layers, &facts).await?;
         if merged.wanted.is_empty() {
             return Ok(merged.inventory);
         }
+        let Layers { name, image, limits, .. } = layers;
         for (index, wanted) in merged.wanted {
             let (Some(layer), Some(known)) = (image.layers.get(index), facts.get_mut(index)) else {
                 continue;
             };
-            *known = self.more_layer_facts(name, layer, Arc::clone(known), wanted).await?;
+            let more = (Arc::clone(known), wanted);
+            *known = self.more_layer_facts(name, layer, limits, more).await?;
         }
-        Ok(self.merged(diff_ids, &facts).await?.inventory)
+        Ok(self.merged(layers, &facts).await?.inventory)
     }
 
     async fn merged(
         &self,
-        diff_ids: &[Digest],
+        layers: &Layers<'_>,
         facts: &[Arc<LayerFacts>],
     ) -> Result<Merged, Error> {
         let layer = |(index, facts): (usize, &Arc<LayerFacts>)| Layer {
-            diff_id: diff_ids.get(index).copied(),
+            diff_id: layers.diff_ids.get(index).copied(),
             facts: Arc::clone(facts),
         };
+        let limits = layers.limits.clone();
         let layers: Vec<Layer> = facts.iter().enumerate().map(layer).collect();
-        let limits = self.scanner().settings.limits.clone();
         let is_known = |distribution: &Distribution| distribution.feed().is_some();
         let merging =
             self.tasks().spawn_bulk_blocking(move || Merged::of(&layers, &is_known, &limits));

@@ -9,7 +9,7 @@ use tracing::debug;
 
 use crate::mirror::{Error, Mirror};
 use crate::oci::{ByteRange, Descriptor, Digest, Name};
-use crate::scan::{LayerFacts, Wanted};
+use crate::scan::{LayerFacts, Limits, Wanted};
 use crate::store::{FactKind, ReadMode};
 
 /// Chunks that wait between a stream and whoever reads it.
@@ -32,16 +32,17 @@ impl Mirror {
         &self,
         name: &Name,
         layer: &Descriptor,
+        limits: &Limits,
     ) -> Result<Arc<LayerFacts>, Error> {
         let scanner = self.scanner();
         if let Some(kept) = scanner.facts.get(FactKind::Layer, &layer.digest).await {
-            let limits = scanner.settings.limits.clone();
+            let limits = limits.clone();
             let read = move || LayerFacts::from_bytes(&kept, &limits);
             if let Ok(Some(facts)) = self.tasks().spawn_blocking(read).await {
                 return Ok(Arc::new(facts));
             }
         }
-        self.read_layer(name, layer, Work::First(layer.digest)).await
+        self.read_layer(name, layer, limits, Work::First(layer.digest)).await
     }
 
     /// Reads `layer` once more, for files that links lead to.
@@ -52,16 +53,17 @@ impl Mirror {
         &self,
         name: &Name,
         layer: &Descriptor,
-        facts: Arc<LayerFacts>,
-        wanted: Wanted,
+        limits: &Limits,
+        (facts, wanted): (Arc<LayerFacts>, Wanted),
     ) -> Result<Arc<LayerFacts>, Error> {
-        self.read_layer(name, layer, Work::More(facts, wanted)).await
+        self.read_layer(name, layer, limits, Work::More(facts, wanted)).await
     }
 
     async fn read_layer(
         &self,
         name: &Name,
         layer: &Descriptor,
+        limits: &Limits,
         work: Work,
     ) -> Result<Arc<LayerFacts>, Error> {
         let Descriptor { digest, size, .. } = layer;
@@ -72,7 +74,7 @@ impl Mirror {
         let _permit = scanner.reading.acquire().await.map_err(closed)?;
         let mut stream = content.reader(ByteRange::whole(*size), ReadMode::Copy);
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
-        let limits = scanner.settings.limits.clone();
+        let limits = limits.clone();
         let reader = ChunkReader { receiver, chunk: Bytes::new() };
         let reading = self.tasks().spawn_bulk_blocking(move || {
             let facts = match work {

@@ -14,6 +14,7 @@ mod images;
 mod inspect;
 mod layers;
 mod layout;
+mod reading;
 mod rejudge;
 mod reports;
 mod vex;

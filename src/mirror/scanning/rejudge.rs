@@ -139,6 +139,7 @@ fn is_same(before: &Judgement, now: &Judgement) -> bool {
         && before.good_until == now.good_until
         && before.checks == now.checks
         && before.silenced == now.silenced
+        && before.found_since == now.found_since
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! What the scanner knows, when the gate asks.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::error;
@@ -26,9 +25,10 @@ impl Mirror {
         let Some(scanned) = evidence.scan.found().filter(|_| asks) else { return Scans::default() };
         let database = match self.scanner().database() {
             Ok(database) => database,
-            Err(why) => return Scans { no_database: Some(why), known: BTreeMap::new() },
+            Err(why) => return Scans { no_database: Some(why), ..Scans::default() },
         };
-        let mut scans = Scans::default();
+        let reading = Some(self.reading(policy, &subject.name).limits.reading());
+        let mut scans = Scans { reading, ..Scans::default() };
         for digest in scanned.images.values().filter_map(|image| image.inventory) {
             let Some(inventory) = self.inventory(&digest).await else { continue };
             match self.report(&digest, &inventory, &database).await {
@@ -36,7 +36,7 @@ impl Mirror {
                 Err(why) => {
                     error!(%subject, why, "vulnerability database cannot be read");
                     let why = "vulnerability database cannot be read".to_owned();
-                    return Scans { no_database: Some(why), known: BTreeMap::new() };
+                    return Scans { no_database: Some(why), ..Scans::default() };
                 }
             }
         }

@@ -2,17 +2,21 @@
 
 use std::collections::HashSet;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::super::document::{DeniedImage, Floor, FloorLimits};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::pattern::Pattern;
 use super::super::problem::Position;
+use super::super::scanned::ScanGate;
 use super::super::yaml::Node;
+use super::gates;
+use super::units::size_at;
 use crate::oci::{Digest, Platform, Registry};
 
 const FLOOR: Words = Words {
-    known: &["registries", "platforms", "denyImages", "forbidTags", "limits"],
-    later: &["vulnerabilities"],
+    known: &["registries", "platforms", "denyImages", "forbidTags", "limits", "vulnerabilities"],
+    later: &[],
 };
 const DENIED_IMAGE: Words = Words { known: &["digest", "reason"], later: &[] };
 const LIMITS: Words = Words {
@@ -20,7 +24,8 @@ const LIMITS: Words = Words {
     later: &["attestationBytes"],
 };
 
-pub(super) fn read(node: Node, problems: &mut Problems) -> Option<Floor> {
+/// The floor, and the gate that it puts before every rule.
+pub(super) fn read(node: Node, problems: &mut Problems) -> Option<(Floor, Option<Arc<ScanGate>>)> {
     let mut floor = Fields::of(node, "floor", FLOOR, problems)?;
     let registries = floor.texts("registries", problems);
     let registries = registries.map(|texts| parsed::<Registry>(texts, problems));
@@ -33,7 +38,9 @@ pub(super) fn read(node: Node, problems: &mut Problems) -> Option<Floor> {
         Some(node) => limits(node, problems),
         None => FloorLimits::default(),
     };
-    Some(Floor { registries, platforms, denied_images, forbidden_tags, limits })
+    let gate = floor.take("vulnerabilities").and_then(|node| gates::of_floor(node, problems));
+    let floor = Floor { registries, platforms, denied_images, forbidden_tags, limits };
+    Some((floor, gate.map(Arc::new)))
 }
 
 /// The values that `texts` stand for; a text that stands for none, or for one that was there
@@ -113,7 +120,7 @@ fn limits(node: Node, problems: &mut Problems) -> FloorLimits {
     let Some(mut written) = Fields::of(node, "floor.limits", LIMITS, problems) else {
         return limits;
     };
-    let manifest_bytes = size(&mut written, "manifestBytes", problems);
+    let manifest_bytes = size_at(&mut written, "manifestBytes", problems);
     let manifest_bytes = at_most(
         &written,
         "manifestBytes",
@@ -129,7 +136,7 @@ fn limits(node: Node, problems: &mut Problems) -> FloorLimits {
     let layers = written.number("layers", problems);
     let layers = at_most(&written, "layers", layers, FloorLimits::LAYERS_MAX, problems);
     limits.layers = layers.unwrap_or(limits.layers);
-    let image_bytes = size(&mut written, "imageBytes", problems);
+    let image_bytes = size_at(&mut written, "imageBytes", problems);
     limits.image_bytes = at_most(&written, "imageBytes", image_bytes, u64::MAX, problems);
     limits
 }
@@ -152,23 +159,4 @@ fn at_most(
     };
     problems.add(position, &fields.path_of(key), text);
     None
-}
-
-/// A size with its unit: `4MiB`, `10GiB`, `512KiB`, `100B`.
-fn size(fields: &mut Fields, key: &str, problems: &mut Problems) -> Option<(u64, Position)> {
-    const UNITS: [(&str, u64); 5] =
-        [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)];
-    let (text, position) = fields.text(key, problems)?;
-    let bytes = UNITS.iter().find_map(|(unit, factor)| {
-        let number = text.strip_suffix(unit)?.trim_end();
-        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        number.parse::<u64>().ok()?.checked_mul(*factor)
-    });
-    if bytes.is_none() {
-        let text = "must be a whole number with a unit: 512KiB, 4MiB, 10GiB";
-        problems.add(position, &fields.path_of(key), text);
-    }
-    Some((bytes?, position))
 }

@@ -16,7 +16,7 @@ mod units;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::document::{Mode, PolicyId, SignerChange, TagMove};
+use super::document::{Mode, PolicyId, SignerChange, TagMove, Trust};
 use super::fields::{Fields, Problems, Words};
 use super::lately::Lately;
 use super::problem::{Position, Problem};
@@ -139,7 +139,7 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
     let defaults = read_defaults(&mut top, problems);
     let floor = match top.take("floor") {
         Some(node) => floor::read(node, problems),
-        None => Some(super::document::Floor::default()),
+        None => Some(Default::default()),
     };
     let trust_roots = match top.take("trustRoots") {
         Some(node) => trust_roots::read(node, files, problems),
@@ -152,7 +152,7 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
     let gates =
         top.take("gates").map(|node| gates::read(node, &signers, problems)).unwrap_or_default();
     let (exceptions, exception_time_max) = gates::exceptions(&mut top, problems);
-    let rules = match top.require("rules", "without a rule nothing is served", problems) {
+    let mut rules = match top.require("rules", "without a rule nothing is served", problems) {
         Some(node) => rules::read(node, defaults, &gates, problems),
         None => Vec::new(),
     };
@@ -162,13 +162,17 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
     check::ids(&rules, problems);
     check::ties(&rules, problems);
     let (name, revision) = metadata?;
+    let (floor, gate) = floor?;
+    for read in rules.iter_mut().filter(|read| read.rule.trust != Trust::Deny) {
+        read.rule.gates.extend(gate.clone());
+    }
     Some(Policy {
         name,
         revision,
         id: PolicyId(files.hasher.clone().finish()),
         mode: defaults.mode,
         tag_move: defaults.tag_move,
-        floor: floor?,
+        floor,
         trust_roots,
         signers,
         exceptions,

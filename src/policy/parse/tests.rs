@@ -121,7 +121,7 @@ fn json_is_a_policy_too() {
 fn every_problem_is_reported_at_once_with_its_place() {
     let found = problems(
         "mode: warn
-floor: {registrys: [up.test], vulnerabilities: {denyKEV: true}}
+floor: {registrys: [up.test], limits: {attestationBytes: 1MiB}}
 rules:
 - {id: a, match: [nginx], trust: allow}
 - {id: a, match: [\"up.test/**\"]}
@@ -131,7 +131,7 @@ rules:
     let expected = [
         "line 4:7    mode  \"warn\" is not supported by this version; write one of: enforce, audit",
         "line 5:9    floor.registrys  unknown key; did you mean registries?",
-        "line 5:31   floor.vulnerabilities  not supported by this version; remove it, nothing would act on it",
+        "line 5:40   floor.limits.attestationBytes  not supported by this version; remove it, nothing would act on it",
         "line 7:19   rules[0].match[0]  \"nginx\": names no registry; write the registry too: \"docker.io/library/nginx\"",
         "line 8:3    rules[1].trust  is missing; write allow (no human needed), approve (a person decides) or deny",
         "line 8:8    rules[1].id  \"a\" is the id of rules[0] too; give one another id",

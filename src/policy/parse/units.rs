@@ -28,6 +28,24 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_hours(number * hours))
 }
 
+/// The time at `key`, a whole number of minutes, hours or days, if it is written.
+pub(super) fn short_time_at(
+    fields: &mut Fields,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<(Duration, Position)> {
+    let (text, position) = fields.text(key, problems)?;
+    let minutes = text.strip_suffix('m').filter(|number| {
+        (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let minutes = minutes.and_then(|number| number.parse().ok()).filter(|number| *number > 0);
+    let time = minutes.map(Duration::from_mins).or_else(|| duration(&text));
+    if time.is_none() {
+        problems.add(position, &fields.path_of(key), "must be a time like 30m or 2h");
+    }
+    time.map(|time| (time, position))
+}
+
 /// The moment at `key`, with its zone, if it is written.
 pub(super) fn moment_at(
     fields: &mut Fields,
@@ -66,6 +84,29 @@ fn share(text: &str) -> Option<u16> {
     let hundredths = part.parse::<u16>().ok()? * if part.len() == 1 { 10 } else { 1 };
     let share = whole.parse::<u16>().ok()? * 100 + hundredths;
     (1..=10_000).contains(&share).then_some(share)
+}
+
+/// The size in bytes at `key`, a whole number with its unit, if it is written: `4MiB`, `10GiB`, `100B`.
+pub(super) fn size_at(
+    fields: &mut Fields,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<(u64, Position)> {
+    const UNITS: [(&str, u64); 5] =
+        [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)];
+    let (text, position) = fields.text(key, problems)?;
+    let bytes = UNITS.iter().find_map(|(unit, factor)| {
+        let number = text.strip_suffix(unit)?.trim_end();
+        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        number.parse::<u64>().ok()?.checked_mul(*factor)
+    });
+    if bytes.is_none() {
+        let text = "must be a whole number with a unit: 512KiB, 4MiB, 10GiB";
+        problems.add(position, &fields.path_of(key), text);
+    }
+    Some((bytes?, position))
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The named gates, and the exceptions from what they refuse.
 
 mod exceptions;
+mod floor;
+mod later;
+mod limits;
 #[cfg(test)]
 mod tests;
 mod vex;
@@ -9,12 +12,13 @@ use std::sync::Arc;
 
 use super::super::document::{Signer, Trust};
 use super::super::fields::{Fields, Problems, Words, extract};
-use super::super::scanned::{Answer, FindingCondition, NewFinding, Rating, ScanGate};
+use super::super::scanned::{Answer, FindingCondition, Rating, ScanGate};
 use super::super::yaml::{Entry, Node};
 use super::checked_name;
 use super::units::{share_at, time_at};
 
 pub(super) use exceptions::exceptions;
+pub(super) use floor::of_floor;
 
 const GATE: Words = Words {
     known: &[
@@ -27,6 +31,7 @@ const GATE: Words = Words {
         "kernelHeaders",
         "onNewFinding",
         "vex",
+        "limits",
     ],
     later: &["env", "exposedPorts", "fastTrack", "healthcheck", "labels", "maxImageAge"],
 };
@@ -92,16 +97,13 @@ fn gate(
     let deny = deny.into_iter().filter_map(|(node, path)| condition(node, &path, problems));
     let deny = deny.collect();
     let unrated = fields.choice("unrated", &Rating::CHOICES, &[], problems);
-    let mut answer = |key: &str| {
-        let choices = [("allow", Answer::Allow), ("deny", Answer::Deny)];
-        fields.choice(key, &choices, &[], problems).unwrap_or_default()
-    };
+    let mut answer = |key| answer(&mut fields, key, problems);
     let (unknown, incomplete) = (answer("unknown"), answer("incomplete"));
     let not_applicable = answer("notApplicable");
     let choices = [("count", true), ("ignore", false)];
     let counts = fields.choice("kernelHeaders", &choices, &[], problems).unwrap_or(false);
-    let choices = [("revoke", NewFinding::Revoke), ("serve", NewFinding::Serve)];
-    let on_new_finding = fields.choice("onNewFinding", &choices, &["grace"], problems);
+    let on_new_finding = later::read(&mut fields, problems);
+    let limits = limits::read(&mut fields, problems);
     let vex = vex::read(&mut fields, signers, problems);
     let most = most.unwrap_or(ScanGate::DATABASE_AGE_MAX);
     Some(ScanGate {
@@ -112,11 +114,18 @@ fn gate(
         incomplete,
         not_applicable,
         counts_kernel_headers: counts,
-        on_new_finding: on_new_finding.unwrap_or_default(),
+        on_new_finding,
+        limits,
+        is_floor: false,
         vex,
         database_age_warn: warn.unwrap_or(ScanGate::DATABASE_AGE_WARN).min(most),
         database_age_max: most,
     })
+}
+
+fn answer(fields: &mut Fields, key: &str, problems: &mut Problems) -> Answer {
+    let choices = [("allow", Answer::Allow), ("deny", Answer::Deny)];
+    fields.choice(key, &choices, &[], problems).unwrap_or_default()
 }
 
 fn condition(node: Node, path: &str, problems: &mut Problems) -> Option<FindingCondition> {

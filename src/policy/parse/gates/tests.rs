@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::policy::{
-    Answer, Exception, FindingCondition, NewFinding, Policy, Rating, ScanGate, VexAccept, VexRule,
+    Answer, Exception, FindingCondition, Grace, NewFinding, Policy, Rating, ScanGate, ScanLimits,
+    VexAccept, VexRule,
 };
 
 const RULES: &str = "rules: [{id: a, match: [\"up.test/**\"], trust: allow, gates: [strict]}]\n";
@@ -41,7 +42,8 @@ fn everything_that_a_gate_may_say_is_read() {
     let found = gate(
         "scanner: {maxDbAge: 48h, warnDbAge: 12h}, deny: [{severity: high, fixable: true, olderThan: 7d, \
          exploited: false, likelihood: 0.5%}], unrated: low, unknown: allow, incomplete: allow, \
-         notApplicable: allow, kernelHeaders: count, onNewFinding: revoke",
+         notApplicable: allow, kernelHeaders: count, onNewFinding: revoke, \
+         limits: {layerBytes: 40GiB}",
     );
     let expected = ScanGate {
         name: "strict".to_owned(),
@@ -57,7 +59,9 @@ fn everything_that_a_gate_may_say_is_read() {
         incomplete: Answer::Allow,
         not_applicable: Answer::Allow,
         counts_kernel_headers: true,
-        on_new_finding: NewFinding::Revoke,
+        on_new_finding: NewFinding::Revoke(Grace::default()),
+        limits: ScanLimits { layer_bytes: Some(40 << 30), ..ScanLimits::default() },
+        is_floor: false,
         vex: None,
         database_age_warn: Duration::from_hours(12),
         database_age_max: Duration::from_hours(48),
@@ -206,5 +210,99 @@ fn vex_is_heard_from_whom_the_gate_names() {
     ] {
         let problems = vex(text).unwrap_err();
         assert!(problems.contains(expected), "{text}: {problems}");
+    }
+}
+
+#[test]
+fn a_grace_holds_for_what_is_less_bad_too() {
+    let grace = |text: &str| {
+        let gate = gate(&format!("deny: [{{severity: low}}], onNewFinding: {text}"))?;
+        match gate.on_new_finding {
+            NewFinding::Revoke(grace) => {
+                Ok(Rating::CHOICES.map(|(_, rating)| grace.of(rating).as_secs() / 3600))
+            }
+            NewFinding::Serve => Err("serve".to_owned()),
+        }
+    };
+    let none_to_critical = |text| grace(text).unwrap();
+    assert_eq!(none_to_critical("revoke"), [0; 5]);
+    assert_eq!(none_to_critical("{action: revoke}"), [0; 5]);
+    let two = "{action: revoke, grace: {critical: 24h, high: 7d}}";
+    assert_eq!(none_to_critical(two), [168, 168, 168, 168, 24]);
+    assert_eq!(none_to_critical("{action: revoke, grace: {medium: 1h}}"), [1, 1, 1, 0, 0]);
+    assert_eq!(grace("{action: serve}").unwrap_err(), "serve");
+    for (text, expected) in [
+        ("{grace: {high: 1h}}", "onNewFinding.action  is missing; write action: revoke"),
+        ("{action: serve, grace: {high: 1h}}", "onNewFinding.grace  has no effect"),
+        ("{action: revoke, grace: {critical: 7d, low: 1d}}", "what is worse more time"),
+        ("{action: revoke, grace: {critical: 7}}", "must be a time like 12h or 7d"),
+        ("{action: revoke, running: serve-existing}", "not supported by this version"),
+        ("grace", "is not one of: revoke, serve"),
+        ("[revoke]", "must be a text"),
+    ] {
+        let problem = grace(text).unwrap_err();
+        assert!(problem.contains(expected), "{text}: {problem}");
+    }
+}
+
+#[test]
+fn a_gate_may_let_more_be_read_within_bounds() {
+    let limits = |text: &str| gate(&format!("deny: [{{severity: low}}], limits: {text}"));
+    let all = "{layerBytes: 1TiB, ratio: 5, entries: 7, fileBytes: 1GiB, programBytes: 4GiB, \
+               archiveBytes: 2MiB, archiveInflatedBytes: 3GiB, layerTime: 30m, time: 2h}";
+    let read = ScanLimits {
+        layer_bytes: Some(1 << 40),
+        ratio: Some(5),
+        entries: Some(7),
+        file_bytes: Some(1 << 30),
+        program_bytes: Some(4 << 30),
+        archive_bytes: Some(2 << 20),
+        archive_inflated_bytes: Some(3 << 30),
+        layer_time: Some(Duration::from_mins(30)),
+        time: Some(Duration::from_hours(2)),
+    };
+    assert_eq!(limits(all).unwrap().limits, read);
+    for (text, expected) in [
+        ("{layerBytes: 2TiB}", "limits.layerBytes  must be between 1 and"),
+        ("{layerBytes: 0B}", "must be between 1 and"),
+        ("{layerBytes: 7}", "must be a whole number with a unit"),
+        ("{entries: many}", "must be a whole number"),
+        ("{time: 25h}", "limits.time  is longer than 24h"),
+        ("{layerTime: 30}", "limits.layerTime  must be a time like 30m or 2h"),
+        ("{layers: 7}", "unknown key"),
+        ("7", "must be a map"),
+    ] {
+        let problem = limits(text).unwrap_err();
+        assert!(problem.contains(expected), "{text}: {problem}");
+    }
+    let gates = "gates: {small: {deny: [{severity: low}], limits: {ratio: 3, entries: 9}}, \
+                 large: {deny: [{severity: low}], limits: {ratio: 5}}}\n";
+    let rules = "rules: [{id: a, match: [up.test/a], trust: allow, gates: [small, large]}]\n";
+    let policy = parsed(&format!("{gates}{rules}")).unwrap();
+    let limits = policy.scan_limits(&"up.test/a".parse().unwrap());
+    assert_eq!((limits.ratio, limits.entries, limits.time), (Some(5), Some(9), None));
+    assert_eq!(policy.scan_limits(&"up.test/b".parse().unwrap()), ScanLimits::default());
+}
+
+#[test]
+fn the_floor_puts_a_gate_before_every_rule_that_serves() {
+    let rules = "rules: [{id: a, match: [up.test/a], trust: allow}, \
+                 {id: b, match: [up.test/b], trust: deny}]\n";
+    let floor = |text: &str| parsed(&format!("floor: {{vulnerabilities: {text}}}\n{rules}"));
+    let policy = floor("{denyKEV: true, unknown: allow}").unwrap();
+    let gates: Vec<_> = policy.rules().iter().map(|rule| rule.gates().len()).collect();
+    assert_eq!(gates, [1, 0]);
+    let gate = &policy.rules()[0].gates()[0];
+    assert_eq!((gate.unknown, gate.incomplete), (Answer::Allow, Answer::Deny));
+    assert!(gate.is_floor && gate.place() == "floor.vulnerabilities");
+    for (text, expected) in [
+        ("{}", "floor.vulnerabilities  refuses nothing"),
+        ("{denyKEV: false}", "floor.vulnerabilities  refuses nothing"),
+        ("{denyKEV: 1}", "is not one of: true, false"),
+        ("{denyMalware: true, deny: []}", "unknown key"),
+        ("{denyMalware: true, onNewFinding: keep}", "is not one of: revoke, serve"),
+    ] {
+        let problem = floor(text).unwrap_err();
+        assert!(problem.contains(expected), "{text}: {problem}");
     }
 }
