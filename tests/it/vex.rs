@@ -317,6 +317,8 @@ async fn documents_that_were_evicted_are_fetched_when_images_are_judged_again() 
 #[tokio::test]
 async fn a_search_that_failed_is_no_refusal() {
     let case = case(TEAM).await;
+    // What is in it is known by then.
+    case.assert_refused().await;
     case.say(&case.team, &json!({}));
     let hex = case.image.digest().hex();
     case.mirror.upstream.fault(&format!("manifests/sha256-{hex}"), Fault::Status(500));

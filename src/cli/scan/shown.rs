@@ -120,8 +120,9 @@ impl From<Inspected> for ImageView {
 /// All of it as a table for each image.
 pub(super) fn table(view: &ScanView) -> String {
     let images: Vec<String> = view.images.iter().map(image).collect();
-    let unused: String =
+    let unused: Vec<String> =
         view.vex_unused.iter().map(|why| format!("NOT USED   VEX {why}\n")).collect();
+    let unused = unused.concat();
     format!("{}  ->  {}\n\n{}{unused}", view.target, view.digest, images.join("\n"))
 }
 

@@ -112,22 +112,19 @@ impl Files {
                 parted.counting.push(finding);
                 continue;
             };
-            match self.lacks(statement) {
-                Some(why) => {
-                    let (id, status) = (&finding.id, statement.status);
-                    parted.unused.push(format!("{file}: {id} {status} {why}"));
-                    parted.counting.push(finding);
-                }
-                None => {
-                    let vex = Reason {
-                        status: statement.status,
-                        why: statement.why().map(str::to_owned),
-                        at: statement.at,
-                        file: file.clone(),
-                    };
-                    parted.suppressed.push(Suppressed { finding, vex });
-                }
+            if let Some(why) = self.lacks(statement) {
+                let (id, status) = (&finding.id, statement.status);
+                parted.unused.push(format!("{file}: {id} {status} {why}"));
+                parted.counting.push(finding);
+                continue;
             }
+            let vex = Reason {
+                status: statement.status,
+                why: statement.why().map(str::to_owned),
+                at: statement.at,
+                file: file.clone(),
+            };
+            parted.suppressed.push(Suppressed { finding, vex });
         }
         parted.unused.sort();
         parted.unused.dedup();

@@ -83,7 +83,7 @@ pub(super) fn check(
     }
     let images = match images(subject, facts, context) {
         Ok(images) => images,
-        Err(checked) => return checked,
+        Err(checked) => return *checked,
     };
     let scanned = match &evidence.scan {
         Gathered::Found(scanned) => scanned,
@@ -100,7 +100,7 @@ pub(super) fn check(
     } else {
         match Voices::gather(subject, (facts, &images), evidence, context, gates) {
             Ok(voices) => voices,
-            Err(checked) => return checked,
+            Err(missing) => return Checked::Missing(missing),
         }
     };
     let gates_now = fingerprint(gates);
@@ -149,12 +149,12 @@ fn images(
     subject: &Subject,
     facts: &ManifestFacts,
     context: &Context<'_>,
-) -> Result<Vec<(String, Digest)>, Checked> {
+) -> Result<Vec<(String, Digest)>, Box<Checked>> {
     if !facts.is_index {
         return Ok(vec![(String::new(), subject.digest)]);
     }
     let Some(images) = facts.images_for(context.policy.platforms()) else {
-        return Err(Checked::Missing(EvidenceKind::Manifest));
+        return Err(Box::new(Checked::Missing(EvidenceKind::Manifest)));
     };
     let count = images.len();
     let text = match count {
@@ -172,7 +172,10 @@ fn images(
     };
     let remedy = "floor.platforms would have to list platforms that it has, and fewer of them.";
     let reasons = vec![reason(ReasonCode::ScanIncomplete, &text, remedy)];
-    Err(Checked::Finding(Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) }))
+    Err(Box::new(Checked::Finding(Finding {
+        reasons,
+        ..Finding::new(NAME, CheckState::Fail, text)
+    })))
 }
 
 /// Nothing can be found in what is no image: that passes only where every gate says so.

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::checks::Checked;
 use super::super::text::printable;
 use super::super::{
     AttestationContents, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, SignatureSearch,
@@ -71,7 +70,7 @@ impl<'a> Voices<'a> {
         evidence: &'a Evidence,
         context: &'a Context<'a>,
         gates: &'a [Arc<ScanGate>],
-    ) -> Result<Option<Self>, Checked> {
+    ) -> Result<Option<Self>, EvidenceKind> {
         let rules = gates.iter().filter_map(|gate| gate.vex.as_ref());
         let names: BTreeSet<&str> = rules.flat_map(|it| &it.from).map(String::as_str).collect();
         if names.is_empty() {
@@ -81,7 +80,7 @@ impl<'a> Voices<'a> {
         let (own, below, told) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         let mut voices = Self { context, names, own, below, told, open: None };
         match &evidence.signatures {
-            Gathered::NotGathered => return Err(Checked::Missing(EvidenceKind::Signatures)),
+            Gathered::NotGathered => return Err(EvidenceKind::Signatures),
             Gathered::Absent => {}
             Gathered::Failed(why) => voices.is_open(why),
             Gathered::Found(search) => {
@@ -92,17 +91,17 @@ impl<'a> Voices<'a> {
         if !facts.is_index {
             return Ok(Some(voices));
         }
-        let missing = || Checked::Missing(EvidenceKind::ChildSignatures);
+        let missing = EvidenceKind::ChildSignatures;
         let below = match &evidence.child_signatures {
             Gathered::Found(below) if below.keeps_attestations => below,
-            Gathered::Absent | Gathered::Found(_) | Gathered::NotGathered => return Err(missing()),
+            Gathered::Absent | Gathered::Found(_) | Gathered::NotGathered => return Err(missing),
             Gathered::Failed(why) => {
                 voices.is_open(why);
                 return Ok(Some(voices));
             }
         };
         for (_, image) in images {
-            let search = below.searches.get(image).ok_or_else(missing)?;
+            let search = below.searches.get(image).ok_or(missing)?;
             let contents = (&evidence.child_attestations, EvidenceKind::ChildAttestations);
             let heard = voices.hear(search, contents, image)?;
             voices.below.insert(*image, heard);
@@ -126,7 +125,7 @@ impl<'a> Voices<'a> {
         search: &SignatureSearch,
         (contents, kind): (&Gathered<AttestationContents>, EvidenceKind),
         digest: &Digest,
-    ) -> Result<Heard<'a>, Checked> {
+    ) -> Result<Heard<'a>, EvidenceKind> {
         if let Some(why) = &search.incomplete {
             self.is_open(why);
         }
@@ -141,7 +140,7 @@ impl<'a> Voices<'a> {
             return Ok(heard);
         }
         let unavailable = match contents {
-            Gathered::Absent | Gathered::NotGathered => return Err(Checked::Missing(kind)),
+            Gathered::Absent | Gathered::NotGathered => return Err(kind),
             Gathered::Failed(why) => {
                 self.is_open(why);
                 return Ok(heard);
@@ -155,7 +154,7 @@ impl<'a> Voices<'a> {
             }
             // It was here, and has been evicted since.
             let bytes = self.context.contents.get(&found.content);
-            let bytes = bytes.ok_or(Checked::Missing(kind))?;
+            let bytes = bytes.ok_or(kind)?;
             heard.extend(self.attested(found, bytes, digest));
         }
         Ok(heard)

@@ -84,7 +84,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Document, VexError> {
     let stamp =
         Value::Object([("timestamp".to_owned(), stamp.unwrap_or_default())].into_iter().collect());
     let issued = sink.moment(&stamp, "timestamp", "the document");
-    let places = Places::new(raw.serial_number, described, &raw.components, &mut sink)?;
+    let places = Places::new(raw.serial_number, described.as_ref(), &raw.components, &mut sink)?;
     for (number, raw) in raw.vulnerabilities.iter().enumerate() {
         let what = format!("vulnerability {}", number + 1);
         let Ok(value) = serde_json::from_str::<Value>(raw.get()) else {
@@ -110,22 +110,22 @@ struct Places {
 impl Places {
     fn new(
         serial: Option<String>,
-        described: Option<Part>,
+        described: Option<&Part>,
         parts: &[Part],
         sink: &mut Sink,
     ) -> Result<Self, VexError> {
-        let reference = described.as_ref().and_then(|part| part.reference.clone());
-        let mut root = described.as_ref().map(|part| component(part, sink)).unwrap_or_default();
+        let reference = described.and_then(|part| part.reference.clone());
+        let mut root = described.map(|part| component(part, sink)).unwrap_or_default();
         // Tools say the digest of an image as its version.
-        let version = described.as_ref().and_then(|part| part.version.as_ref());
+        let version = described.and_then(|part| part.version.as_ref());
         root.digests.extend(version.and_then(|version| version.parse::<Digest>().ok()));
         if root == Component::default() {
-            let unreadable = described.as_ref().is_some_and(|part| part.purl.is_some());
+            let unreadable = described.is_some_and(|part| part.purl.is_some());
             root.is_attached = !unreadable;
         }
         let mut known = HashMap::new();
         let mut left: Vec<&Part> = parts.iter().collect();
-        left.extend(described.iter().flat_map(|part| &part.components));
+        left.extend(described.into_iter().flat_map(|part| &part.components));
         while let Some(part) = left.pop() {
             sink.count(1)?;
             left.extend(&part.components);
@@ -291,9 +291,8 @@ impl Reader<'_> {
         let mut found = Vec::new();
         for entry in versions {
             let status = match entry.get("status").and_then(Value::as_str) {
-                None => status,
-                // That some versions never had it does not say that others which had it are mended.
-                Some("unaffected") => status,
+                // That a version is not affected says no more than the analysis does.
+                None | Some("unaffected") => status,
                 Some("affected") => Status::Affected,
                 Some(_) => Status::Unknown,
             };

@@ -46,16 +46,16 @@ pub(super) fn read(
     }
     Some(VexRule {
         from: from.into_iter().map(|(name, ..)| name).collect(),
-        accept: accept?,
+        accept,
         requires_justification: requires.unwrap_or(true),
     })
 }
 
 /// The statuses that count; both where nothing is written.
-fn accepted(fields: &mut Fields, problems: &mut Problems) -> Option<VexAccept> {
+fn accepted(fields: &mut Fields, problems: &mut Problems) -> VexAccept {
     let Some(items) = fields.list("accept", problems) else {
         // What is there and no list has been reported.
-        return Some(VexAccept::default());
+        return VexAccept::default();
     };
     let mut accept = VexAccept { not_affected: false, fixed: false };
     for (text, position, path) in texts(items, problems) {
@@ -77,5 +77,5 @@ fn accepted(fields: &mut Fields, problems: &mut Problems) -> Option<VexAccept> {
             problems.add(position, &path, format!("\"{text}\" is listed twice; keep one"));
         }
     }
-    Some(accept)
+    accept
 }
