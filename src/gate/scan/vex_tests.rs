@@ -166,21 +166,13 @@ fn a_finding_that_a_named_signer_takes_away_does_not_count_and_is_told() {
 }
 
 #[test]
-fn what_is_unsigned_by_others_or_about_others_is_not_used_and_why_is_told() {
+fn what_others_signed_or_is_about_others_is_not_used_and_why_is_told() {
     let (pen, stranger) = (Pen::new(), Pen::new());
     let policy = hearing(&[("other", &Pen::new()), ("team", &pen)], TEAM);
     let image = subject("up.test/a").digest;
     let good = document(&[statement(&json!({}))]);
     let known = || Known::with(vec![high(CVE)]);
     let elsewhere = Digest::sha256(b"another image");
-    let mut unsigned = known().say(&pen, &json!({}));
-    let (digest, bytes) = unsigned.contents.pop_first().unwrap();
-    let mut envelope: Value = serde_json::from_slice(&bytes).unwrap();
-    envelope["signatures"] = json!([]);
-    unsigned.contents.insert(digest, Bytes::from(envelope.to_string()));
-    let mut changed = unsigned.clone();
-    envelope["signatures"] = json!([{"sig": pen.sign_bytes(b"something else")}]);
-    changed.contents.insert(digest, Bytes::from(envelope.to_string()));
     let of_nothing = document(&[statement(&json!({"products": ["pkg:oci/app"]}))]);
     let bill = json!({
         "bomFormat": "CycloneDX", "specVersion": "1.5", "components": [{"bom-ref": "a", "purl": "pkg:a/b"}],
@@ -188,8 +180,6 @@ fn what_is_unsigned_by_others_or_about_others_is_not_used_and_why_is_told() {
     });
     let cyclonedx = "https://cyclonedx.org/bom/v1.5";
     for (known, why) in [
-        (unsigned, "document was not used: envelope holds 0 signatures, expected exactly one"),
-        (changed, "document was not used: not signed by team"),
         (known().say(&stranger, &json!({})), "document was not used: not signed by team"),
         (
             known().attest(&stranger, &image, cyclonedx, &bill),
@@ -241,6 +231,29 @@ fn what_is_unsigned_by_others_or_about_others_is_not_used_and_why_is_told() {
         assert!(told(&judgement).contains(why), "{}, not {why}", told(&judgement));
         assert_eq!(told(&judgement).contains("VEX"), !why.is_empty(), "{}", told(&judgement));
         assert_eq!(judgement.silenced, []);
+    }
+}
+
+#[test]
+fn what_nobody_signed_is_not_used() {
+    let pen = Pen::new();
+    let policy = hearing(&[("team", &pen)], TEAM);
+    let known = || Known::with(vec![high(CVE)]);
+    let mut unsigned = known().say(&pen, &json!({}));
+    let (digest, bytes) = unsigned.contents.pop_first().unwrap();
+    let mut envelope: Value = serde_json::from_slice(&bytes).unwrap();
+    envelope["signatures"] = json!([]);
+    unsigned.contents.insert(digest, Bytes::from(envelope.to_string()));
+    let mut changed = unsigned.clone();
+    envelope["signatures"] = json!([{"sig": pen.sign_bytes(b"something else")}]);
+    changed.contents.insert(digest, Bytes::from(envelope.to_string()));
+    for (known, why) in [
+        (unsigned, "document was not used: envelope holds 0 signatures, expected exactly one"),
+        (changed, "document was not used: not signed by team"),
+    ] {
+        let judgement = known.judged(&policy);
+        assert_eq!(codes(&judgement), [ReasonCode::Vulnerable], "{why}");
+        assert!(told(&judgement).contains(why), "{}, not {why}", told(&judgement));
     }
     let mut beside = known();
     let mut referrer = beside_image();
