@@ -35,8 +35,9 @@ Exit codes: 0 done, 3 written, but not everything could be read (--allow-incompl
 /// Of what a bill is made, and in which form.
 #[derive(Debug, Args)]
 pub(crate) struct SbomArguments {
-    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], or the folder
-    #[arg(value_name = "IMAGE|LAYOUT")]
+    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], the folder, or
+    /// an archive of one, or of docker save (.tar, .tar.gz, .tar.zst)
+    #[arg(value_name = "IMAGE|LAYOUT|TAR")]
     target: String,
     /// The form in which it is written
     #[arg(long, value_enum, default_value_t = Format::Cyclonedx)]

@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "admin", run: world::admin, slow: true },
     Target { name: "backup", run: world::backup, slow: true },
     Target { name: "condition", run: crate::gate::fuzzing::condition, slow: true },
@@ -36,6 +36,7 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "signature", run: signature, slow: true },
     Target { name: "system", run: crate::scan::fuzzing::fuzz_system, slow: false },
     Target { name: "upstream", run: crate::upstream::fuzzing::upstream, slow: false },
+    Target { name: "vex", run: crate::scan::fuzzing::fuzz_vex, slow: false },
 ];
 
 /// Runs the target `name` on `bytes`.

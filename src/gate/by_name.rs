@@ -27,6 +27,8 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
             good_until: None,
             passed: None,
             database: None,
+            silenced: Vec::new(),
+            awaits_vex: false,
         });
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
@@ -41,5 +43,7 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
         good_until: None,
         passed: None,
         database: None,
+        silenced: Vec::new(),
+        awaits_vex: false,
     })
 }

@@ -4,7 +4,7 @@ use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
     Check, CheckState, Evidence, EvidenceKind, Gathered, ManifestFacts, Passed, Reason, ReasonCode,
-    Standing, Subject,
+    Silenced, Standing, Subject,
 };
 use crate::oci::{MediaType, Name, Platform};
 use crate::policy::{Artifact, Outright, OutrightCause, Policy, Rule, Trust};
@@ -16,6 +16,8 @@ pub(super) struct Finding {
     pub(super) reasons: Vec<Reason>,
     /// Until when it holds; `None` is for as long as the evidence does.
     pub(super) until: Option<Timestamp>,
+    /// What VEX documents took away.
+    pub(super) silenced: Vec<Silenced>,
     /// What gates let pass.
     pub(super) passed: Option<Box<Passed>>,
 }
@@ -23,7 +25,7 @@ pub(super) struct Finding {
 impl Finding {
     pub(super) fn new(name: &str, state: CheckState, text: impl Into<String>) -> Self {
         let check = Check { name: name.to_owned(), state, text: text.into() };
-        Self { check, reasons: Vec::new(), until: None, passed: None }
+        Self { check, reasons: Vec::new(), until: None, silenced: Vec::new(), passed: None }
     }
 
     /// A finding that passes if there are no `reasons`, and fails with all of them otherwise.

@@ -67,6 +67,7 @@ pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
         contents: &NO_CONTENTS,
         scans: &NO_SCANS,
         passed: None,
+        silenced: &[],
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::EvidenceKind;
+use super::{EvidenceKind, Silenced};
 use crate::oci::Digest;
 use crate::policy::RuleId;
 use crate::scan::DatabaseId;
@@ -42,6 +42,18 @@ pub struct Judgement {
     /// The vulnerability database that the images were compared with, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Box<DatabaseId>>,
+    /// What was found and does not count, because VEX documents say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silenced: Vec<Silenced>,
+    /// Whether the rule hears VEX documents and it is not admitted: one that takes away what was found
+    /// may appear upstream.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub awaits_vex: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Judgement {
@@ -53,6 +65,14 @@ impl Judgement {
     /// Why not; empty when admitted. The reason that weighs most comes first.
     pub fn reasons(&self) -> &[Reason] {
         self.verdict.reasons()
+    }
+
+    /// Whether this is a denial that may end when evidence is gathered again, because all it rests on is
+    /// that something was not there (yet).
+    pub fn rests_on_absence(&self) -> bool {
+        self.verdict.rests_on(|code| {
+            code.is_absence() || (self.awaits_vex && code == ReasonCode::Vulnerable)
+        })
     }
 }
 
@@ -98,11 +118,16 @@ impl Verdict {
     /// Whether this is a denial that may end when evidence is gathered again, because all it rests
     /// on is that something was not there (yet).
     pub fn rests_on_absence(&self) -> bool {
+        self.rests_on(ReasonCode::is_absence)
+    }
+
+    /// Whether it is a denial for nothing but reasons that are `meant`.
+    fn rests_on(&self, meant: impl Fn(ReasonCode) -> bool) -> bool {
         match self {
             Self::Admit | Self::Pending(_) => false,
             Self::Deny(reasons) => {
                 let mut denials = reasons.iter().filter(|reason| !reason.code.is_waiting());
-                denials.all(|reason| reason.code.is_absence())
+                denials.all(|reason| meant(reason.code))
             }
         }
     }

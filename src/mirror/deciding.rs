@@ -13,7 +13,8 @@ use super::predecessors::Predecessors;
 use super::turns::Turns;
 use super::{Abandoned, Error, Mirror};
 use crate::gate::{
-    Context, Evidence, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode, Subject, decide,
+    ChildSignatures, Context, Evidence, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode,
+    Subject, decide,
 };
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
@@ -51,6 +52,7 @@ impl Mirror {
         let asked = Asked { subject, evidence, policy, tags: &tags, contents: &contents, now };
         let scans = self.scans_of(&asked).await;
         let passed = record.and_then(|record| record.passed.clone());
+        let judgement = record.and_then(|record| record.judgement.clone());
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let policy = Arc::clone(policy);
@@ -72,6 +74,7 @@ impl Mirror {
                 contents,
                 scans,
                 passed: passed.as_deref(),
+                silenced: judgement.as_ref().map_or(&[], |judgement| &judgement.silenced),
             };
             decide(&subject, &evidence, &context)
         };
@@ -102,12 +105,19 @@ impl Mirror {
     ) -> BTreeMap<Digest, Bytes> {
         let mut contents = BTreeMap::new();
         let candidates = policy.candidates(&subject.name);
+        let hears = |rule: &Rule| rule.gates().iter().any(|gate| gate.vex.is_some());
         let asks =
-            candidates.iter().any(|rule| !rule.attestations().is_empty() || takes_bills(rule));
-        let found = evidence.signatures.found().filter(|_| asks);
-        let fetched = evidence.attestations.found();
-        let (Some(found), Some(fetched)) = (found, fetched) else { return contents };
-        for attestation in &found.attestations {
+            |rule: &Rule| !rule.attestations().is_empty() || hears(rule) || takes_bills(rule);
+        let own = evidence.signatures.found().filter(|_| candidates.iter().any(|it| asks(it)));
+        let own = own.into_iter().flat_map(|search| &search.attestations);
+        let below = evidence.child_signatures.found();
+        let below = below.filter(|_| candidates.iter().any(|it| hears(it)));
+        let below = below.into_iter().flat_map(ChildSignatures::attestations);
+        let own = own.map(|found| (found, evidence.attestations.found()));
+        let below = below.map(|found| (found, evidence.child_attestations.found()));
+        for (attestation, fetched) in own.chain(below) {
+            // What was not fetched is asked for.
+            let Some(fetched) = fetched else { continue };
             let (digest, size) = (&attestation.content, usize::try_from(attestation.size));
             if fetched.unavailable.contains_key(digest) || contents.contains_key(digest) {
                 continue;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::pattern::Pattern;
+use super::vex::VexRule;
 use crate::oci::{Digest, Name};
 use crate::time::Timestamp;
 
@@ -26,6 +27,8 @@ pub struct ScanGate {
     pub counts_kernel_headers: bool,
     /// What becomes of an image that passed before, when something is found later.
     pub on_new_finding: NewFinding,
+    /// Whose VEX documents take findings away, and which.
+    pub vex: Option<VexRule>,
     /// How much of an image is read, where it is not what the settings say.
     pub limits: ScanLimits,
     /// Whether it is the floor's, from which nothing is excepted.

@@ -29,6 +29,7 @@ mod package;
 mod report;
 mod sbom;
 mod version;
+pub mod vex;
 
 #[cfg(test)]
 mod tests;

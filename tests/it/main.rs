@@ -77,6 +77,8 @@ mod vectors;
 #[cfg(test)]
 mod verify;
 #[cfg(test)]
+mod vex;
+#[cfg(test)]
 mod warm_pull;
 #[cfg(test)]
 mod wire;

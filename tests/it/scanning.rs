@@ -26,12 +26,12 @@ async fn mirror(gate: &str) -> TestMirror {
     mirror
 }
 
-fn openssl() -> Value {
+pub(crate) fn openssl() -> Value {
     record(OPENSSL, "Debian:12", "openssl", "3.0.13-1", CRITICAL)
 }
 
 /// Some record, so that a database knows the ecosystem and nothing against what is scanned.
-fn other() -> Value {
+pub(crate) fn other() -> Value {
     record("CVE-2020-1", "Debian:12", "other", "1", CRITICAL)
 }
 
@@ -40,7 +40,7 @@ fn database(mirror: &TestMirror) -> PathBuf {
 }
 
 /// Gives the mirror a database of `records`, and waits until it is in force.
-async fn know(mirror: &TestMirror, records: &[Value]) {
+pub(crate) async fn know(mirror: &TestMirror, records: &[Value]) {
     write_database(&database(mirror), NOW, records);
     let written = Digest::sha256(&std::fs::read(database(mirror)).unwrap());
     for _ in 0..1000 {
@@ -53,7 +53,7 @@ async fn know(mirror: &TestMirror, records: &[Value]) {
     panic!("the database did not come into force");
 }
 
-fn vulnerable() -> Artifact {
+pub(crate) fn vulnerable() -> Artifact {
     Image::new().layer(debian(&[("openssl", "3.0.11-1")])).build()
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::app::Bench;
 use crate::cli::verify::target::{self, Target};
-use crate::cli::{CliError, output};
+use crate::cli::{CliError, archive, output};
 use crate::config::Settings;
 use crate::gate::{ReadyPolicy, Subject};
-use crate::layout::{self, Layout};
+use crate::layout;
 use crate::mirror::Mirror;
 use crate::oci::{ImageReference, Platform, Reference};
 use crate::policy::Policy;
@@ -20,6 +20,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const HEAD: &str =
     "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: scan, revision: 1}\n";
 const RULES: &str = "rules:\n- {id: everything, match: [\"**\"], trust: allow}\n";
+/// Where the files of an archive are, in the folder of the command.
+const UNPACKED: &str = "unpacked";
 /// What the image in a layout is called here: no registry is asked for it.
 const LAYOUT_NAME: &str = "layout.invalid/image";
 
@@ -73,7 +75,10 @@ impl Look<'_> {
             CliError::unreachable("the layout could not be read").caused_by(error)
         };
         let layout = match &target {
-            Target::Layout { path, .. } => Some(Arc::new(Layout::open(path).map_err(unread)?)),
+            Target::Layout { path, .. } => {
+                let scratch = settings.data_dir.join(UNPACKED);
+                Some(Arc::new(archive::open_layout(path, &scratch)?))
+            }
             Target::Image { .. } => None,
         };
         let digest = match (&target, &layout) {

@@ -3,6 +3,9 @@
 pub(in crate::cli) mod look;
 mod sarif;
 mod shown;
+#[cfg(test)]
+mod tests;
+mod vex;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +19,7 @@ use crate::config;
 use crate::gate::Subject;
 use crate::mirror::Mirror;
 use crate::scan::{Finding, Fix, Severity};
+use crate::time::{Clock as _, SystemClock};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +29,8 @@ Examples:
       An OCI image layout in the folder `build`, before it is pushed.
   pratique scan --format sarif registry.corp:5000/app@sha256:... > app.sarif
   pratique scan --json IMAGE  |  jq '.images[].findings[].id'
+  pratique scan --vex app.openvex.json IMAGE
+      What the document says is not affected, or fixed, is shown and does not count.
 
 What a policy would say of it: pratique verify IMAGE --policy FILE.
 
@@ -34,8 +40,9 @@ Exit codes: 0 done, 3 something at or above --fail-on was found, or not everythi
 /// What is scanned, and how it is told.
 #[derive(Debug, Args)]
 pub(crate) struct ScanArguments {
-    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], or the folder
-    #[arg(value_name = "IMAGE|LAYOUT")]
+    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], the folder, or
+    /// an archive of one, or of docker save (.tar, .tar.gz, .tar.zst)
+    #[arg(value_name = "IMAGE|LAYOUT|TAR")]
     target: String,
     /// End with 3 when a finding is at least that bad
     #[arg(long, value_name = "SEVERITY", value_enum)]
@@ -49,6 +56,9 @@ pub(crate) struct ScanArguments {
     /// How it is told; --json is the same as --format json
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Believe this VEX document (OpenVEX or CycloneDX), signed or not; may be given several times
+    #[arg(long = "vex", value_name = "FILE")]
+    vex: Vec<PathBuf>,
     /// Compare with this database [default: that of the settings]
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
@@ -92,6 +102,7 @@ pub(crate) async fn run(
     if let Some(database) = &arguments.database {
         settings.scan.database = Some(database.clone());
     }
+    let documents = vex::Files::read(&arguments.vex, SystemClock.now())?;
     let platforms = platforms(&arguments);
     let look = Look { target: &arguments.target, platforms: &platforms, settings };
     let scanned =
@@ -102,6 +113,7 @@ pub(crate) async fn run(
     if arguments.only_fixed {
         view.keep(|finding| matches!(finding.fix, Fix::In(_)));
     }
+    view.hear(&documents);
     let format = if connection.json { Format::Json } else { arguments.format };
     match format {
         Format::Table => output::print(&shown::table(&view))?,
@@ -122,7 +134,8 @@ async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<Sca
         )));
     }
     let images = inspected.into_iter().map(ImageView::from).collect();
-    Ok(ScanView { target: target.to_owned(), digest: subject.digest, images })
+    let (target, digest) = (target.to_owned(), subject.digest);
+    Ok(ScanView { target, digest, images, vex_unused: Vec::new() })
 }
 
 /// The platforms whose images are scanned; none is all.

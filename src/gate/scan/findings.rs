@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hours;
-use crate::gate::{Context, Subject};
+use super::vex::{self, Word, Words};
+use crate::gate::{Context, Silenced, Subject};
 use crate::oci::Digest;
 use crate::policy::{Exception, FindingCondition, Rating, ScanGate};
+use crate::scan::vex::Status;
 use crate::scan::{Finding, Fix, Report, Severity};
 use crate::time::Timestamp;
 
+/// What VEX documents say and does not count, of one image, that is told.
+const UNHEARD_MAX: usize = 20;
 /// What the names of malware begin with.
 const MALWARE: &str = "MAL-";
 
@@ -27,6 +31,21 @@ pub(super) struct Weighed<'a> {
     pub(super) found: BTreeSet<String>,
     /// When one of them may count that does not now.
     pub(super) until: Option<Timestamp>,
+    /// What VEX documents take away.
+    pub(super) silenced: BTreeSet<Silenced>,
+    /// What they say and does not count.
+    pub(super) unheard: BTreeSet<String>,
+}
+
+/// By what findings of one image are weighed.
+#[derive(Clone, Copy)]
+pub(super) struct Scales<'a, 'w> {
+    pub(super) image: Digest,
+    pub(super) gates: &'a [Arc<ScanGate>],
+    pub(super) exceptions: &'w Exceptions<'a>,
+    /// What VEX documents say of it, where a gate hears somebody.
+    pub(super) words: Option<&'w Words<'w>>,
+    pub(super) now: Timestamp,
 }
 
 /// A finding that is refused.
@@ -50,44 +69,39 @@ pub(super) fn warning(report: &Report, gates: &[Arc<ScanGate>], now: Timestamp) 
 
 impl<'a> Weighed<'a> {
     /// Weighs every finding of `report` by every gate.
-    pub(super) fn of(
-        report: &'a Report,
-        gates: &'a [Arc<ScanGate>],
-        exceptions: &Exceptions<'a>,
-        now: Timestamp,
-    ) -> Self {
+    pub(super) fn of(report: &'a Report, scales: Scales<'a, '_>) -> Self {
         let mut weighed = Self::default();
         for finding in &report.findings {
-            weighed.weigh(finding, gates, exceptions, now);
+            weighed.weigh(finding, scales);
         }
         weighed
     }
 
-    fn weigh(
-        &mut self,
-        finding: &'a Finding,
-        gates: &'a [Arc<ScanGate>],
-        exceptions: &Exceptions<'a>,
-        now: Timestamp,
-    ) {
+    fn weigh(&mut self, finding: &'a Finding, scales: Scales<'a, '_>) {
         let mut by: Vec<&ScanGate> = Vec::new();
-        let mut waits = false;
-        for gate in gates {
-            match denies(gate, finding, now) {
-                Denies::Never => {}
-                Denies::Now => by.push(gate),
-                Denies::From(moment) => {
-                    self.lasts_until(moment);
-                    waits = true;
-                }
+        let (mut waits, mut silenced) = (false, None);
+        for gate in scales.gates {
+            let denies = denies(gate, finding, scales.now);
+            if matches!(denies, Denies::Never) {
+                continue;
+            }
+            if let Some(cleared) = self.cleared(gate, finding, scales) {
+                silenced = Some(cleared);
+                continue;
+            }
+            if let Denies::From(moment) = denies {
+                self.lasts_until(moment);
+                waits = true;
+            } else {
+                by.push(gate);
             }
         }
-        if by.is_empty() && !waits {
+        if by.is_empty() && !waits && silenced.is_none() {
             return;
         }
-        let mut passes = waits;
+        let mut passes = waits || silenced.is_some();
         let excepting = by.iter().any(|gate| !gate.is_floor);
-        if let Some(exception) = exceptions.from(finding).filter(|_| excepting) {
+        if let Some(exception) = scales.exceptions.from(finding).filter(|_| excepting) {
             *self.excepted.entry(exception.id.as_str()).or_default() += 1;
             self.lasts_until(exception.expires);
             by.retain(|gate| gate.is_floor);
@@ -98,8 +112,34 @@ impl<'a> Weighed<'a> {
             self.passing.insert(name.clone());
         }
         self.found.insert(name);
-        if !by.is_empty() {
+        if by.is_empty() {
+            self.silenced.extend(silenced);
+        } else {
             self.denied.push(Denied { finding, by });
+        }
+    }
+
+    /// What those whom `gate` hears say, where that is that `finding` does not matter.
+    fn cleared(
+        &mut self,
+        gate: &ScanGate,
+        finding: &Finding,
+        scales: Scales<'a, '_>,
+    ) -> Option<Silenced> {
+        let (words, rule) = (scales.words?, gate.vex.as_ref()?);
+        match words.on(finding, rule) {
+            Word::Clears(speaker, statement) => {
+                if let Some(until) = speaker.until {
+                    self.lasts_until(until);
+                }
+                Some(vex::silenced(scales.image, finding, (speaker, statement)))
+            }
+            Word::Counts(why) => {
+                if self.unheard.len() < UNHEARD_MAX {
+                    self.unheard.extend(why);
+                }
+                None
+            }
         }
     }
 
@@ -133,6 +173,13 @@ impl<'a> Weighed<'a> {
         }
         for (id, count) in &self.excepted {
             text = format!("{text}, {count} excepted by {id}");
+        }
+        let mut by: BTreeMap<(Status, &str), usize> = BTreeMap::new();
+        for silenced in &self.silenced {
+            *by.entry((silenced.status, &silenced.by)).or_default() += 1;
+        }
+        for ((status, by), count) in by {
+            text = format!("{text}, {count} {status}, by {by}");
         }
         text
     }

@@ -9,6 +9,9 @@ mod findings;
 #[cfg(test)]
 mod tests;
 mod told;
+mod vex;
+#[cfg(test)]
+mod vex_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +30,7 @@ pub(super) use bills::signers as bill_signers;
 pub use bills::{BillSearch, Bills};
 use findings::Exceptions;
 use told::Told;
+use vex::Voices;
 
 const NAME: &str = "scan";
 /// How far the clock of whoever made a database may be ahead.
@@ -84,7 +88,7 @@ pub(super) fn check(
     }
     let images = match images(subject, facts, context) {
         Ok(images) => images,
-        Err(checked) => return checked,
+        Err(checked) => return *checked,
     };
     let signers = bill_signers(gates);
     if !signers.is_empty()
@@ -100,9 +104,19 @@ pub(super) fn check(
     if let Some(why) = &context.scans.no_database {
         return Checked::Failed(why.clone());
     }
+    let is_malicious = context.scans.known.values().any(|scan| scan.report.has_malware());
+    let voices = if is_malicious {
+        // That is refused whatever anybody says.
+        None
+    } else {
+        match Voices::gather(subject, (facts, &images), evidence, context, gates) {
+            Ok(voices) => voices,
+            Err(missing) => return Checked::Missing(missing),
+        }
+    };
     let asked_for = asked_for(gates);
     let passed = context.passed.filter(|passed| passed.gates == asked_for);
-    let mut told = Told::new(gates, passed, context.now);
+    let mut told = Told::new(gates, passed, context);
     if !signers.is_empty() {
         let Some(bills) = &context.scans.bills else {
             return Checked::Missing(EvidenceKind::Attestations);
@@ -127,12 +141,26 @@ pub(super) fn check(
         let Some(scan) = context.scans.known.get(inventory) else {
             return Checked::Missing(EvidenceKind::Scan);
         };
+        let digests = [digest, subject.digest];
         if let Some(why) = unfit(&scan.report.database, gates, context) {
             return Checked::Failed(why);
         }
-        told.image(scan, &Exceptions::of(subject, digest, context));
+        let words = voices.as_ref().map(|voices| voices.about(&digests, scan));
+        told.image(scan, &Exceptions::of(subject, digest, context), words.as_ref());
     }
-    Checked::Finding(told.finding(asked_for))
+    let finding = told.finding(asked_for, voices.as_ref());
+    match voices.as_ref().and_then(|voices| voices.open.as_ref()) {
+        // What takes it away may be among what could not be had.
+        Some(why) if finding.denies() && may_be_silenced(&finding) => {
+            Checked::Failed(format!("could not look for VEX documents: {why}"))
+        }
+        Some(_) | None => Checked::Finding(finding),
+    }
+}
+
+/// Whether VEX documents could take away all that speaks against it.
+fn may_be_silenced(finding: &Finding) -> bool {
+    finding.reasons.iter().all(|reason| reason.code == ReasonCode::Vulnerable)
 }
 
 /// The images that are scanned, each with what to call it in front of what is said of it.
@@ -140,12 +168,12 @@ fn images(
     subject: &Subject,
     facts: &ManifestFacts,
     context: &Context<'_>,
-) -> Result<Vec<(String, Digest)>, Checked> {
+) -> Result<Vec<(String, Digest)>, Box<Checked>> {
     if !facts.is_index {
         return Ok(vec![(String::new(), subject.digest)]);
     }
     let Some(images) = facts.images_for(context.policy.platforms()) else {
-        return Err(Checked::Missing(EvidenceKind::Manifest));
+        return Err(Box::new(Checked::Missing(EvidenceKind::Manifest)));
     };
     let count = images.len();
     let text = match count {
@@ -163,7 +191,8 @@ fn images(
     };
     let remedy = "floor.platforms would have to list platforms that it has, and fewer of them.";
     let reasons = vec![reason(ReasonCode::ScanIncomplete, &text, remedy)];
-    Err(Checked::Finding(Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) }))
+    let finding = Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) };
+    Err(Box::new(Checked::Finding(finding)))
 }
 
 /// Nothing can be found in what is no image: that passes only where every gate says so.

@@ -32,7 +32,7 @@ fn hours_ago(hours: u64) -> Timestamp {
     Timestamp::from_milliseconds(now().milliseconds() - before)
 }
 
-fn found(id: &str, severity: Option<Severity>) -> Found {
+pub(super) fn found(id: &str, severity: Option<Severity>) -> Found {
     Found {
         id: id.to_owned(),
         aliases: vec!["DSA-1".to_owned()],
@@ -48,12 +48,12 @@ fn found(id: &str, severity: Option<Severity>) -> Found {
     }
 }
 
-fn report(findings: Vec<Found>) -> Report {
+pub(super) fn report(findings: Vec<Found>) -> Report {
     let database = DatabaseId { digest: Digest::sha256(b"db"), as_of: hours_ago(2) };
     Report { database, findings, unmatched: Vec::new() }
 }
 
-fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
+pub(super) fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
     let known = of.into_iter().map(|(name, inventory, report)| {
         let (inventory, report) = (Arc::new(inventory), Arc::new(report));
         (Digest::sha256(name.as_bytes()), ImageScan { inventory, report, attested: Arc::default() })
@@ -61,7 +61,7 @@ fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
     Scans { known: known.collect(), ..Scans::default() }
 }
 
-fn scanned(images: &[(Digest, &str)]) -> Evidence {
+pub(super) fn scanned(images: &[(Digest, &str)]) -> Evidence {
     let image = |name: &str| ScannedImage {
         inventory: Some(Digest::sha256(name.as_bytes())),
         unread: Vec::new(),
@@ -84,12 +84,12 @@ fn judged(policy: &ReadyPolicy, findings: Vec<Found>) -> Judgement {
     decided(outcome(policy, Inventory::default(), report(findings)))
 }
 
-fn decided(outcome: Outcome) -> Judgement {
+pub(super) fn decided(outcome: Outcome) -> Judgement {
     let Outcome::Decided(judgement) = outcome else { panic!("{outcome:?}") };
     judgement
 }
 
-fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
+pub(super) fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
     judgement.reasons().iter().map(|reason| reason.code).collect()
 }
 

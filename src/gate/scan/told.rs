@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bills::{self, Bills};
-use super::findings::{self, Denied, Exceptions, Weighed};
+use super::findings::{self, Denied, Exceptions, Scales, Weighed};
+use super::vex::{Voices, Words};
 use super::{ImageScan, NAME};
 use crate::gate::checks::{Finding, reason};
 use crate::gate::text::few;
-use crate::gate::{CheckState, Passed, Reason, ReasonCode};
+use crate::gate::{CheckState, Context, Passed, Reason, ReasonCode, Silenced};
 use crate::oci::Digest;
 use crate::policy::{Answer, NewFinding, Rating, ScanGate};
 use crate::scan::{Unmatched, UnmatchedKind};
@@ -26,6 +27,11 @@ const KNOWN_MAX: usize = 5_000;
 pub(super) struct Told<'a> {
     gates: &'a [Arc<ScanGate>],
     now: Timestamp,
+    /// What VEX documents had taken away when it was last judged.
+    silenced_before: &'a [Silenced],
+    /// What they take away now, and what they say and does not count.
+    silenced: Vec<Silenced>,
+    unheard: Vec<String>,
     /// What the same gates let pass before, if they did.
     before: Option<&'a Passed>,
     /// What they let pass now.
@@ -35,6 +41,7 @@ pub(super) struct Told<'a> {
     /// The image that is being spoken of: what stands in front of what is said of it, and whether it is
     /// among those that passed before, with the same contents.
     label: String,
+    image: Option<Digest>,
     is_covered: bool,
     /// What speaks against it: of malware, of vulnerabilities, and of what is not known.
     malware: Vec<Reason>,
@@ -48,16 +55,20 @@ impl<'a> Told<'a> {
     pub(super) fn new(
         gates: &'a [Arc<ScanGate>],
         before: Option<&'a Passed>,
-        now: Timestamp,
+        context: &Context<'a>,
     ) -> Self {
         Self {
             gates,
-            now,
+            now: context.now,
+            silenced_before: context.silenced,
+            silenced: Vec::new(),
+            unheard: Vec::new(),
             before,
             images: BTreeMap::new(),
             known: BTreeSet::new(),
             found_since: BTreeMap::new(),
             label: String::new(),
+            image: None,
             is_covered: false,
             malware: Vec::new(),
             vulnerable: Vec::new(),
@@ -78,6 +89,7 @@ impl<'a> Told<'a> {
         label.clone_into(&mut self.label);
         let passed = self.before.and_then(|before| before.images.get(&digest));
         self.is_covered = passed == Some(&inventory);
+        self.image = Some(digest);
         self.images.insert(digest, inventory);
     }
 
@@ -93,7 +105,12 @@ impl<'a> Told<'a> {
     }
 
     /// What is known against the image.
-    pub(super) fn image(&mut self, scan: &ImageScan, exceptions: &Exceptions<'_>) {
+    pub(super) fn image(
+        &mut self,
+        scan: &'a ImageScan,
+        exceptions: &Exceptions<'a>,
+        words: Option<&Words<'_>>,
+    ) {
         let ImageScan { inventory, report, attested } = scan;
         let is_cut_off = |it: &&Unmatched| it.kind == UnmatchedKind::Limit;
         let cut_off = report.unmatched.iter().filter(is_cut_off).map(|it| it.text.clone());
@@ -108,7 +125,9 @@ impl<'a> Told<'a> {
         if !unknown.is_empty() {
             self.unknown(&unknown);
         }
-        let weighed = Weighed::of(report, self.gates, exceptions, self.now);
+        let Some(image) = self.image else { return };
+        let (gates, now) = (self.gates, self.now);
+        let mut weighed = Weighed::of(report, Scales { image, gates, exceptions, words, now });
         self.until = self.until.into_iter().chain(weighed.until).min();
         self.remember(&weighed);
         let mut since = 0_usize;
@@ -141,6 +160,8 @@ impl<'a> Told<'a> {
             text = format!("{text}; {warning}");
         }
         self.texts.push(text);
+        self.silenced.extend(std::mem::take(&mut weighed.silenced));
+        self.unheard.extend(std::mem::take(&mut weighed.unheard));
     }
 
     fn unknown(&mut self, unknown: &[&str]) {
@@ -176,8 +197,9 @@ impl<'a> Told<'a> {
         if finding.malware || !self.is_covered {
             return true;
         }
+        // What was known when it passed, and did not count then, is nothing new.
         let is_known = |before: &Passed| before.known.contains(&findings::name(finding));
-        if self.before.is_some_and(is_known) {
+        if self.before.is_some_and(is_known) || self.was_silenced(finding) {
             return true;
         }
         let mut counts = false;
@@ -185,6 +207,14 @@ impl<'a> Told<'a> {
             counts |= self.takes_back(gate, &finding.id, findings::rating_by(gate, finding));
         }
         counts
+    }
+
+    /// Whether `finding` had been taken away when the subject was last judged. Where more had been than is
+    /// kept, it may have been any.
+    fn was_silenced(&self, finding: &crate::scan::Finding) -> bool {
+        let before = self.silenced_before;
+        let is_it = |it: &Silenced| self.image.is_some_and(|image| it.is(&image, finding));
+        before.len() >= Silenced::MAX || before.iter().any(is_it)
     }
 
     /// Whether `gate` takes back what it let pass, because of what was found later and is known as
@@ -210,25 +240,38 @@ impl<'a> Told<'a> {
         false
     }
 
+    /// What of VEX documents was not used.
+    fn unused(&self, voices: Option<&Voices<'_>>) -> Option<String> {
+        let documents = voices.map(Voices::told).unwrap_or_default();
+        let statements: Vec<&str> = self.unheard.iter().map(String::as_str).collect();
+        let of = |what: &str, told: &[&str]| {
+            (!told.is_empty()).then(|| format!("a VEX {what} was not used: {}", few(told)))
+        };
+        let told = [of("document", &documents), of("statement", &statements)];
+        let told: Vec<String> = told.into_iter().flatten().collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
     /// All of it. `gates` is what they ask for, in short.
-    pub(super) fn finding(self, gates: Digest) -> Finding {
+    pub(super) fn finding(mut self, gates: Digest, voices: Option<&Voices<'_>>) -> Finding {
+        let unused = self.unused(voices);
         let mut reasons = Vec::new();
-        for group in [self.malware, self.vulnerable, self.open] {
+        for group in [&mut self.malware, &mut self.vulnerable, &mut self.open] {
             let more = group.len().saturating_sub(REASONS_MAX);
             let last = group.first().map(|first| first.code).filter(|_| more > 0);
-            reasons.extend(group.into_iter().take(REASONS_MAX));
+            reasons.extend(group.drain(..).take(REASONS_MAX));
             if let Some(code) = last {
                 let text = format!("{more} more like these");
                 reasons.push(reason(code, &text, "pratique explain lists them all."));
             }
         }
-        let text = self.texts.join("; ");
+        let Self { texts, silenced, images, known, found_since, until, .. } = self;
+        let text = texts.into_iter().chain(unused).collect::<Vec<_>>().join("; ");
         if !reasons.is_empty() {
-            return Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) };
+            return Finding { reasons, silenced, ..Finding::new(NAME, CheckState::Fail, text) };
         }
-        let Self { images, known, found_since, until, .. } = self;
         let is_kept = known.len() <= KNOWN_MAX;
         let passed = is_kept.then(|| Box::new(Passed { gates, images, known, found_since }));
-        Finding { until, passed, ..Finding::new(NAME, CheckState::Pass, text) }
+        Finding { until, passed, silenced, ..Finding::new(NAME, CheckState::Pass, text) }
     }
 }

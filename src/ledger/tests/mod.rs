@@ -172,6 +172,8 @@ fn new(number: u64, verdict: Verdict) -> New {
             good_until: None,
             passed: None,
             database: None,
+            silenced: Vec::new(),
+            awaits_vex: false,
         },
         policy: policy(),
         standing: None,

@@ -59,6 +59,7 @@ impl Mirror {
     pub async fn follow_database(&self) {
         let Some(path) = self.scanner().settings.database.clone() else { return };
         let mut seen = self.look_at_database(&path, None).await;
+        self.follow_vex();
         let (mirror, tasks) = (self.clone(), self.tasks().clone());
         drop(self.tasks().spawn(async move {
             let mut is_done = mirror.judge_scanned_again().await;

@@ -17,6 +17,7 @@ mod layout;
 mod reading;
 mod rejudge;
 mod reports;
+mod vex;
 
 use std::fmt;
 use std::num::NonZero;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use crate::gate::{Gathered, Judgement, Outcome, ReasonCode, ScannedImages, Subject};
+use crate::gate::{
+    EvidenceKind, Gathered, Judgement, Outcome, ReasonCode, ScannedImages, Subject,
+};
 use crate::ledger::Record;
 use crate::mirror::{Error, Mirror};
 use crate::time::Timestamp;
@@ -158,7 +160,7 @@ impl Mirror {
             Gathered::Absent | Gathered::NotGathered => return Err("it lists no image".to_owned()),
         };
         let record = with_scan(&record, &scanned);
-        match self.ask_gate(&record).await.map_err(failed)? {
+        match self.ask_again(&record).await.map_err(failed)? {
             Outcome::Decided(now) => Ok(change(&record, &before, &now, Some(scanned))),
             Outcome::Missing(_) => Err("its facts are lost again".to_owned()),
             Outcome::Undecided(reasons) => {
@@ -211,6 +213,19 @@ impl Mirror {
         let written = self.ledger().record(&change.subject).await?;
         let written = written.and_then(|record| record.judgement.as_ref().map(Judgement::admits));
         Ok(written == judged.judgement().map(Judgement::admits))
+    }
+
+    /// What the gate says now. What attestations say and has been evicted is fetched first.
+    async fn ask_again(&self, record: &Record) -> Result<Outcome, Error> {
+        let outcome = self.ask_gate(record).await?;
+        let Outcome::Missing(kinds) = &outcome else { return Ok(outcome) };
+        let contents = [EvidenceKind::Attestations, EvidenceKind::ChildAttestations];
+        if !kinds.iter().all(|kind| contents.contains(kind)) {
+            return Ok(outcome);
+        }
+        // They are in the store then, whatever becomes of the rest.
+        self.collect(&record.subject, &contents, record.evidence.clone()).await?;
+        self.ask_gate(record).await
     }
 
     /// The judgement in force about `record`, if a scan was part of it.
@@ -274,6 +289,7 @@ fn is_same(record: &Record, before: &Judgement, now: &Judgement) -> bool {
         && (record.passed == now.passed || !now.admits())
         && before.good_until == now.good_until
         && before.checks == now.checks
+        && before.silenced == now.silenced
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(in crate::policy::parse) fn of_floor(node: Node, problems: &mut Problems) ->
         on_new_finding: later::read(&mut fields, problems),
         limits: ScanLimits::default(),
         is_floor: true,
+        vex: None,
         database_age_warn: ScanGate::DATABASE_AGE_WARN,
         database_age_max: ScanGate::DATABASE_AGE_MAX,
         sbom_from: Vec::new(),

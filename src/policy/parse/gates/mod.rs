@@ -6,6 +6,7 @@ mod later;
 mod limits;
 #[cfg(test)]
 mod tests;
+mod vex;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ const GATE: Words = Words {
         "notApplicable",
         "kernelHeaders",
         "onNewFinding",
+        "vex",
         "limits",
         "sbom",
     ],
@@ -44,7 +46,7 @@ const ATTESTED: Words = Words { known: &["from"], later: &[] };
 /// Most gates of a policy, conditions of a gate, and gates of a rule.
 const GATES_MAX: usize = 100;
 
-/// The gates at `gates`.
+/// The gates at `gates`, of a policy with these signers.
 pub(super) fn read(node: Node, signers: &[Signer], problems: &mut Problems) -> Vec<Arc<ScanGate>> {
     let position = node.position;
     let entries = Fields::free(node, "gates", problems);
@@ -105,6 +107,7 @@ fn gate(
     let on_new_finding = later::read(&mut fields, problems);
     let limits = limits::read(&mut fields, problems);
     let sbom_from = attesters(&mut fields, "sbom", signers, problems);
+    let vex = vex::read(&mut fields, signers, problems);
     let most = most.unwrap_or(ScanGate::DATABASE_AGE_MAX);
     Some(ScanGate {
         name,
@@ -117,6 +120,7 @@ fn gate(
         on_new_finding,
         limits,
         is_floor: false,
+        vex,
         database_age_warn: warn.unwrap_or(ScanGate::DATABASE_AGE_WARN).min(most),
         database_age_max: most,
         sbom_from,
