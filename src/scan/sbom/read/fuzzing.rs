@@ -5,6 +5,8 @@ use crate::scan::sbom::{SbomFormat, package_url};
 use crate::scan::{Distribution, Gap, GapKind, Inventory, Limits, Package, PackageKind};
 
 const PACKAGES_MAX: usize = 64;
+/// Longest package URL that is still read when every byte of it was encoded, in bytes.
+const URL_BYTES_MAX: usize = 1_000;
 
 /// A bill in either form, or a package URL; the first byte says which. A bill adds packages and takes none
 /// away, fills no gap, and everything that it adds is told; a package URL that is understood is written as
@@ -46,6 +48,9 @@ fn document(format: SbomFormat, text: &str) {
 fn url(text: &str) {
     let read = |url: &str| locator::package(url, &Entry::default(), "a bill");
     let Ok(Some(listed)) = read(text) else { return };
+    if text.len() > URL_BYTES_MAX {
+        return;
+    }
     let package = listed.package;
     // What a distribution's are called depends on the image.
     if package.kind.is_of_distribution() {
