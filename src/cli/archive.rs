@@ -148,9 +148,9 @@ impl Unpacked {
 
     /// Makes a layout of an archive of Docker.
     fn lay_out(&self) -> io::Result<()> {
-        let list = self.place(DOCKER_LIST).map_err(|_absent| {
-            wrong(format!("it has neither oci-layout nor {DOCKER_LIST}"))
-        })?;
+        let list = self
+            .place(DOCKER_LIST)
+            .map_err(|_absent| wrong(format!("it has neither oci-layout nor {DOCKER_LIST}")))?;
         let list = read_up_to(list, MANIFEST_BYTES_MAX)?;
         let images: Vec<DockerImage> = from_strict_slice(&list)
             .map_err(|error| wrong(format!("its {DOCKER_LIST} is not well formed: {error}")))?;
@@ -162,7 +162,8 @@ impl Unpacked {
         for image in &images {
             self.lay_out_image(image, &mut kept, &mut listed)?;
         }
-        let index = json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": listed});
+        let index =
+            json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": listed});
         fs::write(self.folder.join("index.json"), index.to_string())?;
         fs::write(self.folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)
     }
@@ -255,7 +256,8 @@ fn plain(name: &[u8]) -> Option<String> {
         part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+=".contains(&byte))
             && **part != *".."
     };
-    let fits = !parts.is_empty() && name.len() <= NAME_BYTES_MAX && parts.iter().all(|it| is_plain(it));
+    let fits =
+        !parts.is_empty() && name.len() <= NAME_BYTES_MAX && parts.iter().all(|it| is_plain(it));
     fits.then(|| parts.join("/"))
 }
 
@@ -294,7 +296,8 @@ mod tests {
     use super::*;
     use crate::layout::Which;
 
-    const CONFIG: &str = r#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    const CONFIG: &str =
+        r#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#;
 
     /// A file, or a link: name, kind, contents or target.
     type Entry<'a> = (&'a str, EntryType, &'a [u8]);
@@ -356,7 +359,8 @@ mod tests {
             let manifest = layout.read(&one, MANIFEST_BYTES_MAX).unwrap().unwrap();
             let manifest: Value = serde_json::from_slice(&manifest).unwrap();
             let layer = Digest::sha256(b"a layer");
-            let digests = manifest["layers"].as_array().unwrap().iter().map(|it| it["digest"].clone());
+            let digests =
+                manifest["layers"].as_array().unwrap().iter().map(|it| it["digest"].clone());
             assert_eq!(digests.collect::<Vec<_>>(), [json!(layer), json!(layer)]);
             assert!(layout.check(&layer, 7).unwrap());
             assert!(layout.check(&Digest::sha256(CONFIG.as_bytes()), 78).is_ok());

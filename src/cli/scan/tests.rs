@@ -41,7 +41,11 @@ fn view(findings: Vec<Finding>) -> ScanView {
     let inventory = Inventory { distribution: Some(distribution), packages, gaps: Vec::new() };
     let database = DatabaseId { digest, as_of: NOW.parse().unwrap() };
     let report = Report { database, findings, unmatched: Vec::new() };
-    let scan = ImageScan { inventory: Arc::new(inventory), report: Arc::new(report) };
+    let scan = ImageScan {
+        inventory: Arc::new(inventory),
+        report: Arc::new(report),
+        attested: Arc::default(),
+    };
     let image = Inspected { digest, platform: None, scan: Some(scan), unread: Vec::new() };
     let images = vec![ImageView::from(image)];
     ScanView { target: "app".to_owned(), digest, images, vex_unused: Vec::new() }

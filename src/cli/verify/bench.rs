@@ -9,8 +9,8 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::target::Target;
 use super::{Answer, CliError, output};
-use crate::cli::archive;
 use crate::app::Bench;
+use crate::cli::archive;
 use crate::config::Settings;
 use crate::gate::{ReadyPolicy, Subject};
 use crate::layout::{self, Layout, Which};

@@ -143,7 +143,8 @@ impl<'a> Told<'a> {
                 (ReasonCode::Vulnerable, &mut self.vulnerable)
             };
             let listed_by = attested.by.get(&finding.package);
-            let listed_by = listed_by.map(|signer| format!(", listed by {signer}")).unwrap_or_default();
+            let listed_by =
+                listed_by.map(|signer| format!(", listed by {signer}")).unwrap_or_default();
             let text = format!("{}{}{listed_by}", self.label, findings::described(finding));
             let Some(gate) = by.first() else { continue };
             group.push(reason(code, &text, findings::remedy(finding, gate)));

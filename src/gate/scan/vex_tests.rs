@@ -123,7 +123,7 @@ impl Known {
         let context = Context {
             contents: &self.contents,
             scans: &scans,
-            passed: before.and_then(Judgement::passed),
+            passed: before.and_then(|before| before.passed.as_deref()),
             silenced: before.map_or(&[], |before| &before.silenced),
             ..context(policy)
         };
@@ -411,7 +411,7 @@ fn what_was_taken_away_and_is_not_any_more_is_no_new_finding() {
     assert_eq!(codes(&after(&known, &others, &before)), [ReasonCode::Vulnerable]);
     // Where more was taken away than is kept, it may have been any.
     let mut many = clean.clone();
-    many.silenced = vec![before.silenced[0].clone(); Silenced::MAX];
+    many.silenced = vec![before.silenced[0].clone(); crate::gate::Silenced::MAX];
     let other = Known::with(vec![high("CVE-2026-7")]);
     assert_eq!(codes(&after(&other, &policy, &many)), [ReasonCode::Vulnerable]);
     assert!(after(&other, &policy, &before).admits(), "this one is new");

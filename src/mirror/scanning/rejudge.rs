@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use crate::gate::{
-    EvidenceKind, Gathered, Judgement, Outcome, ReasonCode, ScannedImages, Subject,
-};
+use crate::gate::{EvidenceKind, Gathered, Judgement, Outcome, ReasonCode, ScannedImages, Subject};
 use crate::ledger::Record;
 use crate::mirror::{Error, Mirror};
 use crate::time::Timestamp;
