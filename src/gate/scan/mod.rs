@@ -217,14 +217,17 @@ impl<'a> Told<'a> {
         context: &Context<'_>,
     ) {
         let ImageScan { inventory, report } = scan;
-        let gaps: Vec<String> = inventory.gaps.iter().map(ToString::to_string).collect();
+        let gaps = inventory.gaps.iter().chain(&report.gaps);
+        let gaps: Vec<String> = gaps.map(ToString::to_string).collect();
         if !gaps.is_empty() {
             self.incomplete(gates, label, &gaps);
         }
         let unknown: Vec<&str> = report.unmatched.iter().map(|it| it.text.as_str()).collect();
         let mut denying = gates.iter().filter(|gate| gate.unknown == Answer::Deny);
         let denies = |gate: &&Arc<ScanGate>| self.asks(gate, "unknown", gate.unrated);
-        if !unknown.is_empty() && let Some(gate) = denying.find(denies) {
+        if !unknown.is_empty()
+            && let Some(gate) = denying.find(denies)
+        {
             let text = format!("{label}nothing is known about {}", few(&unknown));
             let remedy = format!("{} would have to say unknown: allow.", gate.place());
             self.open.push(reason(ReasonCode::ScanUnknown, &text, remedy));

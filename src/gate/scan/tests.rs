@@ -30,7 +30,8 @@ fn hours_ago(hours: u64) -> Timestamp {
 fn found(id: &str, severity: Option<Severity>) -> Found {
     Found {
         id: id.to_owned(),
-        aliases: vec!["DSA-1".to_owned()],
+        aliases: ["DSA-1".to_owned()].into(),
+        advisories: Vec::new(),
         package: Package::new(PackageKind::Deb, "openssl", "3.0.11", "var/lib/dpkg/status"),
         severity,
         score: None,
@@ -45,7 +46,9 @@ fn found(id: &str, severity: Option<Severity>) -> Found {
 
 fn report(findings: Vec<Found>) -> Report {
     let database = DatabaseId { digest: Digest::sha256(b"db"), as_of: hours_ago(2) };
-    Report { database, findings, unmatched: Vec::new() }
+    let (exploited_as_of, likelihood_as_of) = (Some(hours_ago(2)), Some(hours_ago(2)));
+    let (unmatched, gaps) = (Vec::new(), Vec::new());
+    Report { database, exploited_as_of, likelihood_as_of, findings, unmatched, gaps }
 }
 
 fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
