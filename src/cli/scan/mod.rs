@@ -19,12 +19,15 @@ use crate::gate::{ReadyPolicy, Subject};
 use crate::layout::Layout;
 use crate::mirror::Mirror;
 use crate::oci::{ImageReference, Platform, Reference};
-use crate::policy::Policy;
+use crate::policy::{Policy, ScanGate};
 use crate::scan::{Finding, Fix, Severity};
 use crate::store::Keeping;
+use crate::time::{Clock as _, SystemClock, Timestamp};
 
 /// How long what is under way may take to end.
 const GRACE: Duration = Duration::from_secs(2);
+/// How much later than now a database may be, because another clock made it.
+const CLOCKS_DIFFER_MAX: Duration = Duration::from_hours(1);
 /// The policy by which everything is looked at.
 const HEAD: &str =
     "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: scan, revision: 1}\n";
@@ -43,8 +46,9 @@ Examples:
 
 What a policy would say of it: pratique verify IMAGE --policy FILE.
 
-Exit codes: 0 done, 3 something at or above --fail-on was found, or not everything could be looked at
-(--allow-incomplete makes that 0), 2 not readable or no database, 64 wrong use.";
+Exit codes: 0 done, 3 malware or something at or above --fail-on was found, or not everything could be
+looked at (--allow-incomplete makes that 0), or the database is more than 5 days old
+(--allow-old-database makes that 0), 2 not readable or no database, 64 wrong use.";
 
 /// What is scanned, and how it is told.
 #[derive(Debug, Args)]
@@ -61,6 +65,9 @@ pub(crate) struct ScanArguments {
     /// End with 0 although something could not be read, or nothing is known about it
     #[arg(long)]
     allow_incomplete: bool,
+    /// End with 0 although the database is too old to say much (more than 5 days)
+    #[arg(long)]
+    allow_old_database: bool,
     /// How it is told; --json is the same as --format json
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -120,8 +127,10 @@ pub(crate) async fn run(
     })?;
     let mut view = scanned?;
     if arguments.only_fixed {
-        view.keep(|finding| matches!(finding.fix, Fix::In(_)));
+        // Malware has no newer version that would be without it, and is what one wants to know first.
+        view.keep(|finding| finding.malware || matches!(finding.fix, Fix::In(_)));
     }
+    view.stale = stale(&view, SystemClock.now());
     let format = if connection.json { Format::Json } else { arguments.format };
     match format {
         Format::Table => output::print(&shown::table(&view))?,
@@ -196,7 +205,20 @@ async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<Sca
         )));
     }
     let images = inspected.into_iter().map(ImageView::from).collect();
-    Ok(ScanView { target: target.to_owned(), digest: subject.digest, images })
+    Ok(ScanView { target: target.to_owned(), digest: subject.digest, images, stale: None })
+}
+
+/// Why the database says nothing of what is known today.
+fn stale(view: &ScanView, now: Timestamp) -> Option<String> {
+    let as_of =
+        view.images.iter().filter_map(|image| Some(image.database.as_ref()?.as_of)).min()?;
+    let most = ScanGate::DATABASE_AGE_MAX;
+    if as_of > now.after(CLOCKS_DIFFER_MAX) {
+        return Some(format!("the database is as of {as_of}, which is yet to come"));
+    }
+    let hours = most.as_secs() / 3600;
+    (now.since(as_of) > most)
+        .then(|| format!("the database is as of {as_of}, more than {hours} hours ago"))
 }
 
 /// The platforms whose images are scanned; none is all.
@@ -247,5 +269,10 @@ fn exit(view: &ScanView, arguments: &ScanArguments) -> Exit {
     };
     let is_bad = view.findings().any(counts);
     let is_open = view.images.iter().any(|image| !image.is_complete());
-    if is_bad || (is_open && !arguments.allow_incomplete) { Exit::Refused } else { Exit::Done }
+    let is_stale = view.stale.is_some() && !arguments.allow_old_database;
+    if is_bad || is_stale || (is_open && !arguments.allow_incomplete) {
+        Exit::Refused
+    } else {
+        Exit::Done
+    }
 }

@@ -18,6 +18,9 @@ pub(super) struct ScanView {
     pub(super) digest: Digest,
     /// Its images: one, or those of an index.
     pub(super) images: Vec<ImageView>,
+    /// Why the database says nothing of what is known today.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stale: Option<String>,
 }
 
 /// What was found in one image.
@@ -30,7 +33,7 @@ pub(super) struct ImageView {
     distribution: Option<Distribution>,
     packages: Vec<Package>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    database: Option<DatabaseId>,
+    pub(super) database: Option<DatabaseId>,
     findings: Vec<Finding>,
     /// What could not be read.
     gaps: Vec<Gap>,
@@ -80,7 +83,7 @@ impl From<Inspected> for ImageView {
             let (inventory, report) = (&scan.inventory, &scan.report);
             view.distribution.clone_from(&inventory.distribution);
             view.packages.clone_from(&inventory.packages);
-            view.gaps.clone_from(&inventory.gaps);
+            view.gaps = inventory.gaps.iter().chain(&report.gaps).cloned().collect();
             view.database = Some(report.database.clone());
             view.findings.clone_from(&report.findings);
             view.unmatched.clone_from(&report.unmatched);
@@ -92,7 +95,9 @@ impl From<Inspected> for ImageView {
 /// All of it as a table for each image.
 pub(super) fn table(view: &ScanView) -> String {
     let images: Vec<String> = view.images.iter().map(image).collect();
-    format!("{}  ->  {}\n\n{}", view.target, view.digest, images.join("\n"))
+    let stale = view.stale.as_ref().map(|why| format!("TOO OLD    {why}\n"));
+    let stale = stale.unwrap_or_default();
+    format!("{}  ->  {}\n\n{}{stale}", view.target, view.digest, images.join("\n"))
 }
 
 fn image(image: &ImageView) -> String {
