@@ -97,6 +97,7 @@ pub(super) fn add(
     let failed = |source| ImportError::Io { label: label.to_owned(), source };
     if path.is_dir() {
         let (records, ignored) = records_in(path).map_err(failed)?;
+        let records = records.into_iter().map(read_record);
         return Ok(told(builder.add_osv_folder(records, ignored, label, as_of)?));
     }
     let file = || File::open(path).map(BufReader::new).map_err(failed);
@@ -135,10 +136,8 @@ fn told(feed: &Feed) -> String {
     }
 }
 
-/// The records in a folder, in the order of their names, and how much else is in it.
-fn records_in(
-    folder: &Path,
-) -> io::Result<(impl Iterator<Item = io::Result<(String, Vec<u8>)>> + use<>, u64)> {
+/// The files of records in a folder, in the order of their names, and how much else is in it.
+fn records_in(folder: &Path) -> io::Result<(Vec<PathBuf>, u64)> {
     let (mut paths, mut ignored) = (Vec::new(), 0);
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -153,7 +152,7 @@ fn records_in(
         }
     }
     paths.sort();
-    Ok((paths.into_iter().map(read_record), ignored))
+    Ok((paths, ignored))
 }
 
 fn read_record(path: PathBuf) -> io::Result<(String, Vec<u8>)> {

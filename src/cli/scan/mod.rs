@@ -51,6 +51,7 @@ looked at (--allow-incomplete makes that 0), or the database is more than 5 days
 (--allow-old-database makes that 0), 2 not readable or no database, 64 wrong use.";
 
 /// What is scanned, and how it is told.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 pub(crate) struct ScanArguments {
     /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], or the folder
@@ -126,11 +127,7 @@ pub(crate) async fn run(
         CliError::failed("the temporary folder was not removed").caused_by(error)
     })?;
     let mut view = scanned?;
-    if arguments.only_fixed {
-        // Malware has no newer version that would be without it, and is what one wants to know first.
-        view.keep(|finding| finding.malware || matches!(finding.fix, Fix::In(_)));
-    }
-    view.stale = stale(&view, SystemClock.now());
+    narrow(&mut view, &arguments, SystemClock.now());
     let format = if connection.json { Format::Json } else { arguments.format };
     match format {
         Format::Table => output::print(&shown::table(&view))?,
@@ -208,6 +205,15 @@ async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<Sca
     Ok(ScanView { target: target.to_owned(), digest: subject.digest, images, stale: None })
 }
 
+/// Leaves in `view` what is asked for, and says in it if the database is too old.
+fn narrow(view: &mut ScanView, arguments: &ScanArguments, now: Timestamp) {
+    if arguments.only_fixed {
+        // Malware has no newer version that would be without it, and is what one wants to know first.
+        view.keep(|finding| finding.malware || matches!(finding.fix, Fix::In(_)));
+    }
+    view.stale = stale(view, now);
+}
+
 /// Why the database says nothing of what is known today.
 fn stale(view: &ScanView, now: Timestamp) -> Option<String> {
     let as_of =
@@ -274,5 +280,99 @@ fn exit(view: &ScanView, arguments: &ScanArguments) -> Exit {
         Exit::Refused
     } else {
         Exit::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::gate::ImageScan;
+    use crate::mirror::Inspected;
+    use crate::oci::Digest;
+    use crate::scan::{DatabaseId, Gap, GapKind, Inventory, Package, PackageKind, Report};
+
+    const NOW: &str = "2026-11-20T09:00:00Z";
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: ScanArguments,
+    }
+
+    fn report(as_of: &str) -> Report {
+        let database = DatabaseId { digest: Digest::sha256(b"db"), as_of: as_of.parse().unwrap() };
+        let (findings, unmatched, gaps) = (Vec::new(), Vec::new(), Vec::new());
+        let (exploited_as_of, likelihood_as_of) = (None, None);
+        Report { database, exploited_as_of, likelihood_as_of, findings, unmatched, gaps }
+    }
+
+    fn finding(severity: Severity, malware: bool) -> Finding {
+        Finding {
+            id: "MAL-2026-1".to_owned(),
+            aliases: Arc::default(),
+            advisories: Vec::new(),
+            package: Package::new(PackageKind::Npm, "left", "1.0.0", "package.json"),
+            severity: Some(severity),
+            score: None,
+            fix: Fix::None,
+            published: None,
+            exploited: false,
+            likelihood: None,
+            malware,
+            kernel_headers: false,
+        }
+    }
+
+    /// The code, and the text, of a scan with this report.
+    fn ended(report: Report, flags: &[&str]) -> (Exit, String) {
+        let line = ["scan"].iter().chain(flags).chain(&["image"]);
+        let arguments = Line::parse_from(line).arguments;
+        let digest = Digest::sha256(b"image");
+        let scan =
+            ImageScan { inventory: Arc::new(Inventory::default()), report: Arc::new(report) };
+        let image = Inspected { digest, platform: None, scan: Some(scan), unread: Vec::new() };
+        let images = vec![ImageView::from(image)];
+        let mut view = ScanView { target: "image".to_owned(), digest, images, stale: None };
+        narrow(&mut view, &arguments, NOW.parse().unwrap());
+        (exit(&view, &arguments), shown::table(&view))
+    }
+
+    #[test]
+    fn malware_counts_although_no_version_is_without_it() {
+        for malware in [true, false] {
+            let found = Report { findings: vec![finding(Severity::High, malware)], ..report(NOW) };
+            let (code, text) = ended(found, &["--only-fixed", "--fail-on", "low"]);
+            assert_eq!(code == Exit::Refused, malware, "{text}");
+            assert_eq!(text.contains("MALWARE"), malware, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_database_that_is_too_old_or_not_yet_made_says_nothing() {
+        for (as_of, is_stale) in [
+            (NOW, false),
+            ("2026-11-15T10:00:00Z", false),
+            ("2026-11-15T08:00:00Z", true),
+            ("2020-01-01T00:00:00Z", true),
+            ("2026-11-20T09:30:00Z", false),
+            ("2099-01-01T00:00:00Z", true),
+        ] {
+            let (code, text) = ended(report(as_of), &[]);
+            assert_eq!(code == Exit::Refused, is_stale, "{as_of}: {text}");
+            assert_eq!(text.contains("TOO OLD"), is_stale, "{text}");
+            assert!(ended(report(as_of), &["--allow-old-database"]).0 == Exit::Done, "{as_of}");
+        }
+    }
+
+    #[test]
+    fn a_report_that_was_cut_off_is_incomplete() {
+        let text = "what is known is more than FINDINGS_MAX".to_owned();
+        let gap = Gap { kind: GapKind::Limit, path: None, layer: None, text };
+        let cut = || Report { gaps: vec![gap.clone()], ..report(NOW) };
+        let (code, text) = ended(cut(), &[]);
+        assert!(code == Exit::Refused && text.contains("NOT READ"), "{text}");
+        assert!(ended(cut(), &["--allow-incomplete"]).0 == Exit::Done);
     }
 }

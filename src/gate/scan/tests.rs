@@ -91,6 +91,21 @@ fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
 }
 
 #[test]
+fn a_report_that_was_cut_off_is_incomplete_whatever_is_allowed_for_the_unknown() {
+    let text =
+        "what is known is more than FINDINGS_MAX: the report is cut off at openssl".to_owned();
+    let gap = Gap { kind: GapKind::Limit, path: None, layer: None, text };
+    let cut = || Report { gaps: vec![gap.clone()], ..report(Vec::new()) };
+    for (gate, verdict) in [
+        ("deny: [{severity: high}], unknown: allow", vec![ReasonCode::ScanIncomplete]),
+        ("deny: [{severity: high}], incomplete: allow", vec![]),
+    ] {
+        let judgement = decided(outcome(&with_gate(gate, ""), Inventory::default(), cut()));
+        assert_eq!(codes(&judgement), verdict, "{gate}");
+    }
+}
+
+#[test]
 fn what_was_read_completely_and_has_nothing_against_it_passes() {
     let judgement = judged(&with_gate(GATE, ""), vec![found("CVE-1", Some(Severity::Medium))]);
     assert_eq!(judgement.verdict, Verdict::Admit);

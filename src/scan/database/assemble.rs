@@ -44,10 +44,8 @@ pub(super) fn sections(
     };
     let json = serde_json::to_vec(&status).map_err(|_| too_large("feeds"))?;
     sections.put(Section::Status, json);
-    let versions = std::mem::take(&mut rows.versions).into_tables(&mut rows.strings);
-    let (kinds, versions) = versions.ok_or_else(|| too_large("versions"))?;
-    sections.put_numbers(Section::Kinds, &kinds);
-    sections.put_numbers(Section::Versions, &versions);
+    let versions = std::mem::take(&mut rows.versions);
+    versions.write(&mut rows.strings, &mut sections).ok_or_else(|| too_large("versions"))?;
     let order = rows.strings.sorted();
     sections.put_numbers(Section::StringOrder, &order);
     let (bytes, ends) = rows.strings.into_parts();

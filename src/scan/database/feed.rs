@@ -158,16 +158,21 @@ impl Status {
         );
         compare("list of likelihoods (EPSS)", self.likelihood_as_of(), before.likelihood_as_of());
         let gone = before.ecosystems.keys().filter(|name| !self.ecosystems.contains_key(*name));
-        lost(&mut lacking, "ecosystems would be lost", gone.map(String::as_str).collect());
+        lost(
+            &mut lacking,
+            "ecosystems would be lost",
+            &gone.map(String::as_str).collect::<Vec<_>>(),
+        );
         let uncovered = before.covered().filter(|name| !self.covers(name));
+        // Several feeds may be of one.
         let uncovered: BTreeSet<&str> = uncovered.collect();
         let what = "ecosystems would have no feed of their own any more";
-        lost(&mut lacking, what, uncovered.into_iter().collect());
+        lost(&mut lacking, what, &uncovered.into_iter().collect::<Vec<_>>());
         lacking
     }
 }
 
-fn lost(lacking: &mut Vec<String>, what: &str, names: Vec<&str>) {
+fn lost(lacking: &mut Vec<String>, what: &str, names: &[&str]) {
     if let Some(few) = names.get(..LOST_MAX.min(names.len())).filter(|few| !few.is_empty()) {
         lacking.push(format!("{} {what}, such as {}", names.len(), few.join(", ")));
     }

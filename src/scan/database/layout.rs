@@ -16,7 +16,7 @@ pub(super) const FORMAT: u32 = 2;
 /// Bytes of the checksum at the end.
 pub(super) const CHECKSUM_BYTES: usize = 32;
 const HEAD_BYTES: usize = 8 + 4 + 4 + 8 + 8 * SECTIONS;
-const SECTIONS: usize = 15;
+const SECTIONS: usize = 16;
 
 /// What is in a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub(super) enum Section {
     Kinds,
     /// The strings of all versions, by kind.
     Versions,
+    /// For each kind the numbers of its versions, in their order.
+    VersionOrder,
 }
 
 /// The sections of a file that is written.
@@ -113,6 +115,7 @@ const fn index(section: Section) -> usize {
         Section::GroupNames => 12,
         Section::Kinds => 13,
         Section::Versions => 14,
+        Section::VersionOrder => 15,
     }
 }
 

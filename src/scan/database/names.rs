@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use crate::scan::PackageKind;
 
 /// Ecosystems of OSV and the kind of their packages; those that no image is read for are not here.
-const ECOSYSTEMS: [(&str, PackageKind); 27] = [
+const ECOSYSTEMS: [(&str, PackageKind); 28] = [
     ("AlmaLinux", PackageKind::Rpm),
     ("Alpaquita", PackageKind::Apk),
     ("Alpine", PackageKind::Apk),
     ("Azure Linux", PackageKind::Rpm),
     ("BellSoft Hardened Containers", PackageKind::Apk),
     ("Chainguard", PackageKind::Apk),
+    ("CleanStart", PackageKind::Apk),
     ("Debian", PackageKind::Deb),
     ("Echo", PackageKind::Deb),
     ("Go", PackageKind::Go),

@@ -248,12 +248,11 @@ impl Database {
 
     /// The numbers of names of Maven's that have this artifact, whatever their group.
     pub(in crate::scan) fn with_artifact(&self, artifact: &str) -> Result<Vec<u32>, DatabaseError> {
-        let artifacts = match self.artifacts.get() {
-            Some(artifacts) => artifacts,
-            None => {
-                let made = Artifacts::of(self)?;
-                self.artifacts.get_or_init(|| made)
-            }
+        let artifacts = if let Some(artifacts) = self.artifacts.get() {
+            artifacts
+        } else {
+            let made = Artifacts::of(self)?;
+            self.artifacts.get_or_init(|| made)
         };
         artifacts.named(self, artifact)
     }

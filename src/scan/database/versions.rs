@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use hashbrown::HashMap;
 
 use super::intern::Strings;
-use super::layout::Section;
+use super::layout::{Section, Sections};
 use super::open::Database;
 use super::wire::{entry, row, rows};
 use super::{DatabaseError, names};
@@ -30,17 +30,12 @@ impl Listed {
     /// The number of a kind; `None` when there is no room for it.
     pub(super) fn kind(&mut self, strings: &mut Strings, kind: Option<PackageKind>) -> Option<u32> {
         let known = self.kinds.iter().position(|(known, _)| *known == kind);
-        let at = match known {
-            Some(at) => at,
-            None => {
-                self.kinds.push((kind, vec![strings.number("0")?]));
-                self.kinds.len() - 1
-            }
-        };
-        let number = u32::try_from(at).ok()?;
-        if known.is_none() {
-            self.numbers.insert((number, strings.number("0")?), BEGINNING);
+        if let Some(at) = known {
+            return u32::try_from(at).ok();
         }
+        let (number, zero) = (u32::try_from(self.kinds.len()).ok()?, strings.number("0")?);
+        self.kinds.push((kind, vec![zero]));
+        self.numbers.insert((number, zero), BEGINNING);
         Some(number)
     }
 
@@ -58,16 +53,27 @@ impl Listed {
         Some(number)
     }
 
-    /// Rows of kinds (name, first version, versions), and the strings of the versions.
-    pub(super) fn into_tables(self, strings: &mut Strings) -> Option<(Vec<u32>, Vec<u32>)> {
-        let (mut kinds, mut versions) = (Vec::new(), Vec::new());
+    /// Writes rows of kinds (name, first version, versions), the strings of the versions, and the order in
+    /// which those are. `None` when there is no room for them.
+    pub(super) fn write(self, strings: &mut Strings, sections: &mut Sections) -> Option<()> {
+        let (mut kinds, mut versions, mut orders) = (Vec::new(), Vec::new(), Vec::new());
         for (kind, of_kind) in self.kinds {
             let name = strings.number(kind.map_or("", PackageKind::purl_type))?;
+            let texts = of_kind.iter().map(|string| strings.text(*string));
+            let texts: Vec<(u32, &str)> = (0..).zip(texts).collect();
+            match kind {
+                Some(kind) => orders.extend(Order::of(Scheme::of(kind), &texts).numbers()),
+                // Nobody compares them.
+                None => orders.extend(texts.iter().map(|(number, _)| *number)),
+            }
             let (first, count) = (u32::try_from(versions.len()), u32::try_from(of_kind.len()));
             kinds.extend([name, first.ok()?, count.ok()?]);
             versions.extend(of_kind);
         }
-        Some((kinds, versions))
+        sections.put_numbers(Section::Kinds, &kinds);
+        sections.put_numbers(Section::Versions, &versions);
+        sections.put_numbers(Section::VersionOrder, &orders);
+        Some(())
     }
 }
 
@@ -115,14 +121,11 @@ impl<'a> Versions<'a> {
         let Some(of_kind) = kinds.iter().find(|of_kind| of_kind.kind == Some(kind)) else {
             return Ok(None);
         };
-        let order = match of_kind.order.get() {
-            Some(order) => order,
-            None => {
-                let numbers = 0..of_kind.count;
-                let texts = numbers.map(|number| text(database, of_kind, number));
-                let texts = texts.collect::<Result<Vec<&str>, _>>()?;
-                of_kind.order.get_or_init(|| Order::of(Scheme::of(kind), &texts))
-            }
+        let order = if let Some(order) = of_kind.order.get() {
+            order
+        } else {
+            let texts = in_order(database, of_kind)?;
+            of_kind.order.get_or_init(|| Order::of(Scheme::of(kind), &texts))
         };
         Ok(Some(Self { database, of_kind, order }))
     }
@@ -154,6 +157,29 @@ impl<'a> Versions<'a> {
         let is_of_distribution = self.of_kind.kind.is_some_and(PackageKind::is_of_distribution);
         Ok(is_of_distribution && self.order.is_release_of(version, self.text(number)?))
     }
+}
+
+/// All versions of a kind with their numbers, in the order in which the file has them: the one that the
+/// importer found, which is nearly always that of this program.
+fn in_order<'a>(
+    database: &'a Database,
+    of_kind: &OfKind,
+) -> Result<Vec<(u32, &'a str)>, DatabaseError> {
+    let order = database.section(Section::VersionOrder)?;
+    let (mut texts, mut seen) = (Vec::new(), Vec::new());
+    for index in 0..of_kind.count {
+        let at = of_kind.first.checked_add(index);
+        let number = entry(order, at.ok_or(DatabaseError::Damaged("a version is outside"))?)?;
+        texts.push((number, text(database, of_kind, number)?));
+    }
+    seen.resize(texts.len(), false);
+    for (number, _) in &texts {
+        let place = usize::try_from(*number).ok().and_then(|number| seen.get_mut(number));
+        if !place.is_some_and(|seen| !std::mem::replace(seen, true)) {
+            return Err(DatabaseError::Damaged("a version is twice in the order"));
+        }
+    }
+    Ok(texts)
 }
 
 fn text<'a>(

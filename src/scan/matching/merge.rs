@@ -64,24 +64,22 @@ impl Merged {
         package: &Package,
     ) -> Result<Finding, DatabaseError> {
         let vulnerability = database.vulnerability(group)?;
-        let aliases = match names.get(&group) {
-            Some(aliases) => Arc::clone(aliases),
-            None => {
-                let mut aliases = database.names_of(group)?;
-                aliases.sort_unstable();
-                aliases.dedup();
-                let aliases: Arc<[String]> = aliases.into_iter().map(str::to_owned).collect();
-                names.insert(group, Arc::clone(&aliases));
-                aliases
-            }
+        let aliases = if let Some(aliases) = names.get(&group) {
+            Arc::clone(aliases)
+        } else {
+            let mut aliases = database.names_of(group)?;
+            aliases.sort_unstable();
+            aliases.dedup();
+            let aliases: Arc<[String]> = aliases.into_iter().map(str::to_owned).collect();
+            names.insert(group, Arc::clone(&aliases));
+            aliases
         };
         let ids = self.advisories.iter().map(|record| database.record_id(*record));
         let mut advisories = ids.collect::<Result<Vec<&str>, _>>()?;
         advisories.sort_unstable();
         advisories.dedup();
-        let mut named = aliases.iter().map(String::as_str).chain(advisories.iter().copied());
-        let malware =
-            vulnerability.id.starts_with(MALWARE) || named.any(|name| name.starts_with(MALWARE));
+        let known = aliases.iter().map(String::as_str).chain(advisories.iter().copied());
+        let malware = known.chain([vulnerability.id]).any(|name| name.starts_with(MALWARE));
         let fix = match self.fix {
             Some(fixed) => Fix::In(versions.text(fixed.number)?.to_owned()),
             None if self.given_up => Fix::WillNot,

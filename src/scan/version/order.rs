@@ -31,9 +31,9 @@ impl Order {
     /// Versions that one order has.
     pub(in crate::scan) const VERSIONS_MAX: usize = 1 << 30;
 
-    /// Reads and sorts versions, each known by its place in `texts` from then on. Those beyond
-    /// [`Self::VERSIONS_MAX`] are nowhere.
-    pub(in crate::scan) fn of(scheme: Scheme, texts: &[&str]) -> Self {
+    /// Reads and sorts versions, each with the number by which it is known: from 0 on, in any order, and
+    /// fastest in that of the versions. Those beyond [`Self::VERSIONS_MAX`] are nowhere.
+    pub(in crate::scan) fn of(scheme: Scheme, texts: &[(u32, &str)]) -> Self {
         let texts = texts.get(..Self::VERSIONS_MAX).unwrap_or(texts);
         let mut places = vec![NOWHERE; texts.len()];
         let mut versions: Vec<Version> = Vec::new();
@@ -41,12 +41,20 @@ impl Order {
             if versions.last() != Some(&version) {
                 versions.push(version);
             }
-            if let Some(place) = places.get_mut(number) {
+            let place = usize::try_from(number).ok().and_then(|number| places.get_mut(number));
+            if let Some(place) = place {
                 *place = on(versions.len().saturating_sub(1)).0;
             }
         }
         versions.shrink_to_fit();
         Self { scheme, places, versions }
+    }
+
+    /// The numbers in the order of their versions, and those that cannot be read after all others.
+    pub(in crate::scan) fn numbers(&self) -> Vec<u32> {
+        let mut placed: Vec<(u32, u32)> = self.places.iter().copied().zip(0..).collect();
+        placed.sort_unstable();
+        placed.into_iter().map(|(_, number)| number).collect()
     }
 
     /// Where the version is that was given under this number; `None` where it cannot be read, or none was
@@ -82,12 +90,12 @@ fn on(at: usize) -> Place {
 }
 
 /// Those that can be read, ascending, each with its number.
-fn sorted(scheme: Scheme, texts: &[&str]) -> Vec<(Version, usize)> {
-    let read = |first: usize, texts: &[&str]| {
-        let numbered = texts.iter().enumerate();
-        let mut read: Vec<(Version, usize)> = numbered
-            .filter_map(|(at, text)| Some((Version::parse(scheme, text).ok()?, first + at)))
-            .collect();
+fn sorted(scheme: Scheme, texts: &[(u32, &str)]) -> Vec<(Version, u32)> {
+    let read = |texts: &[(u32, &str)]| {
+        let read = texts
+            .iter()
+            .filter_map(|(number, text)| Some((Version::parse(scheme, text).ok()?, *number)));
+        let mut read: Vec<(Version, u32)> = read.collect();
         read.sort();
         read
     };
@@ -96,18 +104,16 @@ fn sorted(scheme: Scheme, texts: &[&str]) -> Vec<(Version, usize)> {
         _ => thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX),
     };
     if threads == 1 {
-        return read(0, texts);
+        return read(texts);
     }
     let share = texts.len().div_ceil(threads);
     let mut all = thread::scope(|scope| {
-        let shares = texts.chunks(share).enumerate();
-        let readers: Vec<_> =
-            shares.map(|(at, texts)| scope.spawn(move || read(at * share, texts))).collect();
+        let shares: Vec<&[(u32, &str)]> = texts.chunks(share).collect();
+        let readers: Vec<_> = shares.iter().map(|texts| scope.spawn(|| read(texts))).collect();
         let mut all = Vec::with_capacity(texts.len());
-        for (at, reader) in readers.into_iter().enumerate() {
-            // A thread that could not do it leaves its share to this one.
-            let rest = || texts.chunks(share).nth(at).map(|texts| read(at * share, texts));
-            all.extend(reader.join().ok().or_else(rest).unwrap_or_default());
+        for (reader, texts) in readers.into_iter().zip(shares) {
+            // What a thread could not do is done here.
+            all.extend(reader.join().unwrap_or_else(|_| read(texts)));
         }
         all
     });
@@ -127,16 +133,22 @@ mod tests {
         fn places_are_ordered_as_versions_are(
             texts in prop::collection::vec("[01]\\.[0-2](\\.0)?(-(rc|1))?|x", 0..20), own in "[01]\\.[0-2](-rc)?",
         ) {
-            let listed: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let listed: Vec<(u32, &str)> = (0..).zip(texts.iter().map(String::as_str)).collect();
             let order = Order::of(Scheme::Npm, &listed);
             let (version, at) = order.find(&own).unwrap();
-            for (number, text) in (0_u32..).zip(&listed) {
+            for (number, text) in listed.iter().copied() {
                 let read = Version::parse(Scheme::Npm, text).ok();
                 prop_assert_eq!(order.place(number).is_some(), read.is_some(), "{}", text);
                 if let Some((place, read)) = order.place(number).zip(read) {
                     prop_assert_eq!(place.cmp(&at), read.cmp(&version), "{} and {}", text, own);
                 }
             }
+            // Given in their order they are where they were.
+            let numbers = order.numbers();
+            prop_assert!(numbers.is_sorted_by_key(|number| order.place(*number).map_or(u32::MAX, |it| it.0)));
+            let again: Vec<(u32, &str)> =
+                numbers.iter().map(|number| listed[usize::try_from(*number).unwrap()]).collect();
+            prop_assert_eq!(Order::of(Scheme::Npm, &again).places, order.places);
         }
     }
 
@@ -144,9 +156,9 @@ mod tests {
     fn many_are_sorted_as_few_are() {
         let texts: Vec<String> =
             (0..20_000_u32).map(|n| format!("{}.{}", n * 7_919 % 20_011, n % 3)).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let texts: Vec<(u32, &str)> = (0..).zip(texts.iter().map(String::as_str)).collect();
         let order = Order::of(Scheme::Deb, &texts);
-        for (number, text) in (0_u32..).zip(&texts).step_by(97) {
+        for (number, text) in texts.iter().copied().step_by(97) {
             let (_, place) = order.find(text).unwrap();
             assert_eq!(order.place(number), Some(place), "{text}");
         }

@@ -115,9 +115,9 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(tail in prop::collection::vec(any::<u8>(), 0..200), numbers in prop::collection::vec(0_u64..40, 15)) {
-        let mut bytes = b"PRTQVDB\n\x02\0\0\0\x0f\0\0\0".to_vec();
-        let total = 8 + 4 + 4 + 8 + 8 * 15 + tail.len();
+    fn no_bytes_make_it_panic(tail in prop::collection::vec(any::<u8>(), 0..200), numbers in prop::collection::vec(0_u64..40, 16)) {
+        let mut bytes = b"PRTQVDB\n\x02\0\0\0\x10\0\0\0".to_vec();
+        let total = 8 + 4 + 4 + 8 + 8 * 16 + tail.len();
         bytes.extend(u64::try_from(total).unwrap().to_le_bytes());
         bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         bytes.extend(&tail);
