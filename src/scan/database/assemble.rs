@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 
 /// Ecosystems of one database.
 const ECOSYSTEMS_MAX: usize = 100_000;
+/// Names of one vulnerability: one of Go's has thousands, an advisory for each package that is built of it.
+const NAMES_MAX: usize = 100_000;
 /// What stands for a likelihood that is not known.
 pub(super) const NO_LIKELIHOOD: u32 = u32::MAX;
 /// What stands for a time that is not known.
@@ -173,6 +175,9 @@ fn vulnerabilities(
     let (mut table, mut bytes) = (Vec::new(), Vec::new());
     for root in roots {
         let mut names = by_root.remove(root).unwrap_or_default();
+        if names.len() > NAMES_MAX {
+            return Err(too_large("NAMES_MAX"));
+        }
         names.sort_unstable_by_key(|name| (rank(strings.text(*name)), strings.text(*name)));
         let exploited = names.iter().any(|name| extras.is_exploited(strings.text(*name)));
         let likely = names.iter().filter_map(|name| extras.likelihood(strings.text(*name))).max();

@@ -8,9 +8,6 @@ use std::collections::HashMap;
 use super::advisory::is_cve;
 use super::intern::Strings;
 
-/// Names of one vulnerability. What would have more stays apart.
-const NAMES_MAX: u32 = 1_000;
-
 /// The names of one record, by number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Names<'a> {
@@ -27,8 +24,6 @@ pub(super) struct Groups {
     parents: Vec<u32>,
     /// Of a root: the one CVE among its names.
     cves: Vec<Option<u32>>,
-    /// Of a root: how many names it has.
-    counts: Vec<u32>,
 }
 
 impl Groups {
@@ -84,7 +79,6 @@ impl Groups {
         let node = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.push(name);
         self.parents.push(node);
-        self.counts.push(1);
         self.cves.push(is_cve(strings.text(name)).then_some(name));
         self.nodes.insert(name, node);
         node
@@ -103,20 +97,17 @@ impl Groups {
         }
     }
 
-    /// Makes two names one, unless they are of different CVEs, or too many.
+    /// Makes two names one, unless they are of different CVEs.
     fn join(&mut self, a: u32, b: u32) {
         let (a, b) = (self.root(a), self.root(b));
         let (first, second) = (at(&self.cves, a).flatten(), at(&self.cves, b).flatten());
         let differ = first.zip(second).is_some_and(|(first, second)| first != second);
-        let count = |root| at(&self.counts, root).unwrap_or(1);
-        let together = count(a).saturating_add(count(b));
-        if a == b || differ || together > NAMES_MAX {
+        if a == b || differ {
             return;
         }
         let (low, high) = (a.min(b), a.max(b));
         set(&mut self.parents, high, low);
         set(&mut self.cves, low, first.or(second));
-        set(&mut self.counts, low, together);
     }
 }
 
@@ -218,18 +209,6 @@ mod tests {
         assert_eq!(found[0], [["CVE-1", "GHSA-1"].map(String::from).to_vec()]);
         assert_eq!(found[1], [["CVE-2", "PYSEC-2"].map(String::from).to_vec()]);
         assert_eq!(found[2].len(), 2);
-    }
-
-    #[test]
-    fn a_vulnerability_has_a_bounded_number_of_names() {
-        let (mut strings, mut groups) = (Strings::default(), Groups::default());
-        let names: Vec<u32> =
-            (0..3_000).map(|n| strings.number(&format!("A-{n}")).unwrap()).collect();
-        for pair in names.windows(2) {
-            groups.add(&strings, Names { id: pair[0], aliases: &pair[1..], upstream: &[] });
-        }
-        let sizes: Vec<usize> = groups.names().values().map(Vec::len).collect();
-        assert_eq!((sizes.len(), sizes.iter().max()), (3, Some(&1_000)));
     }
 
     #[test]

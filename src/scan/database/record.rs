@@ -267,7 +267,7 @@ mod tests {
         let more = format!("[{}{{}}]", "{},".repeat(EVENTS_MAX));
         for bad in [more.as_str(), "[[]]", "{}", r#"[{"fixed":1}]"#] {
             let read = serde_json::from_str::<Events>(bad);
-            assert!(read.is_err(), "{:.20}", bad);
+            assert!(read.is_err(), "{bad:.20}");
         }
     }
 }

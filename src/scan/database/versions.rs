@@ -175,7 +175,7 @@ fn in_order<'a>(
     seen.resize(texts.len(), false);
     for (number, _) in &texts {
         let place = usize::try_from(*number).ok().and_then(|number| seen.get_mut(number));
-        if !place.is_some_and(|seen| !std::mem::replace(seen, true)) {
+        if place.is_none_or(|seen| std::mem::replace(seen, true)) {
             return Err(DatabaseError::Damaged("a version is twice in the order"));
         }
     }

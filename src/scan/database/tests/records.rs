@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::scan::database::testing::{NOW, builder, database, file, finished, record};
 use crate::scan::database::{Feed, ImportError};
+use crate::scan::{Inventory, Package, PackageKind};
 
 /// What becomes of records among a hundred good ones each, which are not counted.
 fn added(records: &[&[u8]]) -> Result<Feed, ImportError> {
@@ -241,6 +242,38 @@ fn equal_feeds_make_equal_files() {
     assert_eq!(first.1.bytes, u64::try_from(first.0.len()).unwrap());
     assert_eq!(database(&records).id().digest, first.1.digest);
     assert_eq!(database(&records).status(), &first.1.status);
+}
+
+#[test]
+fn a_vulnerability_may_have_thousands_of_names_that_packages_share_and_not_endless_ones() {
+    let named = |count: usize| {
+        let records = (0..count).map(|n| {
+            let mut record = record("A-1", "npm", "left", &json!([{ "introduced": "0" }]));
+            (record["id"], record["aliases"]) = (json!(format!("CGA-{n}")), json!(["CVE-2026-1"]));
+            record
+        });
+        records.collect::<Vec<Value>>()
+    };
+    let packages = ["a", "b"].map(|at| Package::new(PackageKind::Npm, "left", "1", at)).to_vec();
+    let inventory = Inventory { packages, ..Inventory::default() };
+    let report = database(&named(3_000)).report(&inventory, NOW).unwrap();
+    let [first, second] = &report.findings[..] else { panic!("{}", report.findings.len()) };
+    assert_eq!((first.id.as_str(), first.aliases.len()), ("CVE-2026-1", 3_000));
+    assert!(std::sync::Arc::ptr_eq(&first.aliases, &second.aliases), "each has its own");
+    let mut endless = good();
+    let mut more = good();
+    endless["aliases"] = (0..10_000).map(|n| json!(format!("X-{n}"))).collect();
+    let chained: Vec<Value> = (0..11)
+        .map(|n| {
+            more["id"] = json!(format!("B-{n}"));
+            let names = (0..9_999).map(|k| json!(format!("Y-{n}-{k}")));
+            more["aliases"] = names.chain([json!("B-0")]).collect();
+            more.clone()
+        })
+        .collect();
+    assert!(file(&[endless]).is_ok());
+    let error = file(&chained).unwrap_err();
+    assert!(error.to_string().contains("NAMES_MAX"), "{error}");
 }
 
 #[test]
