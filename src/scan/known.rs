@@ -1,29 +1,17 @@
 //! What this program knows of versions and scores, for those who match and import.
 
 use super::database::{Builder, Database, DatabaseError};
-use super::matching::{self, Rules};
-use super::version::{Scheme, Version};
-use super::{Inventory, PackageKind, Report, cvss};
+use super::{Inventory, Report, cvss, matching};
 use crate::time::Timestamp;
 
-/// The rules by which everything is matched.
-pub(super) struct Known;
-
-impl Rules for Known {
-    type Version = Version;
-
-    fn version(&self, kind: PackageKind, text: &str) -> Option<Version> {
-        Version::parse(Scheme::of(kind), text).ok()
-    }
-}
-
 impl Database {
-    /// What is known against `inventory`. It blocks, for milliseconds.
+    /// What is known against `inventory`. It blocks, for milliseconds, and
+    /// longer the first time that a kind of package is asked for: its versions are put in order then.
     ///
     /// # Errors
     /// When the database is damaged.
     pub fn report(&self, inventory: &Inventory, now: Timestamp) -> Result<Report, DatabaseError> {
-        matching::report(self, inventory, now, &Known)
+        matching::report(self, inventory, now)
     }
 }
 

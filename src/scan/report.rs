@@ -1,8 +1,10 @@
 //! What is known against an inventory.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::Package;
+use super::{Gap, Package};
 use crate::oci::Digest;
 use crate::time::Timestamp;
 
@@ -11,11 +13,23 @@ use crate::time::Timestamp;
 pub struct Report {
     /// What it was compared with.
     pub database: DatabaseId,
+    /// As of when the database knows what is exploited: the oldest of such lists, 1970 where one does not
+    /// say. `None`: it has none, and [`Finding::exploited`] says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exploited_as_of: Option<Timestamp>,
+    /// As of when it knows how likely exploitation is, in the same way; `None`: it does not, and
+    /// [`Finding::likelihood`] says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likelihood_as_of: Option<Timestamp>,
     /// What is known against its packages: each vulnerability once per package, worst first.
     pub findings: Vec<Finding>,
     /// Packages that nothing can be said about. Not empty: the outcome is unknown, not clean.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<Unmatched>,
+    /// Where the report was cut off, because a bound was reached. Not empty: the scan is incomplete, just
+    /// as with gaps of the inventory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
 }
 
 impl Report {
@@ -39,9 +53,13 @@ pub struct DatabaseId {
 pub struct Finding {
     /// Its best known name: a CVE where it has one.
     pub id: String,
-    /// All other names that it goes by, the records' own included.
+    /// All other names that it goes by, those of records about it alone included. Packages share them.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub aliases: Arc<[String]>,
+    /// Advisories over several vulnerabilities that tell of it (`DSA-5532-1`), bounded: no names of it, as
+    /// they name others just as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub aliases: Vec<String>,
+    pub advisories: Vec<String>,
     /// The package.
     pub package: Package,
     /// How bad it is; `None` where no record says so in a way that can be read.
@@ -123,8 +141,6 @@ pub enum UnmatchedKind {
     UnknownDistribution,
     /// The distribution's release gets no fixes any more, so that silence says nothing.
     EndOfLife,
-    /// There is more to say than a report holds: from this package on it is cut off.
-    Limit,
     /// The database has no feed for the distribution's release or the kind of package.
     NoFeed,
     /// The image says that it is of a distribution, and has no list of that one's packages: they may be

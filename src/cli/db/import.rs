@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::place::{Candidate, not_written};
 use crate::cli::{CliError, output};
 use crate::scan::Database;
-use crate::scan::database::{Builder, ImportError};
+use crate::scan::database::{Builder, Feed, FeedKind, ImportError};
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
 /// Most feeds of one database.
@@ -33,7 +33,11 @@ pub(crate) struct ImportArguments {
     /// As of when the feeds are, instead of the latest change that their records tell of
     #[arg(long, value_name = "TIME")]
     as_of: Option<Timestamp>,
-    /// Replace a database that is newer, or knows of more ecosystems
+    /// An ecosystem that the feeds cover although that cannot be told by their records, such as Wolfi in
+    /// an archive of everything; may be given several times
+    #[arg(long = "ecosystem", value_name = "NAME")]
+    ecosystems: Vec<String>,
+    /// Replace a database that is newer, or knows of more ecosystems, exploited or likely vulnerabilities
     #[arg(long)]
     force: bool,
 }
@@ -43,7 +47,7 @@ pub(crate) struct ImportArguments {
 /// # Errors
 /// When a feed cannot be read, the database is not taken, or it cannot be written.
 pub(super) fn run(arguments: &ImportArguments, to: &Path, json: bool) -> Result<(), CliError> {
-    let ImportArguments { feeds, as_of, force, .. } = arguments;
+    let ImportArguments { feeds, as_of, ecosystems, force, .. } = arguments;
     if feeds.len() > FEEDS_MAX {
         return Err(CliError::misused(format!("name 1 to {FEEDS_MAX} feeds")));
     }
@@ -56,6 +60,10 @@ pub(super) fn run(arguments: &ImportArguments, to: &Path, json: bool) -> Result<
         if !json {
             output::message(&feed);
         }
+    }
+    for ecosystem in ecosystems {
+        let declared = builder.declare(ecosystem);
+        declared.map_err(|error| CliError::misused("--ecosystem").caused_by(error))?;
     }
     let database = made_of(builder, to, *force)?;
     super::show(to, &database, json)
@@ -88,8 +96,9 @@ pub(super) fn add(
 ) -> Result<String, ImportError> {
     let failed = |source| ImportError::Io { label: label.to_owned(), source };
     if path.is_dir() {
-        let records = records_in(path).map_err(failed)?;
-        return Ok(told(builder.add_osv_records(records, label, as_of)?));
+        let (records, ignored) = records_in(path).map_err(failed)?;
+        let records = records.into_iter().map(read_record);
+        return Ok(told(builder.add_osv_folder(records, ignored, label, as_of)?));
     }
     let file = || File::open(path).map(BufReader::new).map_err(failed);
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
@@ -111,30 +120,39 @@ pub(super) fn add(
     Ok(told(feed))
 }
 
-fn told(feed: &crate::scan::database::Feed) -> String {
-    let unreadable = match feed.unreadable.len() {
-        0 => String::new(),
-        count => format!(", {count} not readable"),
-    };
-    format!("{}: {} records, {} withdrawn{unreadable}", feed.label, feed.records, feed.withdrawn)
+fn told(feed: &Feed) -> String {
+    let Feed { label, records, withdrawn, ignored, .. } = feed;
+    let mut text = format!("{label}: {records} records, {withdrawn} withdrawn");
+    if !feed.unreadable.is_empty() {
+        text = format!("{text}, {} not readable", feed.unreadable.len());
+    }
+    if *ignored > 0 {
+        text = format!("{text}, {ignored} files or folders ignored");
+    }
+    match (feed.kind, feed.covers.as_slice()) {
+        (FeedKind::Epss | FeedKind::Kev, _) => text,
+        (FeedKind::Osv, []) => format!("{text}, of no ecosystem alone"),
+        (FeedKind::Osv, covers) => format!("{text}, of {}", covers.join(", ")),
+    }
 }
 
-/// The records in a folder, in the order of their names.
-fn records_in(
-    folder: &Path,
-) -> io::Result<impl Iterator<Item = io::Result<(String, Vec<u8>)>> + use<>> {
-    let mut paths = Vec::new();
+/// The files of records in a folder, in the order of their names, and how much else is in it.
+fn records_in(folder: &Path) -> io::Result<(Vec<PathBuf>, u64)> {
+    let (mut paths, mut ignored) = (Vec::new(), 0);
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        let is_record = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
+        if is_record && !path.is_dir() {
             paths.push(path);
+        } else {
+            ignored += 1;
         }
         if paths.len() > RECORDS_MAX {
             return Err(io::Error::other(format!("it has more than {RECORDS_MAX} records")));
         }
     }
     paths.sort();
-    Ok(paths.into_iter().map(read_record))
+    Ok((paths, ignored))
 }
 
 fn read_record(path: PathBuf) -> io::Result<(String, Vec<u8>)> {
@@ -142,4 +160,27 @@ fn read_record(path: PathBuf) -> io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     File::open(path)?.take(RECORD_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok((name, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ignored_in_a_folder_is_counted_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = |id: &str| {
+            format!(
+                r#"{{"id":"{id}","affected":[{{"package":{{"ecosystem":"npm","name":"x"}},"versions":["1"]}}]}}"#
+            )
+        };
+        fs::write(folder.path().join("a.json"), record("A-1")).unwrap();
+        fs::write(folder.path().join("b.JSON"), record("A-2")).unwrap();
+        fs::write(folder.path().join("c.yaml"), "id: A-3").unwrap();
+        fs::create_dir(folder.path().join("more")).unwrap();
+        fs::write(folder.path().join("more/d.json"), record("A-4")).unwrap();
+        let mut builder = Builder::at(SystemClock.now());
+        let told = add(&mut builder, folder.path(), "folder", None).unwrap();
+        assert_eq!(told, "folder: 2 records, 0 withdrawn, 2 files or folders ignored, of npm");
+    }
 }

@@ -16,7 +16,7 @@ use super::{CliError, Connection, Exit, admin, client_runtime, output, server_ru
 use crate::config;
 use crate::mirror::load_database;
 use crate::oci::Digest;
-use crate::scan::database::{Database, FeedKind, Status};
+use crate::scan::database::{Database, Feed, FeedKind, Status};
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
 pub(super) const EXAMPLES: &str = "\
@@ -121,7 +121,7 @@ fn show(path: &Path, database: &Database, json: bool) -> Result<(), CliError> {
         status.as_of,
         age(status.as_of, now)
     );
-    let columns = ["FEED", "KIND", "RECORDS", "WITHDRAWN", "UNREADABLE", "AS OF"];
+    let columns = ["FEED", "KIND", "RECORDS", "WITHDRAWN", "UNREADABLE", "IGNORED", "AS OF", "OF"];
     let mut table = Table::new(
         columns.map(
             |title| {
@@ -142,7 +142,9 @@ fn show(path: &Path, database: &Database, json: bool) -> Result<(), CliError> {
             feed.records.to_string(),
             feed.withdrawn.to_string(),
             feed.unreadable.len().to_string(),
+            feed.ignored.to_string(),
             as_of,
+            covers(feed),
         ]);
     }
     text.push_str(&table.render());
@@ -152,6 +154,9 @@ fn show(path: &Path, database: &Database, json: bool) -> Result<(), CliError> {
         ecosystems.row([ecosystem.clone(), count.to_string()]);
     }
     text.push_str(&ecosystems.render());
+    if !status.declared.is_empty() {
+        text = format!("{text}\nsaid to be covered, too: {}\n", status.declared.join(", "));
+    }
     for feed in status.feeds.iter().filter(|feed| !feed.unreadable.is_empty()) {
         for unreadable in &feed.unreadable {
             let line = format!("\n{}: {}: {}", feed.label, unreadable.name, unreadable.reason);
@@ -159,6 +164,14 @@ fn show(path: &Path, database: &Database, json: bool) -> Result<(), CliError> {
         }
     }
     output::print(&text)
+}
+
+/// The ecosystems that a feed is of, for people.
+fn covers(feed: &Feed) -> String {
+    match feed.covers.as_slice() {
+        [] => "-".to_owned(),
+        covers => covers.join(", "),
+    }
 }
 
 /// How long ago that is, for people.

@@ -78,20 +78,10 @@ fn replaceable(to: &Path, made: &Database, force: bool) -> Result<(), CliError> 
     }
     // What cannot be read is of no use to anybody.
     let Ok(there) = load_database(to) else { return Ok(()) };
-    let mut worse = Vec::new();
     if there.id().digest == made.id().digest {
         return Ok(());
     }
-    let (before, now) = (there.status(), made.status());
-    if now.as_of < before.as_of {
-        worse.push(format!("it is as of {}, the one there of {}", now.as_of, before.as_of));
-    }
-    let lost = before.ecosystems.keys().filter(|name| !now.ecosystems.contains_key(*name));
-    let lost: Vec<&str> = lost.map(String::as_str).collect();
-    if !lost.is_empty() {
-        let (few, more) = (lost.iter().take(5).copied().collect::<Vec<_>>(), lost.len());
-        worse.push(format!("{more} ecosystems would be lost, such as {}", few.join(", ")));
-    }
+    let worse = made.status().lacks(there.status());
     if worse.is_empty() {
         return Ok(());
     }

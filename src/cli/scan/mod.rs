@@ -1,5 +1,7 @@
 //! `pratique scan`: what is in an image and what is known against it, without a mirror.
 
+#[cfg(test)]
+mod exit_tests;
 pub(in crate::cli) mod look;
 mod sarif;
 mod shown;
@@ -9,6 +11,7 @@ mod vex;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -18,8 +21,12 @@ use super::{CliError, Connection, Exit, output};
 use crate::config;
 use crate::gate::Subject;
 use crate::mirror::Mirror;
+use crate::policy::ScanGate;
 use crate::scan::{Finding, Fix, Severity};
-use crate::time::{Clock as _, SystemClock};
+use crate::time::{Clock as _, SystemClock, Timestamp};
+
+/// How much later than now a database may be, because another clock made it.
+const CLOCKS_DIFFER_MAX: Duration = Duration::from_hours(1);
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -34,10 +41,12 @@ Examples:
 
 What a policy would say of it: pratique verify IMAGE --policy FILE.
 
-Exit codes: 0 done, 3 something at or above --fail-on was found, or not everything could be looked at
-(--allow-incomplete makes that 0), 2 not readable or no database, 64 wrong use.";
+Exit codes: 0 done, 3 malware or something at or above --fail-on was found, or not everything could be
+looked at (--allow-incomplete makes that 0), or the database is more than 5 days old
+(--allow-old-database makes that 0), 2 not readable or no database, 64 wrong use.";
 
 /// What is scanned, and how it is told.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 pub(crate) struct ScanArguments {
     /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], the folder, or
@@ -53,6 +62,9 @@ pub(crate) struct ScanArguments {
     /// End with 0 although something could not be read, or nothing is known about it
     #[arg(long)]
     allow_incomplete: bool,
+    /// End with 0 although the database is too old to say much (more than 5 days)
+    #[arg(long)]
+    allow_old_database: bool,
     /// How it is told; --json is the same as --format json
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -102,7 +114,8 @@ pub(crate) async fn run(
     if let Some(database) = &arguments.database {
         settings.scan.database = Some(database.clone());
     }
-    let documents = vex::Files::read(&arguments.vex, SystemClock.now())?;
+    let now = SystemClock.now();
+    let documents = vex::Files::read(&arguments.vex, now)?;
     let platforms = platforms(&arguments);
     let look = Look { target: &arguments.target, platforms: &platforms, settings };
     let scanned =
@@ -110,9 +123,7 @@ pub(crate) async fn run(
             inspect(mirror, &arguments.target, &subject).await
         }));
     let mut view = scanned.await?;
-    if arguments.only_fixed {
-        view.keep(|finding| matches!(finding.fix, Fix::In(_)));
-    }
+    narrow(&mut view, &arguments, now);
     view.hear(&documents);
     let format = if connection.json { Format::Json } else { arguments.format };
     match format {
@@ -135,7 +146,29 @@ async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<Sca
     }
     let images = inspected.into_iter().map(ImageView::from).collect();
     let (target, digest) = (target.to_owned(), subject.digest);
-    Ok(ScanView { target, digest, images, vex_unused: Vec::new() })
+    Ok(ScanView { target, digest, images, vex_unused: Vec::new(), stale: None })
+}
+
+/// Leaves in `view` what is asked for, and says in it if the database is too old.
+fn narrow(view: &mut ScanView, arguments: &ScanArguments, now: Timestamp) {
+    if arguments.only_fixed {
+        // Malware has no newer version that would be without it, and is what one wants to know first.
+        view.keep(|finding| finding.malware || matches!(finding.fix, Fix::In(_)));
+    }
+    view.stale = stale(view, now);
+}
+
+/// Why the database says nothing of what is known today.
+fn stale(view: &ScanView, now: Timestamp) -> Option<String> {
+    let as_of =
+        view.images.iter().filter_map(|image| Some(image.database.as_ref()?.as_of)).min()?;
+    let most = ScanGate::DATABASE_AGE_MAX;
+    if as_of > now.after(CLOCKS_DIFFER_MAX) {
+        return Some(format!("the database is as of {as_of}, which is yet to come"));
+    }
+    let hours = most.as_secs() / 3600;
+    (now.since(as_of) > most)
+        .then(|| format!("the database is as of {as_of}, more than {hours} hours ago"))
 }
 
 /// The platforms whose images are scanned; none is all.
@@ -163,5 +196,10 @@ fn exit(view: &ScanView, arguments: &ScanArguments) -> Exit {
     };
     let is_bad = view.findings().any(counts);
     let is_open = view.images.iter().any(|image| !image.is_complete());
-    if is_bad || (is_open && !arguments.allow_incomplete) { Exit::Refused } else { Exit::Done }
+    let is_stale = view.stale.is_some() && !arguments.allow_old_database;
+    if is_bad || is_stale || (is_open && !arguments.allow_incomplete) {
+        Exit::Refused
+    } else {
+        Exit::Done
+    }
 }

@@ -20,6 +20,9 @@ pub(super) struct ScanView {
     /// What VEX documents say that was not used, with why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) vex_unused: Vec<String>,
+    /// Why the database says nothing of what is known today.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stale: Option<String>,
 }
 
 /// What was found in one image.
@@ -32,7 +35,7 @@ pub(super) struct ImageView {
     distribution: Option<Distribution>,
     packages: Vec<Package>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    database: Option<DatabaseId>,
+    pub(super) database: Option<DatabaseId>,
     findings: Vec<Finding>,
     /// What was found and does not count, because a VEX document says so.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -106,7 +109,7 @@ impl From<Inspected> for ImageView {
             let (inventory, report) = (&scan.inventory, &scan.report);
             view.distribution.clone_from(&inventory.distribution);
             view.packages.clone_from(&inventory.packages);
-            view.gaps.clone_from(&inventory.gaps);
+            view.gaps = inventory.gaps.iter().chain(&report.gaps).cloned().collect();
             view.database = Some(report.database.clone());
             view.findings.clone_from(&report.findings);
             view.unmatched.clone_from(&report.unmatched);
@@ -121,7 +124,9 @@ pub(super) fn table(view: &ScanView) -> String {
     let unused: Vec<String> =
         view.vex_unused.iter().map(|why| format!("NOT USED   VEX {why}\n")).collect();
     let unused = unused.concat();
-    format!("{}  ->  {}\n\n{}{unused}", view.target, view.digest, images.join("\n"))
+    let stale = view.stale.as_ref().map(|why| format!("TOO OLD    {why}\n"));
+    let stale = stale.unwrap_or_default();
+    format!("{}  ->  {}\n\n{}{unused}{stale}", view.target, view.digest, images.join("\n"))
 }
 
 fn image(image: &ImageView) -> String {

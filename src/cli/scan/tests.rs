@@ -20,7 +20,8 @@ const NOW: &str = "2026-11-20T10:00:00Z";
 fn finding(id: &str, malware: bool) -> Finding {
     Finding {
         id: id.to_owned(),
-        aliases: Vec::new(),
+        aliases: [].into(),
+        advisories: Vec::new(),
         package: Package::new(PackageKind::Deb, "openssl", "3.0.11-1", "var/lib/dpkg/status"),
         severity: Some(Severity::High),
         score: None,
@@ -40,7 +41,14 @@ fn view(findings: Vec<Finding>) -> ScanView {
     let packages = findings.iter().map(|it| it.package.clone()).collect();
     let inventory = Inventory { distribution: Some(distribution), packages, gaps: Vec::new() };
     let database = DatabaseId { digest, as_of: NOW.parse().unwrap() };
-    let report = Report { database, findings, unmatched: Vec::new() };
+    let report = Report {
+        database,
+        findings,
+        exploited_as_of: None,
+        likelihood_as_of: None,
+        unmatched: Vec::new(),
+        gaps: Vec::new(),
+    };
     let scan = ImageScan {
         inventory: Arc::new(inventory),
         report: Arc::new(report),
@@ -48,7 +56,7 @@ fn view(findings: Vec<Finding>) -> ScanView {
     };
     let image = Inspected { digest, platform: None, scan: Some(scan), unread: Vec::new() };
     let images = vec![ImageView::from(image)];
-    ScanView { target: "app".to_owned(), digest, images, vex_unused: Vec::new() }
+    ScanView { target: "app".to_owned(), digest, images, vex_unused: Vec::new(), stale: None }
 }
 
 fn statement(id: &str, with: &Value) -> Value {

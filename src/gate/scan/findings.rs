@@ -208,7 +208,7 @@ impl<'a> Exceptions<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let names = [&finding.id].into_iter().chain(&finding.aliases);
+        let names = [&finding.id].into_iter().chain(finding.aliases.iter());
         let mut names = names.filter(|name| !finding.malware || name.starts_with(MALWARE));
         names.find_map(|name| {
             let about_it = self.0.get(name.as_str())?;

@@ -23,8 +23,9 @@ use super::{
     ScannedImages, Subject,
 };
 use crate::oci::Digest;
-use crate::policy::{Answer, Rule, ScanGate};
+use crate::policy::{Answer, FindingCondition, Rule, ScanGate};
 use crate::scan::{Attested, DatabaseId, Inventory, Report};
+use crate::time::Timestamp;
 
 pub(super) use bills::signers as bill_signers;
 pub use bills::{BillSearch, Bills};
@@ -142,7 +143,7 @@ pub(super) fn check(
             return Checked::Missing(EvidenceKind::Scan);
         };
         let digests = [digest, subject.digest];
-        if let Some(why) = unfit(&scan.report.database, gates, context) {
+        if let Some(why) = unfit(&scan.report, gates, context) {
             return Checked::Failed(why);
         }
         let words = voices.as_ref().map(|voices| voices.about(&digests, scan));
@@ -206,21 +207,39 @@ fn not_applicable(gates: &[Arc<ScanGate>]) -> Finding {
     Finding { reasons, ..Finding::new(NAME, CheckState::Fail, TEXT) }
 }
 
-/// Why nothing can be decided by the database: it is too old, or of a time that is to come. What was
-/// admitted goes on being judged by what is known: it is served without anybody's help.
-fn unfit(database: &DatabaseId, gates: &[Arc<ScanGate>], context: &Context<'_>) -> Option<String> {
+/// Why nothing can be decided by the database: it, or a list in it that a gate asks for, is not there, too
+/// old, or of a time that is to come. What was admitted goes on being judged by what is known: it is
+/// served without anybody's help.
+fn unfit(report: &Report, gates: &[Arc<ScanGate>], context: &Context<'_>) -> Option<String> {
     if context.passed.is_some() {
         return None;
     }
-    let as_of = database.as_of;
-    if as_of > context.now.after(CLOCKS_APART_MAX) {
-        return Some(format!("vulnerability database is as of {as_of}, which is to come"));
+    let asks = |gate: &&Arc<ScanGate>, of: fn(&FindingCondition) -> bool| gate.deny.iter().any(of);
+    let exploited = |gate: &&Arc<ScanGate>| asks(gate, |it| it.exploited.is_some());
+    let likelihood = |gate: &&Arc<ScanGate>| asks(gate, |it| it.likelihood.is_some());
+    let age_max = |gates: &mut dyn Iterator<Item = &Arc<ScanGate>>| {
+        gates.map(|gate| gate.database_age_max).min()
+    };
+    let all = [
+        ("vulnerability database", Some(report.database.as_of), age_max(&mut gates.iter())),
+        ("KEV catalogue", report.exploited_as_of, age_max(&mut gates.iter().filter(exploited))),
+        ("list of EPSS", report.likelihood_as_of, age_max(&mut gates.iter().filter(likelihood))),
+    ];
+    let asked = all.into_iter().filter_map(|(what, as_of, most)| Some((what, as_of, most?)));
+    asked.into_iter().find_map(|(what, as_of, most)| too_old(what, as_of, most, context.now))
+}
+
+fn too_old(what: &str, as_of: Option<Timestamp>, most: Duration, now: Timestamp) -> Option<String> {
+    let Some(as_of) = as_of else {
+        return Some(format!("vulnerability database has no {what}; run pratique db import"));
+    };
+    if as_of > now.after(CLOCKS_APART_MAX) {
+        return Some(format!("{what} is as of {as_of}, which is to come"));
     }
-    let age = context.now.since(as_of);
-    let most = gates.iter().map(|gate| gate.database_age_max).min()?;
+    let age = now.since(as_of);
     (age > most).then(|| {
         let (age, most) = (hours(age), hours(most));
-        format!("vulnerability database is {age} old, more than {most}")
+        format!("{what} is {age} old, more than {most}")
     })
 }
 

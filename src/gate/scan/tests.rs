@@ -35,7 +35,8 @@ fn hours_ago(hours: u64) -> Timestamp {
 pub(super) fn found(id: &str, severity: Option<Severity>) -> Found {
     Found {
         id: id.to_owned(),
-        aliases: vec!["DSA-1".to_owned()],
+        aliases: ["DSA-1".to_owned()].into(),
+        advisories: Vec::new(),
         package: Package::new(PackageKind::Deb, "openssl", "3.0.11", "var/lib/dpkg/status"),
         severity,
         score: None,
@@ -50,7 +51,9 @@ pub(super) fn found(id: &str, severity: Option<Severity>) -> Found {
 
 pub(super) fn report(findings: Vec<Found>) -> Report {
     let database = DatabaseId { digest: Digest::sha256(b"db"), as_of: hours_ago(2) };
-    Report { database, findings, unmatched: Vec::new() }
+    let (exploited_as_of, likelihood_as_of) = (Some(hours_ago(2)), Some(hours_ago(2)));
+    let (unmatched, gaps) = (Vec::new(), Vec::new());
+    Report { database, exploited_as_of, likelihood_as_of, findings, unmatched, gaps }
 }
 
 pub(super) fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
@@ -91,6 +94,21 @@ pub(super) fn decided(outcome: Outcome) -> Judgement {
 
 pub(super) fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
     judgement.reasons().iter().map(|reason| reason.code).collect()
+}
+
+#[test]
+fn a_report_that_was_cut_off_is_incomplete_whatever_is_allowed_for_the_unknown() {
+    let text =
+        "what is known is more than FINDINGS_MAX: the report is cut off at openssl".to_owned();
+    let gap = Gap { kind: GapKind::Limit, path: None, layer: None, text };
+    let cut = || Report { gaps: vec![gap.clone()], ..report(Vec::new()) };
+    for (gate, verdict) in [
+        ("deny: [{severity: high}], unknown: allow", vec![ReasonCode::ScanIncomplete]),
+        ("deny: [{severity: high}], incomplete: allow", vec![]),
+    ] {
+        let judgement = decided(outcome(&with_gate(gate, ""), Inventory::default(), cut()));
+        assert_eq!(codes(&judgement), verdict, "{gate}");
+    }
 }
 
 #[test]
@@ -666,15 +684,15 @@ fn only_images_that_passed_are_served_on() {
 
 #[test]
 fn a_report_that_was_cut_off_is_incomplete() {
-    let cut_off =
-        Unmatched { kind: UnmatchedKind::Limit, package: None, text: "from openssl on".to_owned() };
+    let text = "from openssl on".to_owned();
+    let cut_off = Gap { kind: GapKind::Limit, path: None, layer: None, text };
     for (gate, codes_expected) in [
         ("unknown: allow", vec![ReasonCode::ScanIncomplete]),
         ("unknown: allow, incomplete: allow", vec![]),
         ("incomplete: allow", vec![]),
     ] {
         let policy = with_gate(&format!("{GATE}, {gate}"), "");
-        let report = Report { unmatched: vec![cut_off.clone()], ..report(Vec::new()) };
+        let report = Report { gaps: vec![cut_off.clone()], ..report(Vec::new()) };
         let judged = decided(outcome(&policy, Inventory::default(), report));
         assert_eq!(codes(&judged), codes_expected, "{gate}");
     }

@@ -12,7 +12,6 @@ use crate::gate::text::few;
 use crate::gate::{CheckState, Context, Passed, Reason, ReasonCode, Silenced};
 use crate::oci::Digest;
 use crate::policy::{Answer, NewFinding, Rating, ScanGate};
-use crate::scan::{Unmatched, UnmatchedKind};
 use crate::time::Timestamp;
 
 /// Reasons of one kind that are told one by one.
@@ -112,15 +111,12 @@ impl<'a> Told<'a> {
         words: Option<&Words<'_>>,
     ) {
         let ImageScan { inventory, report, attested } = scan;
-        let is_cut_off = |it: &&Unmatched| it.kind == UnmatchedKind::Limit;
-        let cut_off = report.unmatched.iter().filter(is_cut_off).map(|it| it.text.clone());
-        let gaps = inventory.gaps.iter().map(ToString::to_string);
-        let gaps: Vec<String> = gaps.chain(cut_off).collect();
+        let gaps = inventory.gaps.iter().chain(&report.gaps).map(ToString::to_string);
+        let gaps: Vec<String> = gaps.collect();
         if !gaps.is_empty() {
             self.incomplete(&gaps);
         }
-        let unknown = report.unmatched.iter().filter(|it| it.kind != UnmatchedKind::Limit);
-        let unknown = unknown.map(|it| &it.text).chain(&attested.unknown);
+        let unknown = report.unmatched.iter().map(|it| &it.text).chain(&attested.unknown);
         let unknown: Vec<&str> = unknown.map(String::as_str).collect();
         if !unknown.is_empty() {
             self.unknown(&unknown);

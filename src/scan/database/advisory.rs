@@ -5,7 +5,9 @@ use std::hash::{DefaultHasher, Hasher};
 use serde_json::value::RawValue;
 
 use super::names;
-use super::record::{Affected, Event, Range, Rating, Record, Specific, items, lenient, text};
+use super::record::{
+    Affected, Events, Range, Rating, Record, Specific, items, lenient, lenient_items, text,
+};
 use crate::scan::{PackageKind, Severity};
 use crate::time::Timestamp;
 
@@ -105,13 +107,22 @@ impl Advisory {
         Ok(advisory)
     }
 
-    /// Advisories of some RPM distributions list the vulnerabilities that they fix as related ones, and
-    /// give them by no other field.
+    /// Forgets times that cannot be: nothing was published after it was changed, or after `now`. What says
+    /// no time counts as long known.
+    pub(super) fn forget_impossible_times(&mut self, now: Timestamp) {
+        let is_possible =
+            |it: &Timestamp| *it <= now && self.modified.is_none_or(|modified| *it <= modified);
+        self.published = self.published.filter(is_possible);
+    }
+
+    /// Advisories of some distributions list the vulnerabilities that they fix as related ones, and give
+    /// them by no other field.
     fn name_what_is_fixed(&mut self, related: Vec<String>) {
-        let is_rpm =
-            |statement: &Statement| names::kind_of(&statement.ecosystem) == Some(PackageKind::Rpm);
+        let is_of_distribution = |statement: &Statement| {
+            names::kind_of(&statement.ecosystem).is_some_and(PackageKind::is_of_distribution)
+        };
         let named = self.aliases.iter().chain(&self.upstream).any(|name| is_cve(name));
-        if !named && !is_cve(&self.id) && self.affected.iter().any(is_rpm) {
+        if !named && !is_cve(&self.id) && self.affected.iter().any(is_of_distribution) {
             self.upstream.extend(related.into_iter().filter(|name| is_cve(name)));
         }
     }
@@ -149,7 +160,6 @@ fn statement(
     let mut statement = Statement {
         name: names::normalised(kind, &package.name).into_owned(),
         ecosystem: package.ecosystem,
-        versions: items(affected.versions),
         given_up: urgency == "end-of-life",
         word: word.map(|word| (authority, word)),
         score: own.score.or(ratings.score),
@@ -158,10 +168,17 @@ fn statement(
     for range in items(affected.ranges) {
         statement.add(range);
     }
+    statement.list(items(affected.versions));
     statement.opaque |= statement.ranges.is_empty() && statement.versions.is_empty();
-    statement.is_bounded().then_some(Some(statement)).ok_or_else(|| {
-        format!("a name or version in it has more than {NAME_BYTES_MAX} bytes, or none")
-    })
+    statement
+        .is_named()
+        .then_some(Some(statement))
+        .ok_or_else(|| format!("a name in it has more than {NAME_BYTES_MAX} bytes, or none"))
+}
+
+/// Whether a name or a version is kept.
+fn fits(text: &str) -> bool {
+    text.len() <= NAME_BYTES_MAX
 }
 
 impl Statement {
@@ -169,7 +186,7 @@ impl Statement {
         match range.kind.as_str() {
             // Commits: images have versions.
             "GIT" => {}
-            "SEMVER" | "ECOSYSTEM" => match events(items(range.events)) {
+            "SEMVER" | "ECOSYSTEM" => match events(range.events.unwrap_or_default()) {
                 Some(events) => self.ranges.push(events),
                 None => self.opaque = true,
             },
@@ -177,31 +194,30 @@ impl Statement {
         }
     }
 
-    fn is_bounded(&self) -> bool {
-        let versions = self.ranges.iter().flatten().map(|(_, version)| version);
-        let fits = |text: &String| text.len() <= NAME_BYTES_MAX;
-        !self.name.is_empty()
-            && !self.ecosystem.is_empty()
-            && versions.chain(&self.versions).chain([&self.name, &self.ecosystem]).all(fits)
+    /// Takes a list of versions. One that is too long is not kept, so that it cannot be told whether it
+    /// is the package's.
+    fn list(&mut self, mut versions: Vec<String>) {
+        let listed = versions.len();
+        versions.retain(|version| fits(version));
+        self.opaque |= versions.len() < listed;
+        self.versions = versions;
+    }
+
+    fn is_named(&self) -> bool {
+        [&self.name, &self.ecosystem].iter().all(|name| !name.is_empty() && fits(name))
     }
 }
 
 /// The events of a range; `None` where one is not understood, or there is none.
-fn events(listed: Vec<Event>) -> Option<Vec<(Bound, String)>> {
-    let mut events = Vec::with_capacity(listed.len());
-    for event in listed {
-        let before = events.len();
-        let mut put = |bound, version: Option<String>| {
-            events.extend(version.map(|version| (bound, version)));
-        };
+fn events(listed: Events) -> Option<Vec<(Bound, String)>> {
+    let Events { listed: mut events, opaque } = listed;
+    if opaque || !events.iter().all(|(_, version)| fits(version)) {
+        return None;
+    }
+    for (bound, version) in &mut events {
         // An event without beginning is one from the first version on.
-        let introduced = event.introduced.map(|v| if v.is_empty() { "0".to_owned() } else { v });
-        put(Bound::Introduced, introduced);
-        put(Bound::Fixed, event.fixed);
-        put(Bound::LastAffected, event.last_affected);
-        put(Bound::Limit, event.limit);
-        if events.len() == before {
-            return None;
+        if *bound == Bound::Introduced && version.is_empty() {
+            "0".clone_into(version);
         }
     }
     if events.is_empty() {
@@ -229,7 +245,7 @@ struct Ratings {
 
 impl Ratings {
     fn of(ratings: Option<&RawValue>, specific: Option<&RawValue>, score: Score) -> Self {
-        let ratings: Vec<Rating> = lenient(ratings);
+        let ratings: Vec<Rating> = lenient_items(ratings);
         let specific: Specific = lenient(specific);
         let scored = |rating: &Rating| match text(rating.kind.as_ref()) {
             "CVSS_V2" | "CVSS_V3" | "CVSS_V4" => score(text(rating.score.as_ref())),

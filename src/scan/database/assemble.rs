@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::advisory::is_cve;
 use super::build::Builder;
 use super::extras::Extras;
-use super::feed::{Feed, FeedKind, Status};
+use super::feed::{FeedKind, Status, oldest};
 use super::groups::{Groups, Names};
 use super::intern::Strings;
 use super::layout::{Section, Sections};
@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 
 /// Ecosystems of one database.
 const ECOSYSTEMS_MAX: usize = 100_000;
+/// Names of one vulnerability: one of Go's has thousands, an advisory for each package that is built of it.
+const NAMES_MAX: usize = 100_000;
 /// What stands for a likelihood that is not known.
 pub(super) const NO_LIKELIHOOD: u32 = u32::MAX;
 /// What stands for a time that is not known.
@@ -26,7 +28,7 @@ pub(super) fn sections(
     importer: &str,
 ) -> Result<(Sections, Status), ImportError> {
     let now = builder.now();
-    let Builder { mut rows, extras, feeds, .. } = builder;
+    let Builder { mut rows, extras, feeds, declared, .. } = builder;
     let mut sections = Sections::default();
     let (ecosystems, numbers) = statements(&rows, &mut sections)?;
     let vulnerabilities = records(&mut rows, &extras, &mut sections)?;
@@ -34,15 +36,18 @@ pub(super) fn sections(
     let status = Status {
         importer: importer.to_owned(),
         built: now,
-        as_of: oldest(&feeds),
+        as_of: oldest(&feeds, FeedKind::Osv).unwrap_or(Timestamp::from_milliseconds(0)),
         feeds,
         records: u32::try_from(records).map_err(|_| too_large("records"))?,
         superseded: rows.superseded,
         vulnerabilities,
         ecosystems,
+        declared,
     };
     let json = serde_json::to_vec(&status).map_err(|_| too_large("feeds"))?;
     sections.put(Section::Status, json);
+    let versions = std::mem::take(&mut rows.versions);
+    versions.write(&mut rows.strings, &mut sections).ok_or_else(|| too_large("versions"))?;
     let order = rows.strings.sorted();
     sections.put_numbers(Section::StringOrder, &order);
     let (bytes, ends) = rows.strings.into_parts();
@@ -52,13 +57,6 @@ pub(super) fn sections(
     sections.put(Section::Lists, bytes);
     sections.put_numbers(Section::ListEnds, &ends);
     Ok((sections, status))
-}
-
-/// As of when a database is: the oldest of its feeds of records, and 1970 if one does not say.
-fn oldest(feeds: &[Feed]) -> Timestamp {
-    let unknown = Timestamp::from_milliseconds(0);
-    let records = feeds.iter().filter(|feed| feed.kind == FeedKind::Osv);
-    records.map(|feed| feed.as_of.unwrap_or(unknown)).min().unwrap_or(unknown)
 }
 
 /// The numbers that records have in the file: those that count, in the order in which they came.
@@ -100,11 +98,12 @@ fn statements(rows: &Rows, sections: &mut Sections) -> Result<Counted, ImportErr
                 bytes.extend_from_slice(payload(rows, packed));
             }
         }
-        let ecosystem = one.first().map_or(0, |(packed, _)| packed.ecosystem);
+        let (ecosystem, kind) =
+            one.first().map_or((0, 0), |(packed, _)| (packed.ecosystem, packed.kind));
         let statements = fits(one.len())?;
         counted.insert(rows.strings.text(ecosystem).to_owned(), statements);
         let count = fits(keys.len() / 3 - first_key)?;
-        ecosystems.extend([ecosystem, fits(first_key)?, count, statements]);
+        ecosystems.extend([ecosystem, fits(first_key)?, count, statements, kind]);
     }
     sections.put(Section::Statements, bytes);
     sections.put_numbers(Section::Keys, &keys);
@@ -176,6 +175,9 @@ fn vulnerabilities(
     let (mut table, mut bytes) = (Vec::new(), Vec::new());
     for root in roots {
         let mut names = by_root.remove(root).unwrap_or_default();
+        if names.len() > NAMES_MAX {
+            return Err(too_large("NAMES_MAX"));
+        }
         names.sort_unstable_by_key(|name| (rank(strings.text(*name)), strings.text(*name)));
         let exploited = names.iter().any(|name| extras.is_exploited(strings.text(*name)));
         let likely = names.iter().filter_map(|name| extras.likelihood(strings.text(*name))).max();

@@ -3,11 +3,12 @@
 use std::io::{self, Read, Seek, Write};
 
 use super::advisory::Score;
-use super::extras::{Extras, unreadable};
-use super::feed::{Feed, FeedKind, Status};
+use super::coverage::Coverage;
+use super::extras::{Extras, not_empty, unreadable};
+use super::feed::{Feed, FeedKind, Status, printable};
 use super::import::{Document, Outcome, of_zip, read_all};
 use super::rows::{Rows, too_large};
-use super::{ImportError, assemble};
+use super::{ImportError, assemble, names};
 use crate::oci::Digest;
 use crate::time::Timestamp;
 
@@ -19,6 +20,7 @@ pub struct Builder {
     pub(super) rows: Rows,
     pub(super) extras: Extras,
     pub(super) feeds: Vec<Feed>,
+    pub(super) declared: Vec<String>,
 }
 
 /// What was made.
@@ -35,7 +37,8 @@ pub struct Summary {
 impl Builder {
     /// A database without a feed. `score` reads the vectors of CVSS.
     pub fn new(now: Timestamp, score: Score) -> Self {
-        Self { now, score, rows: Rows::default(), extras: Extras::default(), feeds: Vec::new() }
+        let (rows, extras) = (Rows::default(), Extras::default());
+        Self { now, score, rows, extras, feeds: Vec::new(), declared: Vec::new() }
     }
 
     /// Adds an archive of OSV's (`all.zip`): one record per `.json` file, of any ecosystem. `as_of` is
@@ -65,11 +68,40 @@ impl Builder {
         label: &str,
         as_of: Option<Timestamp>,
     ) -> Result<&Feed, ImportError> {
+        self.add_osv_folder(records, 0, label, as_of)
+    }
+
+    /// As [`Self::add_osv_records`], from a place with `ignored` files or folders that are no records.
+    ///
+    /// # Errors
+    /// As with [`Self::add_osv_zip`].
+    pub fn add_osv_folder(
+        &mut self,
+        records: impl IntoIterator<Item = io::Result<(String, Vec<u8>)>>,
+        ignored: u64,
+        label: &str,
+        as_of: Option<Timestamp>,
+    ) -> Result<&Feed, ImportError> {
         let documents = records.into_iter().map(|record| match record {
             Ok((name, bytes)) => Ok(Document::plain(&name, bytes)),
             Err(source) => Err(ImportError::Io { label: label.to_owned(), source }),
         });
-        self.add_documents(documents, 0, label, as_of)
+        self.add_documents(documents, ignored, label, as_of)
+    }
+
+    /// Says that feeds added so far cover an ecosystem (`npm`, `Debian`), whatever they look like: those
+    /// of several ecosystems may have records of one only beside those of another.
+    ///
+    /// # Errors
+    /// When no record names it, or images are not read for it.
+    pub fn declare(&mut self, ecosystem: &str) -> Result<(), ImportError> {
+        let is_named =
+            names::covering(ecosystem) == Some(ecosystem) && self.rows.names_ecosystem(ecosystem);
+        if !is_named {
+            return Err(ImportError::NotCovered { ecosystem: printable(ecosystem) });
+        }
+        self.declared.push(ecosystem.to_owned());
+        Ok(())
     }
 
     /// Adds CISA's catalogue of what is known to be exploited.
@@ -123,19 +155,25 @@ impl Builder {
     ) -> Result<&Feed, ImportError> {
         let mut feed = Feed::new(FeedKind::Osv, label);
         feed.ignored = ignored;
-        let score = self.score;
-        read_all(documents, score, label, |outcome| self.absorb(&mut feed, outcome))?;
-        if feed.records == 0 {
-            return Err(ImportError::Empty { label: label.to_owned() });
-        }
-        Ok(self.done(feed, as_of))
+        let (score, mut coverage) = (self.score, Coverage::default());
+        read_all(documents, score, label, |outcome| {
+            self.absorb(&mut feed, &mut coverage, outcome)
+        })?;
+        feed.covers = coverage.covered();
+        Ok(self.done(not_empty(feed, label)?, as_of))
     }
 
-    fn absorb(&mut self, feed: &mut Feed, outcome: Outcome) -> Result<(), ImportError> {
-        let advisory = match outcome.advisory {
+    fn absorb(
+        &mut self,
+        feed: &mut Feed,
+        coverage: &mut Coverage,
+        outcome: Outcome,
+    ) -> Result<(), ImportError> {
+        let mut advisory = match outcome.advisory {
             Ok(advisory) => advisory,
             Err(reason) => return unreadable(feed, &outcome.name, &reason),
         };
+        advisory.forget_impossible_times(self.now);
         // A time that is yet to come says nothing of how fresh the feed is.
         let modified = advisory.modified.filter(|modified| *modified <= self.now);
         let withdrawn = advisory.withdrawn.is_some();
@@ -144,6 +182,9 @@ impl Builder {
             None => feed.records += 1,
         }
         feed.withdrawn += u64::from(withdrawn);
+        if !withdrawn {
+            coverage.add(&advisory);
+        }
         feed.modified = feed.modified.max(modified);
         Ok(())
     }

@@ -29,14 +29,27 @@ pub enum ImportError {
         label: String,
     },
     /// Too much of the feed cannot be read.
-    #[error("more than {bound} records of `{label}` cannot be read, such as {examples}")]
+    #[error(
+        "of {records} records of `{label}`, {unreadable} or more cannot be read, such as {examples}; no more \
+         than 1 % and {bound} of them are tolerated"
+    )]
     Unreadable {
         /// The feed.
         label: String,
-        /// How many are tolerated.
+        /// How many were looked at.
+        records: u64,
+        /// How many of those cannot be read.
+        unreadable: usize,
+        /// How many are tolerated at the most.
         bound: usize,
         /// Some of them, and why.
         examples: String,
+    },
+    /// No record is about what should be covered, or no image is read for it.
+    #[error("no feed has records of `{ecosystem}`, or no image is read for it")]
+    NotCovered {
+        /// What should be covered.
+        ecosystem: String,
     },
     /// A bound was reached.
     #[error("`{label}` is too much: {bound}")]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::ImportError;
 use super::feed::{Feed, FeedKind, Unreadable, printable};
-use super::import::UNREADABLE_MAX;
+use super::import::{UNREADABLE_MAX, UNREADABLE_PERCENT_MAX};
 use super::record::{Few, Loose, text};
 use crate::time::Timestamp;
 
@@ -144,27 +144,34 @@ fn hundredths_of_a_percent(text: &str) -> Option<u16> {
     is_share.then(|| format!("{:.0}", share * 10_000.0).parse().ok())?
 }
 
-fn not_empty(feed: Feed, label: &str) -> Result<Feed, ImportError> {
-    if feed.records == 0 { Err(ImportError::Empty { label: label.to_owned() }) } else { Ok(feed) }
+/// A feed that has been read, if enough of it could be.
+pub(super) fn not_empty(feed: Feed, label: &str) -> Result<Feed, ImportError> {
+    if feed.records == 0 {
+        return Err(ImportError::Empty { label: label.to_owned() });
+    }
+    let unreadable = u64::try_from(feed.unreadable.len()).unwrap_or(u64::MAX);
+    let all = feed.records.saturating_add(unreadable);
+    let is_bearable = unreadable.saturating_mul(100) <= all.saturating_mul(UNREADABLE_PERCENT_MAX);
+    if is_bearable { Ok(feed) } else { Err(too_many_unreadable(&feed)) }
 }
 
 /// Notes what could not be read, up to the bound.
 pub(super) fn unreadable(feed: &mut Feed, name: &str, reason: &str) -> Result<(), ImportError> {
     feed.unreadable.push(Unreadable { name: printable(name), reason: printable(reason) });
-    if feed.unreadable.len() <= UNREADABLE_MAX {
-        return Ok(());
-    }
-    let examples: Vec<String> = feed
-        .unreadable
-        .iter()
-        .take(3)
-        .map(|one| format!("{} ({})", one.name, one.reason))
-        .collect();
-    Err(ImportError::Unreadable {
+    if feed.unreadable.len() <= UNREADABLE_MAX { Ok(()) } else { Err(too_many_unreadable(feed)) }
+}
+
+fn too_many_unreadable(feed: &Feed) -> ImportError {
+    let few = feed.unreadable.iter().take(3);
+    let examples: Vec<String> = few.map(|one| format!("{} ({})", one.name, one.reason)).collect();
+    let unreadable = feed.unreadable.len();
+    ImportError::Unreadable {
         label: feed.label.clone(),
+        records: feed.records.saturating_add(u64::try_from(unreadable).unwrap_or(u64::MAX)),
+        unreadable,
         bound: UNREADABLE_MAX,
         examples: examples.join(", "),
-    })
+    }
 }
 
 /// All of a reader, up to a bound.
@@ -192,10 +199,12 @@ mod tests {
     #[test]
     fn the_catalogue_is_read() {
         let json = r#"{"title":"CISA","catalogVersion":"2026.11.20","dateReleased":"2026-11-20T15:00:00.0000Z",
-            "count":2,"vulnerabilities":[{"cveID":"CVE-2024-3094","vendorProject":"x"},{"cveID":"CVE-2021-44228"},{"cveID":7}]}"#;
+            "count":2,"vulnerabilities":[MANY{"cveID":"CVE-2024-3094","vendorProject":"x"},{"cveID":"CVE-2021-44228"},{"cveID":7}]}"#;
+        let many = "{\"cveID\":\"CVE-1999-1\"},".repeat(100);
+        let json = json.replace("MANY", &many);
         let mut extras = Extras::default();
         let feed = extras.add_kev(json.as_bytes(), "kev").unwrap();
-        assert_eq!((feed.records, feed.unreadable.len()), (2, 1));
+        assert_eq!((feed.records, feed.unreadable.len()), (102, 1));
         assert_eq!(feed.modified, "2026-11-20T15:00:00Z".parse().ok());
         assert!(extras.is_exploited("CVE-2021-44228"));
         assert!(!extras.is_exploited("CVE-2021-44229"));
@@ -208,12 +217,13 @@ mod tests {
     fn likelihoods_are_read_plain_and_compressed() {
         let csv = "#model_version:v2023.03.01,score_date:2026-11-20T00:00:00+0000\ncve,epss,percentile\n\
                    CVE-2021-44228,0.97563,0.99999\nCVE-2024-1,0.00043,0.1\nCVE-2024-2,1e-05,0\nCVE-2024-3,1.5,1\nCVE-2024-4,NaN,1\n";
+        let csv = format!("{csv}{}", "CVE-1999-1,0,0\n".repeat(200));
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(csv.as_bytes()).unwrap();
         for bytes in [csv.as_bytes().to_vec(), gzip.finish().unwrap()] {
             let mut extras = Extras::default();
             let feed = extras.add_epss(bytes.as_slice(), "epss").unwrap();
-            assert_eq!((feed.records, feed.unreadable.len()), (3, 2));
+            assert_eq!((feed.records, feed.unreadable.len()), (203, 2));
             assert_eq!(feed.modified, "2026-11-20T00:00:00Z".parse().ok());
             assert_eq!(extras.likelihood("CVE-2021-44228"), Some(9_756));
             assert_eq!(extras.likelihood("CVE-2024-1"), Some(4));

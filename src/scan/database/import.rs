@@ -11,6 +11,8 @@ use super::zip::{Archive, Entry, ZipError};
 
 /// Records of one feed that may be unreadable before the feed is.
 pub(super) const UNREADABLE_MAX: usize = 100;
+/// Of a hundred, how many may be, however few a feed has.
+pub(super) const UNREADABLE_PERCENT_MAX: u64 = 1;
 /// Threads that read records.
 const THREADS_MAX: usize = 8;
 /// Records that are read at a time, by all threads together.
@@ -46,7 +48,8 @@ impl Document {
 
     fn bytes(&self) -> u64 {
         match &self.body {
-            Body::Packed(entry, _) => entry.size,
+            // What is held is the raw bytes until they are read, whatever their size is said to be then.
+            Body::Packed(entry, _) => entry.size.max(entry.compressed),
             Body::Plain(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             Body::Refused(_) => 0,
         }
@@ -170,4 +173,23 @@ fn shares(mut round: Vec<Document>, threads: usize) -> Vec<Vec<Document>> {
         round = rest;
     }
     shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::database::testing::{File, archive, reader};
+
+    #[test]
+    fn what_is_held_is_bounded_whatever_an_archive_says_of_sizes() {
+        let stored = |n: usize| {
+            let mut file = File::new(&format!("{n}.json"), b"");
+            (file.raw, file.method) = (vec![b' '; 4 << 20], 0);
+            file
+        };
+        let files: Vec<File> = (0..20).map(stored).collect();
+        let (mut documents, _) = of_zip(reader(&archive(&files, false)), "zip").unwrap();
+        let round = round(&mut documents).unwrap();
+        assert_eq!(round.len(), usize::try_from(ROUND_BYTES >> 22).unwrap());
+    }
 }

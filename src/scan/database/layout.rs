@@ -12,11 +12,11 @@ use crate::oci::Digest;
 /// How the file begins.
 pub(super) const MAGIC: &[u8; 8] = b"PRTQVDB\n";
 /// The format that is written and read here.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// Bytes of the checksum at the end.
 pub(super) const CHECKSUM_BYTES: usize = 32;
 const HEAD_BYTES: usize = 8 + 4 + 4 + 8 + 8 * SECTIONS;
-const SECTIONS: usize = 13;
+const SECTIONS: usize = 16;
 
 /// What is in a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) enum Section {
     Strings,
     /// The numbers of the strings in their order.
     StringOrder,
-    /// Rows: name, first key, keys, statements. In the order of the names.
+    /// Rows: name, first key, keys, statements, kind. In the order of the names.
     Ecosystems,
     /// Rows: name, where its statements begin, how many. By ecosystem, then by number of the name.
     Keys,
@@ -47,6 +47,12 @@ pub(super) enum Section {
     Groups,
     /// For each vulnerability its other names.
     GroupNames,
+    /// Rows: name of a kind of package, first version, versions.
+    Kinds,
+    /// The strings of all versions, by kind.
+    Versions,
+    /// For each kind the numbers of its versions, in their order.
+    VersionOrder,
 }
 
 /// The sections of a file that is written.
@@ -107,6 +113,9 @@ const fn index(section: Section) -> usize {
         Section::RecordGroups => 10,
         Section::Groups => 11,
         Section::GroupNames => 12,
+        Section::Kinds => 13,
+        Section::Versions => 14,
+        Section::VersionOrder => 15,
     }
 }
 

@@ -9,11 +9,14 @@
 //!   whatever leads outside is an error, never "nothing known".
 //! - Equal feeds, at an equal time, make equal files.
 //!
-//! It must not: open files (it gets readers and bytes), compare versions (that is matching's).
+//! It must not: open files (it gets readers and bytes), say which versions are affected (that is
+//! matching's; here they are only put in the order that `version` gives them).
 
 mod advisory;
+mod artifacts;
 mod assemble;
 mod build;
+mod coverage;
 mod error;
 mod extras;
 mod feed;
@@ -27,10 +30,12 @@ pub(super) mod names;
 mod open;
 mod record;
 mod rows;
+mod statement;
 #[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
+mod versions;
 mod wire;
 mod zip;
 
@@ -41,4 +46,6 @@ pub use error::{DatabaseError, ImportError};
 pub(super) use feed::printable;
 pub use feed::{Feed, FeedKind, Status, Unreadable};
 pub use open::Database;
-pub(super) use open::{Ecosystem, Event, Statement};
+pub(super) use open::Ecosystem;
+pub(super) use statement::{Event, Statement};
+pub(super) use versions::{BEGINNING, Versions};

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use crate::scan::PackageKind;
 
 /// Ecosystems of OSV and the kind of their packages; those that no image is read for are not here.
-const ECOSYSTEMS: [(&str, PackageKind); 27] = [
+const ECOSYSTEMS: [(&str, PackageKind); 28] = [
     ("AlmaLinux", PackageKind::Rpm),
     ("Alpaquita", PackageKind::Apk),
     ("Alpine", PackageKind::Apk),
     ("Azure Linux", PackageKind::Rpm),
     ("BellSoft Hardened Containers", PackageKind::Apk),
     ("Chainguard", PackageKind::Apk),
+    ("CleanStart", PackageKind::Apk),
     ("Debian", PackageKind::Deb),
     ("Echo", PackageKind::Deb),
     ("Go", PackageKind::Go),
@@ -35,6 +36,9 @@ const ECOSYSTEMS: [(&str, PackageKind); 27] = [
     ("openSUSE Leap", PackageKind::Rpm),
 ];
 
+/// What ends the group in a name of Maven.
+pub(in crate::scan) const GROUP_END: char = ':';
+
 /// An ecosystem without its release or repository: `Debian` of `Debian:12`.
 fn base(ecosystem: &str) -> &str {
     ecosystem.split_once(':').map_or(ecosystem, |(base, _)| base)
@@ -44,6 +48,18 @@ fn base(ecosystem: &str) -> &str {
 pub(in crate::scan) fn kind_of(ecosystem: &str) -> Option<PackageKind> {
     let base = base(ecosystem);
     ECOSYSTEMS.iter().find(|(name, _)| *name == base).map(|(_, kind)| *kind)
+}
+
+/// The name by which an ecosystem is covered by a feed, if images are read for it: a registry of a
+/// language exactly, and a distribution whatever the release.
+pub(super) fn covering(ecosystem: &str) -> Option<&'static str> {
+    let (name, kind) = ECOSYSTEMS.iter().find(|(name, _)| *name == base(ecosystem))?;
+    (kind.is_of_distribution() || *name == ecosystem).then_some(*name)
+}
+
+/// The kind whose packages have this type in package URLs, if images are read for them.
+pub(super) fn kind_of_type(name: &str) -> Option<PackageKind> {
+    ECOSYSTEMS.iter().map(|(_, kind)| *kind).find(|kind| kind.purl_type() == name)
 }
 
 /// The ecosystem of a language's packages; distributions have one each.

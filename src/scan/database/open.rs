@@ -1,15 +1,19 @@
 //! A database that is searched where it lies.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 
 use super::DatabaseError;
-use super::advisory::{Authority, Bound};
+use super::artifacts::{Artifacts, name_of_key};
 use super::assemble::{NO_LIKELIHOOD, NO_TIME};
 use super::feed::Status;
 use super::layout::{Places, Section, verified};
+use super::statement::Statements;
+use super::versions::{OfKind, Versions};
 use super::wire::{Cursor, entry, row, rows, unzigzag};
 use crate::oci::Digest;
-use crate::scan::{DatabaseId, Severity};
+use crate::scan::{DatabaseId, PackageKind};
 use crate::time::Timestamp;
 
 /// Bytes of what a database says of itself.
@@ -23,12 +27,18 @@ pub struct Database {
     id: DatabaseId,
     status: Status,
     ecosystems: Vec<Ecosystem>,
+    kinds: Vec<OfKind>,
+    /// Made when they are needed first.
+    artifacts: Arc<OnceLock<Artifacts>>,
 }
 
 /// Where the statements of one ecosystem are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::scan) struct Ecosystem {
     pub(in crate::scan) name: String,
+    /// The kind of its packages, by whose rules its versions were kept; `None` where no image is read
+    /// for them.
+    pub(in crate::scan) kind: Option<PackageKind>,
     first_key: u32,
     keys: u32,
 }
@@ -60,13 +70,18 @@ impl Database {
         let status: Option<Status> = json.and_then(|json| serde_json::from_slice(json).ok());
         let status = status.ok_or(DatabaseError::Damaged("what it says of itself"))?;
         let id = DatabaseId { digest, as_of: status.as_of };
-        let mut database = Self { file, places, id, status, ecosystems: Vec::new() };
+        let (ecosystems, kinds) = (Vec::new(), Vec::new());
+        let artifacts = Arc::default();
+        let mut database = Self { file, places, id, status, ecosystems, kinds, artifacts };
+        database.kinds = OfKind::all(&database)?;
         let table = database.section(Section::Ecosystems)?;
         let mut ecosystems = Vec::new();
-        for index in 0..rows(table, 4)? {
-            let [name, first_key, keys, _] = row(table, index)?;
+        for index in 0..rows(table, 5)? {
+            let [name, first_key, keys, _, kind] = row(table, index)?;
             let name = database.string(name)?.to_owned();
-            ecosystems.push(Ecosystem { name, first_key, keys });
+            let kind = usize::try_from(kind).ok().and_then(|kind| database.kinds.get(kind));
+            let kind = kind.ok_or(DatabaseError::Damaged("a kind is outside"))?.kind;
+            ecosystems.push(Ecosystem { name, kind, first_key, keys });
         }
         if ecosystems.is_empty() != database.status.ecosystems.is_empty() {
             return Err(DatabaseError::Damaged("ecosystems are missing"));
@@ -85,15 +100,23 @@ impl Database {
         &self.status
     }
 
-    /// The ecosystems with names that `are_asked_for`.
+    /// The ecosystems that `are_asked_for`.
     pub(in crate::scan) fn ecosystems(
         &self,
-        are_asked_for: impl Fn(&str) -> bool,
+        are_asked_for: impl Fn(&Ecosystem) -> bool,
     ) -> Vec<&Ecosystem> {
-        self.ecosystems.iter().filter(|one| are_asked_for(&one.name)).collect()
+        self.ecosystems.iter().filter(|one| are_asked_for(one)).collect()
     }
 
-    fn section(&self, section: Section) -> Result<&[u8], DatabaseError> {
+    /// The versions of a kind of package, in their order; `None` where no record has any.
+    pub(in crate::scan) fn versions(
+        &self,
+        kind: PackageKind,
+    ) -> Result<Option<Versions<'_>>, DatabaseError> {
+        Versions::of(self, &self.kinds, kind)
+    }
+
+    pub(super) fn section(&self, section: Section) -> Result<&[u8], DatabaseError> {
         let (start, end) = self.places.of(section);
         self.file.get(start..end).ok_or(DatabaseError::Damaged("a section is outside"))
     }
@@ -142,17 +165,7 @@ impl Database {
         })?;
         let (start, left) = found.unwrap_or((0, 0));
         let cursor = Cursor::at(self.section(Section::Statements)?, start)?;
-        Ok(Statements { cursor, left })
-    }
-
-    /// Whether one of `numbers` is in a list of versions.
-    pub(in crate::scan) fn lists(&self, list: u32, numbers: &[u32]) -> Result<bool, DatabaseError> {
-        let mut found = false;
-        self.each_of(list, |number| {
-            found |= numbers.contains(&number);
-            Ok(!found)
-        })?;
-        Ok(found)
+        Ok(Statements::new(cursor, left))
     }
 
     /// How many versions a list has.
@@ -204,14 +217,44 @@ impl Database {
         &self,
         number: u32,
     ) -> Result<Vulnerability<'_>, DatabaseError> {
-        let [id, names, likelihood, exploited] = row(self.section(Section::Groups)?, number)?;
-        let names = self.numbers_at(Section::GroupNames, names)?;
+        let [id, _, likelihood, exploited] = row(self.section(Section::Groups)?, number)?;
         Ok(Vulnerability {
             id: self.string(id)?,
-            names: names.into_iter().map(|name| self.string(name)).collect::<Result<_, _>>()?,
             exploited: exploited != 0,
             likelihood: u16::try_from(likelihood).ok().filter(|_| likelihood != NO_LIKELIHOOD),
         })
+    }
+
+    /// The other names of a vulnerability.
+    pub(in crate::scan) fn names_of(&self, number: u32) -> Result<Vec<&str>, DatabaseError> {
+        let [_, names, _, _] = row(self.section(Section::Groups)?, number)?;
+        let names = self.numbers_at(Section::GroupNames, names)?;
+        names.into_iter().map(|name| self.string(name)).collect()
+    }
+
+    /// The names of all packages of a kind, by their numbers.
+    pub(super) fn package_names(&self, kind: PackageKind) -> Result<Vec<u32>, DatabaseError> {
+        let keys = self.section(Section::Keys)?;
+        let mut names = Vec::new();
+        for ecosystem in self.ecosystems.iter().filter(|it| it.kind == Some(kind)) {
+            for index in 0..ecosystem.keys {
+                let index = ecosystem.first_key.checked_add(index);
+                let index = index.ok_or(DatabaseError::Damaged("a key is outside"))?;
+                names.push(name_of_key(keys, index)?);
+            }
+        }
+        Ok(names)
+    }
+
+    /// The numbers of names of Maven's that have this artifact, whatever their group.
+    pub(in crate::scan) fn with_artifact(&self, artifact: &str) -> Result<Vec<u32>, DatabaseError> {
+        let artifacts = if let Some(artifacts) = self.artifacts.get() {
+            artifacts
+        } else {
+            let made = Artifacts::of(self)?;
+            self.artifacts.get_or_init(|| made)
+        };
+        artifacts.named(self, artifact)
     }
 
     fn numbers_at(&self, section: Section, start: u32) -> Result<Vec<u32>, DatabaseError> {
@@ -254,104 +297,7 @@ pub(in crate::scan) struct Record<'a> {
 #[derive(Debug)]
 pub(in crate::scan) struct Vulnerability<'a> {
     pub(in crate::scan) id: &'a str,
-    /// Its other names.
-    pub(in crate::scan) names: Vec<&'a str>,
     pub(in crate::scan) exploited: bool,
     /// In hundredths of a per cent.
     pub(in crate::scan) likelihood: Option<u16>,
-}
-
-/// What one record says of one package.
-#[derive(Debug, Default)]
-pub(in crate::scan) struct Statement {
-    pub(in crate::scan) record: u32,
-    /// Something in it is not understood.
-    pub(in crate::scan) opaque: bool,
-    pub(in crate::scan) given_up: bool,
-    pub(in crate::scan) word: Option<(Authority, Severity)>,
-    pub(in crate::scan) score: Option<u8>,
-    /// The list of versions that are affected whatever the ranges say.
-    pub(in crate::scan) list: Option<u32>,
-    /// Of all ranges, one range after the other.
-    pub(in crate::scan) events: Vec<Event>,
-}
-
-/// A bound of a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::scan) struct Event {
-    /// Which range.
-    pub(in crate::scan) range: u32,
-    pub(in crate::scan) bound: Bound,
-    /// The number of its version.
-    pub(in crate::scan) version: u32,
-}
-
-/// Statements about one package, one after the other.
-#[derive(Debug)]
-pub(in crate::scan) struct Statements<'a> {
-    cursor: Cursor<'a>,
-    left: u32,
-}
-
-impl Statements<'_> {
-    /// Reads the next one into `statement`; `false` where there is none.
-    pub(in crate::scan) fn next(
-        &mut self,
-        statement: &mut Statement,
-    ) -> Result<bool, DatabaseError> {
-        let Some(left) = self.left.checked_sub(1) else { return Ok(false) };
-        self.left = left;
-        let cursor = &mut self.cursor;
-        statement.record = cursor.short()?;
-        let flags = cursor.byte()?;
-        statement.opaque = flags & 1 != 0;
-        statement.given_up = flags & 2 != 0;
-        statement.word = unpacked(cursor.byte()?)?;
-        statement.score = match cursor.number()?.checked_sub(1) {
-            None => None,
-            Some(score) => match u8::try_from(score) {
-                Ok(score @ ..=100) => Some(score),
-                _ => return Err(DatabaseError::Damaged("a score is too high")),
-            },
-        };
-        statement.list = cursor.short()?.checked_sub(1);
-        statement.events.clear();
-        for range in 0..cursor.short()? {
-            for _ in 0..cursor.short()? {
-                let event = cursor.number()?;
-                let version = u32::try_from(event >> 2);
-                let version =
-                    version.map_err(|_| DatabaseError::Damaged("a version is outside"))?;
-                statement.events.push(Event { range, bound: unpacked_bound(event), version });
-            }
-        }
-        Ok(true)
-    }
-}
-
-fn unpacked(byte: u8) -> Result<Option<(Authority, Severity)>, DatabaseError> {
-    let authority = match byte & 0xf0 {
-        0 => Authority::Advisory,
-        0x10 => Authority::Distribution,
-        _ => return Err(DatabaseError::Damaged("a severity is none")),
-    };
-    let severity = match byte & 0x0f {
-        0 => return Ok(None),
-        1 => Severity::None,
-        2 => Severity::Low,
-        3 => Severity::Medium,
-        4 => Severity::High,
-        5 => Severity::Critical,
-        _ => return Err(DatabaseError::Damaged("a severity is none")),
-    };
-    Ok(Some((authority, severity)))
-}
-
-const fn unpacked_bound(event: u64) -> Bound {
-    match event & 3 {
-        0 => Bound::Introduced,
-        1 => Bound::Fixed,
-        2 => Bound::LastAffected,
-        _ => Bound::Limit,
-    }
 }

@@ -3,12 +3,15 @@
 //! What decides whether a package is affected is read strictly; what only describes it is read as far as
 //! it is understood, and words that are new fail nothing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
+
+use super::advisory::Bound;
 
 /// Bytes of one record.
 pub(super) const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -68,16 +71,77 @@ pub(super) struct Named {
 pub(super) struct Range {
     #[serde(rename = "type")]
     pub(super) kind: String,
-    pub(super) events: Option<Few<Event, EVENTS_MAX>>,
+    pub(super) events: Option<Events>,
 }
 
-/// Where it begins or ends.
-#[derive(Debug, Deserialize)]
-pub(super) struct Event {
-    pub(super) introduced: Option<String>,
-    pub(super) fixed: Option<String>,
-    pub(super) last_affected: Option<String>,
-    pub(super) limit: Option<String>,
+/// Where a range begins and ends, in the words of its record.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    pub(super) listed: Vec<(Bound, String)>,
+    /// One of them says nothing that is understood.
+    pub(super) opaque: bool,
+}
+
+/// One event: it puts what it says into the list at once, so that one that says nothing takes no room.
+struct Event<'a>(&'a mut Events);
+
+impl<'de> DeserializeSeed<'de> for Event<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Event<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let before = self.0.listed.len();
+        while let Some(key) = fields.next_key::<Cow<'de, str>>()? {
+            let bound = match key.as_ref() {
+                "introduced" => Bound::Introduced,
+                "fixed" => Bound::Fixed,
+                "last_affected" => Bound::LastAffected,
+                "limit" => Bound::Limit,
+                _ => {
+                    fields.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            let version = fields.next_value::<Option<String>>()?;
+            self.0.listed.extend(version.map(|version| (bound, version)));
+        }
+        self.0.opaque |= self.0.listed.len() == before;
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Events {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Events;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of no more than {EVENTS_MAX} items")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Events, A::Error> {
+                let (mut events, mut count) = (Events::default(), 0_usize);
+                while items.next_element_seed(Event(&mut events))?.is_some() {
+                    count += 1;
+                    if count > EVENTS_MAX {
+                        return Err(de::Error::invalid_length(count, &self));
+                    }
+                }
+                Ok(events)
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
 }
 
 /// How bad it is, in one way of saying so.
@@ -98,6 +162,12 @@ pub(super) struct Specific {
 /// What can be read of `raw`, or nothing.
 pub(super) fn lenient<'a, T: Default + Deserialize<'a>>(raw: Option<&'a RawValue>) -> T {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+/// What can be read of the items of a list, each on its own: one that cannot be takes no other with it.
+pub(super) fn lenient_items<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Vec<T> {
+    let items: Vec<&RawValue> = lenient(raw);
+    items.into_iter().filter_map(|item| serde_json::from_str(item.get()).ok()).collect()
 }
 
 /// A text, where anything may be.
@@ -177,5 +247,27 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Few<T, MAX
             }
         }
         deserializer.deserialize_seq(Items(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_says_nothing_takes_no_room_and_is_not_understood() {
+        let empty = format!("[{}{{}}]", "{},".repeat(EVENTS_MAX - 1));
+        let events: Events = serde_json::from_str(&empty).unwrap();
+        assert_eq!((events.listed.capacity(), events.opaque), (0, true));
+        let events: Events =
+            serde_json::from_str(r#"[{"introduced":"0","new":[1]},{"fixed":"1","limit":null}]"#)
+                .unwrap();
+        let said = [(Bound::Introduced, "0".to_owned()), (Bound::Fixed, "1".to_owned())];
+        assert_eq!((&events.listed[..], events.opaque), (&said[..], false));
+        let more = format!("[{}{{}}]", "{},".repeat(EVENTS_MAX));
+        for bad in [more.as_str(), "[[]]", "{}", r#"[{"fixed":1}]"#] {
+            let read = serde_json::from_str::<Events>(bad);
+            assert!(read.is_err(), "{bad:.20}");
+        }
     }
 }

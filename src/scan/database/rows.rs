@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::ImportError;
 use super::advisory::{Advisory, Authority, Bound, Statement};
 use super::intern::Strings;
-use super::wire;
+use super::versions::Listed;
+use super::{names, wire};
 use crate::scan::Severity;
 use crate::time::Timestamp;
 
@@ -16,6 +17,7 @@ const SAME_ID_MAX: u32 = 16;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) strings: Strings,
+    pub(super) versions: Listed,
     /// Lists of versions, packed; many are the same.
     pub(super) lists: Strings,
     pub(super) records: Vec<Row>,
@@ -46,6 +48,8 @@ pub(super) struct Row {
 pub(super) struct Packed {
     pub(super) ecosystem: u32,
     pub(super) name: u32,
+    /// The kind of its versions, by its number.
+    pub(super) kind: u32,
     pub(super) row: u32,
     pub(super) start: u32,
     pub(super) end: u32,
@@ -96,6 +100,12 @@ impl Rows {
         Ok(None)
     }
 
+    /// Whether a record that counts so far names a package of an ecosystem.
+    pub(super) fn names_ecosystem(&self, ecosystem: &str) -> bool {
+        let text = |packed: &Packed| self.strings.text(packed.ecosystem);
+        self.statements.iter().any(|packed| names::extends(text(packed), ecosystem))
+    }
+
     /// Whether a record counts beside those of its id; those that are older than it do not any more.
     fn place(&mut self, newest: Option<usize>, advisory: &Advisory) -> Place {
         let Some(latest) = newest.and_then(|at| self.records.get(at)) else {
@@ -130,12 +140,15 @@ impl Rows {
         let strings = &mut self.strings;
         let ecosystem = number(strings, &statement.ecosystem)?;
         let name = number(strings, &statement.name)?;
+        let kind = names::kind_of(&statement.ecosystem);
+        let kind = self.versions.kind(strings, kind).ok_or("strings")?;
         let start = u32::try_from(self.payload.len()).map_err(|_| "statements")?;
         let flags = u8::from(statement.opaque) | u8::from(statement.given_up) << 1;
         self.payload.push(flags);
         self.payload.push(statement.word.map_or(0, |(authority, word)| packed(authority, word)));
         wire::put(&mut self.payload, statement.score.map_or(0, |score| u64::from(score) + 1));
-        let list = pack_list(strings, &statement.versions)?;
+        let mut version = |text: &str| self.versions.number(strings, kind, text).ok_or("versions");
+        let list = pack_list(&mut version, &statement.versions)?;
         let list = match list {
             Some(bytes) => u64::from(self.lists.number_of(&bytes).ok_or("lists")?) + 1,
             None => 0,
@@ -144,13 +157,13 @@ impl Rows {
         put_length(&mut self.payload, statement.ranges.len());
         for range in &statement.ranges {
             put_length(&mut self.payload, range.len());
-            for (bound, version) in range {
-                let version = u64::from(number(strings, version)?);
-                wire::put(&mut self.payload, version << 2 | packed_bound(*bound));
+            for (bound, text) in range {
+                let number = u64::from(version(text)?);
+                wire::put(&mut self.payload, number << 2 | packed_bound(*bound));
             }
         }
         let end = u32::try_from(self.payload.len()).map_err(|_| "statements")?;
-        self.statements.push(Packed { ecosystem, name, row, start, end });
+        self.statements.push(Packed { ecosystem, name, kind, row, start, end });
         Ok(())
     }
 }
@@ -176,14 +189,17 @@ pub(super) fn put_length(bytes: &mut Vec<u8>, length: usize) {
 }
 
 /// Versions by their numbers, each by its difference to the one before.
-fn pack_list(strings: &mut Strings, versions: &[String]) -> Result<Option<Vec<u8>>, &'static str> {
+fn pack_list(
+    number: &mut impl FnMut(&str) -> Result<u32, &'static str>,
+    versions: &[String],
+) -> Result<Option<Vec<u8>>, &'static str> {
     if versions.is_empty() {
         return Ok(None);
     }
     let (mut bytes, mut before) = (Vec::new(), 0_i64);
     put_length(&mut bytes, versions.len());
     for version in versions {
-        let next = i64::from(number(strings, version)?);
+        let next = i64::from(number(version)?);
         wire::put(&mut bytes, wire::zigzag(next - before));
         before = next;
     }

@@ -49,8 +49,21 @@ pub(super) fn of(distribution: &Distribution) -> EndOfLife {
     match releases.iter().find(|(known, _)| *known == release) {
         Some((_, last_day)) => from_day_after(*last_day),
         None if is_unreleased || OPEN.contains(&(id, release)) => EndOfLife::Open,
-        None => EndOfLife::Unknown,
+        // What is older than all that are known ended before the first of them did.
+        None => match releases.iter().min_by_key(|(known, _)| numbers(known)) {
+            Some((first, last_day)) if is_before(release, first) => from_day_after(*last_day),
+            Some(_) | None => EndOfLife::Unknown,
+        },
     }
+}
+
+/// The numbers of a release; `None` where it has something else, too.
+fn numbers(release: &str) -> Option<Vec<u32>> {
+    release.split('.').map(|part| part.parse().ok()).collect()
+}
+
+fn is_before(release: &str, other: &str) -> bool {
+    numbers(release).zip(numbers(other)).is_some_and(|(release, other)| release < other)
 }
 
 fn from_day_after(last_day: Date) -> EndOfLife {
@@ -97,6 +110,11 @@ mod tests {
             ("sles", "15", "2020-01-01T00:00:00Z"),
             ("photon", "4.0", "2027-10-12T00:00:00Z"),
             ("mariner", "2.0", "2025-08-01T00:00:00Z"),
+            // Older than all that are listed.
+            ("alpine", "3.2", "2017-11-02T00:00:00Z"),
+            ("alpine", "2.7.9", "2017-11-02T00:00:00Z"),
+            ("debian", "4", "2016-03-01T00:00:00Z"),
+            ("rhel", "3.9", "2012-03-01T00:00:00Z"),
         ] {
             let end: Timestamp = from.parse().unwrap();
             let found = distribution(id, version, "").end_of_life();
@@ -116,7 +134,6 @@ mod tests {
             ("debian", "x"),
             ("debian", ""),
             ("alpine", "3.21.0_alpha20240807"),
-            ("alpine", "3.2"),
             ("linux", ""),
             ("gentoo", "2.15"),
             ("rhel", ""),

@@ -174,6 +174,7 @@ fn suse_product(distribution: &Distribution) -> Option<String> {
 mod tests {
     use super::super::tests::distribution;
     use super::*;
+    use crate::scan::database::names;
 
     #[test]
     fn each_distribution_has_the_feed_of_its_release() {
@@ -188,6 +189,9 @@ mod tests {
             ("mariner", "2.0", "", Some("Azure Linux:2")),
             ("centos", "7", "", None),
             ("chainguard", "20230214", "", Some("Chainguard")),
+            ("clnstrt", "", "", Some("CleanStart")),
+            ("minimos", "", "", Some("MinimOS")),
+            ("bellsoft-hardened-containers", "1", "", Some("BellSoft Hardened Containers:1")),
             ("debian", "12", "", Some("Debian:12")),
             ("debian", "12.5", "", Some("Debian:12")),
             ("debian", "", "", None),
@@ -212,8 +216,11 @@ mod tests {
             ("linux", "", "", None),
             ("Debian", "12", "", None),
         ] {
-            let found = distribution(id, version, pretty).feed().map(|feed| feed.to_string());
-            assert_eq!(found.as_deref(), feed, "{id} {version}");
+            let found = distribution(id, version, pretty).feed();
+            assert_eq!(found.as_ref().map(Feed::to_string).as_deref(), feed, "{id} {version}");
+            // Without a kind nothing of it could be compared.
+            let kind = found.map(|feed| names::kind_of(feed.family()));
+            assert!(kind.is_none_or(|kind| kind.is_some()), "{id} {version}");
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) fn choose<'a>(
     };
     for (kind, count) in kinds {
         let (chosen, asked) = match (names::language(kind), &feed) {
-            (Some(ecosystem), _) => (of_language(database, ecosystem), ecosystem.to_owned()),
+            (Some(ecosystem), _) => (of_language(database, kind, ecosystem), ecosystem.to_owned()),
             (None, Some(feed)) => (of_feed(database, kind, feed), feed.to_string()),
             (None, None) => continue,
         };
@@ -78,20 +78,27 @@ fn of(
     feed
 }
 
-/// The ecosystems of a language; `None` where the database has none.
-fn of_language<'a>(database: &'a Database, ecosystem: &str) -> Option<Chosen<'a>> {
-    let ecosystems = database.ecosystems(|name| names::extends(name, ecosystem));
-    (!ecosystems.is_empty()).then_some(Chosen { ecosystems, names: FeedNames::Source })
+/// The ecosystems of a language; `None` where no feed of the database is of the registry itself, whatever
+/// its records name beside their own.
+fn of_language<'a>(
+    database: &'a Database,
+    kind: PackageKind,
+    ecosystem: &str,
+) -> Option<Chosen<'a>> {
+    let is_one = |one: &Ecosystem| one.kind == Some(kind) && names::extends(&one.name, ecosystem);
+    let ecosystems = database.ecosystems(is_one);
+    (database.status().covers(ecosystem) && !ecosystems.is_empty())
+        .then_some(Chosen { ecosystems, names: FeedNames::Source })
 }
 
-/// The ecosystems of a distribution's feed; `None` where the database has no records of its own for the
-/// release, or the feed is of other packages.
+/// The ecosystems of a distribution's feed; `None` where no feed of the database is of the distribution,
+/// it has no records of its own for the release, or they are of other packages.
 fn of_feed<'a>(database: &'a Database, kind: PackageKind, feed: &Feed) -> Option<Chosen<'a>> {
-    let ecosystems = database.ecosystems(|name| feed.covers(name));
-    let is_of_kind = names::kind_of(feed.family()).is_none_or(|own| own == kind);
+    let is_one = |one: &Ecosystem| one.kind == Some(kind) && feed.covers(&one.name);
+    let ecosystems = database.ecosystems(is_one);
     let has_releases = feed.to_string() != feed.family();
     let is_own = |one: &&Ecosystem| !has_releases || one.name != feed.family();
-    (is_of_kind && ecosystems.iter().any(is_own))
+    (database.status().covers(feed.family()) && ecosystems.iter().any(is_own))
         .then_some(Chosen { ecosystems, names: feed.names() })
 }
 
@@ -102,7 +109,7 @@ fn unknown(text: &str, count: usize) -> Unmatched {
 
 fn no_feed(kind: PackageKind, count: usize, asked: &str) -> Unmatched {
     let (purl, asked) = (kind.purl_type(), printable(asked));
-    let text = format!("the database has no records of {asked} for {count} packages of {purl}");
+    let text = format!("the database has no feed of {asked} for {count} packages of {purl}");
     Unmatched { kind: UnmatchedKind::NoFeed, package: None, text }
 }
 

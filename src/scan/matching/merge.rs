@@ -1,49 +1,46 @@
 //! What several records say of one vulnerability in one package, as one finding.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::kernel;
-use crate::scan::database::{Authority, Database, DatabaseError, Statement};
+use super::range::Fixed;
+use crate::scan::database::{Authority, Database, DatabaseError, Statement, Versions};
 use crate::scan::{Finding, Fix, Package, Severity};
 use crate::time::Timestamp;
 
 /// How records of packages that are malicious themselves are named.
 const MALWARE: &str = "MAL-";
+/// Records over several vulnerabilities that are named in one finding.
+const ADVISORIES_MAX: usize = 100;
 
 /// What is known of one vulnerability in one package so far.
-pub(super) struct Merged<V> {
+#[derive(Default)]
+pub(super) struct Merged {
     /// The lowest version in which every record that knows of a fix says that it is fixed.
-    fix: Option<(V, u32)>,
+    fix: Option<Fixed>,
     given_up: bool,
     word: Option<(Authority, Severity)>,
     score: Option<u8>,
     published: Option<Timestamp>,
-    /// Records, by number.
-    records: Vec<u32>,
+    /// Records that are about others, too, by number.
+    advisories: Vec<u32>,
 }
 
-impl<V: Ord> Merged<V> {
-    /// Nothing yet.
-    pub(super) const fn new() -> Self {
-        Self {
-            fix: None,
-            given_up: false,
-            word: None,
-            score: None,
-            published: None,
-            records: Vec::new(),
-        }
-    }
+/// The names of vulnerabilities, by their number: one that many packages have has them once.
+pub(super) type NamesOf = HashMap<u32, Arc<[String]>>;
 
-    /// Takes in what one record says.
+impl Merged {
+    /// Takes in what one record says. Its own name is one of the vulnerability only where it is about
+    /// this one alone.
     pub(super) fn add(
         &mut self,
         statement: &Statement,
-        fix: Option<(V, u32)>,
+        is_of_several: bool,
+        fix: Option<Fixed>,
         published: Option<Timestamp>,
     ) {
-        self.fix = match (self.fix.take(), fix) {
-            (Some(a), Some(b)) => Some(if a.0 >= b.0 { a } else { b }),
-            (a, b) => a.or(b),
-        };
+        self.fix = self.fix.max(fix);
         self.given_up |= statement.given_up;
         self.word = self.word.max(statement.word);
         self.score = self.score.max(statement.score);
@@ -51,8 +48,9 @@ impl<V: Ord> Merged<V> {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        if !self.records.contains(&statement.record) {
-            self.records.push(statement.record);
+        let is_new = is_of_several && self.advisories.last() != Some(&statement.record);
+        if is_new && self.advisories.len() < ADVISORIES_MAX {
+            self.advisories.push(statement.record);
         }
     }
 
@@ -61,26 +59,36 @@ impl<V: Ord> Merged<V> {
     pub(super) fn finding(
         self,
         database: &Database,
-        group: u32,
+        versions: Versions<'_>,
+        (group, names): (u32, &mut NamesOf),
         package: &Package,
     ) -> Result<Finding, DatabaseError> {
         let vulnerability = database.vulnerability(group)?;
-        let mut names = vulnerability.names;
-        for record in &self.records {
-            names.push(database.record_id(*record)?);
-        }
-        names.retain(|name| *name != vulnerability.id);
-        names.sort_unstable();
-        names.dedup();
-        let malware = names.iter().chain([&vulnerability.id]).any(|name| name.starts_with(MALWARE));
+        let aliases = if let Some(aliases) = names.get(&group) {
+            Arc::clone(aliases)
+        } else {
+            let mut aliases = database.names_of(group)?;
+            aliases.sort_unstable();
+            aliases.dedup();
+            let aliases: Arc<[String]> = aliases.into_iter().map(str::to_owned).collect();
+            names.insert(group, Arc::clone(&aliases));
+            aliases
+        };
+        let ids = self.advisories.iter().map(|record| database.record_id(*record));
+        let mut advisories = ids.collect::<Result<Vec<&str>, _>>()?;
+        advisories.sort_unstable();
+        advisories.dedup();
+        let known = aliases.iter().map(String::as_str).chain(advisories.iter().copied());
+        let malware = known.chain([vulnerability.id]).any(|name| name.starts_with(MALWARE));
         let fix = match self.fix {
-            Some((_, version)) => Fix::In(database.string(version)?.to_owned()),
+            Some(fixed) => Fix::In(versions.text(fixed.number)?.to_owned()),
             None if self.given_up => Fix::WillNot,
             None => Fix::None,
         };
         Ok(Finding {
             id: vulnerability.id.to_owned(),
-            aliases: names.into_iter().map(str::to_owned).collect(),
+            aliases,
+            advisories: advisories.into_iter().map(str::to_owned).collect(),
             package: package.clone(),
             severity: self.word.map(|(_, word)| word).or(self.score.map(Severity::from_score)),
             score: self.score,

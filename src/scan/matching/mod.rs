@@ -4,7 +4,8 @@
 //! - Distributions' packages are compared with the feed of the release that the image says it is, by
 //!   what they were built from where the feed names that; and no other feed.
 //! - One vulnerability is one finding per package, whatever number of records tell of it.
-//! - What cannot be compared, has no feed, or is too much, is said to be unmatched: never left out.
+//! - What cannot be compared, has no feed, or is too much, is said to be unmatched or a gap:
+//!   never left out.
 //!
 //! It must not: weigh findings, or leave some out because they do not matter.
 
@@ -15,25 +16,14 @@ mod package;
 mod range;
 mod rpm;
 #[cfg(test)]
-pub(super) mod stand_in;
-#[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
 
 use super::database::{Database, DatabaseError};
-use super::{Finding, Inventory, PackageKind, Report};
+use super::{Finding, Inventory, Report};
 use crate::time::Timestamp;
 use package::Matcher;
-
-/// By which rules versions are read and ordered.
-pub(super) trait Rules {
-    /// A version as it is compared.
-    type Version: Clone + Ord;
-
-    /// Reads a version of a kind of package; `None` if it is none.
-    fn version(&self, kind: PackageKind, text: &str) -> Option<Self::Version>;
-}
 
 /// Compares an inventory with a database.
 ///
@@ -43,18 +33,17 @@ pub(super) fn report(
     database: &Database,
     inventory: &Inventory,
     now: Timestamp,
-    rules: &impl Rules,
 ) -> Result<Report, DatabaseError> {
     let (feeds, unmatched) = feeds::choose(database, inventory, now);
-    let mut matcher = Matcher::new(database, rules, unmatched);
+    let mut matcher = Matcher::new(database, now, unmatched);
     for package in &inventory.packages {
         if let Some(chosen) = feeds.get(&package.kind) {
             matcher.add(package, chosen)?;
         }
     }
-    let (mut findings, unmatched) = matcher.finish();
-    findings.sort_by(|a, b| badness(b).cmp(&badness(a)).then_with(|| name(a).cmp(&name(b))));
-    Ok(Report { database: database.id().clone(), findings, unmatched })
+    let mut report = matcher.finish();
+    report.findings.sort_by(|a, b| badness(b).cmp(&badness(a)).then_with(|| name(a).cmp(&name(b))));
+    Ok(report)
 }
 
 /// What comes first in a report.

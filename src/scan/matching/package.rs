@@ -3,37 +3,42 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::feeds::Chosen;
-use super::merge::Merged;
+use super::merge::{Merged, NamesOf};
 use super::range::{Outcome, Subject};
-use super::{Rules, rpm};
+use super::{kernel, rpm};
 use crate::scan::database::{
-    Bound, Database, DatabaseError, Ecosystem, Statement, names, printable,
+    Bound, Database, DatabaseError, Ecosystem, Statement, Versions, names, printable,
 };
-use crate::scan::{FeedNames, Finding, Package, PackageKind, Unmatched, UnmatchedKind};
+use crate::scan::{
+    FeedNames, Finding, Gap, GapKind, Package, PackageKind, Report, Unmatched, UnmatchedKind,
+};
+use crate::time::Timestamp;
 
-/// Versions that are read for one report, and what takes as long.
-const WORK_MAX: u64 = 5_000_000;
-/// Numbers in a list of versions that take as long to look through as a version takes to read.
-const NUMBERS_PER_VERSION: u64 = 16;
+/// Versions and vulnerabilities that are looked at for one report.
+const WORK_MAX: u64 = 50_000_000;
 /// Findings of one report.
 const FINDINGS_MAX: usize = 100_000;
 /// Records that are named where a version cannot be compared.
 const NAMED_MAX: usize = 3;
 
 /// What is found so far.
-pub(super) struct Matcher<'a, R> {
+pub(super) struct Matcher<'a> {
     database: &'a Database,
-    rules: &'a R,
+    now: Timestamp,
     findings: Vec<Finding>,
     unmatched: Vec<Unmatched>,
+    /// Where not everything is in the report.
+    cut_off: Option<Gap>,
     /// Of [`WORK_MAX`], what may still be done.
     left: u64,
     statement: Statement,
+    names: NamesOf,
 }
 
 /// What is found of one package.
-struct Found<V> {
-    vulnerabilities: BTreeMap<u32, Merged<V>>,
+#[derive(Default)]
+struct Found {
+    vulnerabilities: BTreeMap<u32, Merged>,
     /// Records that cannot be compared with it.
     unknown: Vec<u32>,
     /// Records that were looked at.
@@ -42,31 +47,31 @@ struct Found<V> {
     named: HashSet<u32>,
 }
 
-impl<V> Found<V> {
-    fn new() -> Self {
-        Self {
-            vulnerabilities: BTreeMap::new(),
-            unknown: Vec::new(),
-            looked_at: Vec::new(),
-            named: HashSet::new(),
-        }
-    }
-}
-
-impl<'a, R: Rules> Matcher<'a, R> {
-    pub(super) fn new(database: &'a Database, rules: &'a R, unmatched: Vec<Unmatched>) -> Self {
+impl<'a> Matcher<'a> {
+    pub(super) fn new(database: &'a Database, now: Timestamp, unmatched: Vec<Unmatched>) -> Self {
         Self {
             database,
-            rules,
+            now,
             findings: Vec::new(),
             unmatched,
+            cut_off: None,
             left: WORK_MAX,
             statement: Statement::default(),
+            names: NamesOf::new(),
         }
     }
 
-    pub(super) fn finish(self) -> (Vec<Finding>, Vec<Unmatched>) {
-        (self.findings, self.unmatched)
+    /// The report, its findings in no order yet.
+    pub(super) fn finish(self) -> Report {
+        let status = self.database.status();
+        Report {
+            database: self.database.id().clone(),
+            exploited_as_of: status.exploited_as_of(),
+            likelihood_as_of: status.likelihood_as_of(),
+            findings: self.findings,
+            unmatched: self.unmatched,
+            gaps: self.cut_off.into_iter().collect(),
+        }
     }
 
     /// Compares a package with the records of what was chosen for its kind.
@@ -75,13 +80,16 @@ impl<'a, R: Rules> Matcher<'a, R> {
         package: &Package,
         chosen: &Chosen<'_>,
     ) -> Result<(), DatabaseError> {
-        let mut found = Found::new();
+        let mut found = Found::default();
         let own = (package.name.as_str(), package.version.as_str());
         let source = (package.source_name(), package.source_version());
         let names_source = package.kind.is_of_distribution();
         match chosen.names {
             FeedNames::Source if names_source => {
                 self.compare(package, source, &chosen.ecosystems, &mut found)?;
+                if let Some((name, version)) = kernel::built_from(package) {
+                    self.compare(package, (&name, &version), &chosen.ecosystems, &mut found)?;
+                }
             }
             FeedNames::SourceOrPackage if names_source && own != source => {
                 self.compare(package, own, &chosen.ecosystems, &mut found)?;
@@ -103,101 +111,113 @@ impl<'a, R: Rules> Matcher<'a, R> {
         package: &Package,
         (name, version): (&str, &str),
         ecosystems: &[&Ecosystem],
-        found: &mut Found<R::Version>,
+        found: &mut Found,
     ) -> Result<(), DatabaseError> {
         let database = self.database;
-        let name = names::normalised(Some(package.kind), name);
-        let Some(name) = database.find(&name)? else { return Ok(()) };
-        let mut subject = None;
-        for ecosystem in ecosystems {
-            let mut statements = database.statements(ecosystem, name)?;
-            let mut statement = std::mem::take(&mut self.statement);
-            while statements.next(&mut statement)? {
-                let subject = match &mut subject {
-                    Some(subject) => subject,
-                    None => subject.insert(self.subject(package.kind, version)?),
-                };
-                let Some(left) = self.left.checked_sub(self.work(&statement)?) else {
-                    self.is_too_much("WORK_MAX", package);
-                    return Ok(());
-                };
-                self.left = left;
-                if found.named.contains(&statement.record) {
-                    continue;
+        let named = self.named(package.kind, name)?;
+        let versions = database.versions(package.kind)?;
+        let Some(versions) = versions.filter(|_| !named.is_empty()) else { return Ok(()) };
+        let subject = Subject::new(versions, version);
+        let mut statement = std::mem::take(&mut self.statement);
+        for name in named {
+            for ecosystem in ecosystems {
+                let mut statements = database.statements(ecosystem, name)?;
+                while statements.next(&mut statement)? {
+                    if !self.may_go_on(self.work(&statement)?) {
+                        self.is_too_much("WORK_MAX", package);
+                        return Ok(());
+                    }
+                    if found.named.contains(&statement.record) {
+                        continue;
+                    }
+                    found.looked_at.push(statement.record);
+                    self.weigh(package, &subject, &statement, found)?;
                 }
-                found.looked_at.push(statement.record);
-                self.weigh(package, subject, &statement, found)?;
             }
-            self.statement = statement;
         }
+        self.statement = statement;
         Ok(())
     }
 
-    /// How many versions are read for a statement, at the most, or what takes as long.
+    /// The names in records that a package of this name may be meant by: of Java archives often only the
+    /// artifact is known, and records have the group, too.
+    fn named(&self, kind: PackageKind, name: &str) -> Result<Vec<u32>, DatabaseError> {
+        let name = names::normalised(Some(kind), name);
+        let mut named: Vec<u32> = self.database.find(&name)?.into_iter().collect();
+        if kind == PackageKind::Maven && !name.contains(names::GROUP_END) {
+            named.extend(self.database.with_artifact(&name)?);
+        }
+        Ok(named)
+    }
+
+    /// Takes `work` from what may still be done, if there is as much.
+    fn may_go_on(&mut self, work: u64) -> bool {
+        let left = self.left.checked_sub(work);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+
+    /// How many versions are looked at for a statement, at the most.
     fn work(&self, statement: &Statement) -> Result<u64, DatabaseError> {
         let listed = match statement.list {
             Some(list) => self.database.listed(list)?,
             None => 0,
         };
         let events = u64::try_from(statement.events.len()).unwrap_or(u64::MAX);
-        let of_list = if events == 0 { listed } else { listed / NUMBERS_PER_VERSION };
-        Ok(events.saturating_add(of_list).saturating_add(1))
-    }
-
-    fn subject(&self, kind: PackageKind, text: &str) -> Result<Subject<R::Version>, DatabaseError> {
-        let mut numbers: Vec<u32> = self.database.find(text)?.into_iter().collect();
-        // Modules of Go have a `v`, and records leave it out.
-        if let (PackageKind::Go, Some(plain)) = (kind, text.strip_prefix('v')) {
-            numbers.extend(self.database.find(plain)?);
-        }
-        Ok(Subject { kind, version: self.rules.version(kind, text), numbers })
+        Ok(events.saturating_add(listed).saturating_add(1))
     }
 
     fn weigh(
-        &self,
+        &mut self,
         package: &Package,
-        subject: &Subject<R::Version>,
+        subject: &Subject<'_>,
         statement: &Statement,
-        found: &mut Found<R::Version>,
+        found: &mut Found,
     ) -> Result<(), DatabaseError> {
-        if package.kind == PackageKind::Rpm && self.is_of_other_stream(package, statement)? {
+        if package.kind == PackageKind::Rpm
+            && is_of_other_stream(package, subject.versions, statement)?
+        {
             return Ok(());
         }
-        match subject.judge(self.rules, self.database, statement)? {
+        match subject.judge(self.database, statement)? {
             Outcome::Not => {}
             Outcome::Unknown => found.unknown.push(statement.record),
             Outcome::Affected(fix) => {
                 let record = self.database.record(statement.record)?;
+                let groups = u64::try_from(record.groups.len()).unwrap_or(u64::MAX);
+                if !self.may_go_on(groups) {
+                    self.is_too_much("WORK_MAX", package);
+                    return Ok(());
+                }
+                let published = record.published.filter(|published| *published <= self.now);
                 for group in record.groups {
-                    let merged = found.vulnerabilities.entry(group).or_insert_with(Merged::new);
-                    merged.add(statement, fix.clone(), record.published);
+                    let merged = found.vulnerabilities.entry(group).or_default();
+                    merged.add(statement, groups > 1, fix, published);
                 }
             }
         }
         Ok(())
     }
 
-    fn is_of_other_stream(
+    /// The versions of a kind, where something was found by them.
+    fn versions_for(
         &self,
-        package: &Package,
-        statement: &Statement,
-    ) -> Result<bool, DatabaseError> {
-        let mut fixes = statement.events.iter().filter(|event| event.bound == Bound::Fixed);
-        let Some(first) = fixes.next() else { return Ok(false) };
-        let mut all = rpm::is_of_other_stream(package, self.database.string(first.version)?);
-        for fix in fixes {
-            all &= rpm::is_of_other_stream(package, self.database.string(fix.version)?);
-        }
-        Ok(all)
+        kind: PackageKind,
+        found: &Found,
+    ) -> Result<Option<Versions<'a>>, DatabaseError> {
+        if found.vulnerabilities.is_empty() { Ok(None) } else { self.database.versions(kind) }
     }
 
-    fn take(&mut self, package: &Package, found: Found<R::Version>) -> Result<(), DatabaseError> {
-        for (group, merged) in found.vulnerabilities {
-            if self.findings.len() >= FINDINGS_MAX {
-                self.is_too_much("FINDINGS_MAX", package);
-                break;
+    fn take(&mut self, package: &Package, found: Found) -> Result<(), DatabaseError> {
+        if let Some(versions) = self.versions_for(package.kind, &found)? {
+            for (group, merged) in found.vulnerabilities {
+                if self.findings.len() >= FINDINGS_MAX {
+                    self.is_too_much("FINDINGS_MAX", package);
+                    break;
+                }
+                let names = (group, &mut self.names);
+                self.findings.push(merged.finding(self.database, versions, names, package)?);
             }
-            self.findings.push(merged.finding(self.database, group, package)?);
         }
         if found.unknown.is_empty() {
             return Ok(());
@@ -218,11 +238,26 @@ impl<'a, R: Rules> Matcher<'a, R> {
 
     /// Notes, once, that from this package on not everything is in the report.
     fn is_too_much(&mut self, bound: &str, package: &Package) {
-        if self.unmatched.iter().any(|one| one.kind == UnmatchedKind::Limit) {
-            return;
-        }
-        let text = format!("what is known is more than {bound}: the report is cut off");
-        let package = Some(package.clone());
-        self.unmatched.push(Unmatched { kind: UnmatchedKind::Limit, package, text });
+        let name = printable(&package.name);
+        self.cut_off.get_or_insert_with(|| Gap {
+            kind: GapKind::Limit,
+            path: None,
+            layer: None,
+            text: format!("what is known is more than {bound}: the report is cut off at {name}"),
+        });
     }
+}
+
+fn is_of_other_stream(
+    package: &Package,
+    versions: Versions<'_>,
+    statement: &Statement,
+) -> Result<bool, DatabaseError> {
+    let mut fixes = statement.events.iter().filter(|event| event.bound == Bound::Fixed);
+    let Some(first) = fixes.next() else { return Ok(false) };
+    let mut all = rpm::is_of_other_stream(package, versions.text(first.version)?);
+    for fix in fixes {
+        all &= rpm::is_of_other_stream(package, versions.text(fix.version)?);
+    }
+    Ok(all)
 }

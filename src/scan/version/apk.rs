@@ -21,6 +21,18 @@ impl Apk {
             }
         }
     }
+
+    /// Whether `bound` has no revision, and this is one of its.
+    pub(super) fn is_release_of(&self, bound: &Self) -> bool {
+        let (mut own, mut bound) = (Tokens::of(&self.0), Tokens::of(&bound.0));
+        loop {
+            match (own.next_token(), bound.next_token()) {
+                (Some(Token::End | Token::Revision(_)), Some(Token::End)) => return true,
+                (Some(own), Some(bound)) if own.compare(bound).is_eq() => {}
+                _ => return false,
+            }
+        }
+    }
 }
 
 /// A part of a version, in the order in which parts may follow each other.

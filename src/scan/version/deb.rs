@@ -38,6 +38,13 @@ impl Deb {
         }
         Ok(Self { epoch, upstream: upstream.into(), revision: revision.into() })
     }
+
+    /// Whether `bound` has no revision, and this is one of its.
+    pub(super) fn is_release_of(&self, bound: &Self) -> bool {
+        bound.revision.is_empty()
+            && self.epoch == bound.epoch
+            && compare_parts(self.upstream.as_bytes(), bound.upstream.as_bytes()).is_eq()
+    }
 }
 
 fn epoch_of(epoch: &str) -> Result<Number, &'static str> {

@@ -17,6 +17,7 @@ mod go;
 mod maven;
 mod nuget;
 mod number;
+mod order;
 mod python;
 mod rpm;
 mod semantic;
@@ -26,6 +27,7 @@ mod tests;
 use std::fmt;
 
 use super::PackageKind;
+pub(super) use order::{Order, Place};
 
 /// Bytes of a version. The longest that are really in use (Go's pseudo-versions, npm's canaries) have
 /// about 100.
@@ -171,6 +173,20 @@ impl Version {
             Scheme::Python => Self::Python(python::Python::parse(text)?),
             Scheme::Rpm => Self::Rpm(rpm::Rpm::parse(text)?),
         })
+    }
+}
+
+impl Version {
+    /// Whether this is a release of the version that `bound` names without one, as `1.2.3-4` is of
+    /// `1.2.3`: whoever says that `1.2.3` is affected last speaks of all its releases, although they come
+    /// after it in the order.
+    pub(super) fn is_release_of(&self, bound: &Self) -> bool {
+        match (self, bound) {
+            (Self::Apk(own), Self::Apk(bound)) => own.is_release_of(bound),
+            (Self::Deb(own), Self::Deb(bound)) => own.is_release_of(bound),
+            (Self::Rpm(own), Self::Rpm(bound)) => own.is_release_of(bound),
+            _ => false,
+        }
     }
 }
 

@@ -33,6 +33,13 @@ impl Rpm {
         }
         Ok(Self { epoch, version: version.into(), release: release.into() })
     }
+
+    /// Whether `bound` has no release, and this is one of its.
+    pub(super) fn is_release_of(&self, bound: &Self) -> bool {
+        bound.release.is_empty()
+            && self.epoch == bound.epoch
+            && compare_parts(self.version.as_bytes(), bound.version.as_bytes()).is_eq()
+    }
 }
 
 fn is_allowed(byte: u8) -> bool {

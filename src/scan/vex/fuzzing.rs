@@ -60,7 +60,8 @@ fn package(name: &str, version: &str) -> Package {
 fn finding(id: String, package: Package) -> Finding {
     Finding {
         id,
-        aliases: Vec::new(),
+        aliases: [].into(),
+        advisories: Vec::new(),
         package,
         severity: None,
         score: None,

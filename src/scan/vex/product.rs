@@ -102,7 +102,7 @@ impl Statement {
 
     /// Whether it names the vulnerability. Two CVEs are never one, whatever other names they share.
     fn names(&self, finding: &Finding) -> bool {
-        let found = || std::iter::once(&finding.id).chain(&finding.aliases);
+        let found = || std::iter::once(&finding.id).chain(finding.aliases.iter());
         let has_cve =
             self.vulnerability.iter().any(|name| is_cve(name)) && found().any(|it| is_cve(it));
         let counts = |name: &&String| !has_cve || is_cve(name);

@@ -55,7 +55,7 @@ impl<T: PartialEq> Said<T> {
         image: &Image<'_>,
         heard: impl Fn(&T) -> bool,
     ) -> Option<(&T, &Statement)> {
-        let names = std::iter::once(&finding.id).chain(&finding.aliases);
+        let names = std::iter::once(&finding.id).chain(finding.aliases.iter());
         let places = names.filter_map(|name| self.by_name.get(&name.to_ascii_lowercase()));
         let statements = places.flatten().filter_map(|(at, number)| {
             let (by, document) = self.documents.get(*at)?;

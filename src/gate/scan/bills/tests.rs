@@ -99,7 +99,14 @@ impl Beside {
         let bills = self.bills(policy);
         let (inventory, attested) = bills.added_to(&debian(), &Limits::default());
         let database = DatabaseId { digest: Digest::sha256(b"db"), as_of: NOW.parse().unwrap() };
-        let report = Report { database, findings: Vec::new(), unmatched: Vec::new() };
+        let report = Report {
+            database,
+            findings: Vec::new(),
+            exploited_as_of: None,
+            likelihood_as_of: None,
+            unmatched: Vec::new(),
+            gaps: Vec::new(),
+        };
         let scan = ImageScan {
             inventory: Arc::new(inventory),
             report: Arc::new(report),

@@ -10,6 +10,11 @@ fn one(id: &str) -> File {
     File::new(&format!("{id}.json"), record(id, "npm", "left", &events).to_string().as_bytes())
 }
 
+/// A file among a hundred good ones.
+fn beside(file: File) -> Vec<File> {
+    (0..100).map(|n| one(&format!("A-{n}"))).chain([file]).collect()
+}
+
 fn imported(files: &[File]) -> Result<Feed, ImportError> {
     builder().add_osv_zip(reader(&archive(files, false)), "zip", None).cloned()
 }
@@ -46,11 +51,11 @@ fn an_entry_that_lies_is_counted_and_named() {
         ("too large", |file| file.size = 16 * 1024 * 1024 + 1),
     ];
     for (lie, tell) in lies {
-        let mut liar = one("A-2");
+        let mut liar = one("A-200");
         liar.name = "liar\u{1b}.json".to_owned();
         tell(&mut liar);
-        let feed = imported(&[one("A-1"), liar]).unwrap();
-        assert_eq!((feed.records, feed.unreadable.len()), (1, 1), "{lie}");
+        let feed = imported(&beside(liar)).unwrap();
+        assert_eq!((feed.records, feed.unreadable.len()), (100, 1), "{lie}");
         assert_eq!(feed.unreadable[0].name, "liar?.json");
     }
 }
@@ -69,8 +74,8 @@ fn entries_that_share_bytes_are_refused() {
 fn a_bomb_is_not_inflated() {
     let mut bomb = File::new("bomb.json", &vec![b' '; 64 * 1024 * 1024]);
     bomb.size = 1_000;
-    let feed = imported(&[one("A-1"), bomb]).unwrap();
-    assert_eq!((feed.records, feed.unreadable.len()), (1, 1));
+    let feed = imported(&beside(bomb)).unwrap();
+    assert_eq!((feed.records, feed.unreadable.len()), (100, 1));
 }
 
 #[test]
@@ -84,7 +89,7 @@ fn an_archive_without_records_is_an_error() {
 fn too_many_unreadable_records_fail_the_import_and_are_named() {
     let bad = |count: usize| -> Vec<File> {
         let bad = (0..count).map(|n| File::new(&format!("bad-{n}.json"), b"{\"id\":7}"));
-        bad.chain([one("A-1")]).collect()
+        bad.chain((0..20_000).map(|n| one(&format!("A-{n}")))).collect()
     };
     assert_eq!(imported(&bad(100)).unwrap().unreadable.len(), 100);
     let error = imported(&bad(101)).unwrap_err();

@@ -9,8 +9,7 @@ use serde_json::json;
 use crate::oci::Digest;
 use crate::scan::database::testing::{NOW, file, record};
 use crate::scan::database::{Database, DatabaseError};
-use crate::scan::matching::stand_in::Dotted;
-use crate::scan::{Inventory, Package, PackageKind, matching};
+use crate::scan::{Inventory, Package, PackageKind};
 
 static FILE: LazyLock<Vec<u8>> = LazyLock::new(made);
 
@@ -76,8 +75,12 @@ fn one_bit_anywhere_is_told() {
 #[test]
 fn a_newer_format_is_named() {
     let mut newer = some_file();
-    newer[8] = 2;
-    assert_eq!(opened(&newer).unwrap_err(), DatabaseError::Format { found: 2, known: 1 });
+    newer[8] = 3;
+    assert_eq!(opened(&newer).unwrap_err(), DatabaseError::Format { found: 3, known: 2 });
+    newer[8] = 1;
+    let older = opened(&newer).unwrap_err();
+    assert_eq!(older, DatabaseError::Format { found: 1, known: 2 });
+    assert!(older.to_string().contains("import it again"), "{older}");
     assert_eq!(opened(b"PK\x03\x04").unwrap_err(), DatabaseError::NotADatabase);
     assert_eq!(opened(b"").unwrap_err(), DatabaseError::NotADatabase);
 }
@@ -89,8 +92,7 @@ fn a_file_whose_digest_is_known_opens_without_being_read() {
     let cheap = Database::open_known(Bytes::from(whole.clone()), digest).unwrap();
     let sure = opened(&whole).unwrap();
     assert_eq!(cheap.id(), sure.id());
-    let report =
-        |database: &Database| matching::report(database, &inventory(), NOW, &Dotted).unwrap();
+    let report = |database: &Database| database.report(&inventory(), NOW).unwrap();
     assert_eq!(report(&cheap), report(&sure));
     assert_eq!(report(&cheap).findings.len(), 3 + 3);
 }
@@ -108,20 +110,20 @@ proptest! {
             bytes[at] = value;
         }
         if let Ok(database) = Database::open_known(Bytes::from(bytes), Digest::sha256(b"")) {
-            drop(matching::report(&database, &inventory(), NOW, &Dotted));
+            drop(database.report(&inventory(), NOW));
         }
     }
 
     #[test]
-    fn no_bytes_make_it_panic(tail in prop::collection::vec(any::<u8>(), 0..200), numbers in prop::collection::vec(0_u64..40, 13)) {
-        let mut bytes = b"PRTQVDB\n\x01\0\0\0\x0d\0\0\0".to_vec();
-        let total = 8 + 4 + 4 + 8 + 8 * 13 + tail.len();
+    fn no_bytes_make_it_panic(tail in prop::collection::vec(any::<u8>(), 0..200), numbers in prop::collection::vec(0_u64..40, 16)) {
+        let mut bytes = b"PRTQVDB\n\x02\0\0\0\x10\0\0\0".to_vec();
+        let total = 8 + 4 + 4 + 8 + 8 * 16 + tail.len();
         bytes.extend(u64::try_from(total).unwrap().to_le_bytes());
         bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         bytes.extend(&tail);
         for bytes in [bytes, tail] {
             if let Ok(database) = Database::open_known(Bytes::from(bytes), Digest::sha256(b"")) {
-                drop(matching::report(&database, &inventory(), NOW, &Dotted));
+                drop(database.report(&inventory(), NOW));
             }
         }
     }

@@ -5,10 +5,27 @@ use serde_json::{Value, json};
 
 use crate::scan::database::testing::{NOW, builder, database, file, finished, record};
 use crate::scan::database::{Feed, ImportError};
+use crate::scan::{Inventory, Package, PackageKind};
 
+/// What becomes of records among a hundred good ones each, which are not counted.
 fn added(records: &[&[u8]]) -> Result<Feed, ImportError> {
-    let named = records.iter().map(|bytes| Ok(("x.json".to_owned(), bytes.to_vec())));
-    builder().add_osv_records(named, "test", None).cloned()
+    let good = goods(100 * records.len()).into_iter().map(|record| record.to_string().into_bytes());
+    let records = records.iter().map(|bytes| bytes.to_vec());
+    let named = records.chain(good).map(|bytes| Ok(("x.json".to_owned(), bytes)));
+    let mut feed = builder().add_osv_records(named, "test", None).cloned()?;
+    feed.records -= u64::try_from(100 * feed_size(&feed)).unwrap();
+    Ok(feed)
+}
+
+/// How many records a feed was made of by [`added`], beside the good ones.
+fn feed_size(feed: &Feed) -> usize {
+    let all = usize::try_from(feed.records).unwrap() + feed.unreadable.len();
+    all / 101
+}
+
+fn goods(count: usize) -> Vec<Value> {
+    let events = json!([{ "introduced": "0" }]);
+    (0..count).map(|n| record(&format!("G-{n}"), "npm", "other", &events)).collect()
 }
 
 fn good() -> Value {
@@ -27,7 +44,8 @@ fn what_is_new_or_strange_and_decides_nothing_is_let_through() {
             { "ranges": [{ "type": "GIT", "repo": "x", "events": [{ "introduced": "0" }] }] },
         ],
     });
-    let feed = added(&[strange.to_string().as_bytes()]).unwrap();
+    let named = [Ok(("x.json".to_owned(), strange.to_string().into_bytes()))];
+    let feed = builder().add_osv_records(named, "test", None).cloned().unwrap();
     assert_eq!((feed.records, feed.unreadable.len(), feed.modified), (1, 0, None));
 }
 
@@ -59,7 +77,6 @@ fn what_decides_and_cannot_be_read_is_counted_and_named() {
         with("/affected/0/ranges/0", json!({ "events": [] })),
         with("/affected/0/ranges/0/events", json!({})),
         with("/affected/0/ranges/0/events/0/introduced", json!(0)),
-        with("/affected/0/ranges/0/events/0/introduced", json!(long)),
     ];
     for one in bad {
         let feed = added(&[&one, good().to_string().as_bytes()]).unwrap();
@@ -106,7 +123,63 @@ fn of_one_id_the_newest_counts_and_different_ones_of_one_time_both_do() {
     let other = record("A-2", "npm", "left", &json!([{ "introduced": "0" }]));
     assert_eq!(counted(&[at(old, "a"), withdrawn, other]), (1, 1));
     let many: Vec<Value> = (0..40).map(|n| at(new, &n.to_string())).collect();
+    let many = [many, goods(2_400)].concat();
     assert_eq!(file(&many).unwrap().1.status.feeds[0].unreadable.len(), 24);
+}
+
+#[test]
+fn one_in_a_hundred_records_may_be_unreadable_and_no_more() {
+    let bad = || Ok(("bad.json".to_owned(), b"{}".to_vec()));
+    let read = |good: usize, count: usize| {
+        let good = goods(good).into_iter();
+        let good = good.map(|it| Ok(("x.json".to_owned(), it.to_string().into_bytes())));
+        let all = good.chain((0..count).map(|_| bad()));
+        builder().add_osv_records(all, "test", None).map(|feed| feed.unreadable.len())
+    };
+    assert_eq!(read(99, 1).unwrap(), 1);
+    for (good, count) in [(1, 1), (98, 1), (197, 2)] {
+        let error = read(good, count).unwrap_err();
+        let ImportError::Unreadable { records, unreadable, .. } = &error else { panic!("{error}") };
+        assert_eq!((*records, *unreadable), (u64::try_from(good + count).unwrap(), count));
+        assert!(error.to_string().contains("bad.json"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_lost_is_told_before_a_database_is_replaced() {
+    let events = json!([{ "introduced": "0" }]);
+    let made = |records: &[Value], kev: Option<&str>| {
+        let mut builder = builder();
+        let named = records.iter().map(|it| Ok(("x".to_owned(), it.to_string().into_bytes())));
+        builder.add_osv_records(named, "osv", None).unwrap();
+        if let Some(date) = kev {
+            let kev = format!(
+                r#"{{"dateReleased":"{date}","vulnerabilities":[{{"cveID":"CVE-2020-1"}}]}}"#
+            );
+            builder.add_kev(kev.as_bytes(), "kev", None).unwrap();
+        }
+        finished(builder).unwrap().1.status
+    };
+    let npm = record("A-1", "npm", "left", &events);
+    let mut both = record("A-2", "PyPI", "left", &events);
+    let before = made(&[npm.clone(), both.clone()], Some("2026-11-01T00:00:00Z"));
+    let lacks = |records: &[Value], kev| made(records, kev).lacks(&before);
+    let all = [npm.clone(), both.clone()];
+    assert_eq!(lacks(&all, Some("2026-11-02T00:00:00Z")), [""; 0]);
+    let older = lacks(&all, Some("2020-01-01T00:00:00Z"));
+    assert!(matches!(&older[..], [text] if text.contains("exploited")), "{older:?}");
+    let none = lacks(&all, None);
+    assert!(matches!(&none[..], [text] if text.contains("KEV")), "{none:?}");
+    let fewer = lacks(&all[..1], Some("2026-11-02T00:00:00Z"));
+    assert!(fewer[0].starts_with("1 ecosystems would be lost, such as PyPI"), "{fewer:?}");
+    // Still named, but only beside npm: there is no feed of it any more.
+    let beside = npm["affected"][0].clone();
+    both["affected"].as_array_mut().unwrap().push(beside);
+    let uncovered = lacks(&[npm, both], Some("2026-11-02T00:00:00Z"));
+    assert!(
+        matches!(&uncovered[..], [text] if text.contains("no feed of their own")),
+        "{uncovered:?}"
+    );
 }
 
 #[test]
@@ -169,6 +242,38 @@ fn equal_feeds_make_equal_files() {
     assert_eq!(first.1.bytes, u64::try_from(first.0.len()).unwrap());
     assert_eq!(database(&records).id().digest, first.1.digest);
     assert_eq!(database(&records).status(), &first.1.status);
+}
+
+#[test]
+fn a_vulnerability_may_have_thousands_of_names_that_packages_share_and_not_endless_ones() {
+    let named = |count: usize| {
+        let records = (0..count).map(|n| {
+            let mut record = record("A-1", "npm", "left", &json!([{ "introduced": "0" }]));
+            (record["id"], record["aliases"]) = (json!(format!("CGA-{n}")), json!(["CVE-2026-1"]));
+            record
+        });
+        records.collect::<Vec<Value>>()
+    };
+    let packages = ["a", "b"].map(|at| Package::new(PackageKind::Npm, "left", "1", at)).to_vec();
+    let inventory = Inventory { packages, ..Inventory::default() };
+    let report = database(&named(3_000)).report(&inventory, NOW).unwrap();
+    let [first, second] = &report.findings[..] else { panic!("{}", report.findings.len()) };
+    assert_eq!((first.id.as_str(), first.aliases.len()), ("CVE-2026-1", 3_000));
+    assert!(std::sync::Arc::ptr_eq(&first.aliases, &second.aliases), "each has its own");
+    let mut endless = good();
+    let mut more = good();
+    endless["aliases"] = (0..10_000).map(|n| json!(format!("X-{n}"))).collect();
+    let chained: Vec<Value> = (0..11)
+        .map(|n| {
+            more["id"] = json!(format!("B-{n}"));
+            let names = (0..9_999).map(|k| json!(format!("Y-{n}-{k}")));
+            more["aliases"] = names.chain([json!("B-0")]).collect();
+            more.clone()
+        })
+        .collect();
+    assert!(file(&[endless]).is_ok());
+    let error = file(&chained).unwrap_err();
+    assert!(error.to_string().contains("NAMES_MAX"), "{error}");
 }
 
 #[test]
@@ -238,7 +343,10 @@ proptest! {
             let bytes = record.to_string().into_bytes();
             let named = [Ok(("x.json".to_owned(), bytes)), Ok(("g.json".to_owned(), good().to_string().into_bytes()))];
             let mut builder = builder();
-            builder.add_osv_records(named, "test", None).unwrap();
+            // Half of the feed may be unreadable.
+            if builder.add_osv_records(named, "test", None).is_err() {
+                continue;
+            }
             let (file, _) = finished(builder).unwrap();
             prop_assert!(crate::scan::database::Database::open(file.into()).is_ok());
         }

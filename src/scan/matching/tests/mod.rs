@@ -7,14 +7,13 @@ mod severities;
 
 use serde_json::Value;
 
-use super::stand_in::Dotted;
 use crate::scan::database::testing::{NOW, database};
 use crate::scan::{Distribution, Finding, Inventory, Package, PackageKind, Report, UnmatchedKind};
 
 /// The report on packages of an image without a distribution.
 fn report(records: &[Value], packages: Vec<Package>) -> Report {
     let inventory = Inventory { packages, ..Inventory::default() };
-    super::report(&database(records), &inventory, NOW, &Dotted).unwrap()
+    database(records).report(&inventory, NOW).unwrap()
 }
 
 /// The report on packages of a distribution's release.
@@ -22,7 +21,7 @@ fn report_of(records: &[Value], release: (&str, &str), packages: Vec<Package>) -
     let (id, version) = (release.0.to_owned(), Some(release.1.to_owned()));
     let distribution = Some(Distribution { id, version, ..Distribution::default() });
     let inventory = Inventory { distribution, packages, ..Inventory::default() };
-    super::report(&database(records), &inventory, NOW, &Dotted).unwrap()
+    database(records).report(&inventory, NOW).unwrap()
 }
 
 fn npm(version: &str) -> Package {

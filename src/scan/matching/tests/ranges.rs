@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{ids, kinds, npm, only, report};
+use super::{ids, kinds, npm, only, report, report_of};
 use crate::scan::database::testing::record;
 use crate::scan::{Fix, Package, PackageKind, UnmatchedKind};
 
@@ -85,9 +85,9 @@ fn what_is_listed_is_affected_whatever_the_ranges_say() {
     });
     assert_eq!(
         affected(&both, &["0.1", "1.0", "2.1", "2.1.0", "x.y", "x.z"]),
-        ["0.1", "2.1", "x.y", "x.z?"]
+        ["0.1", "2.1", "2.1.0", "x.y", "x.z?"]
     );
-    // Without ranges the list is all there is, and other words for its versions count.
+    // Without ranges the list is all there is.
     let list = json!({ "versions": ["2.1", "x.y"] });
     assert_eq!(
         affected(&list, &["0.1", "2.1", "2.1.0", "x.y", "x.z"]),
@@ -110,6 +110,14 @@ fn what_is_not_understood_is_unknown_and_not_harmless() {
         { "type": "SEMVER", "events": [{ "introduced": "1.0" }] },
     ] });
     assert_eq!(affected(&beside, &["0.1", "1.0"]), ["0.1?", "1.0"]);
+}
+
+#[test]
+fn a_version_that_is_too_long_to_keep_leaves_the_package_unknown() {
+    let long = "1".repeat(1_025);
+    assert_eq!(affected(&json!({ "versions": [long] }), &["1.0"]), ["1.0?"]);
+    assert_eq!(affected(&json!({ "versions": ["2.0", long] }), &["1.0", "2.0"]), ["1.0?", "2.0"]);
+    assert_eq!(within(&json!([{ "introduced": "0" }, { "fixed": long }]), &["1.0"]), ["1.0?"]);
 }
 
 #[test]
@@ -156,6 +164,69 @@ fn the_fix_is_the_lowest_one_above() {
 }
 
 #[test]
+fn what_a_record_lists_in_other_words_is_affected_beside_ranges_too() {
+    let beside = json!({
+        "versions": ["1.0.0-rc.1", "2.1"],
+        "ranges": [{ "type": "SEMVER", "events": [{ "introduced": "5.0" }, { "fixed": "6.0" }] }],
+    });
+    let versions = ["v1.0.0-rc.1", "1.0.0", "2.1.0", "2.1", "5.5", "6.0", "x"];
+    assert_eq!(affected(&beside, &versions), ["v1.0.0-rc.1", "2.1.0", "2.1", "5.5", "x?"]);
+}
+
+#[test]
+fn a_fix_that_cannot_be_compared_is_one_where_there_is_no_other() {
+    let fix = |affected: Value| {
+        let mut record = record("A-1", "npm", "left", &json!([]));
+        record["affected"][0]["versions"] = affected["versions"].clone();
+        record["affected"][0]["ranges"] = affected["ranges"].clone();
+        only(&report(&[record], vec![npm("2.0")])).fix.clone()
+    };
+    let range = |events: &Value| json!({ "type": "SEMVER", "events": events });
+    let odd = range(&json!([{ "introduced": "0" }, { "fixed": "2004d-x" }]));
+    let listed = json!({ "versions": ["2.0"], "ranges": [odd] });
+    assert_eq!(fix(listed), Fix::In("2004d-x".to_owned()));
+    let better = range(&json!([{ "introduced": "1.0" }, { "fixed": "3.0" }]));
+    let both = json!({ "versions": ["2.0"], "ranges": [odd, better] });
+    assert_eq!(fix(both), Fix::In("3.0".to_owned()));
+    let open = range(&json!([{ "introduced": "1.0" }]));
+    let elsewhere = range(&json!([{ "introduced": "5.0" }, { "fixed": "6.x" }]));
+    let other = json!({ "versions": ["2.0"], "ranges": [open, elsewhere] });
+    assert_eq!(
+        fix(other),
+        Fix::In("6.x".to_owned()),
+        "it cannot be told whether it is of this one"
+    );
+}
+
+#[test]
+fn what_is_affected_last_without_a_release_is_so_in_all_its_releases() {
+    for (kind, release, ecosystem) in [
+        (PackageKind::Rpm, ("almalinux", "9"), "AlmaLinux:9"),
+        (PackageKind::Deb, ("debian", "12"), "Debian:12"),
+        (PackageKind::Apk, ("wolfi", ""), "Wolfi"),
+    ] {
+        let dash = if kind == PackageKind::Apk { "-r" } else { "-" };
+        let found = |last: &str, version: &str| {
+            let events = json!([{ "introduced": "0" }, { "last_affected": last }]);
+            let package = Package::new(kind, "x", &version.replace('-', dash), "x");
+            let records = [record("A-1", ecosystem, "x", &events)];
+            let report = report_of(&records, release, vec![package]);
+            assert!(report.unmatched.is_empty(), "{report:?}");
+            !report.findings.is_empty()
+        };
+        assert!(found("1.2.3", "1.2.3-4"), "{kind:?}");
+        assert!(found("1.2.3", "1.2.3"), "{kind:?}");
+        assert!(!found("1.2.3", "1.2.4-1"), "{kind:?}");
+        assert!(!found("1.2.3", "1.2.3.1-1"), "{kind:?}");
+        assert!(!found(&format!("1.2.3{dash}4"), "1.2.3-5"), "{kind:?}");
+        let fixed = json!([{ "introduced": "0" }, { "fixed": "1.2.3" }]);
+        let package = Package::new(kind, "x", &"1.2.3-4".replace('-', dash), "x");
+        let records = [record("A-1", ecosystem, "x", &fixed)];
+        assert!(ids(&report_of(&records, release, vec![package])).is_empty(), "{kind:?}");
+    }
+}
+
+#[test]
 fn the_fix_of_several_records_is_fixed_by_all_that_have_one() {
     let one = |id: &str, events: Value| {
         let mut record = record(id, "npm", "left", &events);
@@ -170,7 +241,7 @@ fn the_fix_of_several_records_is_fixed_by_all_that_have_one() {
     let report = report(&records, vec![npm("1.0")]);
     let finding = only(&report);
     assert_eq!((finding.id.as_str(), &finding.fix), ("CVE-2026-1", &Fix::In("1.7".to_owned())));
-    assert_eq!(finding.aliases, ["A-1", "A-2", "A-3"]);
+    assert_eq!(finding.aliases[..], ["A-1", "A-2", "A-3"].map(str::to_owned));
 }
 
 proptest! {

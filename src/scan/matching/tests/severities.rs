@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::{ids, npm, only, report, report_of};
 use crate::scan::database::Database;
 use crate::scan::database::testing::{NOW, builder, finished, record};
-use crate::scan::matching::stand_in::Dotted;
 use crate::scan::{Fix, Inventory, Package, PackageKind, Severity};
 
 fn with(fields: &Value) -> Value {
@@ -40,6 +39,10 @@ fn words_count_before_vectors_and_neither_is_unknown() {
         { "type": "CVSS_V3", "score": "not whole" }, { "type": "NEW", "score": "score:99" },
     ]);
     assert_eq!(bad(&json!({ "severity": several })), (Some(Severity::High), Some(71)));
+    for odd in [json!(null), json!("x"), json!({ "type": {} }), json!([]), json!(7)] {
+        let beside = json!([odd, { "type": "CVSS_V3", "score": "score:98" }, odd]);
+        assert_eq!(bad(&json!({ "severity": beside })), (Some(Severity::Critical), Some(98)));
+    }
     assert_eq!(bad(&json!({ "severity": vector("CVSS_V3", "CVSS:3.1/AV:N") })), (None, None));
     assert_eq!(
         bad(
@@ -91,11 +94,16 @@ fn advisories_of_rpm_distributions_say_it_in_their_summary_and_name_what_they_fi
     assert_eq!(ids(&report), ["CVE-2026-1", "CVE-2026-2"]);
     for finding in &report.findings {
         assert_eq!(
-            (finding.severity, &finding.aliases[..]),
+            (finding.severity, &finding.advisories[..]),
             (Some(Severity::High), &["ALSA-2026:1".to_owned()][..])
         );
         assert_eq!(finding.fix, Fix::In("2".to_owned()));
     }
+    // As do those of Wolfi.
+    let mut wolfi = record("CGA-1", "Wolfi", "openssl", &json!([{ "fixed": "3.1-r0" }]));
+    wolfi["related"] = json!(["CVE-2026-1", "GHSA-1"]);
+    let package = Package::new(PackageKind::Apk, "openssl", "3.0-r0", "installed");
+    assert_eq!(ids(&report_of(&[wolfi], ("wolfi", "20230201"), vec![package])), ["CVE-2026-1"]);
     // Elsewhere what is related is something else.
     let fields = json!({ "related": ["CVE-2026-1"], "summary": "Important: left" });
     let report = super::report(&[with(&fields)], vec![npm("1")]);
@@ -115,10 +123,59 @@ fn what_is_exploited_or_likely_is_found_by_any_name() {
         .unwrap();
     let database = Database::open(finished(builder).unwrap().0.into()).unwrap();
     let inventory = Inventory { packages: vec![npm("1")], ..Inventory::default() };
-    let report = crate::scan::matching::report(&database, &inventory, NOW, &Dotted).unwrap();
+    let report = database.report(&inventory, NOW).unwrap();
     let finding = only(&report);
     assert_eq!((finding.exploited, finding.likelihood), (true, Some(9_756)));
     assert_eq!(finding.published, "2021-12-10T00:00:00Z".parse().ok());
+}
+
+#[test]
+fn what_was_published_in_the_future_was_published_at_no_time() {
+    let published = |published: &str, modified: &str| {
+        let fields = json!({ "published": published, "modified": modified });
+        only(&report(&[with(&fields)], vec![npm("1")])).published
+    };
+    let (early, late) = ("2026-11-01T00:00:00Z", "2026-11-20T00:00:00Z");
+    assert_eq!(published(early, late), early.parse().ok());
+    assert_eq!(published(late, late), late.parse().ok());
+    assert_eq!(published(late, "?"), late.parse().ok());
+    assert_eq!(published(late, early), None, "after it was changed");
+    assert_eq!(published("2076-01-01T00:00:00Z", "2099-01-01T00:00:00Z"), None, "after now");
+    // And what a mirror with another clock is asked.
+    let database = crate::scan::database::testing::database(&[with(&json!({ "published": late }))]);
+    let inventory = Inventory { packages: vec![npm("1")], ..Inventory::default() };
+    let report = database.report(&inventory, early.parse().unwrap()).unwrap();
+    assert_eq!(only(&report).published, None);
+}
+
+#[test]
+fn a_report_says_as_of_when_it_knows_what_is_exploited_and_likely() {
+    let record = with(&json!({}));
+    let made = |lists: &[(&str, Option<&str>)]| {
+        let mut builder = builder();
+        for (date, as_of) in lists {
+            let as_of = as_of.map(|as_of| as_of.parse().unwrap());
+            let kev = format!(
+                r#"{{"dateReleased":"{date}","vulnerabilities":[{{"cveID":"CVE-2021-1"}}]}}"#
+            );
+            builder.add_kev(kev.as_bytes(), "kev", as_of).unwrap();
+            let epss = format!("#score_date:{date}\nCVE-2021-1,0.9,1\n");
+            builder.add_epss(epss.as_bytes(), "epss", as_of).unwrap();
+        }
+        let named = [Ok(("x".to_owned(), record.to_string().into_bytes()))];
+        builder.add_osv_records(named, "osv", None).unwrap();
+        let database = Database::open(finished(builder).unwrap().0.into()).unwrap();
+        let report = database.report(&Inventory::default(), NOW).unwrap();
+        assert_eq!(report.database.as_of, "2026-11-20T00:00:00Z".parse().unwrap());
+        (report.exploited_as_of, report.likelihood_as_of)
+    };
+    let both = |time: &str| (time.parse().ok(), time.parse().ok());
+    assert_eq!(made(&[]), (None, None));
+    let (old, new) = ("2020-01-01T00:00:00Z", "2026-11-22T00:00:00Z");
+    assert_eq!(made(&[(old, None)]), both(old));
+    assert_eq!(made(&[(new, None), (old, None)]), both(old), "the oldest counts");
+    assert_eq!(made(&[(old, Some(new))]), both(new));
+    assert_eq!(made(&[("?", None)]), both("1970-01-01T00:00:00Z"));
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub(super) fn debian() -> Distribution {
 pub(super) fn finding(id: &str, package: Package) -> Finding {
     Finding {
         id: id.to_owned(),
-        aliases: vec!["DSA-1-1".to_owned()],
+        aliases: ["DSA-1-1".to_owned()].into(),
+        advisories: Vec::new(),
         package,
         severity: None,
         score: None,
