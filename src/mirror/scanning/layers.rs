@@ -36,8 +36,8 @@ impl Mirror {
     ) -> Result<Arc<LayerFacts>, Error> {
         let scanner = self.scanner();
         if let Some(kept) = scanner.facts.get(FactKind::Layer, &layer.digest).await {
-            let limits = limits.clone();
-            let read = move || LayerFacts::from_bytes(&kept, &limits);
+            let (limits, digest) = (limits.clone(), layer.digest);
+            let read = move || LayerFacts::from_bytes(&kept, &digest, &limits);
             if let Ok(Some(facts)) = self.tasks().spawn_blocking(read).await {
                 return Ok(Arc::new(facts));
             }
