@@ -211,6 +211,7 @@ fn inventory(
     if gaps.len() > GAPS_MAX {
         gaps.truncate(GAPS_MAX);
         gaps.push(gap(GapKind::Limit, "it has more gaps than these".to_owned()));
+        gaps.sort_unstable();
     }
     Inventory { distribution, packages, gaps }
 }

@@ -123,11 +123,11 @@ impl Kind for TestKind {
 fn owned(list: &str, text: &str) -> Owned {
     let package = list.rsplit('/').next().unwrap().trim_end_matches(".list").to_owned();
     let file = |line: &str| {
-        let (checksum, path) = line.split_once("  ").unwrap();
+        let (checksum, path) = line.split_once("  ")?;
         let path = path.trim_start_matches('/').to_owned();
-        OwnedFile { path, checksum: checksum.parse().unwrap() }
+        Some(OwnedFile { path, checksum: checksum.parse().ok()? })
     };
-    Owned { package, maker: None, files: text.lines().map(file).collect() }
+    Owned { package, maker: None, files: text.lines().filter_map(file).collect() }
 }
 
 /// One package for each line that begins with `key`; the `Version: ` after it is its version.

@@ -239,5 +239,5 @@ fn gaps_of_an_image_are_told_up_to_a_number() {
     let many = (0..5_000).fold(Tar::new(), |tar, n| tar.hard_link(&format!("h/{n}"), "no/such"));
     let inventory = inventory_with::<TestKind>(&[many.end()], &Limits::default());
     assert_eq!(inventory.gaps.len(), 1_001);
-    assert!(inventory.gaps[1_000].text.contains("more gaps"), "{:?}", inventory.gaps[1_000]);
+    assert!(inventory.gaps[0].text.contains("more gaps"), "{:?}", inventory.gaps[0]);
 }
