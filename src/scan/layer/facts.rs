@@ -131,7 +131,11 @@ impl<K: Kind> Facts<K> {
 
     /// `None` when the layer has to be read anew: the bytes are damaged, or of another format or another
     /// blob, or were made by other catalogers or under other bounds.
-    pub(in crate::scan) fn from_bytes(bytes: &[u8], blob: &Digest, limits: &Limits) -> Option<Self> {
+    pub(in crate::scan) fn from_bytes(
+        bytes: &[u8],
+        blob: &Digest,
+        limits: &Limits,
+    ) -> Option<Self> {
         let rest = bytes.strip_prefix(head(limits).as_slice())?;
         let (hash, packed) = rest.split_at_checked(HASH_BYTES)?;
         if Digest::sha256(packed).as_bytes() != hash {

@@ -26,9 +26,9 @@ mod upper;
 
 use std::io::{self, Read};
 
+pub(super) use again::read_more;
 pub(super) use facts::{Facts, LayerGap, Seen};
 pub(super) use kind::Kind;
-pub(super) use again::read_more;
 pub(super) use read::{WantedFile, read};
 pub(super) use tree::{EntryId, Node, NodeId, Tree};
 pub(super) use upper::cleaned;

@@ -109,7 +109,8 @@ fn names_and_paths_that_nodes_do_not_take_are_gaps() {
     assert!(complete(long(&format!("a/.wh.{}", name(255)))));
     assert!(!complete(long(&format!("{}/a", name(256)))));
     // Each part is short, and where it lies is not.
-    let half = [name(250), name(250), name(250), name(250), name(250), name(250), name(250), name(250)];
+    let half =
+        [name(250), name(250), name(250), name(250), name(250), name(250), name(250), name(250)];
     let half = half.join("/");
     let layer = Tar::new()
         .pax(&[("path", &half)])
@@ -191,7 +192,8 @@ fn what_links_of_another_image_made_of_a_file_is_none_of_this_one() {
     let nothing = || Tar::new().file("app/x", "");
     let json = Tar::new().symlink("node_modules/a/package.json", "/etc/passwd");
     assert_eq!(with_facts_of(json, nothing()), (vec![], vec![]));
-    let named = |name: &str| Tar::new().symlink(&format!("{name}.dist-info/METADATA"), "/data/blob");
+    let named =
+        |name: &str| Tar::new().symlink(&format!("{name}.dist-info/METADATA"), "/data/blob");
     assert_eq!(with_facts_of(named("harmless-1.0"), nothing()), (vec![], vec![]));
     let vulnerable = vec!["vulnerable 2.0".to_owned()];
     assert_eq!(with_facts_of(named("harmless-1.0"), named("vulnerable-2.0")), (vulnerable, vec![]));
@@ -214,14 +216,16 @@ fn lists_of_packages_that_are_not_read_are_gaps() {
     }
     let empty = Tar::new().directory("nix/store").directory("var/lib/pacman/local");
     assert_eq!(found::<FileKind>(vec![empty]), (vec![], vec![]));
-    let linked = base().file("opt/dpkg/status", &stanza("a", "1")).symlink("var/lib/dpkg", "/opt/dpkg");
+    let linked =
+        base().file("opt/dpkg/status", &stanza("a", "1")).symlink("var/lib/dpkg", "/opt/dpkg");
     assert_eq!(found::<FileKind>(vec![linked]), (vec!["a 1".to_owned()], vec![]), "in its place");
 }
 
 #[test]
 fn a_name_that_is_no_text_is_found_by_its_bytes() {
     let stanza = stanza("openssl", "1");
-    let header = super::image::Header::of(b"var/lib/dpkg/status.d/\xffssl", b'0', stanza.as_bytes());
+    let header =
+        super::image::Header::of(b"var/lib/dpkg/status.d/\xffssl", b'0', stanza.as_bytes());
     let layer = base().raw(header, stanza.as_bytes());
     assert_eq!(found::<FileKind>(vec![layer]), (vec!["openssl 1".to_owned()], vec![]));
 }

@@ -149,7 +149,11 @@ fn packages(kind: PackageKind, key: &str, text: &str) -> FileFacts {
 pub(in crate::scan) fn learn<K: Kind>(layer: &[u8], limits: &Limits) -> Facts<K> {
     let facts: Facts<K> = read(&Digest::sha256(layer), layer, limits).unwrap();
     let kept = facts.to_bytes(limits);
-    assert_eq!(Facts::from_bytes(&kept, &facts.blob, limits).as_ref(), Some(&facts), "what is kept");
+    assert_eq!(
+        Facts::from_bytes(&kept, &facts.blob, limits).as_ref(),
+        Some(&facts),
+        "what is kept"
+    );
     facts
 }
 

@@ -70,7 +70,8 @@ fn only_packages_that_are_installed_and_the_distributions_own_files() {
 
 #[test]
 fn a_distribution_has_files_below_usr_and_lib_only() {
-    for path in ["app/e.dist-info/METADATA", "opt/e.dist-info/METADATA", "srv/e.dist-info/METADATA"] {
+    for path in ["app/e.dist-info/METADATA", "opt/e.dist-info/METADATA", "srv/e.dist-info/METADATA"]
+    {
         assert_eq!(names(&merge(vec![with_file(path, LIST)], &|_| true)), BOTH, "{path}");
         let linked = debian()
             .symlink("usr/lib/x", &format!("/{}", path.split('/').next().unwrap()))

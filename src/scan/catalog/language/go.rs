@@ -73,9 +73,8 @@ pub(super) fn is_program(elf: &Elf<'_>) -> bool {
 pub(super) fn has_line_table(piece: &[u8], offset: u64, is_big: bool) -> bool {
     let found = |magic: &[u8], before: usize| {
         let begin = [magic, &[0, 0]].concat();
-        memmem::find_iter(piece, &begin).any(|at| {
-            at.checked_sub(before).is_some_and(|at| is_line_table(piece, at, offset))
-        })
+        memmem::find_iter(piece, &begin)
+            .any(|at| at.checked_sub(before).is_some_and(|at| is_line_table(piece, at, offset)))
     };
     // All of them end alike, so that one search finds them, where the last byte stands first.
     found(&[0xff; 3], 1)

@@ -186,9 +186,7 @@ impl<'a> Search<'a> {
                     }
                     return Ok(at + 1);
                 }
-                Inline::Needs(needed) if needed <= bytes_max => {
-                    needed.saturating_sub(bytes.len())
-                }
+                Inline::Needs(needed) if needed <= bytes_max => needed.saturating_sub(bytes.len()),
                 Inline::Broken | Inline::Needs(_) => {
                     self.is_broken = true;
                     return Ok(at + 1);
@@ -205,7 +203,10 @@ impl<'a> Search<'a> {
     fn conclude_large(&mut self) {
         let bound = self.limits.program_bytes;
         let text = |what: &str| {
-            (GapKind::Limit, format!("it has more than program_bytes = {bound}, and in it is {what}"))
+            (
+                GapKind::Limit,
+                format!("it has more than program_bytes = {bound}, and in it is {what}"),
+            )
         };
         if !self.is_listed && (self.is_broken || !self.pointers.is_empty()) {
             self.modules.gap(text("build information of Go that cannot be reached"));

@@ -176,8 +176,7 @@ impl Upper {
         }
         let below = || Made::LinkBelow(Arc::from(target));
         let way = Way::follow(&self.slots, parents, 0, self.bounds)?;
-        let node =
-            if way.missing.is_empty() { self.slots.find(way.directory, base) } else { None };
+        let node = if way.missing.is_empty() { self.slots.find(way.directory, base) } else { None };
         let Some(slot) = node.and_then(|node| self.slots.get(node)) else { return Ok(below()) };
         Ok(match &slot.made {
             Made::Directory { .. } => return Err(LINK_TO_DIRECTORY),

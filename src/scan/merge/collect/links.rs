@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::super::super::Package;
 use super::super::super::catalog::Place;
 use super::super::super::layer::{Kind, Seen};
-use super::super::super::Package;
 use super::super::view::{File, Item, Target};
 use super::{Collector, Found, push, reached_by, text};
 
@@ -60,17 +60,13 @@ impl<'a, K: Kind> Collector<'a, '_, K> {
 
     /// Wants what was not read as what links' names say, and gives the packages that these name of what
     /// was.
-    pub(super) fn links(
-        &mut self,
-        files: &[(File, Found)],
-    ) -> BTreeMap<(File, K), Vec<Package>> {
+    pub(super) fn links(&mut self, files: &[(File, Found)]) -> BTreeMap<(File, K), Vec<Package>> {
         let mut named: BTreeMap<(File, K), Vec<Package>> = BTreeMap::new();
         for ((file, kind), paths) in std::mem::take(&mut self.asked) {
             let found = files.binary_search_by_key(&file, |(file, _)| *file).ok();
             let found = found.and_then(|at| files.get(at));
-            let read = found.and_then(|(_, found)| {
-                self.counted(file, found).find(|seen| seen.kind == kind)
-            });
+            let read = found
+                .and_then(|(_, found)| self.counted(file, found).find(|seen| seen.kind == kind));
             match read {
                 Some(seen) => {
                     let packages = paths.iter().filter_map(|path| {

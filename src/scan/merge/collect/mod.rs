@@ -179,8 +179,7 @@ impl<'a, 'v, K: Kind> Collector<'a, 'v, K> {
     fn installed(&self, files: &[(File, Found)]) -> BTreeSet<(K, String)> {
         let mut installed = BTreeSet::new();
         for (file, found) in files {
-            let listing =
-                self.counted(*file, found).filter(|seen| !seen.facts.packages.is_empty());
+            let listing = self.counted(*file, found).filter(|seen| !seen.facts.packages.is_empty());
             installed.extend(listing.map(|seen| (seen.kind, found.path.clone())));
         }
         installed

@@ -238,9 +238,8 @@ impl Walk<'_> {
         let file_name = place.rsplit(['/', '!']).next().unwrap_or(place);
         let own = identity::of_archive(file_name, known.manifest.as_ref());
         let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
-        let is_own = |artifact: &String, own: &Identity| {
-            [stem, &own.artifact].contains(&artifact.as_str())
-        };
+        let is_own =
+            |artifact: &String, own: &Identity| [stem, &own.artifact].contains(&artifact.as_str());
         let is_known = |own: &Identity| known.by_maven.iter().any(|it| is_own(it, own));
         if let Some(own) = own.filter(|own| !is_known(own)) {
             self.listing.add_in(&own.name(), &own.version, place);

@@ -66,7 +66,7 @@ fn a_broken_file_in_the_tests_of_a_package_is_ordinary() {
     for path in [
         "node_modules/resolve/test/resolver/node_modules/broken/package.json",
         "node_modules/a/node_modules/b/test/node_modules/c/package.json",
-        "node_modules/@s/a/x/node_modules/c/package.json",
+        "node_modules/@s/a/__tests__/node_modules/c/package.json",
     ] {
         assert_eq!(packages(path, "{"), [""; 0], "{path}");
         let text = r#"{"name":"c","version":"1.0.0"}"#;

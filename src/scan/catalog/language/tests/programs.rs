@@ -342,10 +342,16 @@ fn a_program_of_go_is_known_by_its_table_of_lines() {
     let mut big = 0xffff_fff1_u32.to_be_bytes().to_vec();
     big.extend([0, 0, 2, 8]);
     big.extend(100_u64.to_be_bytes());
-    assert_eq!(gaps(PATH, Program { big: true, ..Program::new(big) }.bytes()), [GapKind::Unsupported]);
-    for (magic, instruction, pointer, functions) in
-        [(0xffff_fff2, 1, 8, 1), (0xffff_fff1, 3, 8, 1), (0xffff_fff1, 1, 7, 1), (0xffff_fff1, 1, 8, 0)]
-    {
+    assert_eq!(
+        gaps(PATH, Program { big: true, ..Program::new(big) }.bytes()),
+        [GapKind::Unsupported]
+    );
+    for (magic, instruction, pointer, functions) in [
+        (0xffff_fff2, 1, 8, 1),
+        (0xffff_fff1, 3, 8, 1),
+        (0xffff_fff1, 1, 7, 1),
+        (0xffff_fff1, 1, 8, 0),
+    ] {
         let made = Program::new(table(magic, instruction, pointer, functions));
         assert_eq!(packages(PATH, made.bytes()), [""; 0]);
     }

@@ -206,7 +206,10 @@ fn a_piece_of_an_image_without_dpkg_has_no_state() {
 fn packages_that_a_distribution_made_are_told() {
     for (field, maker) in [
         ("Maintainer: Matthias Klose <doko@debian.org>", Some(Maker::Debian)),
-        ("Maintainer: Ubuntu Developers <ubuntu-devel-discuss@lists.ubuntu.com>", Some(Maker::Ubuntu)),
+        (
+            "Maintainer: Ubuntu Developers <ubuntu-devel-discuss@lists.ubuntu.com>",
+            Some(Maker::Ubuntu),
+        ),
         ("Maintainer: x <x@debian.org>\nVendor: Acme", None),
         ("Maintainer: Jenkins <noreply@jenkins.io>", None),
         ("Maintainer: Docker <support@docker.com>", None),
@@ -239,7 +242,8 @@ fn checksums_are_of_one_package() {
 
 #[test]
 fn what_has_no_checksum_belongs_to_nobody() {
-    let list = format!("{SUM}  usr/lib/x/METADATA\r\n{SUM} ./usr/y\n0123  usr/z\n  usr/z\n{SUM}\n\n");
+    let list =
+        format!("{SUM}  usr/lib/x/METADATA\r\n{SUM} ./usr/y\n0123  usr/z\n  usr/z\n{SUM}\n\n");
     let facts = read("var/lib/dpkg/info/x.md5sums", list.as_bytes());
     assert_eq!(owned(&facts), ["usr/lib/x/METADATA", "usr/y"]);
     assert_eq!(facts.gaps, vec![]);

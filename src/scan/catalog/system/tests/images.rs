@@ -44,10 +44,7 @@ fn what_a_stranger_installed_is_still_judged_by_its_language() {
                 "var/lib/dpkg/info/python3-requests.md5sums",
                 &sums(&[(REQUESTS, &metadata("requests"))]),
             )
-            .file(
-                "var/lib/dpkg/info/foreign:amd64.md5sums",
-                &sums(&[(FOREIGN, &metadata("six"))]),
-            );
+            .file("var/lib/dpkg/info/foreign:amd64.md5sums", &sums(&[(FOREIGN, &metadata("six"))]));
         inventory::<FileKind>(&[layer.end()])
     };
     let found = image(&foreign);
