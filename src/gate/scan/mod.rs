@@ -224,9 +224,7 @@ impl<'a> Told<'a> {
         let unknown: Vec<&str> = report.unmatched.iter().map(|it| it.text.as_str()).collect();
         let mut denying = gates.iter().filter(|gate| gate.unknown == Answer::Deny);
         let denies = |gate: &&Arc<ScanGate>| self.asks(gate, "unknown", gate.unrated);
-        if !unknown.is_empty()
-            && let Some(gate) = denying.find(denies)
-        {
+        if !unknown.is_empty() && let Some(gate) = denying.find(denies) {
             let text = format!("{label}nothing is known about {}", few(&unknown));
             let remedy = format!("{} would have to say unknown: allow.", gate.place());
             self.open.push(reason(ReasonCode::ScanUnknown, &text, remedy));

@@ -103,11 +103,8 @@ impl Mirror {
             Err(error) => return unread(format!("manifest {short}: {error}")),
         };
         let diff_ids = self.diff_ids(name, &image.config).await?;
-        let read: Vec<_> = image
-            .layers
-            .iter()
-            .map(|layer| self.layer_facts(name, layer, limits).boxed())
-            .collect();
+        let read: Vec<_> =
+            image.layers.iter().map(|layer| self.layer_facts(name, layer, limits).boxed()).collect();
         let read = stream::iter(read).buffered(LAYERS_AT_ONCE);
         let facts: Vec<Arc<LayerFacts>> = read.try_collect().await?;
         let layers = Layers { name, image: &image, diff_ids: &diff_ids, limits };

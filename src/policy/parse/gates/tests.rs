@@ -162,9 +162,9 @@ fn a_grace_holds_for_what_is_less_bad_too() {
     let grace = |text: &str| {
         let gate = gate(&format!("deny: [{{severity: low}}], onNewFinding: {text}"))?;
         match gate.on_new_finding {
-            NewFinding::Revoke(grace) => {
-                Ok(Rating::CHOICES.map(|(_, rating)| grace.of(rating).as_secs() / 3600))
-            }
+            NewFinding::Revoke(grace) => Ok(Rating::CHOICES.map(|(_, rating)| {
+                grace.of(rating).as_secs() / 3600
+            })),
             NewFinding::Serve => Err("serve".to_owned()),
         }
     };
