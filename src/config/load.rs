@@ -155,7 +155,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let limits = limits::read(root.section("limits"));
     let evidence = limits::evidence(root.section("evidence"));
     let keeping = cache::read(root.section("cache"));
-    let scan = scan::read(root.section("scan"), &data_dir);
+    let (scan, update) = scan::read(root.section("scan"), &data_dir);
     let store = store(root.section("store"), data_dir.clone(), keeping);
     let log = log(root.section("log"));
     root.finish();
@@ -187,6 +187,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         upstream: upstream::Settings { registries: upstreams.registries, proxy, limits },
         evidence,
         scan,
+        update,
         log,
         dangers,
         data_dir,

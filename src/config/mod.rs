@@ -28,6 +28,7 @@ pub use environment::{Environment, colour_is_welcome};
 use load::Given;
 pub use load::{Failure, load, load_for_client};
 pub use problem::{Problem, Problems};
+pub use scan::UpdateSettings;
 
 use crate::http::{AdminSettings, NodeSettings};
 use crate::upstream::RegistrySettings;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub evidence: evidence::Limits,
     /// How images are scanned.
     pub scan: mirror::ScanSettings,
+    /// Where the vulnerability database is fetched from.
+    pub update: UpdateSettings,
     /// The log.
     pub log: LogSettings,
     /// Every `danger_…` setting that is on, by its key; to be logged at start.
@@ -112,6 +115,7 @@ impl Default for Settings {
                 database: Some(scan::database_in(&store_dir)),
                 ..mirror::ScanSettings::default()
             },
+            update: UpdateSettings::default(),
             log: LogSettings::default(),
             dangers: Vec::new(),
         }

@@ -1,6 +1,6 @@
 //! `[scan]`: the vulnerability database, and how much of an image is read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::section::Section;
@@ -17,11 +17,44 @@ const DAY: Duration = Duration::from_hours(24);
 const DATABASE_FILE: &str = "vulnerabilities.db";
 
 /// Where the database is, unless the settings say otherwise.
-pub(super) fn database_in(data_dir: &Path) -> std::path::PathBuf {
+pub(super) fn database_in(data_dir: &Path) -> PathBuf {
     data_dir.join(DATABASE_FILE)
 }
 
-pub(super) fn read(block: Section<'_>, data_dir: &Path) -> ScanSettings {
+/// Where the vulnerability database is fetched from when somebody calls for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpdateSettings {
+    /// Addresses of feeds that it is made of.
+    pub feeds: Vec<String>,
+    /// The address of a finished one, or the artifact that has it; wins over `feeds`.
+    pub from: Option<String>,
+    /// The public key, in PEM, that must have signed the finished one.
+    pub key: Option<PathBuf>,
+}
+
+fn update(block: Section<'_>) -> UpdateSettings {
+    let feeds: Vec<String> = block.list("feeds").into_iter().flatten().map(str::to_owned).collect();
+    if let Some(feed) = feeds.iter().find(|url| !is_address(url)) {
+        block.problem("feeds", format!("{feed:?} is not an address like https://host/path"));
+    }
+    let from = block.text("from").map(|found| found.value.to_owned());
+    let key = block.file("key").map(|found| found.value);
+    if from.is_some() && key.is_none() && !block.has("key") {
+        block.problem("from", "needs key: a finished database is taken only with a signature");
+    }
+    if from.is_some() && !feeds.is_empty() {
+        block.problem("from", "stands beside feeds; keep one of them");
+    }
+    block.finish();
+    UpdateSettings { feeds, from, key }
+}
+
+fn is_address(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
+}
+
+/// How images are scanned, and where the database is fetched from.
+pub(super) fn read(block: Section<'_>, data_dir: &Path) -> (ScanSettings, UpdateSettings) {
     let default = ScanSettings::default();
     let limits = &default.limits;
     let size = |key, most: u64, otherwise: u64| block.size(key, MIB..=most).unwrap_or(otherwise);
@@ -60,6 +93,7 @@ pub(super) fn read(block: Section<'_>, data_dir: &Path) -> ScanSettings {
         time: time("timeout", default.time),
         brake: brake.unwrap_or(default.brake),
     };
+    let update = update(block.section("update"));
     block.finish();
-    settings
+    (settings, update)
 }

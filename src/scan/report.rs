@@ -18,6 +18,13 @@ pub struct Report {
     pub unmatched: Vec<Unmatched>,
 }
 
+impl Report {
+    /// Whether a package is known to be malicious.
+    pub fn has_malware(&self) -> bool {
+        self.findings.iter().any(|finding| finding.malware)
+    }
+}
+
 /// Which database, exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DatabaseId {

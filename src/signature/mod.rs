@@ -31,8 +31,8 @@ mod simple_signing;
 mod tests;
 
 pub use attestation::{
-    ATTESTATION_BYTES_MAX, AttestationForm, ENVELOPE_MEDIA_TYPE, FoundAttestation,
-    PREDICATE_TYPE_ANNOTATION, Statement,
+    ATTESTATION_BYTES_MAX, AttestationForm, Claim, ENVELOPE_MEDIA_TYPE, FoundAttestation,
+    PREDICATE_TYPE_ANNOTATION, Statement, glance,
 };
 pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, PREDICATE_TYPE, predicate_type};
 pub use contents::{Part, PartKind, mistakes_in};
@@ -79,5 +79,17 @@ pub fn verify(
         Material::NotationCose { .. } | Material::NotationJws { .. } => {
             Err(Refusal::OtherForm(found.form()))
         }
+    })
+}
+
+/// Verifies that `key` signed exactly `content`; `signature` is it in base64, as `cosign sign-blob` and
+/// `openssl dgst -sha256 -sign` with `base64` write it.
+///
+/// # Errors
+/// The check that failed.
+pub fn verify_detached(content: &[u8], signature: &str, key: &Key) -> Result<(), Refusal> {
+    crypto::guarded(|| {
+        let signature = crypto::decode_base64(signature.trim_ascii(), "signature")?;
+        crypto::verify(Form::SimpleSigning, key, content, &signature)
     })
 }

@@ -1,5 +1,5 @@
-//! Small files at a place that is no registry: a plain GET each, over the same connections, proxies and
-//! bounds as everything else. No login, no redirect, no second try.
+//! Files at a place that is no registry: a plain GET each, over the same connections, proxies and bounds
+//! as everything else. No login and no second try; redirects only where it is said.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,20 +7,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, LAST_MODIFIED, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::error::Error;
 use super::lines::Lines;
-use super::location::{HostList, Location, Scheme};
+use super::location::{HostList, Location, LocationError, Scheme};
+use super::registry::is_redirect;
 use super::settings::{Limits, ProxySettings};
-use super::transport::{Call, Transport};
+use super::transport::{Call, Content, Transport};
 use crate::metrics::Metrics;
 use crate::oci::Registry;
 use crate::tasks::Tasks;
+use crate::time::Timestamp;
 
-/// How long the body of a file may take.
+/// How long the body of a small file may take, and how long one may be silent.
 const FILE_TIME_MAX: Duration = Duration::from_secs(15);
+/// Most redirects from a file to where it is.
+const REDIRECTS_MAX: usize = 5;
 
 /// Where the files are, and the way there.
 #[derive(Debug, Clone)]
@@ -72,6 +76,39 @@ impl Files {
         name: &str,
         bytes_max: usize,
     ) -> Result<Result<Bytes, StatusCode>, Error> {
+        let answer = self.transport.send(&self.call(name)?).await?;
+        let (status, body) = (answer.status(), answer.into_body());
+        if status == StatusCode::OK {
+            return body.read_all(bytes_max).await.map(Ok);
+        }
+        body.discard().await;
+        Ok(Err(status))
+    }
+
+    /// The file `name` below the place, to be read piece by piece, wherever on public hosts it is over
+    /// https; or the status of an answer that is not it. Whoever reads it bounds it.
+    ///
+    /// # Errors
+    /// When there is no answer, or redirects do not end or lead to where none may.
+    pub async fn open(&self, name: &str) -> Result<Result<FileStream, StatusCode>, Error> {
+        let mut call = self.call(name)?;
+        for _ in 0..=REDIRECTS_MAX {
+            let answer = self.transport.send(&call).await?;
+            let (head, body) = answer.into_parts();
+            if head.status == StatusCode::OK {
+                let modified = head.headers.get(LAST_MODIFIED).and_then(moment);
+                return Ok(Ok(FileStream { body, modified }));
+            }
+            body.discard().await;
+            if !is_redirect(head.status) {
+                return Ok(Err(head.status));
+            }
+            call.location = self.redirected(&call.location, &head.headers)?;
+        }
+        Err(self.redirect_refused("too often"))
+    }
+
+    fn call(&self, name: &str) -> Result<Call, Error> {
         let malformed = |_| Error::Malformed {
             registry: self.transport.registry.clone(),
             what: "name of a file",
@@ -80,15 +117,54 @@ impl Files {
         let location = self.base.at(&format!("{folder}/{name}")).map_err(malformed)?;
         let accept = (ACCEPT, HeaderValue::from_static("*/*"));
         let headers = HeaderMap::from_iter([accept]);
-        let call = Call { method: Method::GET, location, headers, body: Bytes::new() };
-        let answer = self.transport.send(&call).await?;
-        let (status, body) = (answer.status(), answer.into_body());
-        if status == StatusCode::OK {
-            return body.read_all(bytes_max).await.map(Ok);
-        }
-        body.discard().await;
-        Ok(Err(status))
+        Ok(Call { method: Method::GET, location, headers, body: Bytes::new() })
     }
+
+    fn redirected(&self, from: &Location, headers: &HeaderMap) -> Result<Location, Error> {
+        let reference = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let reference = reference.ok_or_else(|| self.redirect_refused("without an address"))?;
+        let target = from.join(reference).map_err(|error| self.redirect_refused(error.reason()))?;
+        let may_be_plain = target.origin == self.base.origin;
+        if target.origin.scheme == Scheme::Http && !may_be_plain {
+            return Err(self.redirect_refused(LocationError::Scheme.reason()));
+        }
+        Ok(target)
+    }
+
+    fn redirect_refused(&self, reason: &'static str) -> Error {
+        Error::RedirectRefused { registry: self.transport.registry.clone(), reason }
+    }
+}
+
+/// A file on its way.
+#[derive(Debug)]
+pub struct FileStream {
+    body: Content,
+    modified: Option<Timestamp>,
+}
+
+impl FileStream {
+    /// Since when it is as it is, as whoever sends it says.
+    pub fn modified(&self) -> Option<Timestamp> {
+        self.modified
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// When it ends too early, or nothing comes for too long.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        self.body.next().await
+    }
+}
+
+/// A date of HTTP.
+fn moment(value: &HeaderValue) -> Option<Timestamp> {
+    let date = jiff::fmt::rfc2822::parse(value.to_str().ok()?).ok()?;
+    Some(Timestamp::from_milliseconds(date.timestamp().as_millisecond()))
 }
 
 /// Whether `host` is this machine whatever the network says.

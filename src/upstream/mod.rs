@@ -17,7 +17,7 @@
 //! about retries, rests (`breaker`, `usage`) and redirects, and shows what is asked for (`auth`,
 //! `challenge`, `credentials`, `helper`, `tokens`); a large blob that one connection brings too slowly
 //! comes over several (`ranges`, `pace`); one exchange is `transport`'s, over connections of `pool`,
-//! made by `dial` (`address`, `proxy`, `tls`); `lines` puts these together. [`Files`] asks for small
+//! made by `dial` (`address`, `proxy`, `tls`); `lines` puts these together. [`Files`] asks for
 //! files at a place that is no registry, in the same way.
 
 mod address;
@@ -54,7 +54,7 @@ pub use blob::BlobStream;
 pub use breaker::{Breaker, RateLimit};
 pub use client::{Client, RemoteManifest, RemoteTag};
 pub use error::Error;
-pub use files::{Files, FilesSettings};
+pub use files::{FileStream, Files, FilesSettings};
 pub use gauges::render_gauges;
 pub use registry::UpstreamStatus;
 pub use settings::{

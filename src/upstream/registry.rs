@@ -296,7 +296,8 @@ impl Upstream {
     }
 }
 
-fn is_redirect(status: StatusCode) -> bool {
+/// Whether `status` sends the client elsewhere for the same.
+pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::MOVED_PERMANENTLY

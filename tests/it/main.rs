@@ -17,6 +17,8 @@ mod continuity;
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]
+mod database_update;
+#[cfg(test)]
 mod denial;
 #[cfg(test)]
 mod evidence;
@@ -42,6 +44,8 @@ mod observe;
 mod protocol;
 #[cfg(test)]
 mod ranges;
+#[cfg(test)]
+mod sboms;
 #[cfg(test)]
 mod scanning;
 #[cfg(test)]
@@ -72,6 +76,8 @@ mod upstream_redirects;
 mod vectors;
 #[cfg(test)]
 mod verify;
+#[cfg(test)]
+mod vex;
 #[cfg(test)]
 mod warm_pull;
 #[cfg(test)]

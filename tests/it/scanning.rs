@@ -26,12 +26,12 @@ async fn mirror(gate: &str) -> TestMirror {
     mirror
 }
 
-fn openssl() -> Value {
+pub(crate) fn openssl() -> Value {
     record(OPENSSL, "Debian:12", "openssl", "3.0.13-1", CRITICAL)
 }
 
 /// Some record, so that a database knows the ecosystem and nothing against what is scanned.
-fn other() -> Value {
+pub(crate) fn other() -> Value {
     record("CVE-2020-1", "Debian:12", "other", "1", CRITICAL)
 }
 
@@ -40,7 +40,7 @@ fn database(mirror: &TestMirror) -> PathBuf {
 }
 
 /// Gives the mirror a database of `records`, and waits until it is in force.
-async fn know(mirror: &TestMirror, records: &[Value]) {
+pub(crate) async fn know(mirror: &TestMirror, records: &[Value]) {
     write_database(&database(mirror), NOW, records);
     let written = Digest::sha256(&std::fs::read(database(mirror)).unwrap());
     for _ in 0..1000 {
@@ -53,7 +53,7 @@ async fn know(mirror: &TestMirror, records: &[Value]) {
     panic!("the database did not come into force");
 }
 
-fn vulnerable() -> Artifact {
+pub(crate) fn vulnerable() -> Artifact {
     Image::new().layer(debian(&[("openssl", "3.0.11-1")])).build()
 }
 
@@ -179,6 +179,61 @@ async fn wait_until_judged(mirror: &TestMirror, repository: &str, digest: &Diges
         }
     }
     panic!("{repository} was not judged again");
+}
+
+#[tokio::test]
+async fn a_grace_ends_by_itself() {
+    let later = ", onNewFinding: {action: revoke, grace: {critical: 24h}}";
+    let mirror = mirror(later).await;
+    know(&mirror, &[other()]).await;
+    let image = vulnerable();
+    mirror.upstream.push("app", "1", &image);
+    mirror.pull("app", "1").await.assert_complete();
+    know(&mirror, &[other(), openssl()]).await;
+    wait_until_explained(&mirror, &image.digest(), "1 found since it was admitted").await;
+    mirror.clock.advance(Duration::from_hours(23));
+    mirror.pull("app", "1").await.assert_complete();
+    mirror.clock.advance(Duration::from_hours(1));
+    mirror.pull("app", "1").await.assert_refused("Denied by rule a: CVE-2026-1 in openssl");
+}
+
+#[tokio::test]
+async fn the_floor_refuses_what_is_exploited_under_a_rule_without_gates() {
+    let policy = "floor: {vulnerabilities: {denyMalware: true}}\n\
+                  rules:\n- {id: a, match: [\"up.test/**\"], trust: allow}\n";
+    let mirror = TestMirror::start_with(policy, |_| {}).await;
+    mirror.upstream.push("app", "1", &patched());
+    let answer = mirror.manifest("app", "1").await;
+    assert_eq!(answer.status, 503, "without a database nothing is decided: {answer:?}");
+    know(&mirror, &[record("MAL-2026-1", "Debian:12", "openssl", "9", CRITICAL)]).await;
+    mirror.clock.advance(Duration::from_mins(6));
+    mirror.pull("app", "1").await.assert_refused("Denied by rule a: malware MAL-2026-1");
+    // One that is vulnerable, and no malware, passes: no gate of a rule asks.
+    know(&mirror, &[openssl()]).await;
+    mirror.upstream.push("other", "1", &vulnerable());
+    mirror.pull("other", "1").await.assert_complete();
+}
+
+#[tokio::test]
+async fn a_gate_lets_more_of_a_large_image_be_read() {
+    let mirror = TestMirror::start_with(&policy("", ""), |settings| {
+        settings.scan.limits.entries = 2;
+    })
+    .await;
+    know(&mirror, &[other()]).await;
+    let image = vulnerable();
+    mirror.upstream.push("app", "1", &image);
+    mirror.pull("app", "1").await.assert_refused("Denied by rule a: could not be read completely");
+    assert_eq!(mirror.mirror().metrics().layers_scanned.value(), 1);
+    mirror.pull("app", "1").await.assert_refused("Denied by rule a: could not be read completely");
+    assert_eq!(
+        mirror.mirror().metrics().layers_scanned.value(),
+        1,
+        "that is no reason to look again"
+    );
+    mirror.set_policy(&policy(", limits: {entries: 1000}", ""), 2).await;
+    mirror.pull("app", "1").await.assert_complete();
+    assert_eq!(mirror.mirror().metrics().layers_scanned.value(), 2);
 }
 
 #[tokio::test]

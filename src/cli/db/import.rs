@@ -5,11 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::place::{Candidate, not_written};
 use crate::cli::{CliError, output};
-use crate::mirror::load_database;
-use crate::oci::Digest;
 use crate::scan::Database;
-use crate::scan::database::{Builder, ImportError, Summary};
+use crate::scan::database::{Builder, ImportError};
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
 /// Most feeds of one database.
@@ -20,8 +19,6 @@ const RECORDS_MAX: usize = 5_000_000;
 const RECORD_BYTES_MAX: u64 = 16 << 20;
 /// How much of a JSON file tells a catalogue from a record, in bytes.
 const HEAD_BYTES: usize = 4096;
-/// Who may read the database: it is no secret.
-const MODE: u32 = 0o644;
 
 /// What the database is made of.
 #[derive(Debug, clap::Args)]
@@ -52,67 +49,64 @@ pub(super) fn run(arguments: &ImportArguments, to: &Path, json: bool) -> Result<
     }
     let mut builder = Builder::at(SystemClock.now());
     for path in feeds {
-        let feed = add(&mut builder, path, *as_of).map_err(|error| {
-            CliError::unreachable(format!("{} was not imported", path.display())).caused_by(error)
+        let label = path.display().to_string();
+        let feed = add(&mut builder, path, &label, *as_of).map_err(|error| {
+            CliError::unreachable(format!("{label} was not imported")).caused_by(error)
         })?;
         if !json {
             output::message(&feed);
         }
     }
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
-    let failed = |error: io::Error| {
-        CliError::failed(format!("{} was not written", to.display())).caused_by(error)
-    };
-    fs::create_dir_all(folder).map_err(failed)?;
-    let mut partial =
-        tempfile::Builder::new().prefix(".pratique-db-").tempfile_in(folder).map_err(failed)?;
-    let mut writer = io::BufWriter::new(partial.as_file_mut());
-    let summary = builder.finish(&mut writer).map_err(|error| {
-        CliError::failed(format!("{} was not written", to.display())).caused_by(error)
-    })?;
-    writer.flush().map_err(failed)?;
-    drop(writer);
-    // What was written is read as a mirror would before it takes the place of anything.
-    let database = load_database(partial.path())
-        .map_err(|trouble| CliError::failed("what was made cannot be read").caused_by(trouble))?;
-    replaceable(to, &summary, &database, *force)?;
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(MODE);
-    partial.as_file().set_permissions(permissions).map_err(failed)?;
-    partial.as_file().sync_all().map_err(failed)?;
-    partial.persist(to).map_err(|error| failed(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    let database = made_of(builder, to, *force)?;
     super::show(to, &database, json)
 }
 
-/// Adds what is in `path`, by what it is, and tells what that was.
-fn add(
+/// Makes the database, and puts it in its place at `to`.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn made_of(builder: Builder, to: &Path, force: bool) -> Result<Database, CliError> {
+    let mut candidate = Candidate::for_place(to)?;
+    let mut writer = io::BufWriter::new(candidate.file());
+    builder.finish(&mut writer).map_err(|error| {
+        CliError::failed(format!("{} was not written", to.display())).caused_by(error)
+    })?;
+    writer.flush().map_err(|error| not_written(to, error))?;
+    drop(writer);
+    candidate.put(force)
+}
+
+/// Adds what is in `path`, which people know as `label`, by what it is, and tells what that was.
+///
+/// # Errors
+/// When it cannot be read, or is no feed.
+pub(super) fn add(
     builder: &mut Builder,
     path: &Path,
+    label: &str,
     as_of: Option<Timestamp>,
 ) -> Result<String, ImportError> {
-    let label = path.display().to_string();
-    let failed = |source| ImportError::Io { label: path.display().to_string(), source };
+    let failed = |source| ImportError::Io { label: label.to_owned(), source };
     if path.is_dir() {
         let records = records_in(path).map_err(failed)?;
-        return Ok(told(builder.add_osv_records(records, &label, as_of)?));
+        return Ok(told(builder.add_osv_records(records, label, as_of)?));
     }
     let file = || File::open(path).map(BufReader::new).map_err(failed);
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let inner = name.strip_suffix(".gz").unwrap_or(&name);
     let feed = match Path::new(inner).extension().and_then(OsStr::to_str) {
-        Some("csv") => builder.add_epss(file()?, &label, as_of)?,
+        Some("csv") => builder.add_epss(file()?, label, as_of)?,
         Some("json") => {
             let mut head = vec![0; HEAD_BYTES];
             let length = file()?.read(&mut head).map_err(failed)?;
             let head = String::from_utf8_lossy(head.get(..length).unwrap_or_default()).into_owned();
             if head.contains("\"catalogVersion\"") {
-                builder.add_kev(file()?, &label, as_of)?
+                builder.add_kev(file()?, label, as_of)?
             } else {
-                builder.add_osv_records([read_record(path.to_owned())], &label, as_of)?
+                builder.add_osv_records([read_record(path.to_owned())], label, as_of)?
             }
         }
-        _ => builder.add_osv_zip(file()?, &label, as_of)?,
+        _ => builder.add_osv_zip(file()?, label, as_of)?,
     };
     Ok(told(feed))
 }
@@ -148,36 +142,4 @@ fn read_record(path: PathBuf) -> io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     File::open(path)?.take(RECORD_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok((name, bytes))
-}
-
-/// Whether what is at `to` may be replaced: by something that knows less only when that is forced.
-fn replaceable(to: &Path, summary: &Summary, made: &Database, force: bool) -> Result<(), CliError> {
-    if force || !to.exists() {
-        return Ok(());
-    }
-    // What cannot be read is of no use to anybody.
-    let Ok(there) = load_database(to) else { return Ok(()) };
-    let mut worse = Vec::new();
-    let (old, new): (Digest, Digest) = (there.id().digest, summary.digest);
-    if old == new {
-        return Ok(());
-    }
-    let (before, now) = (there.status(), made.status());
-    if now.as_of < before.as_of {
-        worse.push(format!("it is as of {}, the one there of {}", now.as_of, before.as_of));
-    }
-    let lost = before.ecosystems.keys().filter(|name| !now.ecosystems.contains_key(*name));
-    let lost: Vec<&str> = lost.map(String::as_str).collect();
-    if !lost.is_empty() {
-        let (few, more) = (lost.iter().take(5).copied().collect::<Vec<_>>(), lost.len());
-        worse.push(format!("{more} ecosystems would be lost, such as {}", few.join(", ")));
-    }
-    if worse.is_empty() {
-        return Ok(());
-    }
-    let text = worse.join("\n  ");
-    let to = to.display();
-    Err(CliError::refused(format!(
-        "{to} was not replaced: the new database knows less\n  {text}\nIf that is meant, say --force."
-    )))
 }

@@ -1,8 +1,10 @@
-//! `pratique db`: the vulnerability database, made of files that somebody fetched.
+//! `pratique db`: the vulnerability database, made of files that somebody fetched, or fetched itself.
 //!
-//! Nothing is fetched here, so that it works behind an air gap just as before it.
+//! Only `update` fetches anything: all else works behind an air gap just as before it.
 
 mod import;
+mod place;
+mod update;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +12,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::admin::table::{Column, Table};
-use super::{CliError, Connection, Exit, admin, client_runtime, output};
+use super::{CliError, Connection, Exit, admin, client_runtime, output, server_runtime};
 use crate::config;
 use crate::mirror::load_database;
 use crate::oci::Digest;
@@ -22,6 +24,10 @@ Examples:
   curl -O https://osv-vulnerabilities.storage.googleapis.com/Debian/all.zip
   pratique db import Debian/all.zip Alpine/all.zip PyPI/all.zip \\
       known_exploited_vulnerabilities.json epss_scores-current.csv.gz
+  pratique db update --feed https://osv-vulnerabilities.storage.googleapis.com/Debian/all.zip \\
+      --feed https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json
+  pratique db update --from registry.corp/security/vulnerabilities:latest --key database.pub
+      What somebody made once for all, put into the registry as an artifact and signed with cosign
   pratique db status
   pratique db apply --reason SEC-991              what the brake holds, taken back
   pratique db import --to /var/lib/pratique/vulnerabilities.db feeds/*.zip
@@ -41,6 +47,8 @@ pub(crate) enum DbCommand {
     },
     /// Make the database of feeds: OSV's all.zip, CISA's KEV catalogue, EPSS scores
     Import(import::ImportArguments),
+    /// Make it of feeds that are fetched, or fetch a finished one that is signed
+    Update(update::UpdateArguments),
     /// Tell what the database is made of, and how old it is
     Status {
         /// The database [default: that of the settings]
@@ -61,6 +69,10 @@ pub(crate) fn run(command: DbCommand, connection: &Connection) -> Result<ExitCod
         DbCommand::Import(arguments) => {
             let to = place(arguments.to.as_deref(), settings)?;
             import::run(&arguments, &to, json)
+        }
+        DbCommand::Update(arguments) => {
+            let to = place(arguments.to.as_deref(), settings)?;
+            server_runtime()?.block_on(update::run(&arguments, connection, &to))
         }
         DbCommand::Status { file } => status(&place(file.as_deref(), settings)?, json),
     };

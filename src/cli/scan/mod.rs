@@ -1,36 +1,25 @@
 //! `pratique scan`: what is in an image and what is known against it, without a mirror.
 
+pub(in crate::cli) mod look;
 mod sarif;
 mod shown;
+#[cfg(test)]
+mod tests;
+mod vex;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use self::look::{Look, platform_here};
 use self::shown::{ImageView, ScanView};
-use super::verify::target::{self, Target};
 use super::{CliError, Connection, Exit, output};
-use crate::app::Bench;
-use crate::config::{self, Settings};
-use crate::gate::{ReadyPolicy, Subject};
-use crate::layout::Layout;
+use crate::config;
+use crate::gate::Subject;
 use crate::mirror::Mirror;
-use crate::oci::{ImageReference, Platform, Reference};
-use crate::policy::Policy;
 use crate::scan::{Finding, Fix, Severity};
-use crate::store::Keeping;
-
-/// How long what is under way may take to end.
-const GRACE: Duration = Duration::from_secs(2);
-/// The policy by which everything is looked at.
-const HEAD: &str =
-    "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: scan, revision: 1}\n";
-const RULES: &str = "rules:\n- {id: everything, match: [\"**\"], trust: allow}\n";
-/// What the image in a layout is called here: no registry is asked for it.
-const LAYOUT_NAME: &str = "layout.invalid/image";
+use crate::time::{Clock as _, SystemClock};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +29,8 @@ Examples:
       An OCI image layout in the folder `build`, before it is pushed.
   pratique scan --format sarif registry.corp:5000/app@sha256:... > app.sarif
   pratique scan --json IMAGE  |  jq '.images[].findings[].id'
+  pratique scan --vex app.openvex.json IMAGE
+      What the document says is not affected, or fixed, is shown and does not count.
 
 What a policy would say of it: pratique verify IMAGE --policy FILE.
 
@@ -49,8 +40,9 @@ Exit codes: 0 done, 3 something at or above --fail-on was found, or not everythi
 /// What is scanned, and how it is told.
 #[derive(Debug, Args)]
 pub(crate) struct ScanArguments {
-    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], or the folder
-    #[arg(value_name = "IMAGE|LAYOUT")]
+    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], the folder, or
+    /// an archive of one, or of docker save (.tar, .tar.gz, .tar.zst)
+    #[arg(value_name = "IMAGE|LAYOUT|TAR")]
     target: String,
     /// End with 3 when a finding is at least that bad
     #[arg(long, value_name = "SEVERITY", value_enum)]
@@ -64,6 +56,9 @@ pub(crate) struct ScanArguments {
     /// How it is told; --json is the same as --format json
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Believe this VEX document (OpenVEX or CycloneDX), signed or not; may be given several times
+    #[arg(long = "vex", value_name = "FILE")]
+    vex: Vec<PathBuf>,
     /// Compare with this database [default: that of the settings]
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
@@ -107,21 +102,18 @@ pub(crate) async fn run(
     if let Some(database) = &arguments.database {
         settings.scan.database = Some(database.clone());
     }
-    let policy = everything(&platforms(&arguments))?;
-    let folder = tempfile::Builder::new()
-        .prefix("pratique-scan-")
-        .tempdir()
-        .map_err(|error| CliError::failed("no temporary folder").caused_by(error))?;
-    settings.data_dir = folder.path().to_owned();
-    (settings.store.dir, settings.store.keeping) = (folder.path().to_owned(), Keeping::default());
-    let scanned = Box::pin(scan(&arguments, settings, policy)).await;
-    folder.close().map_err(|error| {
-        CliError::failed("the temporary folder was not removed").caused_by(error)
-    })?;
-    let mut view = scanned?;
+    let documents = vex::Files::read(&arguments.vex, SystemClock.now())?;
+    let platforms = platforms(&arguments);
+    let look = Look { target: &arguments.target, platforms: &platforms, settings };
+    let scanned =
+        Box::pin(look.with(async |mirror: &Mirror, subject| {
+            inspect(mirror, &arguments.target, &subject).await
+        }));
+    let mut view = scanned.await?;
     if arguments.only_fixed {
         view.keep(|finding| matches!(finding.fix, Fix::In(_)));
     }
+    view.hear(&documents);
     let format = if connection.json { Format::Json } else { arguments.format };
     match format {
         Format::Table => output::print(&shown::table(&view))?,
@@ -129,60 +121,6 @@ pub(crate) async fn run(
         Format::Sarif => output::print_json(&sarif::log(&view))?,
     }
     Ok(exit(&view, &arguments).into())
-}
-
-async fn scan(
-    arguments: &ScanArguments,
-    settings: Settings,
-    policy: ReadyPolicy,
-) -> Result<ScanView, CliError> {
-    let layout_name = [LAYOUT_NAME.to_owned()];
-    let target = [arguments.target.clone()];
-    let is_layout = target::is_layout(&arguments.target);
-    let names = if is_layout { &layout_name[..] } else { &[] };
-    let target = target::read(&target, names)?.pop();
-    let Some(target) = target else { return Err(CliError::misused("name an image")) };
-    let layout = match &target {
-        Target::Layout { path, .. } => Some(Arc::new(Layout::open(path).map_err(|error| {
-            CliError::unreachable("the layout could not be read").caused_by(error)
-        })?)),
-        Target::Image { .. } => None,
-    };
-    let digest = match (&target, &layout) {
-        (Target::Layout { which, .. }, Some(layout)) => {
-            Some(layout.select(which).map_err(|error| {
-                CliError::unreachable("the layout could not be read").caused_by(error)
-            })?)
-        }
-        (Target::Layout { .. } | Target::Image { .. }, _) => None,
-    };
-    let bench = Bench::set_up(settings, policy, layout)
-        .await
-        .map_err(|error| CliError::failed("could not be set up").caused_by(error))?;
-    let looking = async {
-        let subject = match (target, digest) {
-            (Target::Layout { name, .. }, Some(digest)) => Subject { name, digest },
-            (Target::Image { image, .. }, _) => resolved(bench.mirror(), &image).await?,
-            (Target::Layout { .. }, None) => return Err(CliError::misused("name an image")),
-        };
-        inspect(bench.mirror(), &arguments.target, &subject).await
-    };
-    let outcome =
-        Box::pin(output::with_progress(&arguments.target, "reading", Box::pin(looking))).await;
-    bench.clear(GRACE).await;
-    outcome
-}
-
-async fn resolved(mirror: &Mirror, image: &ImageReference) -> Result<Subject, CliError> {
-    let reference = match (&image.digest, &image.tag) {
-        (Some(digest), _) => Reference::Digest(*digest),
-        (None, Some(tag)) => Reference::Tag(tag.clone()),
-        (None, None) => return Err(CliError::misused(format!("{image}: give a tag or a digest"))),
-    };
-    let digest = mirror.resolve(&image.name, &reference).await.map_err(|error| {
-        CliError::unreachable(format!("{image} could not be had")).caused_by(error)
-    })?;
-    Ok(Subject { name: image.name.clone(), digest })
 }
 
 async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<ScanView, CliError> {
@@ -196,7 +134,8 @@ async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<Sca
         )));
     }
     let images = inspected.into_iter().map(ImageView::from).collect();
-    Ok(ScanView { target: target.to_owned(), digest: subject.digest, images })
+    let (target, digest) = (target.to_owned(), subject.digest);
+    Ok(ScanView { target, digest, images, vex_unused: Vec::new() })
 }
 
 /// The platforms whose images are scanned; none is all.
@@ -207,30 +146,7 @@ fn platforms(arguments: &ScanArguments) -> Vec<String> {
     if !arguments.platforms.is_empty() {
         return arguments.platforms.clone();
     }
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    vec![format!("linux/{architecture}")]
-}
-
-/// A policy by which every image is looked at, of these platforms only if some are named.
-fn everything(platforms: &[String]) -> Result<ReadyPolicy, CliError> {
-    let parsed: Result<Vec<Platform>, _> = platforms.iter().map(|text| text.parse()).collect();
-    let parsed = parsed.map_err(|error| CliError::misused("--platform").caused_by(error))?;
-    let listed: Vec<String> = parsed.iter().map(ToString::to_string).collect();
-    let floor = match listed.as_slice() {
-        [] => String::new(),
-        listed => format!("floor: {{platforms: [{}]}}\n", listed.join(", ")),
-    };
-    let text = format!("{HEAD}{floor}{RULES}");
-    let no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-    let policy = Policy::parse(&text, &no_files).and_then(ReadyPolicy::new);
-    policy.map_err(|problems| {
-        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        CliError::misused(format!("--platform: {}", texts.join("; ")))
-    })
+    vec![platform_here()]
 }
 
 fn exit(view: &ScanView, arguments: &ScanArguments) -> Exit {

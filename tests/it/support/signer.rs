@@ -94,7 +94,8 @@ impl Signer {
         })
     }
 
-    fn sign(&self, message: &[u8]) -> String {
+    /// A signature of exactly these bytes, in base64.
+    pub(crate) fn sign(&self, message: &[u8]) -> String {
         let signature = self.0.sign(&SystemRandom::new(), message).expect("a signature");
         BASE64_STANDARD.encode(signature.as_ref())
     }
