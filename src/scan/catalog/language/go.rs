@@ -132,11 +132,10 @@ pub(super) fn inline(bytes: &[u8]) -> Inline<'_> {
         let (modules, end) = text(bytes, next, usize::MAX)?;
         Ok(Inline::Whole(BuildInformation { modules, ..information }, end))
     });
-    match found.unwrap_or_else(|outcome| outcome) {
-        // The linker fills the header with zeros; what else begins so goes on otherwise.
-        Inline::No if rest.iter().all(|byte| *byte == 0) => Inline::Broken,
-        outcome => outcome,
-    }
+    let outcome = found.unwrap_or_else(|outcome| outcome);
+    // The linker fills the header with zeros; what else begins so goes on otherwise.
+    let is_header = rest.iter().all(|byte| *byte == 0);
+    if outcome == Inline::No && is_header { Inline::Broken } else { outcome }
 }
 
 /// A text after its length, and where it ends; or why not.

@@ -6,6 +6,7 @@
 //! streams by, can be said at least that it is there.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use memchr::memmem;
@@ -66,6 +67,25 @@ pub(super) fn look_into(path: &str, bytes: &[u8], limits: &Limits) -> FileFacts 
     search.done()
 }
 
+/// What is known of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sign {
+    /// UPX packed it, by its first bytes.
+    BeginsPacked,
+    /// There is build information that cannot be read.
+    Broken,
+    /// It is a host of .NET with a bundle.
+    Bundle,
+    /// UPX packed it, by its last bytes.
+    EndsPacked,
+    /// Build information was found, and listed.
+    Listed,
+    /// The name of the section with Rust's list is in it.
+    NamesCrates,
+    /// A table that only programs of Go have is in it.
+    OfGo,
+}
+
 /// The search through a program, and what was found so far.
 struct Search<'a> {
     limits: &'a Limits,
@@ -78,19 +98,9 @@ struct Search<'a> {
     offset: u64,
     /// Whether its header says that its numbers are big-endian.
     is_big: bool,
-    /// Whether build information was found, and listed.
-    is_listed: bool,
-    /// Whether there was some that cannot be read.
-    is_broken: bool,
     /// Where headers of its older form are.
     pointers: Vec<u64>,
-    /// Whether there is a table that only programs of Go have.
-    is_of_go: bool,
-    /// Whether the name of the section with Rust's list was seen.
-    names_crates: bool,
-    has_bundle: bool,
-    begins_packed: bool,
-    ends_packed: bool,
+    signs: BTreeSet<Sign>,
 }
 
 impl<'a> Search<'a> {
@@ -103,15 +113,13 @@ impl<'a> Search<'a> {
             piece: Cow::Borrowed(&[]),
             offset: 0,
             is_big: false,
-            is_listed: false,
-            is_broken: false,
             pointers: Vec::new(),
-            is_of_go: false,
-            names_crates: false,
-            has_bundle: false,
-            begins_packed: false,
-            ends_packed: false,
+            signs: BTreeSet::new(),
         }
+    }
+
+    fn has(&self, sign: Sign) -> bool {
+        self.signs.contains(&sign)
     }
 
     fn is_whole(&self) -> bool {
@@ -144,18 +152,26 @@ impl<'a> Search<'a> {
         if self.offset == 0 {
             self.is_big = piece.get(DATA_AT) == Some(&BIG_ENDIAN);
         }
-        self.names_crates |= memmem::find(piece, rust::SECTION).is_some();
-        self.is_of_go |= !self.is_listed && go::has_line_table(piece, self.offset, self.is_big);
-        let hosts = memmem::find_iter(piece, DOTNET_HOST);
-        self.has_bundle |= hosts.filter_map(|at| number_before(piece, at)).any(|bundle| {
-            // Other programs know the mark, too, with something else before it.
-            bundle > 0 && bundle < self.size
-        });
+        let names_crates = memmem::find(piece, rust::SECTION).is_some();
+        let is_of_go =
+            !self.has(Sign::Listed) && go::has_line_table(piece, self.offset, self.is_big);
+        // Other programs know the mark of hosts, too, with something else before it.
+        let mut hosts = memmem::find_iter(piece, DOTNET_HOST);
+        let has_bundle =
+            hosts.any(|at| number_before(piece, at).is_some_and(|it| it > 0 && it < self.size));
         let is_packed = |bytes: Option<&[u8]>| memmem::find(bytes.unwrap_or(piece), UPX).is_some();
-        if self.offset == 0 {
-            self.begins_packed = is_packed(piece.get(..UPX_WITHIN_BYTES));
-        }
-        self.ends_packed = is_packed(piece.last_chunk::<UPX_WITHIN_BYTES>().map(AsRef::as_ref));
+        let begins_packed = self.offset == 0 && is_packed(piece.get(..UPX_WITHIN_BYTES));
+        let ends_packed = is_packed(piece.last_chunk::<UPX_WITHIN_BYTES>().map(AsRef::as_ref));
+        let seen = [
+            (Sign::BeginsPacked, begins_packed),
+            (Sign::Bundle, has_bundle),
+            (Sign::EndsPacked, ends_packed),
+            (Sign::NamesCrates, names_crates),
+            (Sign::OfGo, is_of_go),
+        ];
+        // Only the last piece has the end.
+        self.signs.remove(&Sign::EndsPacked);
+        self.signs.extend(seen.into_iter().filter(|(_, is_there)| *is_there).map(|(sign, _)| sign));
         Ok(())
     }
 
@@ -176,7 +192,7 @@ impl<'a> Search<'a> {
             let missing = match go::inline(bytes) {
                 Inline::Whole(information, length) => {
                     information.list(&mut self.modules);
-                    self.is_listed = true;
+                    self.signs.insert(Sign::Listed);
                     return Ok(at + length);
                 }
                 Inline::No => return Ok(at + 1),
@@ -188,12 +204,12 @@ impl<'a> Search<'a> {
                 }
                 Inline::Needs(needed) if needed <= bytes_max => needed.saturating_sub(bytes.len()),
                 Inline::Broken | Inline::Needs(_) => {
-                    self.is_broken = true;
+                    self.signs.insert(Sign::Broken);
                     return Ok(at + 1);
                 }
             };
             if !self.fill(missing.max(PIECE_BYTES), contents)? {
-                self.is_broken = true;
+                self.signs.insert(Sign::Broken);
                 return Ok(at + 1);
             }
         }
@@ -208,12 +224,13 @@ impl<'a> Search<'a> {
                 format!("it has more than program_bytes = {bound}, and in it is {what}"),
             )
         };
-        if !self.is_listed && (self.is_broken || !self.pointers.is_empty()) {
+        let is_listed = self.has(Sign::Listed);
+        if !is_listed && (self.has(Sign::Broken) || !self.pointers.is_empty()) {
             self.modules.gap(text("build information of Go that cannot be reached"));
-        } else if !self.is_listed && self.is_of_go {
+        } else if !is_listed && self.has(Sign::OfGo) {
             self.modules.gap(go::without_list());
         }
-        if self.names_crates {
+        if self.has(Sign::NamesCrates) {
             self.crates.gap(text("a list of Rust crates"));
         }
     }
@@ -228,15 +245,19 @@ impl<'a> Search<'a> {
             match information {
                 Some(information) => {
                     information.list(&mut self.modules);
-                    self.is_listed = true;
+                    self.signs.insert(Sign::Listed);
                 }
-                None => self.is_broken = true,
+                None => {
+                    self.signs.insert(Sign::Broken);
+                }
             }
         }
-        let is_broken = self.is_broken || elf.as_ref().is_some_and(go::has_section);
-        if !self.is_listed && is_broken {
+        let is_listed = self.has(Sign::Listed);
+        let is_broken = self.has(Sign::Broken) || elf.as_ref().is_some_and(go::has_section);
+        let is_of_go = self.has(Sign::OfGo) || elf.as_ref().is_some_and(go::is_program);
+        if !is_listed && is_broken {
             self.modules.malformed("its build information of Go cannot be read");
-        } else if !self.is_listed && (self.is_of_go || elf.as_ref().is_some_and(go::is_program)) {
+        } else if !is_listed && is_of_go {
             self.modules.gap(go::without_list());
         }
         match elf.map_or(Section::Broken, |elf| elf.section(rust::SECTION)) {
@@ -244,7 +265,7 @@ impl<'a> Search<'a> {
                 let list = bytes.get(start..end).unwrap_or_default();
                 rust::list(list, &mut self.crates, self.limits);
             }
-            Section::Broken if self.names_crates => {
+            Section::Broken if self.has(Sign::NamesCrates) => {
                 self.crates.malformed("its list of Rust crates is not where its sections say");
             }
             Section::Absent | Section::Broken => {}
@@ -253,11 +274,11 @@ impl<'a> Search<'a> {
 
     /// All of it.
     fn done(mut self) -> FileFacts {
-        if self.has_bundle {
+        if self.has(Sign::Bundle) {
             let text = "a program of .NET with all that it needs in one file, which is not read";
             self.crates.gap((GapKind::Unsupported, text.to_owned()));
         }
-        if self.begins_packed || self.ends_packed {
+        if self.has(Sign::BeginsPacked) || self.has(Sign::EndsPacked) {
             let text = "a program that UPX packed: what is in it is not known";
             self.crates.gap((GapKind::Unsupported, text.to_owned()));
         }

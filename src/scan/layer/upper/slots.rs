@@ -43,7 +43,7 @@ pub(super) struct Slot {
 /// All of them, with those that were removed since.
 #[derive(Debug)]
 pub(super) struct Slots {
-    slots: Vec<Slot>,
+    all: Vec<Slot>,
     children: HashMap<(NodeId, u32), NodeId>,
     names: Vec<Name>,
     name_ids: HashMap<Name, u32>,
@@ -55,7 +55,7 @@ impl Slots {
     pub(super) fn new(nodes_max: u64) -> Self {
         let made = Made::Directory { opaque: false, has_unnamed: false };
         Self {
-            slots: vec![Slot { parent: 0, name: 0, depth: 0, path_bytes: 0, made }],
+            all: vec![Slot { parent: 0, name: 0, depth: 0, path_bytes: 0, made }],
             children: HashMap::new(),
             names: vec![Arc::from(&b""[..])],
             name_ids: HashMap::new(),
@@ -103,9 +103,9 @@ impl Slots {
 
     /// All nodes but the root that were not removed, neither alone nor with a directory above them.
     fn living(&self) -> Vec<NodeId> {
-        let mut is_alive = vec![true; self.slots.len().min(1)];
+        let mut is_alive = vec![true; self.all.len().min(1)];
         let mut living = Vec::new();
-        for (index, slot) in self.slots.iter().enumerate().skip(1) {
+        for (index, slot) in self.all.iter().enumerate().skip(1) {
             let parent = usize::try_from(slot.parent).unwrap_or(usize::MAX);
             let node = NodeId::try_from(index).unwrap_or(NodeId::MAX);
             // A parent is always made before its children.
@@ -120,7 +120,7 @@ impl Slots {
     }
 
     pub(super) fn make(&mut self, parent: NodeId, name: u32, made: Made) -> Result<NodeId, Stop> {
-        let node = NodeId::try_from(self.slots.len()).map_err(|_| too_large())?;
+        let node = NodeId::try_from(self.all.len()).map_err(|_| too_large())?;
         if u64::from(node) > self.nodes_max {
             return Err(Stop::limit(format!("it has more than entries = {}", self.nodes_max)));
         }
@@ -128,7 +128,7 @@ impl Slots {
         self.count_text(name_bytes + made.text().len())?;
         let (depth, above) = self.get(parent).map_or((0, 0), |slot| (slot.depth, slot.path_bytes));
         let path_bytes = above + name_bytes + 1;
-        self.slots.push(Slot { parent, name, depth: depth + 1, path_bytes, made });
+        self.all.push(Slot { parent, name, depth: depth + 1, path_bytes, made });
         self.children.insert((parent, name), node);
         Ok(node)
     }
@@ -168,11 +168,11 @@ impl Slots {
     }
 
     pub(super) fn get(&self, node: NodeId) -> Option<&Slot> {
-        self.slots.get(usize::try_from(node).ok()?)
+        self.all.get(usize::try_from(node).ok()?)
     }
 
     pub(super) fn get_mut(&mut self, node: NodeId) -> Option<&mut Slot> {
-        self.slots.get_mut(usize::try_from(node).ok()?)
+        self.all.get_mut(usize::try_from(node).ok()?)
     }
 
     fn name(&self, name: u32) -> &[u8] {

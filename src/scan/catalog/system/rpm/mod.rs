@@ -20,7 +20,7 @@ use crate::scan::{GapKind, Package, PackageKind, SourcePackage};
 /// Folders that files of one package are in. A package of a hundred thousand files has a tenth; what is
 /// beyond belongs to nobody.
 const FOLDERS_MAX: usize = 65_536;
-/// How checksums are made, by OpenPGP's numbers. Without one it is MD5.
+/// How checksums are made, by the numbers of `OpenPGP`. Without one it is MD5.
 const MD5: u32 = 1;
 const SHA1: u32 = 2;
 const SHA256: u32 = 8;
