@@ -39,9 +39,7 @@ impl Mirror {
         let place = fact_place(&layer.digest, limits);
         if let Some(kept) = scanner.facts.get(FactKind::Layer, &place).await {
             let (limits, digest) = (limits.clone(), layer.digest);
-            let read = move || {
-                LayerFacts::from_bytes(&kept, &limits).filter(|facts| *facts.blob() == digest)
-            };
+            let read = move || LayerFacts::from_bytes(&kept, &digest, &limits);
             if let Ok(Some(facts)) = self.tasks().spawn_blocking(read).await {
                 return Ok(Arc::new(facts));
             }

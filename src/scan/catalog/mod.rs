@@ -4,18 +4,23 @@
 //! layers: what survives in the merged view is decided later, by path. It never fails an image: what it
 //! cannot read is a gap.
 
+mod checksum;
 pub(super) mod language;
+mod maker;
+mod md5;
 pub(super) mod system;
 
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::checksum::Checksum;
+pub(super) use self::maker::Maker;
 use super::{Distribution, GapKind, Limits, Package};
 
 /// Of all that catalogers find, to be raised when one of them reads more, or reads otherwise: what was
 /// learnt of layers by another version is learnt anew.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// A file that is read, by what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,16 +51,16 @@ pub(super) struct FileFacts {
     /// The packages that it lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) packages: Vec<Package>,
-    /// Files that it says the distribution's package manager installed: paths without a leading slash.
+    /// Checksums of all of the file's contents, where it lists packages and may be one of the
+    /// distribution's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) owns: Vec<String>,
-    /// The package whose files `owns` are, where they are those of a single one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) owner: Option<String>,
-    /// Packages of the distribution's package manager that others than the distribution made: what
-    /// they own is not the distribution's.
+    pub(super) checksums: Vec<Checksum>,
+    /// Files that it says the distribution's package manager installed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) strangers: Vec<String>,
+    pub(super) owns: Vec<Owned>,
+    /// Who made packages that it lists, where they say so and `owns` does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) makers: Vec<(String, Maker)>,
     /// What it says the distribution is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) distribution: Option<Distribution>,
@@ -63,6 +68,41 @@ pub(super) struct FileFacts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) gaps: Vec<(GapKind, String)>,
 }
+
+/// Files of one package of the distribution's package manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Owned {
+    /// The package's name.
+    pub(super) package: String,
+    /// Who made it; `None`: the list of what is installed says so, and whether it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) maker: Option<Maker>,
+    /// Its files, without those that are of no interest.
+    pub(super) files: Vec<OwnedFile>,
+}
+
+/// A file as its package has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct OwnedFile {
+    /// Its path, without a leading slash; links are not resolved.
+    pub(super) path: String,
+    /// Of its contents.
+    pub(super) checksum: Checksum,
+}
+
+/// Where package managers keep their lists that are not read, and whose they are: a file, or a directory
+/// that is not empty.
+pub(super) const FOREIGN: &[(&str, &str)] = &[
+    ("gnu/store", "Guix"),
+    ("home/linuxbrew/.linuxbrew/Cellar", "Homebrew"),
+    ("nix/store", "Nix"),
+    ("usr/lib/opkg/status", "opkg"),
+    ("var/db/pkg", "Portage"),
+    ("var/db/xbps", "XBPS"),
+    ("var/lib/opkg/status", "opkg"),
+    ("var/lib/pacman/local", "pacman"),
+    ("var/lib/pkgtools/packages", "pkgtools"),
+];
 
 impl FileFacts {
     /// Nothing but a gap.
@@ -72,11 +112,27 @@ impl FileFacts {
 }
 
 impl FileKind {
-    /// What a file is by its normalised path (no leading slash), and by its first bytes where names do
-    /// not tell: `head` has at least [`HEAD_BYTES`] of them, or all there are.
+    /// What a file is by its normalised path (no leading slash), and by its first bytes: `head` has at
+    /// least [`HEAD_BYTES`] of them, or all there are. A program is one whatever it is called.
     pub(super) fn of(path: &str, head: &[u8]) -> Option<Self> {
+        if language::is_program(head) {
+            return Some(Self::Language(language::File::of_program(path)));
+        }
         let system = system::File::of(path).map(Self::System);
         system.or_else(|| language::File::of(path, head).map(Self::Language))
+    }
+
+    /// Whether contents may tell it, whatever the file's name is.
+    pub(super) fn is_by_contents(self) -> bool {
+        matches!(self, Self::Language(language::File::JavaArchive | language::File::Program))
+    }
+
+    /// The package that a path alone says a file of this kind is, if one does.
+    pub(super) fn named_by(self, path: &str) -> Option<Package> {
+        match self {
+            Self::System(_) => None,
+            Self::Language(file) => file.named_by(path),
+        }
     }
 
     /// All kinds that do not count anywhere, but in places of their own.
@@ -114,10 +170,17 @@ impl FileKind {
         contents: &mut dyn Read,
         limits: &Limits,
     ) -> io::Result<FileFacts> {
-        match self {
+        let mut facts = match self {
             Self::System(file) => file.read(path, size, contents, limits),
             Self::Language(file) => file.read(path, size, contents, limits),
+        }?;
+        let is_program = self == Self::Language(language::File::Program);
+        if is_program && Self::of(path, &[]).is_some() {
+            // What reads it by its name may find there what is not looked for in a program.
+            let text = "it is a program, and its name says that it is something else";
+            facts.gaps.push((GapKind::Malformed, text.to_owned()));
         }
+        Ok(facts)
     }
 }
 

@@ -1,6 +1,7 @@
 //! How much is kept of what files say, so that a layer full of lists does not fill memory.
 
 use super::facts::Seen;
+use crate::scan::catalog::{Maker, Owned, OwnedFile};
 use crate::scan::{Limits, Package};
 
 /// Bytes of all that files of a layer say, as it lies in memory.
@@ -31,7 +32,13 @@ impl Budget {
             RECORD_BYTES + named + optional + source
         };
         let packages: usize = facts.packages.iter().map(package).sum();
-        let owned: usize = facts.owns.iter().map(|path| path.len() + size_of::<String>()).sum();
+        let file = |file: &OwnedFile| size_of::<OwnedFile>() + file.path.len();
+        let of_package = |owned: &Owned| {
+            RECORD_BYTES + owned.package.len() + owned.files.iter().map(file).sum::<usize>()
+        };
+        let made = |(name, _): &(String, Maker)| size_of::<(String, Maker)>() + name.len();
+        let owned = facts.owns.iter().map(of_package).sum::<usize>()
+            + facts.makers.iter().map(made).sum::<usize>();
         let gaps: usize = facts.gaps.iter().map(|(_, text)| text.len() + size_of::<String>()).sum();
         let bytes = RECORD_BYTES + seen.path.len() + packages + owned + gaps;
         let has_room = bytes <= self.bytes && facts.packages.len() <= self.packages;

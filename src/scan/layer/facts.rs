@@ -1,9 +1,10 @@
 //! What was learnt of a layer, and how it is kept.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read, Write};
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::kind::Kind;
 use super::tree::{EntryId, Tree};
@@ -13,7 +14,7 @@ use crate::scan::catalog::FileFacts;
 use crate::scan::{GapKind, Limits};
 
 /// Of the bytes below, to be raised when they change.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Bytes of kept facts, inflated: many times what the bounds of reading let through.
 const KEPT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 const COMPRESSION_LEVEL: i32 = 3;
@@ -49,7 +50,8 @@ pub(in crate::scan) struct LayerGap {
     pub(in crate::scan) text: String,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What is kept beside the tree, as it is read.
+#[derive(Deserialize)]
 #[serde(bound = "K: Kind")]
 struct Kept<K> {
     blob: Digest,
@@ -59,36 +61,81 @@ struct Kept<K> {
     gaps: Vec<LayerGap>,
 }
 
+/// The same, as it is written: nothing is copied for it.
+#[derive(Serialize)]
+#[serde(bound = "K: Kind")]
+struct Keeping<'a, K> {
+    blob: &'a Digest,
+    diff_id: &'a Option<Digest>,
+    inflated_bytes: u64,
+    #[serde(serialize_with = "as_pairs")]
+    files: &'a BTreeMap<EntryId, Vec<Seen<K>>>,
+    gaps: &'a [LayerGap],
+}
+
+fn as_pairs<K: Kind, S: Serializer>(
+    files: &BTreeMap<EntryId, Vec<Seen<K>>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut pairs = serializer.serialize_seq(Some(files.len()))?;
+    for pair in files {
+        pairs.serialize_element(&pair)?;
+    }
+    pairs.end()
+}
+
 impl<K: Kind> Facts<K> {
-    /// What a file says as a kind, read by this path if it was.
+    /// What a file says as a kind, read by this path if it was, else by another with the same last name:
+    /// some kinds are told by it whose they are.
     pub(in crate::scan) fn seen(&self, entry: EntryId, kind: K, path: &str) -> Option<&Seen<K>> {
-        let of_kind = self.files.get(&entry)?.iter().filter(|seen| seen.kind == kind);
+        let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let name = last(path);
+        let of_kind = self.files.get(&entry)?.iter();
+        let of_kind = of_kind.filter(|seen| seen.kind == kind && last(&seen.path) == name);
         of_kind.min_by_key(|seen| seen.path != path)
     }
 
-    /// Bytes that [`Self::from_bytes`] reads.
+    /// Bytes that [`Self::from_bytes`] reads. Should they not be written, there are none, and the layer is
+    /// read anew.
     pub(in crate::scan) fn to_bytes(&self, limits: &Limits) -> Vec<u8> {
-        let files = self.files.iter().map(|(entry, seen)| (*entry, seen.clone())).collect();
-        let kept = Kept {
-            blob: self.blob,
-            diff_id: self.diff_id,
-            inflated_bytes: self.inflated_bytes,
-            files,
-            gaps: self.gaps.clone(),
-        };
-        // Neither fails: there are no maps with odd keys, and memory takes all writes.
-        let json = serde_json::to_vec(&kept).unwrap_or_default();
-        let mut contents = u64::try_from(json.len()).unwrap_or(0).to_le_bytes().to_vec();
-        contents.extend(json);
-        tree_bytes::write(&self.tree, &mut contents);
-        let packed = zstd::encode_all(contents.as_slice(), COMPRESSION_LEVEL).unwrap_or_default();
         let head = head(limits);
-        [head.as_slice(), Digest::sha256(&packed).as_bytes(), &packed].concat()
+        let start = head.len() + HASH_BYTES;
+        let mut bytes = head;
+        bytes.resize(start, 0);
+        let Ok(mut bytes) = self.pack(bytes) else { return Vec::new() };
+        let hash = Digest::sha256(bytes.get(start..).unwrap_or_default());
+        if let Some(place) = bytes.get_mut(start - HASH_BYTES..start) {
+            place.copy_from_slice(hash.as_bytes());
+        }
+        bytes
     }
 
-    /// `None` when the layer has to be read anew: the bytes are damaged, or of another format, or were
-    /// made by other catalogers or under other bounds.
-    pub(in crate::scan) fn from_bytes(bytes: &[u8], limits: &Limits) -> Option<Self> {
+    /// Writes what is kept behind `bytes`, compressed: the tree after its length, then the rest.
+    fn pack(&self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut packing = zstd::Encoder::new(bytes, COMPRESSION_LEVEL)?;
+        let mut tree = Vec::new();
+        tree_bytes::write(&self.tree, &mut tree);
+        packing.write_all(&u64::try_from(tree.len()).unwrap_or(0).to_le_bytes())?;
+        packing.write_all(&tree)?;
+        drop(tree);
+        let keeping = Keeping {
+            blob: &self.blob,
+            diff_id: &self.diff_id,
+            inflated_bytes: self.inflated_bytes,
+            files: &self.files,
+            gaps: &self.gaps,
+        };
+        serde_json::to_writer(&mut packing, &keeping)?;
+        packing.finish()
+    }
+
+    /// `None` when the layer has to be read anew: the bytes are damaged, or of another format or another
+    /// blob, or were made by other catalogers or under other bounds.
+    pub(in crate::scan) fn from_bytes(
+        bytes: &[u8],
+        blob: &Digest,
+        limits: &Limits,
+    ) -> Option<Self> {
         let rest = bytes.strip_prefix(head(limits).as_slice())?;
         let (hash, packed) = rest.split_at_checked(HASH_BYTES)?;
         if Digest::sha256(packed).as_bytes() != hash {
@@ -99,9 +146,9 @@ impl<K: Kind> Facts<K> {
         unpacking.take(KEPT_BYTES_MAX).read_to_end(&mut contents).ok()?;
         let (length, rest) = contents.split_first_chunk()?;
         let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-        let (json, tree) = rest.split_at_checked(length)?;
+        let (tree, json) = rest.split_at_checked(length)?;
         let kept: Kept<K> = serde_json::from_slice(json).ok()?;
-        Some(Self {
+        (kept.blob == *blob).then_some(Self {
             blob: kept.blob,
             diff_id: kept.diff_id,
             inflated_bytes: kept.inflated_bytes,

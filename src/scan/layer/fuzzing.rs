@@ -34,7 +34,7 @@ pub(crate) fn layer(bytes: &[u8]) {
             let facts = read(bytes);
             assert!(facts.is_some(), "memory can be read");
             let facts = facts?;
-            let kept = LayerFacts::from_bytes(&facts.to_bytes(&limits), &limits);
+            let kept = LayerFacts::from_bytes(&facts.to_bytes(&limits), facts.blob(), &limits);
             assert!(kept.as_ref() == Some(&facts), "what was kept is something else");
             let diff_id = facts.diff_id().copied();
             Some(Layer { diff_id, facts: Arc::new(facts) })

@@ -7,8 +7,8 @@ use std::io::{self, Read};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::scan::Limits;
 use crate::scan::catalog::{FileFacts, FileKind, Place};
+use crate::scan::{Limits, Package};
 
 /// A kind of file that is read.
 pub(in crate::scan) trait Kind:
@@ -22,6 +22,14 @@ pub(in crate::scan) trait Kind:
 
     /// All kinds that do not count anywhere, but in places of their own.
     fn placed() -> Vec<Self>;
+
+    /// Whether contents may tell it, whatever the file's name is.
+    fn is_by_contents(self) -> bool;
+
+    /// The package that a path alone says a file of this kind is, if one does.
+    fn named_by(self, _path: &str) -> Option<Package> {
+        None
+    }
 
     /// Where it is written what is installed, if the file at `path` only says what would be: in files of a
     /// kind whose paths begin so. Where one of them lists a package, this file does not count.
@@ -53,6 +61,14 @@ impl Kind for FileKind {
 
     fn placed() -> Vec<Self> {
         Self::placed()
+    }
+
+    fn is_by_contents(self) -> bool {
+        self.is_by_contents()
+    }
+
+    fn named_by(self, path: &str) -> Option<Package> {
+        self.named_by(path)
     }
 
     fn yields_to(self, path: &str) -> Option<(Self, String)> {

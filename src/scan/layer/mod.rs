@@ -7,6 +7,7 @@
 //! - Memory is bounded by what is kept, never by what the layer inflates to.
 //! - A failure of the reader is an error, and never a gap: the layer may be in order.
 
+mod again;
 mod archive;
 mod budget;
 mod contents;
@@ -25,9 +26,10 @@ mod upper;
 
 use std::io::{self, Read};
 
+pub(super) use again::read_more;
 pub(super) use facts::{Facts, LayerGap, Seen};
 pub(super) use kind::Kind;
-pub(super) use read::{WantedFile, read, read_more};
+pub(super) use read::{WantedFile, read};
 pub(super) use tree::{EntryId, Node, NodeId, Tree};
 pub(super) use upper::cleaned;
 
@@ -78,15 +80,16 @@ impl LayerFacts {
         self.0.inflated_bytes
     }
 
-    /// Bytes to keep.
+    /// Bytes to keep; none when they cannot be written.
     pub fn to_bytes(&self, limits: &Limits) -> Vec<u8> {
         self.0.to_bytes(limits)
     }
 
-    /// What was kept. `None` when the layer has to be read anew: the bytes are damaged, of another
-    /// format, or were made by other catalogers or under other bounds.
-    pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Option<Self> {
-        Facts::from_bytes(bytes, limits).map(Self)
+    /// What was kept of the layer with the digest `blob`. `None` when it has to be read anew: the bytes
+    /// are damaged, of another format or another layer, or were made by other catalogers or under other
+    /// bounds.
+    pub fn from_bytes(bytes: &[u8], blob: &Digest, limits: &Limits) -> Option<Self> {
+        Facts::from_bytes(bytes, blob, limits).map(Self)
     }
 
     pub(super) fn facts(&self) -> &Facts<FileKind> {

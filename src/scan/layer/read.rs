@@ -19,6 +19,7 @@ use crate::scan::{GapKind, Limits};
 
 /// Gaps of a layer that are told one by one.
 const GAPS_MAX: usize = 100;
+
 /// A file of a layer that is to be read as a kind, because a path of that kind leads to it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::scan) struct WantedFile<K> {
@@ -60,62 +61,19 @@ pub(in crate::scan) fn read<K: Kind>(
     Ok(Facts { blob: *blob, diff_id, inflated_bytes, tree, files, gaps })
 }
 
-/// Reads a layer again for files that only the merged view showed to be of interest, and adds what they
-/// say. Each gets an answer, if only that it could not be read.
-///
-/// # Errors
-/// Only the reader's own.
-pub(in crate::scan) fn read_more<K: Kind>(
-    facts: &Facts<K>,
-    reader: impl Read,
-    wanted: &[WantedFile<K>],
-    limits: &Limits,
-) -> io::Result<Facts<K>> {
-    let mut reading = Reading::new(limits);
-    for seen in facts.files.values().flatten() {
-        reading.budget.take(seen);
-    }
-    // Contents come by once: of several kinds for one file, the first.
-    let mut left: BTreeMap<EntryId, &WantedFile<K>> = BTreeMap::new();
-    for file in wanted {
-        left.entry(file.entry).or_insert(file);
-    }
-    let read = Inflated::open(reader, limits)
-        .and_then(|bytes| reading.walk_again(&mut Archive::new(bytes, limits), &mut left));
-    let why = match read {
-        Ok(()) => {
-            "it is of several kinds, by links that lead to it, or there is too much".to_owned()
-        }
-        Err(Stop::Gap(_, text)) => text,
-        Err(Stop::Source(error)) => return Err(error),
-    };
-    for file in wanted {
-        let seen = reading.files.entry(file.entry).or_default();
-        if !seen.iter().any(|seen| seen.kind == file.kind) {
-            let facts = FileFacts::gap(GapKind::Unsupported, why.as_str());
-            seen.push(Seen { kind: file.kind, path: file.path.clone(), facts });
-        }
-    }
-    let mut facts = facts.clone();
-    for (entry, seen) in reading.files {
-        facts.files.entry(entry).or_default().extend(seen);
-    }
-    facts.gaps.extend(reading.gaps);
-    Ok(facts)
-}
-
 /// A layer that is being read.
-struct Reading<'a, K> {
+pub(super) struct Reading<'a, K> {
     limits: &'a Limits,
     upper: Upper,
-    files: BTreeMap<EntryId, Vec<Seen<K>>>,
-    budget: Budget,
-    gaps: Vec<LayerGap>,
+    pub(super) files: BTreeMap<EntryId, Vec<Seen<K>>>,
+    pub(super) budget: Budget,
+    pub(super) gaps: Vec<LayerGap>,
     entries: EntryId,
 }
 
 impl<'a, K: Kind> Reading<'a, K> {
-    fn new(limits: &'a Limits) -> Self {
+    /// One that has read nothing yet.
+    pub(super) fn new(limits: &'a Limits) -> Self {
         Self {
             limits,
             upper: Upper::new(limits),
@@ -134,24 +92,8 @@ impl<'a, K: Kind> Reading<'a, K> {
         Ok(())
     }
 
-    fn walk_again<R: Read>(
-        &mut self,
-        archive: &mut Archive<R>,
-        left: &mut BTreeMap<EntryId, &WantedFile<K>>,
-    ) -> Result<(), Stop> {
-        while !left.is_empty() {
-            let Some(entry) = archive.next()? else { break };
-            let id = self.number()?;
-            if let Some(file) = left.get(&id) {
-                let facts = self.facts(archive, file.kind, &file.path, entry.size)?;
-                self.add(file, facts);
-                left.remove(&id);
-            }
-        }
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<EntryId, Stop> {
+    /// The number of the next entry.
+    pub(super) fn number(&mut self) -> Result<EntryId, Stop> {
         let id = self.entries;
         if let Some(next) = id.checked_add(1)
             && u64::from(next) <= self.limits.entries
@@ -228,7 +170,7 @@ impl<'a, K: Kind> Reading<'a, K> {
     }
 
     /// What a file says. A cataloger that fails in a way that it should not fails its file only.
-    fn facts<R: Read>(
+    pub(super) fn facts<R: Read>(
         &self,
         archive: &mut Archive<R>,
         kind: K,
@@ -248,7 +190,8 @@ impl<'a, K: Kind> Reading<'a, K> {
         })
     }
 
-    fn add(&mut self, file: &WantedFile<K>, facts: FileFacts) {
+    /// Takes what a file says, if there is room.
+    pub(super) fn add(&mut self, file: &WantedFile<K>, facts: FileFacts) {
         let seen = Seen { kind: file.kind, path: file.path.clone(), facts };
         if self.budget.take(&seen) {
             self.files.entry(file.entry).or_default().push(seen);

@@ -10,18 +10,22 @@ mod collect;
 mod ownership;
 mod view;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::collect::{Collector, Used};
 use self::view::View;
-use super::catalog::FileKind;
+use super::catalog::{FileKind, Maker};
 use super::layer::{Facts, Kind, LayerFacts, LayerGap, WantedFile};
 use super::{Distribution, Gap, GapKind, Inventory, Limits, Package};
 use crate::oci::Digest;
 
 /// Characters of a gap's text.
 const TEXT_CHARS_MAX: usize = 300;
+/// Gaps of an image that are told one by one.
+const GAPS_MAX: usize = 1_000;
+/// Bytes of all texts of an image's packages.
+const PACKAGES_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Layers' entries in all, in times the bound for one layer.
 const LAYERS_ENTRIES_MAX: u64 = 4;
 
@@ -57,8 +61,8 @@ pub struct Merged {
 impl Merged {
     /// Merges an image's layers, the lowest first.
     ///
-    /// Packages of languages that the distribution's package manager installed are left out where
-    /// `is_known` says that there is a feed for the distribution: it speaks for them.
+    /// Packages of languages that the distribution's own packages brought are left out where `is_known`
+    /// says that there is a feed for the distribution: it speaks for them.
     pub fn of(layers: &[Layer], is_known: &dyn Fn(&Distribution) -> bool, limits: &Limits) -> Self {
         let layers: Vec<_> =
             layers.iter().map(|layer| (layer.diff_id, layer.facts.facts())).collect();
@@ -105,7 +109,9 @@ pub(super) fn merged<K: Kind>(
         }));
     }
     let distribution = used.iter().find_map(|file| file.facts.distribution.clone());
-    let packages = packages(&view, &used, distribution.as_ref().is_some_and(is_known));
+    let known = distribution.as_ref().filter(|distribution| is_known(distribution));
+    let maker = known.and_then(|distribution| Maker::of_distribution(&distribution.id));
+    let packages = packages(&view, &used, maker, &mut gaps);
     (inventory(distribution, packages, gaps, limits), wanted)
 }
 
@@ -147,41 +153,40 @@ fn wanted<K: Kind>(wanted: BTreeMap<usize, BTreeMap<(u32, K), String>>) -> Wante
 }
 
 /// The packages that files list, without those that the distribution speaks for.
-fn packages<K: Kind>(view: &View<'_, K>, used: &[Used<'_>], has_feed: bool) -> Vec<Package> {
+fn packages<K: Kind>(
+    view: &View<'_, K>,
+    used: &[Used<'_>],
+    maker: Option<Maker>,
+    gaps: &mut Vec<Gap>,
+) -> Vec<Package> {
     let is_of_language = |package: &Package| !package.kind.is_of_distribution();
-    let of_distribution = || {
-        used.iter().flat_map(|file| &file.facts.packages).any(|package| !is_of_language(package))
-    };
-    let owned = if has_feed && of_distribution() {
-        let of_languages =
-            used.iter().filter(|file| file.facts.packages.iter().any(is_of_language));
-        let files: HashMap<_, _> =
-            of_languages.map(|file| (file.path.clone(), file.layer)).collect();
-        ownership::owned(view, used, &files)
-    } else {
-        HashSet::new()
-    };
+    let checked = used.iter().filter(|file| !file.facts.checksums.is_empty());
+    let files = checked.map(|file| (file.path.as_str(), file.facts.checksums.as_slice())).collect();
+    let owned = maker.map(|maker| ownership::owned(view, used, maker, &files));
     let mut packages = Vec::new();
+    let mut bytes_left = PACKAGES_BYTES_MAX;
     for file in used {
-        let spoken_for = owned.contains(&file.path);
-        let kept =
-            file.facts.packages.iter().filter(|package| !(spoken_for && is_of_language(package)));
-        packages.extend(kept.map(|package| {
-            let found_in = found_in(&package.found_in, file);
+        let spoken_for = owned.as_ref().is_some_and(|owned| owned.contains(&file.path));
+        let said = file.facts.packages.iter().map(|package| {
+            // By the path that its file was asked for: it may have been read by another.
+            let found_in = format!("{}{}", file.asked, package.found_in);
             Package { found_in, ..package.clone() }
-        }));
+        });
+        for package in said.chain(file.named.iter().cloned()) {
+            if spoken_for && is_of_language(&package) {
+                continue;
+            }
+            let bytes = package.name.len() + package.version.len() + package.found_in.len();
+            let Some(left) = bytes_left.checked_sub(bytes) else {
+                let text = format!("its packages have more than {PACKAGES_BYTES_MAX} bytes");
+                gaps.push(gap(GapKind::Limit, text));
+                return packages;
+            };
+            bytes_left = left;
+            packages.push(package);
+        }
     }
     packages
-}
-
-/// Where a package was found, by the path that its file was asked for: it may have been read by another.
-fn found_in(said: &str, file: &Used<'_>) -> String {
-    match said.strip_prefix(file.read) {
-        Some(inside) if inside.is_empty() || inside.starts_with('!') => {
-            format!("{}{inside}", file.asked)
-        }
-        _ => said.to_owned(),
-    }
 }
 
 fn inventory(
@@ -203,6 +208,11 @@ fn inventory(
     }
     gaps.sort_unstable();
     gaps.dedup();
+    if gaps.len() > GAPS_MAX {
+        gaps.truncate(GAPS_MAX);
+        gaps.push(gap(GapKind::Limit, "it has more gaps than these".to_owned()));
+        gaps.sort_unstable();
+    }
     Inventory { distribution, packages, gaps }
 }
 

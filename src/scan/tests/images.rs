@@ -1,6 +1,7 @@
 //! The images of the hostile catalogue, each with how many packages are in it. They are written for any
 //! cataloger of dpkg's files.
 
+use super::super::catalog::Checksum;
 use super::image::Tar;
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -19,8 +20,16 @@ pub(in crate::scan) struct Case {
 pub(in crate::scan) fn stanza(name: &str, version: &str) -> String {
     format!(
         "Package: {name}\nStatus: install ok installed\nPriority: optional\nArchitecture: amd64\n\
-         Version: {version}\nMaintainer: Somebody <somebody@example.org>\nDescription: it\n\n"
+         Version: {version}\nMaintainer: Somebody <somebody@debian.org>\nDescription: it\n\n"
     )
+}
+
+/// The checksums of a package's files, as dpkg has them.
+pub(in crate::scan) fn sums(files: &[(&str, &str)]) -> String {
+    let line = |(path, contents): &(&str, &str)| {
+        format!("{}  {path}\n", Checksum::all_of(contents.as_bytes())[0])
+    };
+    files.iter().map(line).collect()
 }
 
 /// A layer with what says that it is Debian.
@@ -44,14 +53,14 @@ pub(in crate::scan) fn catalogue() -> Vec<Case> {
 
 fn ways_to_write_a_path() -> Vec<Case> {
     let status = stanza("openssl", "3.0.1-1");
-    let deep = format!("usr/share/{}", "long-name-".repeat(30));
+    let deep = format!("usr/share/{0}/{0}", "long-name-".repeat(15));
     vec![
         case("normal", 1, vec![base().file(STATUS, &status)]),
         case("./ in front", 1, vec![base().file("./var/lib/dpkg/status", &status)]),
         case("absolute", 1, vec![base().file("/var/lib/dpkg/status", &status)]),
         case("usr/../var", 1, vec![base().file("usr/../var/lib/dpkg/status", &status)]),
         case(
-            "a name of 300 bytes in an extended header",
+            "a path of 300 bytes in an extended header",
             1,
             vec![base().pax(&[("path", &deep)]).file("x", "").file(STATUS, &status)],
         ),

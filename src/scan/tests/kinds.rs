@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::catalog::{FileFacts, Place};
+use super::super::catalog::{Checksum, FileFacts, Maker, Owned, OwnedFile, Place};
 use super::super::layer::{Facts, Kind, read, read_more};
 use super::super::merge::merged;
 use super::super::{Distribution, GapKind, Inventory, Limits, Package, PackageKind};
@@ -53,6 +53,16 @@ impl Kind for TestKind {
         }
     }
 
+    fn is_by_contents(self) -> bool {
+        self == Self::Program
+    }
+
+    fn named_by(self, path: &str) -> Option<Package> {
+        let (_, name) = path.strip_suffix(".dist-info/METADATA")?.rsplit_once('/')?;
+        let (name, version) = name.split_once('-')?;
+        (self == Self::Python).then(|| Package::new(PackageKind::Python, name, version, path))
+    }
+
     fn placed() -> Vec<Self> {
         vec![Self::List, Self::OsRelease, Self::Status, Self::StatusDirectory]
     }
@@ -80,16 +90,17 @@ impl Kind for TestKind {
         );
         let text = String::from_utf8_lossy(&bytes);
         Ok(match self {
-            Self::List => {
-                FileFacts { owns: text.lines().map(owned).collect(), ..FileFacts::default() }
-            }
+            Self::List => FileFacts { owns: vec![owned(path, &text)], ..FileFacts::default() },
             Self::OsRelease => {
                 let id = text.lines().find_map(|line| line.strip_prefix("ID=")).unwrap_or_default();
                 let distribution = Distribution { id: id.to_owned(), ..Distribution::default() };
                 FileFacts { distribution: Some(distribution), ..FileFacts::default() }
             }
-            Self::Program => packages(PackageKind::Go, "\u{7f}ELF", &text, path),
-            Self::Python => packages(PackageKind::Python, "Name: ", &text, path),
+            Self::Program => packages(PackageKind::Go, "\u{7f}ELF", &text),
+            Self::Python => {
+                let checksums = Checksum::all_of(&bytes);
+                FileFacts { checksums, ..packages(PackageKind::Python, "Name: ", &text) }
+            }
             Self::Status | Self::StatusDirectory => {
                 let installed = |stanza: &&str| stanza.contains("install ok installed");
                 let stanzas: Vec<_> = text
@@ -97,23 +108,34 @@ impl Kind for TestKind {
                     .filter(installed)
                     .filter(|stanza| !stanza.contains("deinstall"))
                     .collect();
-                packages(PackageKind::Deb, "Package: ", &stanzas.join("\n"), path)
+                let facts = packages(PackageKind::Deb, "Package: ", &stanzas.join("\n"));
+                let made = |package: &Package| (package.name.clone(), Maker::Debian);
+                let is_debian = text.contains("@debian.org");
+                let makers = facts.packages.iter().filter(|_| is_debian).map(made).collect();
+                FileFacts { makers, ..facts }
             }
             Self::Faulty | Self::Panicking => FileFacts::default(),
         })
     }
 }
 
-fn owned(line: &str) -> String {
-    line.trim_start_matches('/').to_owned()
+/// A checksum and a path on each line.
+fn owned(list: &str, text: &str) -> Owned {
+    let package = list.rsplit('/').next().unwrap().trim_end_matches(".list").to_owned();
+    let file = |line: &str| {
+        let (checksum, path) = line.split_once("  ")?;
+        let path = path.trim_start_matches('/').to_owned();
+        Some(OwnedFile { path, checksum: checksum.parse().ok()? })
+    };
+    Owned { package, maker: None, files: text.lines().filter_map(file).collect() }
 }
 
 /// One package for each line that begins with `key`; the `Version: ` after it is its version.
-fn packages(kind: PackageKind, key: &str, text: &str, path: &str) -> FileFacts {
+fn packages(kind: PackageKind, key: &str, text: &str) -> FileFacts {
     let mut packages: Vec<Package> = Vec::new();
     for line in text.lines() {
         if let Some(name) = line.strip_prefix(key) {
-            packages.push(Package::new(kind, name, "", path));
+            packages.push(Package::new(kind, name, "", ""));
         } else if let (Some(version), Some(last)) =
             (line.strip_prefix("Version: "), packages.last_mut())
         {
@@ -127,7 +149,11 @@ fn packages(kind: PackageKind, key: &str, text: &str, path: &str) -> FileFacts {
 pub(in crate::scan) fn learn<K: Kind>(layer: &[u8], limits: &Limits) -> Facts<K> {
     let facts: Facts<K> = read(&Digest::sha256(layer), layer, limits).unwrap();
     let kept = facts.to_bytes(limits);
-    assert_eq!(Facts::from_bytes(&kept, limits).as_ref(), Some(&facts), "what is kept is the same");
+    assert_eq!(
+        Facts::from_bytes(&kept, &facts.blob, limits).as_ref(),
+        Some(&facts),
+        "what is kept"
+    );
     facts
 }
 

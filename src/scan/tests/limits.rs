@@ -233,3 +233,11 @@ fn files_that_links_make_interesting_end_at_a_number() {
     assert_eq!(gaps(&inventory).len(), 1);
     assert!(gaps(&inventory)[0].2.contains("more than 10000 files"), "{:?}", gaps(&inventory));
 }
+
+#[test]
+fn gaps_of_an_image_are_told_up_to_a_number() {
+    let many = (0..5_000).fold(Tar::new(), |tar, n| tar.hard_link(&format!("h/{n}"), "no/such"));
+    let inventory = inventory_with::<TestKind>(&[many.end()], &Limits::default());
+    assert_eq!(inventory.gaps.len(), 1_001);
+    assert!(inventory.gaps[0].text.contains("more gaps"), "{:?}", inventory.gaps[0]);
+}

@@ -4,6 +4,7 @@ pub(super) mod image;
 pub(super) mod images;
 pub(super) mod kinds;
 
+mod behind;
 mod layers;
 mod limits;
 mod links;

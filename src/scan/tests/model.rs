@@ -48,6 +48,8 @@ fn parents(path: &str) -> impl Iterator<Item = &str> {
 fn upper(acts: &[Act]) -> Option<(Model, Vec<String>, Vec<String>)> {
     let (mut model, mut whiteouts, mut opaque) =
         (Model::new(), Vec::<String>::new(), Vec::<String>::new());
+    // Directories with one below them that no entry had named: nodes differ in what a mark does there.
+    let mut marked = Vec::<String>::new();
     for act in acts {
         let (Act::Directory(path) | Act::File(path, _) | Act::Opaque(path) | Act::Whiteout(path)) =
             act;
@@ -57,7 +59,9 @@ fn upper(acts: &[Act]) -> Option<(Model, Vec<String>, Vec<String>)> {
             if is_hidden || model.get(parent).is_some_and(Option::is_some) {
                 return None;
             }
-            model.insert(parent.to_owned(), None);
+            if model.insert(parent.to_owned(), None).is_none() {
+                marked.extend(parents(parent).map(str::to_owned));
+            }
         }
         match act {
             Act::Directory(path) if model.get(path) == Some(&None) => {}
@@ -65,9 +69,11 @@ fn upper(acts: &[Act]) -> Option<(Model, Vec<String>, Vec<String>)> {
                 model.retain(|other, _| !is_below(other, path));
                 opaque.retain(|other| other != path && !is_below(other, path));
                 whiteouts.retain(|other| other != path && !is_below(other, path));
+                marked.retain(|other| other != path && !is_below(other, path));
                 let what = if let Act::File(_, number) = act { Some(*number) } else { None };
                 model.insert(path.clone(), what);
             }
+            Act::Opaque(path) if marked.contains(path) => return None,
             Act::Opaque(path) => opaque.push(path.clone()),
             Act::Whiteout(path) if model.contains_key(path) => return None,
             Act::Whiteout(path) => whiteouts.push(path.clone()),

@@ -11,8 +11,6 @@ pub(super) const MAGIC: &[u8] = b"\x7fELF";
 const NO_BITS: u32 = 8;
 /// A segment that is loaded.
 const LOAD: u32 = 1;
-const EXECUTABLE: u32 = 1;
-const WRITABLE: u32 = 2;
 /// A number of sections, or of the section of names, that is too large for its field.
 const EXTENDED: u64 = 0xffff;
 
@@ -42,7 +40,7 @@ impl Table {
 pub(super) enum Section {
     /// There is none of this name.
     Absent,
-    /// Where it, or the table of sections, should be is outside the file.
+    /// There is no table of sections, or where it or the section should be is outside the file.
     Broken,
     /// At these bytes of the file.
     Found {
@@ -72,11 +70,6 @@ impl<'a> Elf<'a> {
         Some(Self { bytes, wide, big })
     }
 
-    /// The whole file.
-    pub(super) fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
     /// Whether addresses have eight bytes.
     pub(super) fn pointer_bytes(&self) -> u8 {
         if self.wide { 8 } else { 4 }
@@ -86,8 +79,8 @@ impl<'a> Elf<'a> {
     pub(super) fn section(&self, name: &[u8]) -> Section {
         let offset = if self.wide { self.u64(40) } else { self.u32(32).map(u64::from) };
         match offset {
-            None => Section::Broken,
-            Some(0) => Section::Absent,
+            // Who took the table away may have left what it leads to.
+            None | Some(0) => Section::Broken,
             Some(offset) => self.section_in(offset, name).unwrap_or(Section::Broken),
         }
     }
@@ -150,17 +143,6 @@ impl<'a> Elf<'a> {
         let (entry_bytes, count) = (self.u16(fields)?, self.u16(fields + 2)?);
         let whole = entry_bytes >= if self.wide { 56 } else { 32 };
         whole.then(|| self.table(start, entry_bytes, count))?
-    }
-
-    /// The first segment of data: loaded, writable, and no code. As bytes of the file.
-    pub(super) fn data(&self) -> Option<(usize, usize)> {
-        let flags_at = if self.wide { 4 } else { 24 };
-        let segment = self.segments()?.entries().find(|&entry| {
-            let flags = self.u32(entry + flags_at).unwrap_or(EXECUTABLE);
-            self.u32(entry) == Some(LOAD) && flags & (EXECUTABLE | WRITABLE) == WRITABLE
-        })?;
-        let (offset, size) = if self.wide { (8, 32) } else { (4, 16) };
-        self.within(self.word(segment + offset)?, self.word(segment + size)?)
     }
 
     /// The bytes at an address, if all of them are loaded from the file by one segment.

@@ -24,8 +24,6 @@ const INLINE: u8 = 2;
 const BIG_ENDIAN: u8 = 1;
 /// Bytes of a version of Go.
 const VERSION_BYTES_MAX: usize = 256;
-/// Headers that are tried: other data may look like one, and following pointers takes time.
-const HEADERS_MAX: usize = 64;
 /// What surrounds the modules' text, on each side.
 const SENTINEL_BYTES: usize = 16;
 /// Name of the standard library, as advisories name it.
@@ -34,6 +32,10 @@ const STANDARD_LIBRARY: &str = "stdlib";
 const SECTION: &[u8] = b".go.buildinfo\0";
 /// Sections that only programs of Go have.
 const SECTIONS_OF_GO: [&[u8]; 2] = [b".gopclntab\0", b".data.rel.ro.gopclntab\0"];
+/// What tables of lines begin with, since Go 1.2, 1.16, 1.18 and 1.20.
+const LINE_TABLES: [u32; 4] = [0xffff_fffb, 0xffff_fffa, 0xffff_fff0, 0xffff_fff1];
+/// More functions than any program has.
+const FUNCTIONS_MAX: u64 = 1 << 24;
 
 /// The two texts.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,75 +47,71 @@ pub(super) struct BuildInformation<'a> {
 /// What becomes of reading a header of the newer form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Inline<'a> {
+    /// It is one, and cannot be read.
+    Broken,
     /// It is none.
     No,
     /// It is of the older form.
     Pointers,
     /// It is one, as far as can be seen, and needs so many bytes in all.
     Needs(usize),
-    /// All of it.
-    Whole(BuildInformation<'a>),
+    /// All of it, and how many bytes it takes.
+    Whole(BuildInformation<'a>, usize),
 }
 
-/// Lists what a program says that it was built from. Nothing is said where it is no program of Go.
-pub(super) fn list(elf: &Elf<'_>, listing: &mut Listing<'_>) {
-    match find(elf) {
-        Ok(Some(information)) => information.list(listing),
-        Ok(None) => {}
-        Err(trouble) => listing.gap(trouble),
-    }
+/// Whether there is a section for build information.
+pub(super) fn has_section(elf: &Elf<'_>) -> bool {
+    matches!(elf.section(SECTION), Section::Found { .. })
 }
 
-fn find<'a>(elf: &Elf<'a>) -> Result<Option<BuildInformation<'a>>, Trouble> {
-    let malformed =
-        |text: &str| Err((GapKind::Malformed, format!("its build information: {text}")));
-    let (start, end) = match elf.section(SECTION) {
-        Section::Found { start, end } => (start, end),
-        Section::Absent | Section::Broken => match elf.data() {
-            Some(data) if has_header(elf, data) => data,
-            Some(_) | None => return none(elf),
-        },
+/// Whether there is a section that only programs of Go have.
+pub(super) fn is_program(elf: &Elf<'_>) -> bool {
+    SECTIONS_OF_GO.iter().any(|name| matches!(elf.section(name), Section::Found { .. }))
+}
+
+/// Whether a table of lines begins in a piece of a program, which no program of Go runs without. Tables
+/// for machines with big-endian numbers are looked for where that is asked.
+pub(super) fn has_line_table(piece: &[u8], offset: u64, is_big: bool) -> bool {
+    let found = |magic: &[u8], before: usize| {
+        let begin = [magic, &[0, 0]].concat();
+        memmem::find_iter(piece, &begin)
+            .any(|at| at.checked_sub(before).is_some_and(|at| is_line_table(piece, at, offset)))
     };
-    let found = headers(elf, (start, end)).take(HEADERS_MAX);
-    let candidates = found.filter_map(|at| elf.bytes().get(at..));
-    let mut seen = false;
-    for bytes in candidates {
-        seen = true;
-        let information = match inline(bytes) {
-            Inline::Whole(information) => Some(information),
-            Inline::Pointers => by_pointers(elf, bytes),
-            Inline::No | Inline::Needs(_) => None,
-        };
-        if information.is_some() {
-            return Ok(information);
-        }
-    }
-    if seen { malformed("it cannot be read") } else { malformed("its section has none") }
+    // All of them end alike, so that one search finds them, where the last byte stands first.
+    found(&[0xff; 3], 1)
+        || (is_big && LINE_TABLES.iter().any(|magic| found(&magic.to_be_bytes(), 0)))
 }
 
-/// Where there is no build information: is it a program of Go all the same?
-fn none<'a>(elf: &Elf<'_>) -> Result<Option<BuildInformation<'a>>, Trouble> {
-    let is_of_go = |name: &&[u8]| matches!(elf.section(name), Section::Found { .. });
-    if SECTIONS_OF_GO.iter().any(is_of_go) {
-        let text = "a program of Go without build information: what is in it is not known";
-        return Err((GapKind::Unsupported, text.to_owned()));
-    }
-    Ok(None)
+/// The magic number and two zeros, the size of instructions, the size of pointers, and how many
+/// functions there are.
+fn is_line_table(piece: &[u8], at: usize, offset: u64) -> bool {
+    let header = piece.get(at..).and_then(<[u8]>::first_chunk::<16>);
+    let Some((magic, [_, _, instruction, pointer, functions @ ..])) =
+        header.and_then(|header| header.split_first_chunk::<4>())
+    else {
+        return false;
+    };
+    let is_magic = |number| LINE_TABLES.contains(&number);
+    let number: fn(u64, &u8) -> u64 = |sum, byte| sum << 8 | u64::from(*byte);
+    let functions = functions.get(..usize::from(*pointer)).unwrap_or_default();
+    let functions = if is_magic(u32::from_le_bytes(*magic)) {
+        functions.iter().rev().fold(0, number)
+    } else if is_magic(u32::from_be_bytes(*magic)) {
+        functions.iter().fold(0, number)
+    } else {
+        return false;
+    };
+    let place = offset.saturating_add(u64::try_from(at).unwrap_or(1));
+    place.is_multiple_of(ALIGNMENT)
+        && matches!(instruction, 1 | 2 | 4)
+        && matches!(pointer, 4 | 8)
+        && (1..FUNCTIONS_MAX).contains(&functions)
 }
 
-fn has_header(elf: &Elf<'_>, range: (usize, usize)) -> bool {
-    headers(elf, range).next().is_some()
-}
-
-/// Where headers begin. Segments and sections are loaded so that offsets in the file are aligned as
-/// addresses are.
-fn headers(elf: &Elf<'_>, (start, end): (usize, usize)) -> impl Iterator<Item = usize> {
-    let within = elf.bytes().get(start..end).unwrap_or_default();
-    memmem::find_iter(within, MAGIC).map(move |at| start + at).filter(|&at| is_aligned(at))
-}
-
-fn is_aligned(at: usize) -> bool {
-    u64::try_from(at).is_ok_and(|at| at % ALIGNMENT == 0)
+/// What is wrong with a program of Go that does not say what is in it.
+pub(super) fn without_list() -> Trouble {
+    let text = "a program of Go without build information: what is in it is not known";
+    (GapKind::Unsupported, text.to_owned())
 }
 
 /// Reads a header and what follows it.
@@ -121,17 +119,23 @@ pub(super) fn inline(bytes: &[u8]) -> Inline<'_> {
     if !bytes.starts_with(MAGIC) {
         return Inline::No;
     }
-    let Some(flags) = bytes.get(MAGIC.len() + 1) else { return Inline::Needs(HEADER_BYTES) };
+    let Some(&[pointer, flags, ref rest @ ..]) = bytes.get(MAGIC.len()..HEADER_BYTES) else {
+        return Inline::Needs(HEADER_BYTES);
+    };
     if flags & INLINE == 0 {
-        return Inline::Pointers;
+        let is_header = matches!(pointer, 4 | 8) && flags <= BIG_ENDIAN;
+        return if is_header { Inline::Pointers } else { Inline::No };
     }
     let found = text(bytes, HEADER_BYTES, VERSION_BYTES_MAX).and_then(|(version, next)| {
         // Before more is asked for: whoever waits for the modules' text has seen a version.
         let information = BuildInformation::new(version, &[]).ok_or(Inline::No)?;
-        let (modules, _) = text(bytes, next, usize::MAX)?;
-        Ok(Inline::Whole(BuildInformation { modules, ..information }))
+        let (modules, end) = text(bytes, next, usize::MAX)?;
+        Ok(Inline::Whole(BuildInformation { modules, ..information }, end))
     });
-    found.unwrap_or_else(|outcome| outcome)
+    let outcome = found.unwrap_or_else(|outcome| outcome);
+    // The linker fills the header with zeros; what else begins so goes on otherwise.
+    let is_header = rest.iter().all(|byte| *byte == 0);
+    if outcome == Inline::No && is_header { Inline::Broken } else { outcome }
 }
 
 /// A text after its length, and where it ends; or why not.
@@ -156,7 +160,7 @@ fn text(bytes: &[u8], at: usize, bytes_max: usize) -> Result<(&[u8], usize), Inl
 }
 
 /// Follows the pointers of the older form.
-fn by_pointers<'a>(elf: &Elf<'a>, header: &[u8]) -> Option<BuildInformation<'a>> {
+pub(super) fn by_pointers<'a>(elf: &Elf<'a>, header: &[u8]) -> Option<BuildInformation<'a>> {
     let pointer_bytes = *header.get(MAGIC.len())?;
     let big = header.get(MAGIC.len() + 1)? & BIG_ENDIAN != 0;
     if pointer_bytes != elf.pointer_bytes() {

@@ -10,6 +10,8 @@ const NAME_BYTES_MAX: usize = 512;
 const VERSION_BYTES_MAX: usize = 256;
 /// Longest piece of a file that is quoted in a gap.
 const QUOTE_CHARS_MAX: usize = 96;
+/// Bytes of all names, versions and places of one file.
+const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Gaps of one file. One makes it incomplete; a few more help to see why.
 const GAPS_MAX: usize = 8;
 
@@ -17,25 +19,33 @@ const GAPS_MAX: usize = 8;
 pub(super) struct Listing<'a> {
     kind: PackageKind,
     packages_max: usize,
-    found_in: &'a str,
+    path: &'a str,
+    text_bytes: usize,
+    is_full: bool,
     facts: FileFacts,
 }
 
 impl<'a> Listing<'a> {
-    pub(super) fn new(kind: PackageKind, found_in: &'a str, limits: &Limits) -> Self {
-        Self { kind, packages_max: limits.packages, found_in, facts: FileFacts::default() }
+    pub(super) fn new(kind: PackageKind, path: &'a str, limits: &Limits) -> Self {
+        let facts = FileFacts::default();
+        let packages_max = limits.packages;
+        Self { kind, packages_max, path, text_bytes: 0, is_full: false, facts }
+    }
+
+    /// Whether there is no room for any more packages; that is a gap, and there is no use in reading on.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Takes a package that the file itself says is there.
     pub(super) fn add(&mut self, name: &str, version: &str) {
-        self.add_in(name, version, self.found_in);
+        self.add_in(name, version, self.path);
     }
 
-    /// Takes a package that something in the file says is there.
-    pub(super) fn add_in(&mut self, name: &str, version: &str, found_in: &str) {
-        if self.facts.packages.len() >= self.packages_max {
-            let text = format!("it lists more than packages = {} packages", self.packages_max);
-            return self.gap((GapKind::Limit, text));
+    /// Takes a package that something in the file says is there: at a place that begins with its path.
+    pub(super) fn add_in(&mut self, name: &str, version: &str, place: &str) {
+        if self.is_full {
+            return;
         }
         if !is_plain(name, NAME_BYTES_MAX) {
             return self.gap((GapKind::Malformed, format!("{} is no name", quoted(name))));
@@ -44,7 +54,17 @@ impl<'a> Listing<'a> {
             let text = format!("{} is no version of {}", quoted(version), quoted(name));
             return self.gap((GapKind::Malformed, text));
         }
-        self.facts.packages.push(Package::new(self.kind, name, version, found_in));
+        let inside = place.strip_prefix(self.path).unwrap_or(place);
+        self.text_bytes += name.len() + version.len() + inside.len();
+        if self.facts.packages.len() >= self.packages_max || self.text_bytes > TEXT_BYTES_MAX {
+            self.is_full = true;
+            let text = format!(
+                "it lists more than packages = {} packages, or than is kept",
+                self.packages_max
+            );
+            return self.gap((GapKind::Limit, text));
+        }
+        self.facts.packages.push(Package::new(self.kind, name, version, inside));
     }
 
     /// Notes what could not be read.
@@ -65,6 +85,12 @@ impl<'a> Listing<'a> {
         self.facts.packages.dedup();
         self.facts
     }
+}
+
+/// The package that a path names, if it is one.
+pub(super) fn named(kind: PackageKind, name: &str, version: &str, path: &str) -> Option<Package> {
+    let is_good = is_plain(name, NAME_BYTES_MAX) && is_plain(version, VERSION_BYTES_MAX);
+    is_good.then(|| Package::new(kind, name, version, path))
 }
 
 /// Whether a text can stand for a name or a version: something, not too long, on one line.

@@ -15,10 +15,12 @@
 //! What is a gap and what is ordinary differs by kind, and follows from what runs such files: what the
 //! language itself could not load hides no package, and what it would load and we cannot read does.
 //! - A `package.json` without name or version is ordinary (packages keep such ones to switch the kind of
-//!   modules), as is a broken one in a directory that is no installed package (test fixtures are full of
-//!   them). A broken one of an installed package is a gap.
+//!   modules), as is a broken one among the tests of a package (they are full of them). Any other broken
+//!   one is a gap.
+//! - A file that begins as an ELF program is one, whatever it is called, and a gap where its name says that
+//!   it is something else; an archive may stand behind one.
 //! - An ELF program without a list is ordinary. One that names a list which cannot be read is a gap; so
-//!   is a Go program that lost its list.
+//!   is a Go program that lost its list, one that UPX packed, and one of .NET with its bundle in it.
 //! - A file with an archive's name and no archive's end is ordinary, except where it begins like one.
 //! - Every other file that is read is a gap when it is not what its name says.
 
@@ -43,8 +45,8 @@ use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FileFacts, whole};
-use crate::scan::{GapKind, Limits};
+use super::{Checksum, FileFacts, whole};
+use crate::scan::{GapKind, Limits, Package, PackageKind};
 
 /// A file of a language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -111,6 +113,38 @@ impl File {
         by_name.or_else(|| of_head(head))
     }
 
+    /// What a file is that begins as a program: an archive with one before it stays an archive, too.
+    pub(super) fn of_program(path: &str) -> Self {
+        match Self::of(path, &[]) {
+            Some(Self::JavaArchive) => Self::JavaArchive,
+            Some(_) | None => Self::Program,
+        }
+    }
+
+    /// The package that a path alone says that a file of this kind is.
+    pub(super) fn named_by(self, path: &str) -> Option<Package> {
+        let (kind, name, version) = match self {
+            Self::JavaArchive => archive::named_by(path).map(|(n, v)| (PackageKind::Maven, n, v)),
+            Self::PythonMetadata => {
+                python::named_by(path).map(|(n, v)| (PackageKind::Python, n, v))
+            }
+            Self::GemDefault | Self::GemInstalled => {
+                ruby::named_by(path).map(|(n, v)| (PackageKind::Gem, n.to_owned(), v.to_owned()))
+            }
+            Self::ComposerInstalled
+            | Self::ComposerLock
+            | Self::CondaHistory
+            | Self::DotnetDependencies
+            | Self::GemLock
+            | Self::NodePackage
+            | Self::NpmLock
+            | Self::PnpmLock
+            | Self::Program
+            | Self::YarnLock => None,
+        }?;
+        listing::named(kind, &name, &version, path)
+    }
+
     /// Where it is written what is installed, if this file only says what would be: where a package is
     /// listed there, what this file lists does not count. The merged view decides it.
     pub(in crate::scan) fn yields_to(self, path: &str) -> Option<Installed> {
@@ -147,27 +181,71 @@ impl File {
         contents: &mut dyn Read,
         limits: &Limits,
     ) -> io::Result<FileFacts> {
-        let reader = match self {
+        let (bytes_max, bound) = match self {
             Self::CondaHistory => return Ok(python::conda()),
-            Self::JavaArchive => return archive::read(path, size, contents, limits),
-            Self::Program => return program::read(path, size, contents, limits),
+            Self::JavaArchive => (limits.archive_bytes, "archive_bytes"),
+            Self::Program if size > limits.program_bytes => {
+                return program::search(path, size, contents, limits);
+            }
+            Self::Program => (limits.program_bytes, "program_bytes"),
+            Self::ComposerInstalled
+            | Self::ComposerLock
+            | Self::DotnetDependencies
+            | Self::GemDefault
+            | Self::GemInstalled
+            | Self::GemLock
+            | Self::NodePackage
+            | Self::NpmLock
+            | Self::PnpmLock
+            | Self::PythonMetadata
+            | Self::YarnLock => (limits.file_bytes, "file_bytes"),
+        };
+        let bytes = match whole(size, contents, bytes_max, bound)? {
+            Ok(bytes) => bytes,
+            Err(too_large) => return Ok(too_large),
+        };
+        let mut facts = self.read_bytes(path, &bytes, limits);
+        if !facts.packages.is_empty() && Checksum::counts_at(path) {
+            facts.checksums = Checksum::all_of(&bytes);
+        }
+        Ok(facts)
+    }
+
+    /// What all of its bytes say.
+    fn read_bytes(self, path: &str, bytes: &[u8], limits: &Limits) -> FileFacts {
+        let reader = match self {
+            Self::CondaHistory => return python::conda(),
             Self::ComposerInstalled => php::installed,
             Self::ComposerLock => php::lock,
             Self::DotnetDependencies => dotnet::dependencies,
             Self::GemDefault | Self::GemInstalled => ruby::specification,
             Self::GemLock => ruby::lock,
+            Self::JavaArchive => archive_or_both,
             Self::NodePackage => node::package,
             Self::NpmLock => node::npm_lock,
             Self::PnpmLock => node::pnpm_lock,
+            Self::Program => program::look_into,
             Self::PythonMetadata => python::metadata,
             Self::YarnLock => node::yarn_lock,
         };
-        let bytes = match whole(size, contents, limits.file_bytes, "file_bytes")? {
-            Ok(bytes) => bytes,
-            Err(too_large) => return Ok(too_large),
-        };
-        Ok(reader(path, &bytes, limits))
+        reader(path, bytes, limits)
     }
+}
+
+/// An archive, which may stand behind a program.
+fn archive_or_both(path: &str, bytes: &[u8], limits: &Limits) -> FileFacts {
+    let mut facts = archive::look_into(path, bytes, limits);
+    if is_program(bytes) {
+        let program = program::look_into(path, bytes, limits);
+        facts.packages.extend(program.packages);
+        facts.gaps.extend(program.gaps);
+    }
+    facts
+}
+
+/// Whether a file begins as programs do.
+pub(super) fn is_program(head: &[u8]) -> bool {
+    head.starts_with(elf::MAGIC)
 }
 
 /// What has a name of its own before a suffix that tells.
@@ -183,7 +261,7 @@ fn of_suffix(directory: &str, name: &str) -> Option<File> {
 
 /// Programs have all kinds of names, and archives may.
 fn of_head(head: &[u8]) -> Option<File> {
-    if head.starts_with(elf::MAGIC) {
+    if is_program(head) {
         return Some(File::Program);
     }
     archive::is_head(head).then_some(File::JavaArchive)

@@ -14,7 +14,7 @@ pub(super) fn is_egg_directory(directory: &str) -> bool {
 /// installers.
 pub(super) fn metadata(path: &str, bytes: &[u8], limits: &Limits) -> FileFacts {
     let mut listing = Listing::new(PackageKind::Python, path, limits);
-    let named = named_by(path);
+    let named = said_by(path);
     let name = field(bytes, "name").or_else(|| named.map(|(name, _)| name.to_owned()));
     let version = field(bytes, "version").or_else(|| named.map(|(_, version)| version.to_owned()));
     match (name, version) {
@@ -42,9 +42,14 @@ fn field(bytes: &[u8], name: &str) -> Option<String> {
     })
 }
 
+/// The package that the metadata's own file or directory names.
+pub(super) fn named_by(path: &str) -> Option<(String, String)> {
+    said_by(path).map(|(name, version)| (normalised(name), version.to_owned()))
+}
+
 /// The name and the version that the metadata's own file or directory has: `name-version.dist-info`,
 /// `name-version-py3.11.egg-info`, `name-version-py3.11.egg/EGG-INFO`.
-fn named_by(path: &str) -> Option<(&str, &str)> {
+fn said_by(path: &str) -> Option<(&str, &str)> {
     let mut segments = path.rsplit('/');
     let stem = segments.find(|name| !matches!(*name, "METADATA" | "PKG-INFO" | "EGG-INFO"))?;
     let (stem, suffix) = stem.rsplit_once('.')?;

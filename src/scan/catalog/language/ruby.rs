@@ -51,7 +51,7 @@ fn assigned<'a>(text: &'a str, field: &str) -> Option<&'a str> {
 }
 
 /// `NAME-VERSION.gemspec` or `NAME-VERSION-PLATFORM.gemspec`.
-fn named_by(path: &str) -> Option<(&str, &str)> {
+pub(super) fn named_by(path: &str) -> Option<(&str, &str)> {
     let file = path.rsplit('/').next()?.strip_suffix(".gemspec")?;
     let hyphens = file.match_indices('-').map(|(at, _)| at);
     hyphens.filter_map(|at| file.split_at_checked(at)).find_map(|(name, rest)| {

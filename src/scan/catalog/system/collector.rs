@@ -1,6 +1,6 @@
 //! Gathers what one file says, within bounds, and words that may be shown.
 
-use crate::scan::catalog::FileFacts;
+use crate::scan::catalog::{Checksum, FileFacts, Maker, Owned, OwnedFile};
 use crate::scan::{Distribution, GapKind, Limits, Package};
 
 use super::owned;
@@ -15,7 +15,7 @@ const SHOWN_BYTES_MAX: usize = 48;
 /// out: then more of the image is looked at than need be, never less.
 const OWNED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of memory that a path takes besides its own.
-const PATH_OVERHEAD_BYTES: usize = 48;
+const PATH_OVERHEAD_BYTES: usize = 72;
 /// As above, of those that are looked at: a few long folders can be named again and again.
 const PATHS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -25,6 +25,8 @@ pub(super) struct Collector<'a> {
     path: &'a str,
     limits: &'a Limits,
     facts: FileFacts,
+    /// Of the package that is being read.
+    files: Vec<OwnedFile>,
     owned_bytes: usize,
     paths_bytes: usize,
     is_full: bool,
@@ -33,7 +35,8 @@ pub(super) struct Collector<'a> {
 impl<'a> Collector<'a> {
     pub(super) fn new(path: &'a str, limits: &'a Limits) -> Self {
         let facts = FileFacts::default();
-        Self { path, limits, facts, owned_bytes: 0, paths_bytes: 0, is_full: false }
+        let files = Vec::new();
+        Self { path, limits, facts, files, owned_bytes: 0, paths_bytes: 0, is_full: false }
     }
 
     /// The file that is being read.
@@ -48,7 +51,9 @@ impl<'a> Collector<'a> {
     }
 
     /// Takes a package.
-    pub(super) fn package(&mut self, package: Package) {
+    pub(super) fn package(&mut self, mut package: Package) {
+        // It is in this file, and nowhere in it.
+        package.found_in = String::new();
         if self.facts.packages.len() < self.limits.packages {
             self.facts.packages.push(package);
         } else if !self.is_full {
@@ -63,8 +68,8 @@ impl<'a> Collector<'a> {
         &mut self.facts.packages
     }
 
-    /// Takes a path that the package manager installed, if knowing so can matter.
-    pub(super) fn owns(&mut self, folder: &str, name: &str) {
+    /// Takes a file of the package that is being read, if knowing it can matter.
+    pub(super) fn file(&mut self, folder: &str, name: &str, checksum: Checksum) {
         self.paths_bytes = self.paths_bytes.saturating_add(folder.len()).saturating_add(name.len());
         if self.owned_bytes >= OWNED_BYTES_MAX || self.paths_bytes >= PATHS_BYTES_MAX {
             return;
@@ -72,9 +77,24 @@ impl<'a> Collector<'a> {
         if let Some(path) = owned::of_interest(folder, name, self.limits) {
             self.owned_bytes += path.len() + PATH_OVERHEAD_BYTES;
             if self.owned_bytes <= OWNED_BYTES_MAX {
-                self.facts.owns.push(path);
+                self.files.push(OwnedFile { path, checksum });
             }
         }
+    }
+
+    /// Takes whose the files are that came since the last time.
+    pub(super) fn owner(&mut self, package: &str, maker: Option<Maker>) {
+        let files = std::mem::take(&mut self.files);
+        if !files.is_empty() {
+            self.facts.owns.push(Owned { package: package.to_owned(), maker, files });
+        }
+    }
+
+    /// Forgets the files that came since the last time: they are of somebody else's package.
+    pub(super) fn no_owner(&mut self) {
+        let size = |file: &OwnedFile| file.path.len() + PATH_OVERHEAD_BYTES;
+        let bytes: usize = self.files.drain(..).map(|file| size(&file)).sum();
+        self.owned_bytes = self.owned_bytes.saturating_sub(bytes);
     }
 
     /// A folder in which files may be owned: its text, if it is one and no longer than paths are.
@@ -83,14 +103,9 @@ impl<'a> Collector<'a> {
         if fits { std::str::from_utf8(bytes).ok() } else { None }
     }
 
-    /// Takes the package whose files are owned.
-    pub(super) fn owner(&mut self, name: &str) {
-        self.facts.owner = Some(name.to_owned());
-    }
-
-    /// Takes the name of a package that others than the distribution made.
-    pub(super) fn stranger(&mut self, name: &str) {
-        self.facts.strangers.push(name.to_owned());
+    /// Takes who made a package, where its files are listed elsewhere.
+    pub(super) fn maker(&mut self, package: &str, maker: Maker) {
+        self.facts.makers.push((package.to_owned(), maker));
     }
 
     pub(super) fn distribution(&mut self, distribution: Distribution) {

@@ -29,8 +29,6 @@ pub(crate) enum File {
     ApkInstalled,
     /// Checksums of the files of one package of dpkg's.
     DpkgChecksums,
-    /// The files of one package of dpkg's.
-    DpkgList,
     /// dpkg's list of what is installed.
     DpkgStatus,
     /// One package of such a list, in an image without dpkg.
@@ -65,7 +63,6 @@ impl File {
     pub(super) const PLACED: &'static [Self] = &[
         Self::ApkInstalled,
         Self::DpkgChecksums,
-        Self::DpkgList,
         Self::DpkgStatus,
         Self::DpkgStatusPart,
         Self::OsRelease,
@@ -85,7 +82,6 @@ impl File {
         let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
         match (above, folder, name) {
             ("apk", "db", "installed") => Some(Self::ApkInstalled),
-            ("dpkg", "info", _) if ending == "list" => Some(Self::DpkgList),
             ("dpkg", "info" | "status.d", _) if ending == "md5sums" => Some(Self::DpkgChecksums),
             (_, "dpkg", "status") => Some(Self::DpkgStatus),
             ("dpkg", "status.d", _) => Some(Self::DpkgStatusPart),
@@ -104,7 +100,6 @@ impl File {
         match self {
             Self::ApkInstalled => Place::At(&["lib/apk/db/installed", "usr/lib/apk/db/installed"]),
             Self::DpkgChecksums => Place::In(&["var/lib/dpkg/info", "var/lib/dpkg/status.d"]),
-            Self::DpkgList => Place::In(&["var/lib/dpkg/info"]),
             Self::DpkgStatus => Place::At(&["var/lib/dpkg/status"]),
             Self::DpkgStatusPart => Place::In(&["var/lib/dpkg/status.d"]),
             Self::OsRelease => Place::FirstOf(&["etc/os-release", "usr/lib/os-release"]),
@@ -125,7 +120,7 @@ impl File {
         limits: &Limits,
     ) -> io::Result<FileFacts> {
         let (bytes_max, bound) = match self {
-            Self::DpkgChecksums | Self::DpkgList | Self::DpkgStatusPart | Self::OsRelease => {
+            Self::DpkgChecksums | Self::DpkgStatusPart | Self::OsRelease => {
                 (limits.file_bytes, "file_bytes")
             }
             Self::ApkInstalled
@@ -148,7 +143,6 @@ impl File {
         match self {
             Self::ApkInstalled => apk::read(bytes, &mut facts),
             Self::DpkgChecksums => dpkg::read_checksums(bytes, &mut facts),
-            Self::DpkgList => dpkg::read_list(bytes, &mut facts),
             Self::DpkgStatus | Self::DpkgStatusPart => dpkg::read_status(bytes, &mut facts),
             Self::OsRelease => os_release::read(bytes, &mut facts),
             Self::RpmBerkeley => rpm::read_berkeley(bytes, &mut facts),

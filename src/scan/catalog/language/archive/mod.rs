@@ -8,12 +8,12 @@ mod identity;
 mod zip;
 
 use std::borrow::Cow;
-use std::io::{self, Read};
+use std::collections::BTreeMap;
 
 use identity::{Identity, Manifest};
 use zip::{Entry, Zip};
 
-use super::super::{FileFacts, whole};
+use super::super::FileFacts;
 use super::Trouble;
 use super::listing::{Listing, quoted};
 use crate::scan::{GapKind, Limits, PackageKind};
@@ -44,21 +44,10 @@ pub(super) fn is_head(head: &[u8]) -> bool {
     head.starts_with(HEAD) && name()
 }
 
-/// Reads an archive of `size` bytes.
-///
-/// # Errors
-/// When `contents` cannot be read on.
-pub(super) fn read(
-    path: &str,
-    size: u64,
-    contents: &mut dyn Read,
-    limits: &Limits,
-) -> io::Result<FileFacts> {
-    let bytes = match whole(size, contents, limits.archive_bytes, "archive_bytes")? {
-        Ok(bytes) => bytes,
-        Err(too_large) => return Ok(too_large),
-    };
-    Ok(look_into(path, &bytes, limits))
+/// Name and version of the archive that a path alone names.
+pub(super) fn named_by(path: &str) -> Option<(String, String)> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    identity::of_archive(name, None).map(|identity| (identity.name(), identity.version))
 }
 
 /// What a whole archive says.
@@ -84,10 +73,23 @@ struct Walk<'a> {
 /// What is known of one archive.
 #[derive(Default)]
 struct Known {
-    by_maven: Vec<Identity>,
+    /// Artifacts that Maven left something of.
+    by_maven: Vec<String>,
     manifest: Option<Manifest>,
-    /// Where the entries are that were read.
-    ranges: Vec<(usize, usize)>,
+    /// Where the entries are that were read: their ends by their beginnings.
+    ranges: BTreeMap<usize, usize>,
+    /// Whether two of them share bytes.
+    overlaps: bool,
+}
+
+impl Known {
+    fn take(&mut self, (start, end): (usize, usize)) {
+        let before = self.ranges.range(..=start).next_back();
+        let after = self.ranges.range(start..).next();
+        self.overlaps |= before.is_some_and(|(_, before_end)| *before_end > start)
+            || after.is_some_and(|(after_start, _)| *after_start < end);
+        self.ranges.insert(start, end);
+    }
 }
 
 impl Walk<'_> {
@@ -104,6 +106,10 @@ impl Walk<'_> {
             let text = "it begins like an archive that its end knows nothing of";
             self.gap(place, (GapKind::Malformed, text.to_owned()));
         }
+        if zip.is_disputed() {
+            let text = "its end has two directories, and readers differ in which they take";
+            self.gap(place, (GapKind::Malformed, text.to_owned()));
+        }
         let mut known = Known::default();
         for entry in zip.entries() {
             self.entries += 1;
@@ -117,11 +123,14 @@ impl Walk<'_> {
             if let Err(trouble) = outcome {
                 self.gap(place, trouble);
             }
-        }
-        known.ranges.sort_unstable();
-        if known.ranges.windows(2).any(|pair| matches!(pair, [(_, end), (start, _)] if start < end))
-        {
-            self.gap(place, (GapKind::Malformed, "entries overlap in it".to_owned()));
+            if known.overlaps {
+                // From here on there may be as many as there are bytes, of one and the same.
+                self.gap(place, (GapKind::Malformed, "entries overlap in it".to_owned()));
+                break;
+            }
+            if self.listing.is_full() {
+                break;
+            }
         }
         self.list(&known, place);
     }
@@ -146,7 +155,9 @@ impl Walk<'_> {
             let text = self.text(zip, entry, known).map_err(named)?;
             let identity = identity::of_properties(&name, &text);
             let no_version = || named((GapKind::Malformed, "it has no version".to_owned()));
-            known.by_maven.push(identity.ok_or_else(no_version)?);
+            let identity = identity.ok_or_else(no_version)?;
+            self.listing.add_in(&identity.name(), &identity.version, place);
+            known.by_maven.push(identity.artifact);
         } else if name.rsplit_once('.').is_some_and(|(_, suffix)| has_suffix(suffix)) {
             self.nested(zip, entry, &format!("{place}!{}", shown(&name)), depth, known)
                 .map_err(named)?;
@@ -219,20 +230,16 @@ impl Walk<'_> {
             return Err((GapKind::Limit, text));
         }
         let packed = zip.packed(entry)?;
-        known.ranges.push(packed.range);
+        known.take(packed.range);
         packed.read()
     }
 
     fn list(&mut self, known: &Known, place: &str) {
         let file_name = place.rsplit(['/', '!']).next().unwrap_or(place);
         let own = identity::of_archive(file_name, known.manifest.as_ref());
-        for identity in &known.by_maven {
-            self.listing.add_in(&identity.name(), &identity.version, place);
-        }
         let stem = file_name.rsplit_once('.').map_or(file_name, |(stem, _)| stem);
-        let is_own = |it: &Identity, own: &Identity| {
-            [stem, &own.artifact].contains(&it.artifact.as_str()) || it.version == own.version
-        };
+        let is_own =
+            |artifact: &String, own: &Identity| [stem, &own.artifact].contains(&artifact.as_str());
         let is_known = |own: &Identity| known.by_maven.iter().any(|it| is_own(it, own));
         if let Some(own) = own.filter(|own| !is_known(own)) {
             self.listing.add_in(&own.name(), &own.version, place);

@@ -28,6 +28,8 @@ const COMMENT_BYTES_MAX: usize = 65_535;
 const EXTRA_64: u64 = 1;
 /// What stands in the place of a number of eight bytes.
 const IN_EXTRA: u64 = 0xffff_ffff;
+/// What stands in the place of a count in the larger end record.
+const IN_RECORD_64: u64 = 0xffff;
 /// Flags of encrypted entries.
 const ENCRYPTED: u64 = 1 | 1 << 6 | 1 << 13;
 
@@ -38,6 +40,7 @@ pub(super) struct Zip<'a> {
     base: usize,
     /// The bytes of the directory.
     directory: &'a [u8],
+    is_disputed: bool,
 }
 
 /// An entry, as the directory has it.
@@ -104,15 +107,26 @@ impl<'a> Zip<'a> {
         let (mut directory_bytes, mut offset) =
             (size::<4>(bytes, end + 12)?, size::<4>(bytes, end + 16)?);
         let mut directory_end = end;
-        let is_large = number::<2>(bytes, end + 10)? == 0xffff
+        let mut is_disputed = false;
+        let count = number::<2>(bytes, end + 10)?;
+        let is_large = count == IN_RECORD_64
             || [directory_bytes, offset].iter().any(|size| u64::try_from(*size) == Ok(IN_EXTRA));
         if is_large && let Some(at) = Self::end_64(bytes, end) {
-            (directory_bytes, offset) = (size::<8>(bytes, at + 40)?, size::<8>(bytes, at + 48)?);
-            directory_end = at;
+            let large = (size::<8>(bytes, at + 40)?, size::<8>(bytes, at + 48)?);
+            // Java takes the smaller numbers where one of them is a number, and another.
+            let differs =
+                |small: usize, large: usize| u64::try_from(small) != Ok(IN_EXTRA) && small != large;
+            is_disputed = differs(directory_bytes, large.0)
+                || differs(offset, large.1)
+                || (count != IN_RECORD_64 && Some(count) != number::<8>(bytes, at + 32));
+            if !is_disputed {
+                (directory_bytes, offset) = large;
+                directory_end = at;
+            }
         }
         let start = directory_end.checked_sub(directory_bytes)?;
         let base = start.checked_sub(offset)?;
-        Some(Self { bytes, base, directory: bytes.get(start..directory_end)? })
+        Some(Self { bytes, base, directory: bytes.get(start..directory_end)?, is_disputed })
     }
 
     /// Where the larger end record is.
@@ -134,6 +148,11 @@ impl<'a> Zip<'a> {
         let begins =
             |bytes: &[u8]| bytes.get(self.base..).is_some_and(|rest| rest.starts_with(LOCAL));
         self.directory.is_empty() || (self.directory.starts_with(CENTRAL) && begins(self.bytes))
+    }
+
+    /// Whether its end says two things.
+    pub(super) fn is_disputed(&self) -> bool {
+        self.is_disputed
     }
 
     /// Whether something stands before it.

@@ -18,6 +18,20 @@ pub(super) use yarn::lock as yarn_lock;
 /// What packages are installed in.
 const INSTALLED_IN: &str = "node_modules";
 
+/// What packages keep their tests in.
+const TESTS: [&str; 10] = [
+    "__fixtures__",
+    "__tests__",
+    "example",
+    "examples",
+    "fixture",
+    "fixtures",
+    "mocks",
+    "spec",
+    "test",
+    "tests",
+];
+
 /// Whether a directory is where a package is installed: `node_modules/NAME`, `node_modules/@SCOPE/NAME`.
 pub(super) fn is_package(directory: &str) -> bool {
     let mut segments = directory.rsplit('/');
@@ -32,24 +46,10 @@ pub(super) fn is_package(directory: &str) -> bool {
     }
 }
 
-/// Whether a package was installed, with all that it is in. One within other directories of a package,
-/// such as its tests, was brought along.
+/// Whether a package was installed, or is one that Node would load from where it is. One within the tests
+/// of a package was brought along, and is broken as often as not.
 fn is_installed(directory: &str) -> bool {
-    let mut segments = directory.split('/').skip_while(|segment| *segment != INSTALLED_IN).skip(1);
-    loop {
-        let first = segments.next();
-        // `@SCOPE/NAME`, and `.pnpm/NAME@VERSION`, where pnpm keeps packages.
-        let is_whole = match first {
-            None => return false,
-            Some(first) if first.starts_with('@') || first == ".pnpm" => segments.next().is_some(),
-            Some(_) => true,
-        };
-        match segments.next() {
-            None => return is_whole,
-            Some(INSTALLED_IN) => {}
-            Some(_) => return false,
-        }
-    }
+    directory.split('/').skip_while(|name| *name != INSTALLED_IN).all(|name| !TESTS.contains(&name))
 }
 
 #[derive(Deserialize)]

@@ -75,7 +75,12 @@ fn an_archive_is_listed_beside_what_was_shaded_into_it() {
         packages("a/log4j-core-2.14.1.jar", &shaded),
         ["com.b:lib 2.3.4", "log4j-core 2.14.1"]
     );
-    assert_eq!(packages("a/renamed-2.3.4.jar", &shaded), ["com.b:lib 2.3.4"]);
+    let same_version = zip(&[maven("org.a", "log4j-api", "2.14.1")]);
+    assert_eq!(
+        packages("a/log4j-core-2.14.1.jar", &same_version),
+        ["log4j-core 2.14.1", "org.a:log4j-api 2.14.1"],
+        "of one version are many"
+    );
     let bundle = manifest("Bundle-SymbolicName: com.b\r\nBundle-Version: 2.3.4.x");
     assert_eq!(
         packages("a/lib.jar", zip(&[maven("com.b", "lib", "2.3.4-x"), bundle])),
@@ -92,9 +97,9 @@ fn archives_in_archives_are_found_where_they_are() {
     assert_eq!(facts.gaps, []);
     let found: Vec<_> = facts.packages.iter().map(|it| (&*it.name, &*it.found_in)).collect();
     let expected = [
-        ("g:inner", "opt/all.ear!web.war!WEB-INF/lib/inner.jar"),
-        ("g:web", "opt/all.ear!web.war"),
-        ("inner", "opt/all.ear!lib/inner-3.jar"),
+        ("g:inner", "!web.war!WEB-INF/lib/inner.jar"),
+        ("g:web", "!web.war"),
+        ("inner", "!lib/inner-3.jar"),
     ];
     assert_eq!(found, expected);
 }
@@ -211,6 +216,36 @@ fn what_is_no_archive_is_ordinary_unless_it_begins_like_one() {
     for end in [4, 30, archive.len() / 2, archive.len() - 1] {
         assert_eq!(gaps(PATH, &archive[..end]), [GapKind::Malformed], "cut at {end}");
     }
+}
+
+/// A directory of the size of the file, all of one small entry.
+#[test]
+fn as_many_entries_as_there_are_bytes_of_one_end_at_the_second() {
+    let real = maven("g", "a", "1");
+    let again = Made { offset: Some(0), packed: Vec::new(), ..real.clone() };
+    let many = std::iter::repeat_n(again, 60_000);
+    let entries: Vec<_> = [real].into_iter().chain(many).collect();
+    let facts = read(PATH, zip(&entries));
+    assert!(facts.packages.len() <= 2 && facts.gaps.len() <= 2, "{facts:?}");
+    assert_eq!(facts.gaps[0].0, GapKind::Malformed);
+}
+
+/// Java goes by the small numbers where they are numbers; others by the large ones.
+#[test]
+fn an_end_that_says_two_things_is_a_gap() {
+    let mut archive = zip_as(&[maven("g", "a", "1")], true);
+    let end = archive.len() - 22;
+    archive[end + 12..end + 16].copy_from_slice(&7_u32.to_le_bytes());
+    assert_eq!(gaps(PATH, &archive), [GapKind::Malformed]);
+}
+
+/// Something that runs, and an archive for Java behind it.
+#[test]
+fn a_program_with_an_archive_behind_it_is_both() {
+    let information = super::made::inline("go1.20.4", "");
+    let program = super::made::Program::new(information).bytes();
+    let both = [program, zip(&[maven("g", "a", "1")])].concat();
+    assert_eq!(packages(PATH, both), ["g:a 1", "stdlib 1.20.4"]);
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_broken_file_in_the_tests_of_a_package_is_ordinary() {
     for path in [
         "node_modules/resolve/test/resolver/node_modules/broken/package.json",
         "node_modules/a/node_modules/b/test/node_modules/c/package.json",
-        "node_modules/@s/a/x/node_modules/c/package.json",
+        "node_modules/@s/a/__tests__/node_modules/c/package.json",
     ] {
         assert_eq!(packages(path, "{"), [""; 0], "{path}");
         let text = r#"{"name":"c","version":"1.0.0"}"#;
@@ -209,4 +209,19 @@ fn lists_in_json_are_bounded() {
     );
     let installed = format!("[{}{{}}]", many("{},"));
     assert_eq!(gaps("vendor/composer/installed.json", installed), [GapKind::Limit]);
+}
+
+/// Node looks for modules in every `node_modules` above a file, and packages have some of their own.
+#[test]
+fn a_broken_package_is_a_gap_wherever_node_would_load_it() {
+    for (directory, is_gap) in [
+        ("app/node_modules/a", true),
+        ("app/node_modules/a/lib/node_modules/b", true),
+        ("app/node_modules/.pnpm/a@1.0.0/node_modules/a", true),
+        ("app/node_modules/a/test/fixtures/node_modules/b", false),
+        ("app/test/node_modules/b", true),
+    ] {
+        let count = gaps(&format!("{directory}/package.json"), "{").len();
+        assert_eq!(count, usize::from(is_gap), "{directory}");
+    }
 }

@@ -1,6 +1,9 @@
 //! Which files are read.
 
+use super::super::super::FileKind;
 use super::super::{File, Installed};
+use super::made::{Program, inline};
+use crate::scan::Limits;
 
 fn of(path: &str) -> Option<File> {
     File::of(path, b"")
@@ -87,6 +90,30 @@ fn a_program_is_one_whatever_it_is_called() {
     {
         assert_eq!(File::of(path, b"\x7fELF\x02\x01\x01"), Some(File::Program), "{path}");
     }
+    for path in ["opt/dpkg/status", "srv/lib/os-release", "a-1.0.dist-info/METADATA", "bin/x"] {
+        let kind = FileKind::of(path, b"\x7fELF\x02\x01\x01").unwrap();
+        assert_eq!(kind, FileKind::Language(File::Program), "{path}");
+        let program = Program::new(inline("go1.20.4", "")).bytes();
+        let size = u64::try_from(program.len()).unwrap();
+        let facts = kind.read(path, size, &mut &program[..], &Limits::default()).unwrap();
+        assert_eq!((facts.packages.len(), facts.gaps.len()), (1, usize::from(path != "bin/x")));
+    }
+    assert_eq!(File::of_program("app/server.jar"), File::JavaArchive, "which may be behind it");
+}
+
+#[test]
+fn a_path_alone_names_a_package_of_some_kinds() {
+    let named = |file: File, path: &str| {
+        file.named_by(path).map(|package| format!("{} {}", package.name, package.version))
+    };
+    let jar = named(File::JavaArchive, "app/log4j-core-2.14.1.jar");
+    assert_eq!(jar.as_deref(), Some("log4j-core 2.14.1"));
+    let python = named(File::PythonMetadata, "a/Foo_Bar-1.2.dist-info/METADATA");
+    assert_eq!(python.as_deref(), Some("foo-bar 1.2"));
+    let gem = named(File::GemInstalled, "specifications/rack-2.2.3.gemspec");
+    assert_eq!(gem.as_deref(), Some("rack 2.2.3"));
+    assert_eq!(named(File::JavaArchive, "app/app.jar"), None);
+    assert_eq!(named(File::NodePackage, "node_modules/a-1.0/package.json"), None);
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn the_toolchain_is_listed_as_the_standard_library() {
         assert_eq!(packages(PATH, program(inline(version, ""))), [expected]);
     }
     let facts = read(PATH, program(inline("go1.22.3", "")));
-    assert_eq!((facts.packages[0].kind, &*facts.packages[0].found_in), (PackageKind::Go, PATH));
+    assert_eq!((facts.packages[0].kind, &*facts.packages[0].found_in), (PackageKind::Go, ""));
 }
 
 #[test]
@@ -310,7 +310,11 @@ fn what_cannot_be_read_of_a_large_program_in_passing_is_a_gap() {
 fn look_alikes_do_not_pile_up() {
     let header = [&b"\xff Go buildinf:\x08\x02"[..], &[0; 16], &[0xff; 16]].concat();
     let facts = large(1008, &header.repeat(20_000), b"");
-    assert_eq!(facts, FileFacts::default());
+    let kinds: Vec<_> = facts.gaps.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!((facts.packages.len(), kinds), (0, vec![GapKind::Limit]));
+    // Without the zeros that follow it, it is a text in some other program.
+    let text = b"\xff Go buildinf:\x08\x02 and more".repeat(20_000);
+    assert_eq!(large(1008, &text, b""), FileFacts::default());
     assert_eq!(framed("").len(), 0);
 }
 
@@ -319,6 +323,87 @@ fn only_so_many_look_alikes_are_tried_in_a_program() {
     let pointers = [&b"\xff Go buildinf:\x08\x00"[..], &[0xff; 16]].concat();
     let real = inline("go1.20.4", MODULES);
     assert_eq!(packages(PATH, program([&pointers.repeat(63)[..], &real].concat())), EXPECTED);
-    let hidden = [&pointers.repeat(64)[..], &real].concat();
-    assert_eq!(gaps(PATH, program(hidden)), [GapKind::Malformed]);
+    let behind = [&pointers.repeat(64)[..], &real].concat();
+    assert_eq!(packages(PATH, program(behind)), EXPECTED, "nothing hides behind them");
+    assert_eq!(gaps(PATH, program(pointers.repeat(100))), [GapKind::Malformed]);
+}
+
+/// Of the header, Linux checks less than tables are read by.
+#[test]
+fn a_header_that_only_linux_takes_hides_nothing() {
+    let whole = program(inline("go1.20.4", MODULES));
+    for (at, value) in [(4, 0), (4, 1), (5, 2), (5, 9), (54, 1), (56, 0), (40, 0xff), (58, 1)] {
+        let mut odd = whole.clone();
+        odd[at] = value;
+        assert_eq!(packages(PATH, odd), EXPECTED, "{value} at {at}");
+    }
+    let list = zlib(br#"{"packages":[]}"#);
+    let crates = Program::new("").with(".dep-v0", Some(list)).bytes();
+    for (at, value) in [(4, 0), (5, 2), (41, 0xff), (58, 1)] {
+        let mut odd = crates.clone();
+        odd[at] = value;
+        assert_eq!(gaps(PATH, odd), [GapKind::Malformed], "{value} at {at}");
+    }
+    let mut no_table = crates;
+    no_table[40..48].fill(0);
+    assert_eq!(gaps(PATH, no_table), [GapKind::Malformed]);
+}
+
+#[test]
+fn a_program_within_one_of_go_is_listed_beside_it() {
+    let inner = inline("go1.19", "dep\ta.test/inner\tv1.0.0\n");
+    let both = [inner, vec![0; 5]].concat();
+    let mut both = [both.clone(), vec![0; both.len().next_multiple_of(16) - both.len()]].concat();
+    both.extend(inline("go1.20.4", MODULES));
+    let expected = [&["a.test/inner v1.0.0"][..], &EXPECTED[..2], &["stdlib 1.19"], &EXPECTED[2..]];
+    assert_eq!(packages(PATH, program(both)), expected.concat());
+}
+
+/// What every program of Go needs to run, with the size of pointers and a count of functions.
+#[test]
+fn a_program_of_go_is_known_by_its_table_of_lines() {
+    let table = |magic: u32, instruction: u8, pointer: u8, functions: u32| {
+        let mut bytes = magic.to_le_bytes().to_vec();
+        bytes.extend([0, 0, instruction, pointer]);
+        bytes.extend(u64::from(functions).to_le_bytes());
+        bytes
+    };
+    for magic in [0xffff_fffb, 0xffff_fffa, 0xffff_fff0, 0xffff_fff1] {
+        let made = Program { table: false, ..Program::new(table(magic, 1, 8, 100)) };
+        assert_eq!(gaps(PATH, made.bytes()), [GapKind::Unsupported]);
+        let facts = large(512 * 1024, &table(magic, 4, 8, 100), b"");
+        assert_eq!(facts.gaps.len(), 1, "{facts:?}");
+    }
+    let mut big = 0xffff_fff1_u32.to_be_bytes().to_vec();
+    big.extend([0, 0, 2, 8]);
+    big.extend(100_u64.to_be_bytes());
+    assert_eq!(
+        gaps(PATH, Program { big: true, ..Program::new(big) }.bytes()),
+        [GapKind::Unsupported]
+    );
+    for (magic, instruction, pointer, functions) in [
+        (0xffff_fff2, 1, 8, 1),
+        (0xffff_fff1, 3, 8, 1),
+        (0xffff_fff1, 1, 7, 1),
+        (0xffff_fff1, 1, 8, 0),
+    ] {
+        let made = Program::new(table(magic, instruction, pointer, functions));
+        assert_eq!(packages(PATH, made.bytes()), [""; 0]);
+    }
+}
+
+#[test]
+fn programs_that_carry_their_packages_out_of_sight_are_gaps() {
+    let mut host = 300_u64.to_le_bytes().to_vec();
+    host.extend(b"\x8b\x12\x02\xb9\x6a\x61\x20\x38\x72\x7b\x93\x02\x14\xd7\xa0\x32");
+    host.extend(b"\x13\xf5\xb9\xe6\xef\xae\x33\x18\xee\x3b\x2d\xce\x24\xb3\x6a\xae");
+    assert_eq!(gaps(PATH, Program::new(host.clone()).bytes()), [GapKind::Unsupported]);
+    assert_eq!(large(2000, &host, b"").gaps.len(), 1);
+    host[..8].fill(0);
+    assert_eq!(packages(PATH, Program::new(host.clone()).bytes()), [""; 0], "no bundle");
+    host[..8].fill(b'x');
+    assert_eq!(packages(PATH, Program::new(host).bytes()), [""; 0], "who only knows the mark");
+    assert_eq!(gaps(PATH, Program::new("....UPX!....").bytes()), [GapKind::Unsupported]);
+    assert_eq!(large(300_000, b"UPX!", &[0; 30]).gaps.len(), 1, "at its end");
+    assert_eq!(large(300_000, b"UPX!", &[0; 300_000]).gaps.len(), 0, "a word in its middle");
 }

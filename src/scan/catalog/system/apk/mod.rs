@@ -1,6 +1,10 @@
 //! Alpine's apk: its list of what is installed, with the files of each package.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::collector::{Collector, lines, shown, token};
+use crate::scan::catalog::{Checksum, Maker};
 use crate::scan::{Package, PackageKind, SourcePackage};
 
 /// A package as far as its lines have been read.
@@ -11,8 +15,11 @@ struct Stanza<'a> {
     version: Option<&'a [u8]>,
     architecture: Option<&'a [u8]>,
     origin: Option<&'a [u8]>,
+    maintainer: Option<&'a [u8]>,
     /// The folder that the files on the lines after it are in, if it is one.
     folder: Option<&'a str>,
+    /// The file that the next checksum is of.
+    file: Option<&'a str>,
 }
 
 /// Reads the list: packages parted by empty lines, on each line a letter, a colon and a value.
@@ -26,15 +33,33 @@ pub(super) fn read(bytes: &[u8], facts: &mut Collector<'_>) {
             finish(&mut stanza, facts);
         } else if let Err(wrong) = stanza.take(line) {
             facts.malformed(format!("line {}: {wrong}: {}", index + 1, shown(line)));
-        } else if let Some(folder) = line.strip_prefix(b"F:") {
-            stanza.folder = facts.folder(folder);
-        } else if let (Some(folder), Some(file)) = (stanza.folder, line.strip_prefix(b"R:"))
-            && let Ok(file) = std::str::from_utf8(file)
-        {
-            facts.owns(folder, file);
+        } else {
+            file(line, &mut stanza, facts);
         }
     }
     finish(&mut stanza, facts);
+}
+
+/// Takes a line about the files of a package: a folder, a file in it, or the file's checksum.
+fn file<'a>(line: &'a [u8], stanza: &mut Stanza<'a>, facts: &mut Collector<'_>) {
+    match line {
+        [b'F', b':', folder @ ..] => (stanza.folder, stanza.file) = (facts.folder(folder), None),
+        [b'R', b':', file @ ..] => stanza.file = std::str::from_utf8(file).ok(),
+        [b'Z', b':', checksum @ ..] => {
+            if let (Some(folder), Some(file)) = (stanza.folder, stanza.file.take())
+                && let Some(checksum) = read_checksum(checksum)
+            {
+                facts.file(folder, file, checksum);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `Q1` and a SHA-1, or `Q2` and a SHA-256, in base 64.
+fn read_checksum(text: &[u8]) -> Option<Checksum> {
+    let digits = text.strip_prefix(b"Q1").or_else(|| text.strip_prefix(b"Q2"))?;
+    Checksum::of_bytes(&BASE64.decode(digits).ok()?)
 }
 
 impl Default for Stanza<'_> {
@@ -46,7 +71,9 @@ impl Default for Stanza<'_> {
             version: None,
             architecture: None,
             origin: None,
+            maintainer: None,
             folder,
+            file: None,
         }
     }
 }
@@ -63,6 +90,11 @@ impl<'a> Stanza<'a> {
             b'V' => &mut self.version,
             b'A' => &mut self.architecture,
             b'o' => &mut self.origin,
+            b'm' => {
+                // It says whose the package is, and not which it is.
+                self.maintainer = Some(value);
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         if slot.is_some() {
@@ -80,8 +112,17 @@ fn finish(stanza: &mut Stanza<'_>, facts: &mut Collector<'_>) {
         return;
     }
     match package(&stanza, facts.path()) {
-        Ok(package) => facts.package(package),
-        Err(text) => facts.malformed(text),
+        Ok(package) => {
+            match stanza.maintainer.and_then(Maker::of_maintainer) {
+                Some(maker) => facts.owner(&package.name, Some(maker)),
+                None => facts.no_owner(),
+            }
+            facts.package(package);
+        }
+        Err(text) => {
+            facts.no_owner();
+            facts.malformed(text);
+        }
     }
 }
 

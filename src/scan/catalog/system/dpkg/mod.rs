@@ -2,10 +2,10 @@
 //! package manager have it (`status.d`), and which files belong to its packages.
 
 mod stanza;
-mod stranger;
 
 use self::stanza::{Field, Stanza};
 use super::collector::{Collector, lines, shown, token};
+use crate::scan::catalog::Maker;
 use crate::scan::{GapKind, Package, PackageKind, SourcePackage};
 
 /// Reads a file of stanzas, each about one package.
@@ -26,38 +26,22 @@ pub(super) fn read_status(bytes: &[u8], facts: &mut Collector<'_>) {
     finish(&mut stanza, facts);
 }
 
-/// Reads which files a package has: a path on each line.
-pub(super) fn read_list(bytes: &[u8], facts: &mut Collector<'_>) {
-    owner(facts);
-    let mut lines = lines(bytes).peekable();
-    while let Some(line) = lines.next() {
-        // A folder stands before what is in it.
-        let is_in_it =
-            |next: &&[u8]| next.strip_prefix(line).is_some_and(|it| it.starts_with(b"/"));
-        let is_folder = lines.peek().is_some_and(is_in_it);
-        if !is_folder && let Ok(path) = std::str::from_utf8(line) {
-            facts.owns("", path);
-        }
-    }
-}
-
-/// Reads which files a package has: a checksum and a path on each line.
+/// Reads which files a package has: a checksum and a path on each line. Its lists without checksums are
+/// not read, as nothing of them says that a file is still the package's.
 pub(super) fn read_checksums(bytes: &[u8], facts: &mut Collector<'_>) {
-    owner(facts);
     for line in lines(bytes) {
-        let path = std::str::from_utf8(line).ok().and_then(|line| line.split_once(' '));
-        if let Some((_, path)) = path {
-            facts.owns("", path.trim_start());
+        let file = std::str::from_utf8(line).ok().and_then(|line| line.split_once(' '));
+        if let Some((checksum, path)) = file
+            && let Ok(checksum) = checksum.parse()
+        {
+            facts.file("", path.trim_start(), checksum);
         }
     }
-}
-
-/// The package that a list is of: `libc6` of `libc6:amd64.list`.
-fn owner(facts: &mut Collector<'_>) {
+    // `libc6` of `libc6:amd64.md5sums`.
     let name = facts.path().rsplit('/').next().unwrap_or_default();
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let package = stem.split_once(':').map_or(stem, |(package, _)| package);
-    facts.owner(&package.to_ascii_lowercase());
+    facts.owner(&package.to_ascii_lowercase(), None);
 }
 
 /// Takes what has been gathered of a stanza, and begins the next.
@@ -68,14 +52,20 @@ fn finish(stanza: &mut Stanza<'_>, facts: &mut Collector<'_>) {
     }
     match package(&stanza, facts.path()) {
         Ok(Some(package)) => {
-            if stranger::is_stranger(&stanza) {
-                facts.stranger(&package.name);
+            if let Some(maker) = maker(&stanza) {
+                facts.maker(&package.name, maker);
             }
             facts.package(package);
         }
         Ok(None) => {}
         Err((kind, text)) => facts.gap(kind, text),
     }
+}
+
+/// Who made the package. What makes packages for vendors writes a field that distributions' have not.
+fn maker(stanza: &Stanza<'_>) -> Option<Maker> {
+    let maintainer = stanza.get(Field::Maintainer).filter(|_| stanza.get(Field::Vendor).is_none());
+    Maker::of_maintainer(maintainer?)
 }
 
 /// The package of a stanza, if it is installed.

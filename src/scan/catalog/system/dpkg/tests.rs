@@ -1,8 +1,10 @@
 use proptest::prelude::*;
 
 use crate::scan::GapKind;
-use crate::scan::catalog::FileFacts;
-use crate::scan::catalog::system::tests::{packages, read};
+use crate::scan::catalog::system::tests::{owned, packages, read};
+use crate::scan::catalog::{FileFacts, Maker};
+
+const SUM: &str = "900150983cd24fb0d6963f7d28e17f72";
 
 fn status(text: &str) -> FileFacts {
     read("var/lib/dpkg/status", text.as_bytes())
@@ -195,66 +197,70 @@ fn a_piece_of_an_image_without_dpkg_has_no_state() {
     assert_eq!(packages(&facts), ["tzdata 2024a-0+deb12u1"]);
     let facts = read(
         "var/lib/dpkg/status.d/tzdata.md5sums",
-        b"0123  usr/share/zoneinfo/x\n4567  usr/bin/x\n",
+        format!("{SUM}  usr/share/zoneinfo/x\n{SUM}  usr/bin/x\n").as_bytes(),
     );
-    assert_eq!((facts.packages.len(), facts.owns), (0, vec!["usr/bin/x".to_owned()]));
+    assert_eq!((facts.packages.len(), owned(&facts)), (0, vec!["usr/bin/x"]));
 }
 
 #[test]
-fn packages_that_others_made_are_told() {
-    for (field, is_stranger) in [
-        ("Maintainer: Ivan Iguaran <ivan@nodesource.com>", true),
-        ("Maintainer: Docker <support@docker.com>", true),
-        ("Maintainer: MySQL <mysql-build@oss.oracle.com>", true),
-        ("Maintainer: x@Microsoft.com", true),
-        ("Vendor: Acme", true),
-        ("vendor: Acme\nMaintainer: x\nMaintainer: y\n folded", true),
-        ("Maintainer: Matthias Klose <doko@debian.org>", false),
-        ("Maintainer: Ubuntu Developers <ubuntu-devel-discuss@lists.ubuntu.com>", false),
-        ("Maintainer: x <x@notgoogle.com>", false),
-        ("Maintainer: google.com", false),
-        ("Vendor:", false),
-        ("", false),
+fn packages_that_a_distribution_made_are_told() {
+    for (field, maker) in [
+        ("Maintainer: Matthias Klose <doko@debian.org>", Some(Maker::Debian)),
+        (
+            "Maintainer: Ubuntu Developers <ubuntu-devel-discuss@lists.ubuntu.com>",
+            Some(Maker::Ubuntu),
+        ),
+        ("Maintainer: x <x@debian.org>\nVendor: Acme", None),
+        ("Maintainer: Jenkins <noreply@jenkins.io>", None),
+        ("Maintainer: Docker <support@docker.com>", None),
+        ("vendor: Acme\nMaintainer: x\nMaintainer: y\n folded", None),
+        ("Maintainer: debian.org", None),
+        ("", None),
     ] {
         let facts = status(&stanza(field));
         assert_eq!(facts.gaps, vec![], "{field}");
-        assert_eq!(facts.strangers, vec!["a"; usize::from(is_stranger)], "{field}");
+        let expected: Vec<_> = maker.into_iter().map(|maker| ("a".to_owned(), maker)).collect();
+        assert_eq!(facts.makers, expected, "{field}");
     }
+    let removed = stanza("Maintainer: x <x@debian.org>").replace("ok installed", "ok config-files");
+    assert_eq!(status(&removed).makers, []);
 }
 
 #[test]
-fn lists_are_of_one_package() {
-    for (path, owner) in [
-        ("var/lib/dpkg/info/libc6:amd64.list", Some("libc6")),
-        ("var/lib/dpkg/info/python3.11.list", Some("python3.11")),
-        ("var/lib/dpkg/info/libc6.md5sums", Some("libc6")),
-        ("var/lib/dpkg/status.d/libssl1.1.md5sums", Some("libssl1.1")),
-        ("var/lib/dpkg/status", None),
-        ("lib/apk/db/installed", None),
+fn checksums_are_of_one_package() {
+    for (path, package) in [
+        ("var/lib/dpkg/info/libc6:amd64.md5sums", "libc6"),
+        ("var/lib/dpkg/info/python3.11.md5sums", "python3.11"),
+        ("var/lib/dpkg/status.d/libssl1.1.md5sums", "libssl1.1"),
     ] {
-        assert_eq!(read(path, b"").owner.as_deref(), owner, "{path}");
+        let facts = read(path, format!("{SUM}  usr/bin/x\n").as_bytes());
+        let [owned] = facts.owns.as_slice() else { panic!("{path}: {facts:?}") };
+        assert_eq!((owned.package.as_str(), owned.maker), (package, None), "{path}");
+        assert_eq!(owned.files[0].checksum.to_string(), SUM);
     }
 }
 
 #[test]
-fn lists_are_of_files_and_not_of_folders() {
-    let list = "/.\n/usr\n/usr/lib\n/usr/lib/python3\n/usr/lib/python3/METADATA\n/usr/lib/python3-x\n/usr/local\n/usr/local/x\r\n\n";
-    let facts = read("var/lib/dpkg/info/x.list", list.as_bytes());
-    assert_eq!(facts.owns, ["usr/lib/python3/METADATA", "usr/lib/python3-x"]);
+fn what_has_no_checksum_belongs_to_nobody() {
+    let list =
+        format!("{SUM}  usr/lib/x/METADATA\r\n{SUM} ./usr/y\n0123  usr/z\n  usr/z\n{SUM}\n\n");
+    let facts = read("var/lib/dpkg/info/x.md5sums", list.as_bytes());
+    assert_eq!(owned(&facts), ["usr/lib/x/METADATA", "usr/y"]);
     assert_eq!(facts.gaps, vec![]);
 }
 
 /// Short paths take more memory than they have bytes.
 #[test]
 fn the_paths_of_a_list_are_bounded() {
-    let facts = read("var/lib/dpkg/info/x.list", "a\n".repeat(1_000_000).as_bytes());
-    assert!((300_000..400_000).contains(&facts.owns.len()), "{}", facts.owns.len());
+    let list = format!("{SUM}  a\n").repeat(400_000);
+    let count = owned(&read("var/lib/dpkg/info/x.md5sums", list.as_bytes())).len();
+    assert!((200_000..300_000).contains(&count), "{count}");
 }
 
 proptest! {
     #[test]
     fn any_bytes_have_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
-        for path in ["var/lib/dpkg/status", "var/lib/dpkg/info/a.list", "var/lib/dpkg/info/a.md5sums"] {
+        for path in ["var/lib/dpkg/status", "var/lib/dpkg/info/a.md5sums"] {
             read(path, &bytes);
         }
     }

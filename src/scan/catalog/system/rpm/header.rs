@@ -16,10 +16,12 @@ pub(super) const RELEASE: u32 = 1002;
 pub(super) const EPOCH: u32 = 1003;
 pub(super) const VENDOR: u32 = 1011;
 pub(super) const ARCHITECTURE: u32 = 1022;
+pub(super) const FILE_DIGESTS: u32 = 1035;
 pub(super) const SOURCE_RPM: u32 = 1044;
 pub(super) const DIRECTORY_INDEXES: u32 = 1116;
 pub(super) const BASE_NAMES: u32 = 1117;
 pub(super) const DIRECTORY_NAMES: u32 = 1118;
+pub(super) const FILE_DIGEST_ALGORITHM: u32 = 5011;
 pub(super) const MODULARITY_LABEL: u32 = 5096;
 
 const TYPE_INT32: u32 = 4;

@@ -9,13 +9,21 @@ mod header;
 mod manifest;
 mod ndb;
 mod sqlite;
-mod vendor;
 
 use std::collections::HashMap;
 
 use self::header::Header;
 use super::collector::{Collector, shown, token};
+use crate::scan::catalog::{Checksum, Maker};
 use crate::scan::{GapKind, Package, PackageKind, SourcePackage};
+
+/// Folders that files of one package are in. A package of a hundred thousand files has a tenth; what is
+/// beyond belongs to nobody.
+const FOLDERS_MAX: usize = 65_536;
+/// How checksums are made, by the numbers of `OpenPGP`. Without one it is MD5.
+const MD5: u32 = 1;
+const SHA1: u32 = 2;
+const SHA256: u32 = 8;
 
 /// Why a database could not be read on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +66,10 @@ impl<'a, 'b> Headers<'a, 'b> {
             Err(fault) => return self.fault(fault),
         };
         let is_package = self.take_package(|path, epochs| package(&header, path, epochs));
-        if is_package && vendor::is_distribution(&header) {
-            owns(&header, self.facts);
+        if is_package && let Some(maker) = maker(&header) {
+            files(&header, self.facts);
+            let name = header.string(header::NAME).ok().flatten().and_then(token);
+            self.facts.owner(name.unwrap_or_default(), Some(maker));
         }
     }
 
@@ -234,17 +244,37 @@ fn source_parts(rpm: &[u8]) -> Option<(&str, &str)> {
     is_good.then_some((name, version))
 }
 
-/// Takes the files of a package.
-fn owns(header: &Header<'_>, facts: &mut Collector<'_>) {
-    let folders = header.strings(header::DIRECTORY_NAMES);
+/// Who made a package, by what it says of itself.
+fn maker(header: &Header<'_>) -> Option<Maker> {
+    let text = |tag| header.string(tag).ok().flatten().unwrap_or_default();
+    Maker::of_vendor(text(header::VENDOR), text(header::RELEASE))
+}
+
+/// Takes the files of a package, with their checksums where these are of a kind that is computed.
+fn files(header: &Header<'_>, facts: &mut Collector<'_>) {
+    let folders = header.strings(header::DIRECTORY_NAMES).take(FOLDERS_MAX);
     let folders: Vec<Option<&str>> = folders.map(|folder| facts.folder(folder)).collect();
-    let indexes = header.numbers(header::DIRECTORY_INDEXES);
-    for (name, index) in header.strings(header::BASE_NAMES).zip(indexes) {
+    let algorithm = header.number(header::FILE_DIGEST_ALGORITHM).ok().flatten();
+    let names = header.strings(header::BASE_NAMES).zip(header.numbers(header::DIRECTORY_INDEXES));
+    for ((name, index), digest) in names.zip(header.strings(header::FILE_DIGESTS)) {
         let folder = usize::try_from(index).ok().and_then(|index| *folders.get(index)?);
-        if let (Some(folder), Ok(name)) = (folder, std::str::from_utf8(name)) {
-            facts.owns(folder, name);
+        if let (Some(folder), Ok(name)) = (folder, std::str::from_utf8(name))
+            && let Some(checksum) = checksum(algorithm, digest)
+        {
+            facts.file(folder, name, checksum);
         }
     }
+}
+
+/// A file's checksum, if it is made as the header says. Directories and links have none.
+fn checksum(algorithm: Option<u32>, digest: &[u8]) -> Option<Checksum> {
+    let checksum = std::str::from_utf8(digest).ok()?.parse().ok()?;
+    let expected = match checksum {
+        Checksum::Md5(_) => MD5,
+        Checksum::Sha1(_) => SHA1,
+        Checksum::Sha256(_) => SHA256,
+    };
+    (algorithm.unwrap_or(MD5) == expected).then_some(checksum)
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::shared;
+use super::{files, shared};
 use crate::scan::catalog::FileKind;
 use crate::scan::tests::image::Tar;
+use crate::scan::tests::images::sums;
 use crate::scan::tests::kinds::inventory;
 use crate::scan::{Inventory, PackageKind};
 
@@ -53,11 +54,14 @@ fn a_bookworm_has_the_packages_of_dpkg_query_and_of_syft_and_no_others() {
     assert_eq!((python.len(), &python), (10, &of_syft(&syft, "python")));
     assert_eq!(found.packages.len(), 145, "nothing of another kind");
 
-    // The files say that they are Debian's own where dpkg's lists are there, as in the image itself:
-    // then what was patched is Debian's to say, and they are no packages beside its.
-    let files = found.packages.iter().filter(|package| package.kind == PackageKind::Python);
-    let list: String = files.map(|package| format!("/{}\n", package.found_in)).collect();
-    let lists = Tar::new().file("var/lib/dpkg/info/python3-pip.list", &list).end();
+    // Where dpkg's checksums are there, as in the image itself, these files are Debian's own: then what
+    // was patched is Debian's to say, and they are no packages beside its.
+    let contents = files(&layer);
+    let packages = found.packages.iter().filter(|package| package.kind == PackageKind::Python);
+    let text = |path: &String| String::from_utf8(contents[path].clone()).unwrap();
+    let owned: Vec<_> = packages.map(|it| (it.found_in.as_str(), text(&it.found_in))).collect();
+    let owned: Vec<_> = owned.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let lists = Tar::new().file("var/lib/dpkg/info/python3-pip.md5sums", &sums(&owned)).end();
     let whole = inventory::<FileKind>(&[layer, lists]);
     assert_eq!(whole.gaps, vec![]);
     assert_eq!((of_kind(&whole, PackageKind::Deb), whole.packages.len()), (query, 135));

@@ -3,7 +3,7 @@
 use crate::scan::Inventory;
 use crate::scan::catalog::FileKind;
 use crate::scan::tests::image::Tar;
-use crate::scan::tests::images::{base, catalogue, stanza};
+use crate::scan::tests::images::{base, catalogue, stanza, sums};
 use crate::scan::tests::kinds::inventory;
 
 const STATUS: &str = "var/lib/dpkg/status";
@@ -33,15 +33,18 @@ fn what_a_stranger_installed_is_still_judged_by_its_language() {
     const FOREIGN: &str = "usr/lib/foreign/six-1.0.egg-info/PKG-INFO";
     let metadata = |name: &str| format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n");
     let foreign = stanza("foreign", "1-1nodesource1");
-    let foreign = foreign.replace("somebody@example.org", "somebody@nodesource.com");
+    let foreign = foreign.replace("somebody@debian.org", "somebody@vendor.test");
     let image = |foreign: &str| {
         let status = stanza("python3-requests", "2.28.1+dfsg-1") + foreign;
         let layer = base()
             .file(STATUS, &status)
             .file(REQUESTS, &metadata("requests"))
             .file(FOREIGN, &metadata("six"))
-            .file("var/lib/dpkg/info/python3-requests.list", &format!("/{REQUESTS}\n"))
-            .file("var/lib/dpkg/info/foreign:amd64.list", &format!("/{FOREIGN}\n"));
+            .file(
+                "var/lib/dpkg/info/python3-requests.md5sums",
+                &sums(&[(REQUESTS, &metadata("requests"))]),
+            )
+            .file("var/lib/dpkg/info/foreign:amd64.md5sums", &sums(&[(FOREIGN, &metadata("six"))]));
         inventory::<FileKind>(&[layer.end()])
     };
     let found = image(&foreign);

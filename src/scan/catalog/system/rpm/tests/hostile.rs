@@ -8,7 +8,7 @@ use super::KINDS;
 use super::made::{Rpm, berkeley, ndb, sqlite};
 use crate::scan::GapKind;
 use crate::scan::catalog::FileFacts;
-use crate::scan::catalog::system::tests::{packages, read};
+use crate::scan::catalog::system::tests::{owned, packages, read};
 
 const BERKELEY: &str = "var/lib/rpm/Packages";
 const NDB: &str = "var/lib/rpm/Packages.db";
@@ -230,11 +230,22 @@ fn sqlite_databases_of_all_shapes_are_read_as_the_library_reads_them() {
 fn the_paths_of_a_package_are_bounded() {
     let folder: &'static str = Box::leak(format!("/{}/", "d".repeat(4_000)).into_boxed_str());
     let files = vec![(folder, "n"); 4_300];
-    let blob = Rpm { vendor: "CentOS", files, ..Rpm::new("a", "1", "1") }.blob();
+    let blob = Rpm { vendor: "AlmaLinux", files, ..Rpm::new("a", "1", "1") }.blob();
     let facts = read(NDB, &ndb(&[blob]));
     assert_eq!(packages(&facts), ["a 1-1"]);
-    let bytes: usize = facts.owns.iter().map(String::len).sum();
+    let bytes: usize = owned(&facts).into_iter().map(str::len).sum();
     assert!(!facts.owns.is_empty() && bytes <= 16 * 1024 * 1024, "{bytes}");
+}
+
+/// A count of 2^31 over bytes that are all zeros: each would be a folder.
+#[test]
+fn the_folders_of_a_package_are_bounded() {
+    let mut rpm = Rpm { vendor: "AlmaLinux", ..Rpm::new("a", "1", "1") };
+    rpm.files = vec![("/usr/bin/", "x")];
+    rpm.files.extend(vec![("", ""); 70_000]);
+    rpm.files.push(("/usr/bin/", "beyond"));
+    let facts = read(NDB, &ndb(&[rpm.blob()]));
+    assert_eq!((packages(&facts), owned(&facts)), (vec!["a 1-1".to_owned()], vec!["usr/bin/x"]));
 }
 
 /// A database of each kind without packages, and one with, made once.

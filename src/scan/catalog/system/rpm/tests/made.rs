@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+pub(super) const MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
+
 /// What is said of a package.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rpm {
@@ -15,6 +17,8 @@ pub(super) struct Rpm {
     pub(super) module: Option<&'static str>,
     pub(super) summary: String,
     pub(super) files: Vec<(&'static str, &'static str)>,
+    /// How checksums of files are made, and one for each of them.
+    pub(super) digests: (Option<u32>, &'static str),
     /// Whether its name stands in it twice.
     pub(super) twice: bool,
 }
@@ -26,6 +30,7 @@ impl Rpm {
             version: version.to_owned(),
             release: release.to_owned(),
             architecture: "noarch",
+            digests: (None, MD5),
             ..Self::default()
         }
     }
@@ -55,6 +60,11 @@ impl Rpm {
         header.numbers(1116, &(0..u32::try_from(names.len()).unwrap()).collect::<Vec<_>>());
         header.strings(1117, 8, &names);
         header.strings(1118, 8, &folders);
+        let (algorithm, digest) = self.digests;
+        header.strings(1035, 8, &vec![digest; names.len()]);
+        if let Some(algorithm) = algorithm {
+            header.numbers(5011, &[algorithm]);
+        }
         header.finish()
     }
 }

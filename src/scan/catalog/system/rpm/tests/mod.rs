@@ -4,9 +4,9 @@ mod hostile;
 mod made;
 mod real;
 
-use self::made::{Rpm, berkeley, ndb, sqlite};
+use self::made::{MD5, Rpm, berkeley, ndb, sqlite};
 use crate::scan::catalog::FileFacts;
-use crate::scan::catalog::system::tests::{packages, read};
+use crate::scan::catalog::system::tests::{owned, packages, read};
 
 /// Makes a database of these headers.
 type Maker = fn(&[Vec<u8>]) -> Vec<u8>;
@@ -24,12 +24,11 @@ fn read_all(rpms: &[Rpm]) -> FileFacts {
     let blobs: Vec<_> = rpms.iter().map(Rpm::blob).collect();
     let all = KINDS.map(|(path, make)| {
         let mut facts = read(path, &make(&blobs));
-        for package in &mut facts.packages {
-            assert_eq!(package.found_in, path);
-            "x".clone_into(&mut package.found_in);
+        for package in &facts.packages {
+            assert_eq!(package.found_in, "", "it is in the file itself");
         }
         facts.packages.sort();
-        facts.owns.sort();
+        facts.owns.sort_by(|one, other| one.package.cmp(&other.package));
         facts.gaps.sort();
         facts
     });
@@ -125,7 +124,9 @@ fn only_what_a_distribution_made_is_the_distributions() {
             vec!["usr/bin/x", "usr/lib/python3.9/site-packages/x.dist-info/METADATA"];
         expected.retain(|_| is_distribution);
         let facts = read_all(&[rpm]);
-        assert_eq!(facts.owns, expected, "{vendor} {release}");
+        let mut found = owned(&facts);
+        found.sort_unstable();
+        assert_eq!(found, expected, "{vendor} {release}");
         assert_eq!((facts.packages.len(), facts.gaps.len()), (1, 0));
     }
     // What is no package owns nothing.
@@ -133,6 +134,28 @@ fn only_what_a_distribution_made_is_the_distributions() {
         let rpm = Rpm { vendor: "AlmaLinux", files: files(), ..Rpm::new(name, "1", "1") };
         let facts = read_all(&[rpm]);
         assert_eq!((facts.packages.len(), facts.owns.len()), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn files_belong_to_a_package_by_checksums_of_its_kind() {
+    const SHA1: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
+    const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    for (algorithm, digest, count) in [
+        (None, MD5, 1),
+        (Some(1), MD5, 1),
+        (Some(2), SHA1, 1),
+        (Some(8), SHA256, 1),
+        (Some(8), MD5, 0),
+        (None, SHA256, 0),
+        (Some(10), SHA256, 0),
+        (Some(8), "", 0),
+    ] {
+        let files = vec![("/usr/bin/", "x")];
+        let digests = (algorithm, digest);
+        let rpm = Rpm { vendor: "AlmaLinux", files, digests, ..Rpm::new("x", "1", "1") };
+        let facts = read_all(&[rpm]);
+        assert_eq!((facts.gaps.len(), owned(&facts).len()), (0, count), "{digests:?}");
     }
 }
 
