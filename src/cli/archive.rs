@@ -16,7 +16,7 @@ use tar::{Archive, EntryType};
 
 use super::CliError;
 use crate::layout::Layout;
-use crate::oci::{Algorithm, Digest, LAYERS_MAX, MANIFEST_BYTES_MAX, MediaType, from_strict_slice};
+use crate::oci::{Algorithm, Digest, LAYERS_MAX, MANIFEST_BYTES_MAX, MediaType};
 
 /// Most entries of an archive.
 const ENTRIES_MAX: usize = 100_000;
@@ -106,29 +106,26 @@ impl Unpacked {
 
     fn take(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
         let Some(name) = plain(&entry.path_bytes()) else { return Ok(()) };
-        match entry.header().entry_type() {
-            EntryType::Regular | EntryType::Continuous => {
-                let place = self.folder.join(&name);
-                if let Some(folder) = place.parent() {
-                    fs::create_dir_all(folder)?;
-                }
-                let mut file = File::create(&place)?;
-                let size = entry.size();
-                if io::copy(entry, &mut file)? != size {
-                    return Err(wrong("it ends too early".to_owned()));
-                }
-                self.files.insert(name, Content::File(place));
+        let kind = entry.header().entry_type();
+        if matches!(kind, EntryType::Regular | EntryType::Continuous) {
+            let place = self.folder.join(&name);
+            if let Some(folder) = place.parent() {
+                fs::create_dir_all(folder)?;
             }
-            EntryType::Symlink | EntryType::Link => {
-                let is_symbolic = entry.header().entry_type() == EntryType::Symlink;
-                let target = entry.link_name_bytes().unwrap_or_default();
-                let target = String::from_utf8_lossy(&target).into_owned();
-                let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-                let target = if is_symbolic { beside(folder, &target) } else { Some(target) };
-                let target = target.and_then(|target| plain(target.as_bytes()));
-                self.files.extend(target.map(|target| (name, Content::Link(target))));
+            let mut file = File::create(&place)?;
+            let size = entry.size();
+            if io::copy(entry, &mut file)? != size {
+                return Err(wrong("it ends too early".to_owned()));
             }
-            _ => {}
+            self.files.insert(name, Content::File(place));
+        } else if matches!(kind, EntryType::Symlink | EntryType::Link) {
+            let target = entry.link_name_bytes().unwrap_or_default();
+            let target = String::from_utf8_lossy(&target).into_owned();
+            let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let is_symbolic = kind == EntryType::Symlink;
+            let target = if is_symbolic { beside(folder, &target) } else { Some(target) };
+            let target = target.and_then(|target| plain(target.as_bytes()));
+            self.files.extend(target.map(|target| (name, Content::Link(target))));
         }
         Ok(())
     }
@@ -152,7 +149,7 @@ impl Unpacked {
             .place(DOCKER_LIST)
             .map_err(|_absent| wrong(format!("it has neither oci-layout nor {DOCKER_LIST}")))?;
         let list = read_up_to(list, MANIFEST_BYTES_MAX)?;
-        let images: Vec<DockerImage> = from_strict_slice(&list)
+        let images: Vec<DockerImage> = serde_json::from_slice(&list)
             .map_err(|error| wrong(format!("its {DOCKER_LIST} is not well formed: {error}")))?;
         if images.len() > IMAGES_MAX {
             return Err(wrong(format!("it has more than {IMAGES_MAX} images")));
@@ -201,8 +198,8 @@ impl Unpacked {
         for tag in tags {
             let mut named = descriptor.clone();
             if let Some(named) = named.as_object_mut() {
-                let names = json!({"org.opencontainers.image.ref.name": tag});
-                named.insert("annotations".to_owned(), names);
+                let tag = json!({"org.opencontainers.image.ref.name": tag});
+                named.insert("annotations".to_owned(), tag);
             }
             listed.push(named);
         }
@@ -256,8 +253,7 @@ fn plain(name: &[u8]) -> Option<String> {
         part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+=".contains(&byte))
             && **part != *".."
     };
-    let fits =
-        !parts.is_empty() && name.len() <= NAME_BYTES_MAX && parts.iter().all(|it| is_plain(it));
+    let fits = !parts.is_empty() && name.len() <= NAME_BYTES_MAX && parts.iter().all(is_plain);
     fits.then(|| parts.join("/"))
 }
 

@@ -42,9 +42,6 @@ fn update(block: Section<'_>) -> UpdateSettings {
     if from.is_some() && key.is_none() && !block.has("key") {
         block.problem("from", "needs key: a finished database is taken only with a signature");
     }
-    if from.is_some() && !feeds.is_empty() {
-        block.problem("from", "stands beside feeds; keep one of them");
-    }
     block.finish();
     UpdateSettings { feeds, from, key }
 }

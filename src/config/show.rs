@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::address::redacted;
 use super::units::{show_duration, show_size};
-use super::{LogFormat, Settings};
+use super::{LogFormat, Settings, UpdateSettings};
 use crate::http::{ClientCertificates, RefuseAt, TlsSettings};
 use crate::store::VerifyReads;
 use crate::upstream::{CredentialSource, RegistrySettings};
@@ -109,10 +109,26 @@ struct Scan {
     archive_size: String,
     archive_inflated: String,
     max_packages: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<Update>,
 }
 
-impl From<&crate::mirror::ScanSettings> for Scan {
-    fn from(settings: &crate::mirror::ScanSettings) -> Self {
+#[derive(Debug, Serialize)]
+struct Update {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    feeds: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<PathBuf>,
+}
+
+impl From<&Settings> for Scan {
+    fn from(settings: &Settings) -> Self {
+        let UpdateSettings { feeds, from, key } = settings.update.clone();
+        let update =
+            (settings.update != UpdateSettings::default()).then_some(Update { feeds, from, key });
+        let settings = &settings.scan;
         let limits = &settings.limits;
         Self {
             database: settings.database.clone(),
@@ -131,6 +147,7 @@ impl From<&crate::mirror::ScanSettings> for Scan {
             archive_size: show_size(limits.archive_bytes),
             archive_inflated: show_size(limits.archive_inflated_bytes),
             max_packages: limits.packages,
+            update,
         }
     }
 }
@@ -361,7 +378,7 @@ impl From<&Settings> for Effective {
             },
             limits: Limits::from(&settings.upstream.limits),
             evidence: Evidence::from(&settings.evidence),
-            scan: Scan::from(&settings.scan),
+            scan: Scan::from(settings),
             upstream: settings
                 .upstream
                 .registries

@@ -256,7 +256,6 @@ async fn what_is_not_said_or_contradicts_itself_is_told() {
     updater.update(&[]).await.assert(64, "where from?");
     for (settings, expected) in [
         ("from = \"up.test/db\"", "scan.update.from"),
-        ("from = \"up.test/db\"\nkey = \"k\"\nfeeds = [\"https://a.test/x\"]", "keep one of them"),
         ("feeds = [\"a.test/x\"]", "is not an address"),
         ("interval = \"1h\"", "interval"),
     ] {

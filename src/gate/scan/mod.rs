@@ -124,30 +124,9 @@ pub(super) fn check(
         };
         told.bills(bills, &signers);
     }
-    for (label, digest) in images {
-        let image = scanned.images.get(&digest);
-        let is_as_now = |image: &&ScannedImage| {
-            image.is_complete || Some(image.read_by) == context.scans.reading
-        };
-        // It was not asked for when the others were scanned, or more of it may be read now: another
-        // policy was in force, or other settings, or another program.
-        let Some(image) = image.filter(is_as_now) else {
-            return Checked::Missing(EvidenceKind::Scan);
-        };
-        told.begin(&label, digest, image.inventory);
-        let Some(inventory) = &image.inventory else {
-            told.incomplete(&image.unread);
-            continue;
-        };
-        let Some(scan) = context.scans.known.get(inventory) else {
-            return Checked::Missing(EvidenceKind::Scan);
-        };
-        let digests = [digest, subject.digest];
-        if let Some(why) = unfit(&scan.report, gates, context) {
-            return Checked::Failed(why);
-        }
-        let words = voices.as_ref().map(|voices| voices.about(&digests, scan));
-        told.image(scan, &Exceptions::of(subject, digest, context), words.as_ref());
+    let looked = Looked { subject, scanned, gates, context, voices: voices.as_ref() };
+    if let Err(checked) = looked.tell(images, &mut told) {
+        return *checked;
     }
     let finding = told.finding(asked_for, voices.as_ref());
     match voices.as_ref().and_then(|voices| voices.open.as_ref()) {
@@ -156,6 +135,51 @@ pub(super) fn check(
             Checked::Failed(format!("could not look for VEX documents: {why}"))
         }
         Some(_) | None => Checked::Finding(finding),
+    }
+}
+
+/// What was looked at.
+struct Looked<'a> {
+    subject: &'a Subject,
+    scanned: &'a ScannedImages,
+    gates: &'a [Arc<ScanGate>],
+    context: &'a Context<'a>,
+    voices: Option<&'a Voices<'a>>,
+}
+
+impl<'a> Looked<'a> {
+    /// Says what is to be said of each of `images`.
+    ///
+    /// # Errors
+    /// What is missing, or cannot be decided by.
+    fn tell(&self, images: Vec<(String, Digest)>, told: &mut Told<'a>) -> Result<(), Box<Checked>> {
+        let Self { subject, scanned, gates, context, voices } = *self;
+        for (label, digest) in images {
+            let image = scanned.images.get(&digest);
+            let is_as_now = |image: &&ScannedImage| {
+                image.is_complete || Some(image.read_by) == context.scans.reading
+            };
+            // It was not asked for when the others were scanned, or more of it may be read now: another
+            // policy was in force, or other settings, or another program.
+            let Some(image) = image.filter(is_as_now) else {
+                return Err(Box::new(Checked::Missing(EvidenceKind::Scan)));
+            };
+            told.begin(&label, digest, image.inventory);
+            let Some(inventory) = &image.inventory else {
+                told.incomplete(&image.unread);
+                continue;
+            };
+            let Some(scan) = context.scans.known.get(inventory) else {
+                return Err(Box::new(Checked::Missing(EvidenceKind::Scan)));
+            };
+            let digests = [digest, subject.digest];
+            if let Some(why) = unfit(&scan.report, gates, context) {
+                return Err(Box::new(Checked::Failed(why)));
+            }
+            let words = voices.map(|voices| voices.about(&digests, scan));
+            told.image(scan, &Exceptions::of(subject, digest, context), words.as_ref());
+        }
+        Ok(())
     }
 }
 

@@ -269,6 +269,6 @@ impl<'a> Told<'a> {
         }
         let is_kept = known.len() <= KNOWN_MAX;
         let passed = is_kept.then(|| Box::new(Passed { gates, images, known, found_since }));
-        Finding { until, passed, silenced, ..Finding::new(NAME, CheckState::Pass, text) }
+        Finding { until, silenced, passed, ..Finding::new(NAME, CheckState::Pass, text) }
     }
 }

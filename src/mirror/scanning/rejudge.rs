@@ -98,7 +98,7 @@ impl Mirror {
         if self.scanner().database().is_err() {
             return Ok(done);
         }
-        let (mut changes, mut lost) = (Vec::new(), Vec::new());
+        let (mut changes, mut unread) = (Vec::new(), Vec::new());
         let mut after = None;
         loop {
             let page = self.ledger().subjects(after.as_ref(), RECORDS_PAGE).await?;
@@ -109,9 +109,9 @@ impl Mirror {
                 done.examined += 1;
                 match self.ask_gate(record).await {
                     Ok(Outcome::Decided(now)) => {
-                        changes.extend(change(record, &before, &now, None))
+                        changes.extend(change(record, &before, &now, None));
                     }
-                    Ok(Outcome::Missing(_)) => lost.push(record.subject.clone()),
+                    Ok(Outcome::Missing(_)) => unread.push(record.subject.clone()),
                     Ok(Outcome::Undecided(_)) => done.left += 1,
                     Err(error) => {
                         warn!(subject = %record.subject, %error, "not judged again");
@@ -126,7 +126,7 @@ impl Mirror {
         // What only waits for its facts must not hold up what is known.
         self.apply(changes, released, &mut done).await?;
         let mut changes = Vec::new();
-        for subject in lost {
+        for subject in unread {
             match self.scanned_anew(&subject).await {
                 Ok(change) => changes.extend(change),
                 Err(why) => {

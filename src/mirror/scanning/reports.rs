@@ -38,7 +38,7 @@ impl Mirror {
             None
         };
         let reading = Some(self.reading(policy, &subject.name).limits.reading());
-        let mut scans = Scans { bills, reading, ..Scans::default() };
+        let mut scans = Scans { reading, bills, ..Scans::default() };
         for digest in scanned.images.values().filter_map(|image| image.inventory) {
             let Some(inventory) = self.inventory(&digest).await else { continue };
             let joined = self.joined(digest, inventory, scans.bills.as_ref()).await;

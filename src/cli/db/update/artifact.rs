@@ -31,7 +31,7 @@ const KEY_FILE: &str = "database.pub";
 pub(super) async fn fetch(
     mut settings: Settings,
     text: &str,
-    pem: String,
+    pem: &str,
     candidate: &mut Candidate,
 ) -> Result<(), CliError> {
     let image: ImageReference = text.parse().map_err(|error| {
@@ -62,7 +62,7 @@ pub(super) async fn fetch(
 }
 
 /// A policy by which nothing is served but `name`, and that with a signature by the key in `pem`.
-fn policy(name: &Name, pem: String) -> Result<ReadyPolicy, CliError> {
+fn policy(name: &Name, pem: &str) -> Result<ReadyPolicy, CliError> {
     let text = format!(
         "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {{name: db-update, revision: 1}}\n\
          signers: {{database: {{transparencyLog: none, key: {{pem: \"file:{KEY_FILE}\"}}}}}}\n\
@@ -71,7 +71,7 @@ fn policy(name: &Name, pem: String) -> Result<ReadyPolicy, CliError> {
     );
     let read = |path: &Path| {
         let is_it = path.as_os_str() == KEY_FILE;
-        if is_it { Ok(pem.clone().into_bytes()) } else { Err(std::io::ErrorKind::NotFound.into()) }
+        if is_it { Ok(pem.as_bytes().to_vec()) } else { Err(std::io::ErrorKind::NotFound.into()) }
     };
     Policy::parse(&text, &read).and_then(ReadyPolicy::new).map_err(|problems| {
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();

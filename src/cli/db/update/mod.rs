@@ -74,7 +74,7 @@ pub(super) async fn run(
         }
         Source::Artifact { image, pem } => {
             let mut candidate = Candidate::for_place(to)?;
-            artifact::fetch(settings.clone(), &image, pem, &mut candidate).await?;
+            artifact::fetch(settings.clone(), &image, &pem, &mut candidate).await?;
             candidate.put(arguments.force)?
         }
     };
