@@ -405,5 +405,5 @@ fn programs_that_carry_their_packages_out_of_sight_are_gaps() {
     assert_eq!(packages(PATH, Program::new(host).bytes()), [""; 0], "who only knows the mark");
     assert_eq!(gaps(PATH, Program::new("....UPX!....").bytes()), [GapKind::Unsupported]);
     assert_eq!(large(300_000, b"UPX!", &[0; 30]).gaps.len(), 1, "at its end");
-    assert_eq!(large(300_000, b"UPX!", &[0; 300_000]).gaps.len(), 0, "a word in its middle");
+    assert_eq!(large(300_000, b"UPX!", &vec![0; 300_000]).gaps.len(), 0, "a word in its middle");
 }
