@@ -72,6 +72,7 @@ fn policy_parts(criterion: &mut Criterion) {
             contents: &contents,
             scans: &scans,
             passed: None,
+            silenced: &[],
         };
         group.bench_function(format!("decide among {rules}"), |bencher| {
             bencher.iter(|| decide(black_box(&subject), black_box(&evidence), &context));
@@ -96,6 +97,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
         contents: &contents,
         scans: &scans,
         passed: None,
+        silenced: &[],
     };
     let Outcome::Decided(judgement) = decide(&subject, &evidence, &context) else {
         unreachable!("everything was gathered")

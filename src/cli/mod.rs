@@ -5,6 +5,7 @@
 //! to standard error; exit codes are those of [`Exit`].
 
 mod admin;
+mod archive;
 mod config;
 mod db;
 mod demo;
@@ -12,6 +13,7 @@ mod exit;
 mod node;
 mod output;
 mod policy;
+mod sbom;
 mod scan;
 mod serve;
 mod trust_root;
@@ -101,6 +103,9 @@ enum Command {
     /// Tell what is in an image and what is known against it, for CI and laptops
     #[command(after_help = scan::EXAMPLES)]
     Scan(scan::ScanArguments),
+    /// Write the bill of materials of an image, for other programs
+    #[command(after_help = sbom::EXAMPLES)]
+    Sbom(sbom::SbomArguments),
     /// Judge images by a policy without a mirror, for CI and laptops
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyArguments),
@@ -172,6 +177,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
         Command::Node(command) => node::run(command, file).map(done),
         Command::Policy(command) => policy::run(command, common.json).map(done),
+        Command::Sbom(arguments) => server_runtime()?.block_on(sbom::run(arguments, common.into())),
         Command::Scan(arguments) => server_runtime()?.block_on(scan::run(arguments, common.into())),
         Command::Serve(arguments) => {
             server_runtime()?.block_on(serve::run(arguments, file)).map(done)

@@ -7,13 +7,18 @@ use super::fetch::Fetcher;
 use super::search::{self, Found};
 use super::source::Source;
 use crate::gate::{ChildImage, ChildSignatures, Grant, SignatureSearch, Subject};
-use crate::signature::Material;
+use crate::signature::{AttestationForm, FoundAttestation, Material, SimpleSigningProof};
 
 /// Bytes that are kept of the signatures over all images of an index. Each has an equal share, so that
 /// whoever floods one hides no other.
 const SIGNATURE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes that are kept of how the referrers of all images of an index describe themselves.
 const DESCRIPTION_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes that are kept of where the attestations about all images of an index are, and of what stands
+/// beside them.
+const ATTESTATION_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes that one takes beside its proof: two digests and what names the fields.
+const ATTESTATION_BYTES: usize = 256;
 /// Most grants for what is attached to the images of an index. What is beyond is found again, image by
 /// image, when a client asks for it.
 const GRANTS_MAX: usize = 1024;
@@ -48,7 +53,7 @@ pub(super) async fn gather<S: Source>(
         grants.extend(given.into_iter().filter(|grant| granted.insert(grant.digest)));
     }
     grants.truncate(GRANTS_MAX);
-    (ChildSignatures { searches }, grants)
+    (ChildSignatures { searches, keeps_attestations: true }, grants)
 }
 
 /// Whether `search` only failed to find what is `known`.
@@ -58,8 +63,13 @@ fn is_lost(known: &SignatureSearch, search: &SignatureSearch) -> bool {
 
 /// Leaves of `search` no more than one of `share` images may take of a record.
 fn shorten(search: &mut SignatureSearch, share: usize) {
-    // Attestations are judged over what is asked for; these would only weigh.
-    search.attestations.clear();
+    let mut left = ATTESTATION_BYTES_MAX / share;
+    let before = search.attestations.len();
+    search.attestations.retain(|found| take(&mut left, attestation_weight(found)));
+    if search.attestations.len() < before {
+        let dropped = before - search.attestations.len();
+        search.skipped.push(format!("{dropped} attestations are more than is kept for one image"));
+    }
     let mut left = SIGNATURE_BYTES_MAX / share;
     let before = search.found.len();
     search.found.retain(|found| take(&mut left, weight(&found.material)));
@@ -86,9 +96,19 @@ fn weight(material: &Material) -> usize {
         Material::Bundle { json } => json.len(),
         Material::NotationCose { envelope } | Material::NotationJws { envelope } => envelope.len(),
         Material::SimpleSigning { payload, signature, proof } => {
-            let parts = [&proof.certificate, &proof.chain, &proof.bundle, &proof.timestamp];
-            let proof = parts.into_iter().flatten().map(String::len).sum::<usize>();
-            payload.len() + signature.len() + proof
+            payload.len() + signature.len() + proof_weight(proof)
         }
+    }
+}
+
+fn proof_weight(proof: &SimpleSigningProof) -> usize {
+    let parts = [&proof.certificate, &proof.chain, &proof.bundle, &proof.timestamp];
+    parts.into_iter().flatten().map(String::len).sum()
+}
+
+fn attestation_weight(found: &FoundAttestation) -> usize {
+    match &found.form {
+        AttestationForm::Bundle => ATTESTATION_BYTES,
+        AttestationForm::Envelope { proof } => ATTESTATION_BYTES + proof_weight(proof),
     }
 }

@@ -34,6 +34,7 @@ use crate::gate::{
 };
 use crate::layout::Layout;
 use crate::oci::Platform;
+use crate::signature::FoundAttestation;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::time::{Clock, Timestamp};
@@ -183,7 +184,15 @@ impl<S: Source> Gatherer<S> {
             believed = believed.max(also);
         }
         if kinds.contains(&EvidenceKind::Attestations) {
-            self.collect_attestations(subject, &mut collected).await;
+            let found = collected.evidence.signatures.found();
+            let found = found.map(|search| search.attestations.clone()).unwrap_or_default();
+            collected.evidence.attestations = self.collect_attestations(subject, found).await;
+        }
+        if kinds.contains(&EvidenceKind::ChildAttestations) {
+            let found = collected.evidence.child_signatures.found();
+            let found = found.map(|below| below.attestations().cloned().collect());
+            let contents = self.collect_attestations(subject, found.unwrap_or_default()).await;
+            collected.evidence.child_attestations = contents;
         }
         // What was only believed has not been looked at now: it is looked at again as soon as if nobody
         // had asked in between.
@@ -191,7 +200,8 @@ impl<S: Source> Gatherer<S> {
         let now = self.clock.now().milliseconds();
         let at = Timestamp::from_milliseconds(now.saturating_sub(age));
         // The contents of what was found say nothing of what there may be besides.
-        let searched = kinds.iter().any(|kind| *kind != EvidenceKind::Attestations);
+        let are_contents = [EvidenceKind::Attestations, EvidenceKind::ChildAttestations];
+        let searched = kinds.iter().any(|kind| !are_contents.contains(kind));
         if searched || collected.evidence.gathered_at.is_none() {
             collected.evidence.gathered_at = Some(at);
         }
@@ -263,21 +273,26 @@ impl<S: Source> Gatherer<S> {
         let work = children::gather(&fetcher, subject, &images, before, &self.limits);
         if let Ok((found, grants)) = tokio::time::timeout(self.limits.time, work).await {
             collected.evidence.child_signatures = Gathered::Found(found);
+            collected.evidence.child_attestations = Gathered::NotGathered;
             collected.grants.extend(grants);
             collected.gathered.push(EvidenceKind::ChildSignatures);
             return fetcher.oldest_belief();
         }
         info!(%subject, "signatures over images of the index could not be searched for");
-        if !before.is_some_and(any_has_signatures) {
+        let will_do =
+            |before: &ChildSignatures| before.keeps_attestations && any_has_signatures(before);
+        if !before.is_some_and(will_do) {
             collected.evidence.child_signatures = Gathered::Failed(Trouble::Time.to_string());
         }
         fetcher.oldest_belief()
     }
 
-    /// Fetches the contents of the attestations that are known to be there.
-    async fn collect_attestations(&self, subject: &Subject, collected: &mut Collected) {
-        let found = collected.evidence.signatures.found();
-        let found: Vec<_> = found.map(|search| search.attestations.clone()).unwrap_or_default();
+    /// Fetches the contents of the attestations in `found`, which are known to be there.
+    async fn collect_attestations(
+        &self,
+        subject: &Subject,
+        found: Vec<FoundAttestation>,
+    ) -> Gathered<AttestationContents> {
         // What upstream showed a moment ago in this repository need not be fetched twice.
         let fetcher = self.fetcher(subject, Content::New);
         let work = found.iter().map(|attestation| attestations::fetch(&fetcher, attestation));
@@ -286,7 +301,7 @@ impl<S: Source> Gatherer<S> {
             Ok(results) => results.into_iter().collect::<Result<Vec<_>, Trouble>>(),
             Err(_elapsed) => Err(Trouble::Time),
         };
-        collected.evidence.attestations = match outcome {
+        match outcome {
             Ok(checked) => {
                 let unavailable = checked.into_iter().flatten().collect();
                 Gathered::Found(AttestationContents { unavailable })
@@ -295,7 +310,7 @@ impl<S: Source> Gatherer<S> {
                 info!(%subject, %trouble, "attestations could not be fetched");
                 Gathered::Failed(trouble.to_string())
             }
-        };
+        }
     }
 
     fn fetcher<'a>(&'a self, subject: &'a Subject, content: Content) -> Fetcher<'a, S> {

@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "admin", run: world::admin, slow: true },
     Target { name: "backup", run: world::backup, slow: true },
     Target { name: "condition", run: crate::gate::fuzzing::condition, slow: true },
@@ -31,10 +31,12 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "policy", run: crate::policy::fuzzing::policy, slow: false },
     Target { name: "request", run: request, slow: false },
     Target { name: "row", run: row, slow: false },
+    Target { name: "sbom", run: crate::scan::fuzzing::fuzz_bill, slow: false },
     Target { name: "settings", run: crate::config::fuzzing::settings, slow: false },
     Target { name: "signature", run: signature, slow: true },
     Target { name: "system", run: crate::scan::fuzzing::fuzz_system, slow: false },
     Target { name: "upstream", run: crate::upstream::fuzzing::upstream, slow: false },
+    Target { name: "vex", run: crate::scan::fuzzing::fuzz_vex, slow: false },
 ];
 
 /// Runs the target `name` on `bytes`.

@@ -1,7 +1,5 @@
 //! Refusals that need no digest: what the policy says of a repository or a tag alone.
 
-use std::collections::BTreeMap;
-
 use super::checks::{self, Finding};
 use super::{CheckState, Judgement, ReasonCode, Verdict};
 use crate::oci::{Name, Tag};
@@ -27,9 +25,10 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
             enforced: outright.enforced,
             checks: vec![finding.check],
             good_until: None,
-            gates: None,
-            found_since: BTreeMap::new(),
+            passed: None,
             database: None,
+            silenced: Vec::new(),
+            awaits_vex: false,
         });
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
@@ -42,8 +41,9 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
         enforced: policy.mode_for(name) == Mode::Enforce,
         checks: vec![Finding::new("floor", CheckState::Fail, text).check],
         good_until: None,
-        gates: None,
-        found_since: BTreeMap::new(),
+        passed: None,
         database: None,
+        silenced: Vec::new(),
+        awaits_vex: false,
     })
 }

@@ -1,12 +1,10 @@
 //! The checks, one function each: what it saw, and what speaks against serving.
 
-use std::collections::BTreeMap;
-
 use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
-    Check, CheckState, Evidence, EvidenceKind, Gathered, ManifestFacts, Reason, ReasonCode,
-    Standing, Subject,
+    Check, CheckState, Evidence, EvidenceKind, Gathered, ManifestFacts, Passed, Reason, ReasonCode,
+    Silenced, Standing, Subject,
 };
 use crate::oci::{MediaType, Name, Platform};
 use crate::policy::{Artifact, Outright, OutrightCause, Policy, Rule, Trust};
@@ -18,14 +16,16 @@ pub(super) struct Finding {
     pub(super) reasons: Vec<Reason>,
     /// Until when it holds; `None` is for as long as the evidence does.
     pub(super) until: Option<Timestamp>,
-    /// What was found after it passed, and since when: [`Judgement::found_since`].
-    pub(super) found_since: BTreeMap<String, Timestamp>,
+    /// What VEX documents took away.
+    pub(super) silenced: Vec<Silenced>,
+    /// What gates let pass.
+    pub(super) passed: Option<Box<Passed>>,
 }
 
 impl Finding {
     pub(super) fn new(name: &str, state: CheckState, text: impl Into<String>) -> Self {
         let check = Check { name: name.to_owned(), state, text: text.into() };
-        Self { check, reasons: Vec::new(), until: None, found_since: BTreeMap::new() }
+        Self { check, reasons: Vec::new(), until: None, silenced: Vec::new(), passed: None }
     }
 
     /// A finding that passes if there are no `reasons`, and fails with all of them otherwise.

@@ -1,13 +1,11 @@
 //! The order in which everything is asked, and how the answers make a verdict.
 
-use std::collections::BTreeMap;
-
 use super::checks::{self, Checked, Finding};
 use super::signatures;
 use super::text::ascii;
 use super::{
     Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
-    Standing, Subject, Verdict,
+    Silenced, Standing, Subject, Verdict,
 };
 use super::{attestations, continuity, scan};
 use crate::policy::{Artifact, Mode, Rule, Scope, SignatureRule};
@@ -67,9 +65,11 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     };
     findings.push(approval);
     let judgement = judgement(rule, mode == Mode::Enforce, findings);
-    let gates = applicable.rule().and_then(|rule| scan::fingerprint(rule.gates()));
-    let database = gates.as_ref().and_then(|_| context.scans.database());
-    Outcome::Decided(Judgement { gates, database, ..judgement })
+    let is_scanned = applicable.rule().is_some_and(|rule| !rule.gates().is_empty());
+    let database = context.scans.database().filter(|_| is_scanned);
+    let hears = |rule: &Rule| rule.gates().iter().any(|gate| gate.vex.is_some());
+    let awaits_vex = applicable.rule().is_some_and(hears) && !judgement.admits();
+    Outcome::Decided(Judgement { database, awaits_vex, ..judgement })
 }
 
 /// What is asked of the scanner, which says by itself what it lacks.
@@ -132,9 +132,10 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
     let good_until = findings.iter().filter_map(|finding| finding.until).min();
-    let mut found_since = BTreeMap::new();
+    let (mut silenced, mut passed) = (Vec::new(), None);
     for finding in findings {
-        found_since.extend(finding.found_since);
+        silenced.extend(finding.silenced);
+        passed = passed.or(finding.passed);
         for reason in finding.reasons {
             let group = if reason.code.is_floor() {
                 &mut floor
@@ -156,8 +157,18 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         (true, false) => Verdict::Pending(waits),
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
-    let (gates, database) = (None, None);
-    Judgement { verdict, rule, enforced, checks, good_until, gates, found_since, database }
+    silenced.truncate(Silenced::MAX);
+    Judgement {
+        verdict,
+        rule,
+        enforced,
+        checks,
+        good_until,
+        passed,
+        database: None,
+        silenced,
+        awaits_vex: false,
+    }
 }
 
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns
@@ -170,7 +181,11 @@ fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<
             rule.signatures(),
             Some(SignatureRule::Signed { scope, .. }) if *scope != Scope::EveryPlatform
         );
-        over_itself || !rule.attestations().is_empty()
+        let hears = rule.gates().iter().any(|gate| gate.vex.is_some());
+        over_itself
+            || hears
+            || !rule.attestations().is_empty()
+            || !scan::bill_signers(rule.gates()).is_empty()
     };
     let mut kinds = vec![EvidenceKind::Manifest];
     // Who signs is found out the first time, too, where it is compared the next.

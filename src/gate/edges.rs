@@ -172,7 +172,10 @@ fn a_verdict_ends_with_the_first_key_that_it_rests_on() {
             .into();
         let evidence = Evidence {
             signatures: Gathered::Found(by(own, subject("up.test/a").digest)),
-            child_signatures: Gathered::Found(ChildSignatures { searches }),
+            child_signatures: Gathered::Found(ChildSignatures {
+                searches,
+                keeps_attestations: true,
+            }),
             ..evidence(facts)
         };
         let judgement = decided(decide(&subject("up.test/a"), &evidence, &context(&policy)));
@@ -259,7 +262,7 @@ fn where_either_would_do_and_neither_is_signed_both_are_told() {
     let searches = [(image, SignatureSearch::default())].into();
     let evidence = Evidence {
         manifest: Gathered::Found(ManifestFacts { is_index: true, images, ..facts() }),
-        child_signatures: Gathered::Found(ChildSignatures { searches }),
+        child_signatures: Gathered::Found(ChildSignatures { searches, keeps_attestations: true }),
         ..signed(&[])
     };
     let judgement = decided(decide(&subject("up.test/a"), &evidence, &context(&policy)));

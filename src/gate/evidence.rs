@@ -53,6 +53,8 @@ pub enum EvidenceKind {
     ChildSignatures,
     /// What is in the subject's images.
     Scan,
+    /// The contents of attestations about the images that an index lists.
+    ChildAttestations,
 }
 
 /// Everything known about a subject; the default is that nothing is.
@@ -70,6 +72,9 @@ pub struct Evidence {
     /// Whether the contents of the attestations that the search found were fetched.
     #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
     pub attestations: Gathered<AttestationContents>,
+    /// Whether the contents of the attestations over the images that an index lists were fetched.
+    #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
+    pub child_attestations: Gathered<AttestationContents>,
     /// What reading the images came to, where a rule asks for it.
     #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
     pub scan: Gathered<ScannedImages>,
@@ -140,11 +145,24 @@ pub struct ChildImage {
 /// What searches for signatures over the images of an index came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ChildSignatures {
-    /// One search for each image; what attests something about an image is not among it.
+    /// One search for each image.
     pub searches: BTreeMap<Digest, SignatureSearch>,
+    /// Whether where the attestations about them are is kept, too: records of earlier versions do not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keeps_attestations: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl ChildSignatures {
+    /// All attestations about these images.
+    pub fn attestations(&self) -> impl Iterator<Item = &FoundAttestation> {
+        self.searches.values().flat_map(|search| &search.attestations)
+    }
+
     /// Most images of one index whose signatures are looked for.
     pub const IMAGES_MAX: usize = 64;
 }
@@ -205,9 +223,11 @@ pub struct ScannedImage {
     /// Why not, then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
-    /// What was read of it depends on this; `None` where all of it was read, which hangs on nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub incomplete_by: Option<Digest>,
+    /// Whether all of it could be read.
+    #[serde(default)]
+    pub is_complete: bool,
+    /// What it hangs on how much of it was read: the bounds, and what the program can read.
+    pub read_by: Digest,
 }
 
 /// A tag of the form `sha256-<hex>[.suffix]`, by which something is attached to a subject.

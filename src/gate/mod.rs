@@ -22,6 +22,7 @@ mod phrase;
 mod ready;
 mod scan;
 mod signatures;
+mod silenced;
 mod standing;
 mod subject;
 #[cfg(test)]
@@ -39,7 +40,8 @@ pub use evidence::{
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
 pub use ready::ReadyPolicy;
-pub use scan::{ImageScan, Scans};
+pub use scan::{BillSearch, Bills, ImageScan, Scans};
+pub use silenced::Silenced;
 pub use standing::Standing;
 pub use subject::Subject;
 pub use verdict::{Check, CheckState, Judgement, Outcome, Passed, Reason, ReasonCode, Verdict};
@@ -71,7 +73,10 @@ pub struct Context<'a> {
     pub contents: &'a BTreeMap<Digest, Bytes>,
     /// What the scanner knows about what is in the images.
     pub scans: &'a Scans,
-    /// The gates that the subject passed when it was last judged, if it was admitted: that goes on being
-    /// served without anybody's help, so that a vulnerability database that grew old takes nothing back.
-    pub passed: Option<Passed<'a>>,
+    /// What gates let pass when the subject was last admitted, if it was: that goes on being served
+    /// without anybody's help, so that a vulnerability database that grew old takes nothing back.
+    pub passed: Option<&'a Passed>,
+    /// What VEX documents had taken away when it was last judged: it is no new finding when they do not
+    /// any more.
+    pub silenced: &'a [Silenced],
 }

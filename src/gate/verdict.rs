@@ -1,10 +1,10 @@
 //! The verdict and everything it says about itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::EvidenceKind;
+use super::{EvidenceKind, Silenced};
 use crate::oci::Digest;
 use crate::policy::RuleId;
 use crate::scan::DatabaseId;
@@ -36,17 +36,24 @@ pub struct Judgement {
     /// certificate that expires, a revocation list that grows too old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good_until: Option<Timestamp>,
-    /// What the gates of the rule are, in short: what passed them goes on being served when something is
-    /// found later, unless they say otherwise, and only for as long as they are the same.
+    /// What the gates of the rule let pass, where they were asked and did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gates: Option<Digest>,
-    /// Since when something is known against it that was found after it passed, and is refused once the
-    /// grace for it is over: by the name of the finding.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub found_since: BTreeMap<String, Timestamp>,
+    pub passed: Option<Box<Passed>>,
     /// The vulnerability database that the images were compared with, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Box<DatabaseId>>,
+    /// What was found and does not count, because VEX documents say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silenced: Vec<Silenced>,
+    /// Whether the rule hears VEX documents and it is not admitted: one that takes away what was found
+    /// may appear upstream.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub awaits_vex: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Judgement {
@@ -60,20 +67,31 @@ impl Judgement {
         self.verdict.reasons()
     }
 
-    /// The gates that it passed, if it admits and was asked to.
-    pub fn passed(&self) -> Option<Passed<'_>> {
-        let gates = self.gates.as_ref().filter(|_| self.admits())?;
-        Some(Passed { gates, found_since: &self.found_since })
+    /// Whether this is a denial that may end when evidence is gathered again, because all it rests on is
+    /// that something was not there (yet).
+    pub fn rests_on_absence(&self) -> bool {
+        self.verdict.rests_on(|code| {
+            code.is_absence() || (self.awaits_vex && code == ReasonCode::Vulnerable)
+        })
     }
 }
 
-/// The gates that a subject passed when it was last judged.
-#[derive(Debug, Clone, Copy)]
-pub struct Passed<'a> {
-    /// What they are, in short.
-    pub gates: &'a Digest,
-    /// Since when something is known against it that was found later.
-    pub found_since: &'a BTreeMap<String, Timestamp>,
+/// What gates let pass: that goes on being served when something is found later, unless they say
+/// otherwise, for as long as they ask for the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// What they ask for, in short.
+    pub gates: Digest,
+    /// The images that passed, each with its inventory; `None` where nothing of it could be read.
+    pub images: BTreeMap<Digest, Option<Digest>>,
+    /// What was known against them then, and did not count for a while, by finding and package: it was
+    /// excepted, or was not known for long enough. That is not found later.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub known: BTreeSet<String>,
+    /// Since when something is known against them that was found later, and is refused once the grace
+    /// for it is over: by the name of the finding.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub found_since: BTreeMap<String, Timestamp>,
 }
 
 /// Yes, not yet, or no.
@@ -100,11 +118,16 @@ impl Verdict {
     /// Whether this is a denial that may end when evidence is gathered again, because all it rests
     /// on is that something was not there (yet).
     pub fn rests_on_absence(&self) -> bool {
+        self.rests_on(ReasonCode::is_absence)
+    }
+
+    /// Whether it is a denial for nothing but reasons that are `meant`.
+    fn rests_on(&self, meant: impl Fn(ReasonCode) -> bool) -> bool {
         match self {
             Self::Admit | Self::Pending(_) => false,
             Self::Deny(reasons) => {
                 let mut denials = reasons.iter().filter(|reason| !reason.code.is_waiting());
-                denials.all(|reason| reason.code.is_absence())
+                denials.all(|reason| meant(reason.code))
             }
         }
     }

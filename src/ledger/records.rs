@@ -13,7 +13,7 @@ use super::rows::{self, Sealed};
 use super::tags::load_tags_of;
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::gate::{Evidence, Judgement, Logic, Standing, Subject, Verdict};
+use crate::gate::{Evidence, Judgement, Logic, Passed, Standing, Subject, Verdict};
 use crate::oci::{Digest, MediaType, Name};
 use crate::policy::PolicyId;
 use crate::time::Timestamp;
@@ -30,6 +30,9 @@ pub struct Record {
     pub evidence: Evidence,
     /// The last verdict; `None` when there is none yet, or people decided since.
     pub judgement: Option<Judgement>,
+    /// What gates let pass when it was last admitted, if it was and nothing has denied it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<Box<Passed>>,
     /// The policy of that verdict.
     pub policy: Option<PolicyId>,
     /// By which logic that verdict was reached; verdicts that do not say are of the first.
@@ -69,6 +72,7 @@ impl Record {
             subject: subject.clone(),
             evidence: Evidence::default(),
             judgement: None,
+            passed: None,
             policy: None,
             logic: Logic::CURRENT,
             decided_at: now,
@@ -279,7 +283,10 @@ impl Writing<'_> {
                 let key = requests::subject_key(&new.subject);
                 self.close_requests(&key, RequestState::Lapsed, None)?;
             }
-            record.judgement = Some(new.judgement);
+            let mut judgement = new.judgement;
+            let is_admitted = judgement.admits();
+            record.passed = judgement.passed.take().filter(|_| is_admitted);
+            record.judgement = Some(judgement);
             record.ran_out |= record.expires().is_some_and(|expires| expires <= new.now);
         } else {
             (record.judgement, record.policy) = (None, None);

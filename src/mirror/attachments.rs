@@ -45,10 +45,18 @@ impl Mirror {
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, Error> {
         self.known(name)?;
+        if self.said_manifest(name, digest).await?.is_some()
+            || self.bill_manifest(name, digest).await?.is_some()
+        {
+            // Clients that show everything ask for the referrers of referrers. What the mirror says itself
+            // is unknown upstream, so that nobody attaches anything to it.
+            return Ok(Vec::new());
+        }
         let mut search = self.attachments(name, digest).await?;
         if let Some(record) = self.ledger().record(&Self::subject(name, digest)).await? {
             search.referrers.extend(self.summary_of(&record).await);
         }
+        search.referrers.extend(self.bills_of(name, digest, artifact_type).await?);
         let wanted = |descriptor: &Descriptor| {
             artifact_type.is_none_or(|wanted| descriptor.artifact_type.as_deref() == Some(wanted))
         };

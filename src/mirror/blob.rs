@@ -150,6 +150,11 @@ impl Mirror {
         {
             return Ok(answer);
         }
+        if granted.is_none()
+            && let Some(answer) = self.bill_blob(name, digest, with_body).await?
+        {
+            return Ok(answer);
+        }
         let grant = match granted {
             Some(grant) => grant,
             // No rule loosens the floor, and neither does observing one.

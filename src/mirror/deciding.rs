@@ -13,12 +13,14 @@ use super::predecessors::Predecessors;
 use super::turns::Turns;
 use super::{Abandoned, Error, Mirror};
 use crate::gate::{
-    Context, Evidence, Judgement, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode, Subject,
-    decide,
+    ChildSignatures, Context, Evidence, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode,
+    Subject, decide,
 };
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
+use crate::policy::Rule;
 use crate::tasks::Tasks;
+use crate::time::Timestamp;
 
 /// What the gate said.
 pub(super) struct Said {
@@ -45,12 +47,14 @@ impl Mirror {
                 return Ok(Said { outcome: undecided(&why), tags: count });
             }
         };
-        let contents = self.contents_of(subject, evidence, policy).await;
-        let scans = self.scans_of(subject, evidence, policy).await;
+        let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
+        let contents = Arc::new(self.contents_of(subject, evidence, policy).await);
+        let asked = Asked { subject, evidence, policy, tags: &tags, contents: &contents, now };
+        let scans = self.scans_of(&asked).await;
+        let passed = record.and_then(|record| record.passed.clone());
         let judgement = record.and_then(|record| record.judgement.clone());
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
-        let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
         let policy = Arc::clone(policy);
         let address = self.client().address(subject.name.registry());
         self.metrics().judgements.increment();
@@ -58,7 +62,7 @@ impl Mirror {
         let work = move || {
             let (standing, address) = (standing.as_ref(), address.as_ref());
             let before: Vec<_> = before.iter().map(|(tag, record)| line(tag, record)).collect();
-            let (policy, tags, before, contents) = (&policy, &tags, &before, &contents);
+            let (policy, tags, before, contents) = (&policy, &tags, &before, contents.as_ref());
             let scans = &scans;
             let context = Context {
                 policy,
@@ -69,13 +73,26 @@ impl Mirror {
                 before,
                 contents,
                 scans,
-                passed: judgement.as_ref().and_then(Judgement::passed),
+                passed: passed.as_deref(),
+                silenced: judgement.as_ref().map_or(&[], |judgement| &judgement.silenced),
             };
             decide(&subject, &evidence, &context)
         };
         let decided = in_turn(&self.inner.deciding, self.tasks(), key, work);
         let outcome = in_time(self.inner.settings.decide_timeout, decided).await?;
         Ok(Said { outcome, tags: count })
+    }
+
+    /// Does `work` for a decision about `subject`, one at a time and in the time that a decision has; `None`
+    /// where it takes longer, or breaks down.
+    pub(super) async fn in_turn_and_time<T: Send + 'static>(
+        &self,
+        subject: &Subject,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let working = in_turn(&self.inner.deciding, self.tasks(), subject.clone(), work);
+        let worked = tokio::time::timeout(self.inner.settings.decide_timeout, working).await;
+        worked.ok()?.ok()
     }
 
     /// The contents of the attestations in `evidence`, as far as a rule may ask for them and the store
@@ -88,11 +105,19 @@ impl Mirror {
     ) -> BTreeMap<Digest, Bytes> {
         let mut contents = BTreeMap::new();
         let candidates = policy.candidates(&subject.name);
-        let asks = candidates.iter().any(|rule| !rule.attestations().is_empty());
-        let found = evidence.signatures.found().filter(|_| asks);
-        let fetched = evidence.attestations.found();
-        let (Some(found), Some(fetched)) = (found, fetched) else { return contents };
-        for attestation in &found.attestations {
+        let hears = |rule: &Rule| rule.gates().iter().any(|gate| gate.vex.is_some());
+        let asks =
+            |rule: &Rule| !rule.attestations().is_empty() || hears(rule) || takes_bills(rule);
+        let own = evidence.signatures.found().filter(|_| candidates.iter().any(|it| asks(it)));
+        let own = own.into_iter().flat_map(|search| &search.attestations);
+        let below = evidence.child_signatures.found();
+        let below = below.filter(|_| candidates.iter().any(|it| hears(it)));
+        let below = below.into_iter().flat_map(ChildSignatures::attestations);
+        let own = own.map(|found| (found, evidence.attestations.found()));
+        let below = below.map(|found| (found, evidence.child_attestations.found()));
+        for (attestation, fetched) in own.chain(below) {
+            // What was not fetched is asked for.
+            let Some(fetched) = fetched else { continue };
             let (digest, size) = (&attestation.content, usize::try_from(attestation.size));
             if fetched.unavailable.contains_key(digest) || contents.contains_key(digest) {
                 continue;
@@ -107,14 +132,29 @@ impl Mirror {
     }
 }
 
+/// What is asked of the gate, as far as what the scanner says depends on it.
+pub(super) struct Asked<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) evidence: &'a Evidence,
+    pub(super) policy: &'a Arc<ReadyPolicy>,
+    pub(super) tags: &'a [Tag],
+    pub(super) contents: &'a Arc<BTreeMap<Digest, Bytes>>,
+    pub(super) now: Timestamp,
+}
+
+/// Whether a gate of `rule` takes bills of materials.
+pub(super) fn takes_bills(rule: &Rule) -> bool {
+    rule.gates().iter().any(|gate| !gate.sbom_from.is_empty())
+}
+
 /// Does `work` in a thread, once no other is under way about the same subject: one that took too long
 /// runs on there.
-async fn in_turn(
+async fn in_turn<T: Send + 'static>(
     turns: &Turns<Subject>,
     tasks: &Tasks,
     subject: Subject,
-    work: impl FnOnce() -> Outcome + Send + 'static,
-) -> Result<Outcome, JoinError> {
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
     let turn = turns.take(subject).await;
     let work = move || {
         let outcome = work();

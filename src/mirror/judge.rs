@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
-const ROUNDS_MAX: usize = 7;
+const ROUNDS_MAX: usize = 8;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
 pub(super) const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
@@ -159,7 +159,7 @@ impl Mirror {
             // A later decision over the same evidence did not look again.
             let looked = record.evidence.gathered_at.unwrap_or(record.decided_at);
             let lately = is_lately(looked.min(record.decided_at), now);
-            if !judgement.verdict.rests_on_absence() || lately {
+            if !judgement.rests_on_absence() || lately {
                 let outcome = Outcome::Decided(judgement.clone());
                 return Ok(Some(Judged { record: Some(record), outcome }));
             }
@@ -329,6 +329,7 @@ impl Mirror {
             grants,
         };
         let record = self.ledger().record_judgement(new).await?;
+        self.catch_up_with_database(&record);
         let outcome = match &record.judgement {
             Some(judgement) => Outcome::Decided(judgement.clone()),
             None => self.decide(subject, &record.evidence, Some(&record), policy).await?.outcome,
@@ -377,6 +378,7 @@ impl Mirror {
                 && matches!(record.evidence.child_signatures, Gathered::Found(_))
             {
                 evidence.child_signatures.clone_from(&record.evidence.child_signatures);
+                evidence.child_attestations.clone_from(&record.evidence.child_attestations);
             }
             let now = self.now();
             let Said { outcome, tags } =
@@ -454,6 +456,7 @@ fn without_absence(mut evidence: Evidence) -> Evidence {
     evidence.signatures = Gathered::NotGathered;
     evidence.child_signatures = Gathered::NotGathered;
     evidence.attestations = Gathered::NotGathered;
+    evidence.child_attestations = Gathered::NotGathered;
     // What is in an image never changes; only that it could not be read may.
     if !matches!(evidence.scan, Gathered::Found(_)) {
         evidence.scan = Gathered::NotGathered;

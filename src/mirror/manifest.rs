@@ -101,6 +101,9 @@ impl Mirror {
         if let Some(answer) = self.said_manifest(&pull.name, digest).await? {
             return Ok(answer);
         }
+        if let Some(answer) = self.bill_manifest(&pull.name, digest).await? {
+            return Ok(answer);
+        }
         if self.came_late(&subject, &pull.reference).await?
             && let Some(answer) = self.served_as_known(&subject).await?
         {

@@ -27,6 +27,7 @@ mod predecessors;
 mod prefetch;
 mod recent;
 mod resolve;
+mod sboms;
 mod scanning;
 mod seats;
 mod shares;
@@ -51,8 +52,8 @@ pub use manifest::{ManifestAnswer, Pull};
 pub use policy_file::{PolicyError, load_policy, record_policy};
 pub use prefetch::Prefetched;
 pub use scanning::{
-    Brake, DatabaseTrouble, InspectError, Inspected, RejudgedScans, ScanSettings, Scanner,
-    load_database, DATABASE_BYTES_MAX,
+    Brake, DATABASE_BYTES_MAX, DatabaseTrouble, InspectError, Inspected, ReadImage, RejudgedScans,
+    ScanSettings, Scanner, load_database,
 };
 
 use bytes::Bytes;
@@ -63,6 +64,7 @@ use crate::layout::Layout;
 use crate::ledger::{Ledger, RequestId};
 use crate::metrics::Metrics;
 use crate::oci::{Digest, Name, Registry, Tag};
+use crate::scan::SbomFormat;
 use crate::store::Store;
 use crate::summary::Keyring;
 use crate::tasks::Tasks;
@@ -84,6 +86,10 @@ const REMEMBERED_MAX: usize = 65_536;
 const ATTACHED_MAX: usize = 256;
 /// Summaries that are remembered, at about 3 kB each; others are made again.
 const SUMMARIES_MAX: usize = 2_048;
+/// Images whose bills of materials are remembered, at about 5 kB each; others are made again.
+const BILLS_MAX: usize = 2_048;
+/// Bills that are made at one time: each may take tens of megabytes of memory while it is.
+const BILLS_AT_ONCE: usize = 2;
 
 /// What the mirror needs to be told.
 #[derive(Debug, Clone)]
@@ -167,6 +173,9 @@ struct Inner {
     failures: Recent<Subject, judge::Failure>,
     summaries: Recent<Subject, summaries::Made>,
     said: Recent<(Name, Digest), (Digest, Bytes)>,
+    bills: Recent<(Subject, SbomFormat), sboms::Made>,
+    billed: Recent<(Name, Digest), sboms::Part>,
+    billing: tokio::sync::Semaphore,
     held: Recent<(Subject, Arc<str>), Duration>,
     filed: Recent<file::FiledKey, (RequestId, Duration)>,
 }
@@ -203,6 +212,10 @@ impl Mirror {
             summaries: Recent::new(SUMMARIES_MAX),
             // A manifest and two blobs for each.
             said: Recent::new(3 * SUMMARIES_MAX),
+            bills: Recent::new(SbomFormat::ALL.len() * BILLS_MAX),
+            // A manifest and the bill for each.
+            billed: Recent::new(2 * SbomFormat::ALL.len() * BILLS_MAX),
+            billing: tokio::sync::Semaphore::new(BILLS_AT_ONCE),
             held: Recent::new(REMEMBERED_MAX),
             filed: Recent::new(REMEMBERED_MAX),
             parts,

@@ -23,6 +23,9 @@ impl Mirror {
         if !listed && let Some(answer) = self.said_manifest(&pull.name, &digest).await? {
             return Ok(answer);
         }
+        if !listed && let Some(answer) = self.bill_manifest(&pull.name, &digest).await? {
+            return Ok(answer);
+        }
         let bytes = if listed {
             self.manifest_bytes(&subject).await?
         } else {

@@ -21,6 +21,7 @@ mod query;
 mod scanned;
 mod signed;
 mod tags;
+mod vex;
 mod yaml;
 
 pub use attested::{AttestationRule, AttestationType};
@@ -37,6 +38,7 @@ pub use scanned::{
 };
 pub use signed::{Quorum, Quorums, Scope, SignatureRule};
 pub use tags::TagFilter;
+pub use vex::{VexAccept, VexRule};
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::pattern::Pattern;
+use super::vex::VexRule;
 use crate::oci::{Digest, Name};
 use crate::time::Timestamp;
 
@@ -26,6 +27,8 @@ pub struct ScanGate {
     pub counts_kernel_headers: bool,
     /// What becomes of an image that passed before, when something is found later.
     pub on_new_finding: NewFinding,
+    /// Whose VEX documents take findings away, and which.
+    pub vex: Option<VexRule>,
     /// How much of an image is read, where it is not what the settings say.
     pub limits: ScanLimits,
     /// Whether it is the floor's, from which nothing is excepted.
@@ -34,6 +37,8 @@ pub struct ScanGate {
     pub database_age_warn: Duration,
     /// How old the vulnerability database may be.
     pub database_age_max: Duration,
+    /// The signers whose attested bills of materials are put to what is read in an image.
+    pub sbom_from: Vec<String>,
 }
 
 impl ScanGate {
@@ -41,6 +46,24 @@ impl ScanGate {
     pub const DATABASE_AGE_WARN: Duration = Duration::from_hours(24);
     /// How old a vulnerability database may be, unless the policy says otherwise.
     pub const DATABASE_AGE_MAX: Duration = Duration::from_hours(120);
+
+    /// What it asks of an image, in a form that stays the same whatever it is called, and whatever later
+    /// versions let it say besides: what is not said does not appear. How old a database may be and what
+    /// becomes of later findings are asked afresh every time, and are no part of it.
+    pub fn asks_for(&self) -> String {
+        let Self { deny, unrated, unknown, incomplete, not_applicable, .. } = self;
+        let mut conditions: Vec<String> = deny.iter().map(FindingCondition::canonical).collect();
+        conditions.sort();
+        let said = [
+            (*unrated != Rating::Critical, format!("unrated {unrated}")),
+            (*unknown != Answer::Deny, "unknown allow".to_owned()),
+            (*incomplete != Answer::Deny, "incomplete allow".to_owned()),
+            (*not_applicable != Answer::Deny, "notApplicable allow".to_owned()),
+            (self.counts_kernel_headers, "kernelHeaders count".to_owned()),
+        ];
+        conditions.extend(said.into_iter().filter(|(is_said, _)| *is_said).map(|(_, text)| text));
+        conditions.join(", ")
+    }
 
     /// Where the policy has it, for messages about it.
     pub fn place(&self) -> String {
@@ -183,6 +206,20 @@ pub struct FindingCondition {
     /// It is at least that likely to be exploited, in hundredths of a per cent. One whose likelihood is
     /// not known does not meet this.
     pub likelihood: Option<u16>,
+}
+
+impl FindingCondition {
+    fn canonical(&self) -> String {
+        let Self { severity, fixable, older_than, exploited, likelihood } = self;
+        let said = [
+            severity.map(|severity| format!("severity {severity}")),
+            fixable.map(|fixable| format!("fixable {fixable}")),
+            older_than.map(|time| format!("olderThan {}", time.as_secs())),
+            exploited.map(|exploited| format!("exploited {exploited}")),
+            likelihood.map(|share| format!("likelihood {share}")),
+        ];
+        said.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+    }
 }
 
 /// One finding that does not count, until a day.

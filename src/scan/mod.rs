@@ -27,7 +27,9 @@ mod matching;
 mod merge;
 mod package;
 mod report;
+mod sbom;
 mod version;
+pub mod vex;
 
 #[cfg(test)]
 mod tests;
@@ -40,3 +42,4 @@ pub use limits::Limits;
 pub use merge::{Layer, Merged, Wanted};
 pub use package::{Package, PackageKind, SourcePackage};
 pub use report::{DatabaseId, Finding, Fix, Report, Severity, Unmatched, UnmatchedKind};
+pub use sbom::{Attested, AttestedBill, BillError, Sbom, SbomFormat, package_url};

@@ -32,6 +32,13 @@ pub struct Report {
     pub gaps: Vec<Gap>,
 }
 
+impl Report {
+    /// Whether a package is known to be malicious.
+    pub fn has_malware(&self) -> bool {
+        self.findings.iter().any(|finding| finding.malware)
+    }
+}
+
 /// Which database, exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DatabaseId {

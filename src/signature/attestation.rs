@@ -13,6 +13,8 @@ use crate::oci::{Digest, from_strict_slice};
 
 /// Largest attestation in bytes that is read: bills of materials are large.
 pub const ATTESTATION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest attestation in bytes that is looked at only to tell what it is.
+const GLANCE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The type of a layer that holds an envelope of cosign 1 and 2.
 pub const ENVELOPE_MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 /// The annotation of a layer that says what its statement is about: a hint that anybody may write.
@@ -59,6 +61,43 @@ pub struct Statement {
 struct Predicate {
     predicate_type: String,
     predicate: Box<RawValue>,
+}
+
+/// What an attestation claims to say, whoever made it.
+#[derive(Debug)]
+pub struct Claim {
+    /// What kind of statement it claims to be.
+    pub predicate_type: String,
+    /// What it claims to say.
+    pub predicate: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Unopened {
+    #[serde(default)]
+    dsse_envelope: Option<UnopenedEnvelope>,
+    #[serde(default)]
+    payload: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct UnopenedEnvelope {
+    payload: String,
+}
+
+/// What the bundle or envelope in `content` claims to say. Nothing of it is verified, and nothing may rest
+/// on it: it serves to tell people what was not used. `None` where that cannot be told, or is not worth
+/// the time.
+pub fn glance(content: &[u8]) -> Option<Claim> {
+    if content.len() > GLANCE_BYTES_MAX {
+        return None;
+    }
+    let unopened: Unopened = from_strict_slice(content).ok()?;
+    let payload = unopened.dsse_envelope.map(|it| it.payload).or(unopened.payload)?;
+    let payload = crypto::decode_base64(&payload, "payload").ok()?;
+    let Predicate { predicate_type, predicate } = from_strict_slice(&payload).ok()?;
+    Some(Claim { predicate_type, predicate })
 }
 
 /// Opens `payload`, a statement whose signature has verified, if it is about `subject`.

@@ -31,8 +31,8 @@ mod simple_signing;
 mod tests;
 
 pub use attestation::{
-    ATTESTATION_BYTES_MAX, AttestationForm, ENVELOPE_MEDIA_TYPE, FoundAttestation,
-    PREDICATE_TYPE_ANNOTATION, Statement,
+    ATTESTATION_BYTES_MAX, AttestationForm, Claim, ENVELOPE_MEDIA_TYPE, FoundAttestation,
+    PREDICATE_TYPE_ANNOTATION, Statement, glance,
 };
 pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, PREDICATE_TYPE, predicate_type};
 pub use contents::{Part, PartKind, mistakes_in};

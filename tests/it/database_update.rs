@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::support::archive::{CRITICAL, record, write_database};
 use crate::support::signer::Signer;
-use crate::support::upstream::{Fault, FakeUpstream, Image};
+use crate::support::upstream::{FakeUpstream, Fault, Image};
 
 const THEN: &str = "2026-11-20T09:00:00Z";
 const LATER: &str = "2026-11-21T09:00:00Z";
@@ -113,27 +113,33 @@ impl Updater {
 #[tokio::test]
 async fn feeds_are_fetched_and_all_of_them_or_none_is_taken() {
     let updater = Updater::new().await;
-    let (debian, npm) =
-        (record("CVE-1", "Debian:12", "a", "2", CRITICAL), record("CVE-2", "npm", "b", "2", CRITICAL));
+    let (debian, npm) = (
+        record("CVE-1", "Debian:12", "a", "2", CRITICAL),
+        record("CVE-2", "npm", "b", "2", CRITICAL),
+    );
     updater.upstream.put_file("/osv/CVE-1.json", debian.to_string());
     updater.upstream.put_file("/elsewhere/CVE-2.json", npm.to_string());
     let kev = json!({"catalogVersion": "2026.11.20", "dateReleased": THEN,
-                     "vulnerabilities": [{"cveID": "CVE-1"}]});
+                     "vulnerabilities": [{"cveID": "CVE-2026-1111", "dateAdded": "2026-11-20"}]});
     updater.upstream.put_file("/kev.json", kev.to_string());
     // As those of EPSS do, one is somewhere else.
     let elsewhere = updater.url("/elsewhere/CVE-2.json");
-    updater.upstream.fault("/osv/CVE-2.json", Fault::Redirect(302, elsewhere));
+    updater.upstream.fault("/osv/CVE-2.json", Fault::Redirect(302, elsewhere.clone()));
     let modified = "Fri, 20 Nov 2026 08:00:00 GMT".to_owned();
     updater.upstream.fault("/osv/CVE-1.json", Fault::Header("last-modified", modified));
     let urls = ["/osv/CVE-1.json", "/osv/CVE-2.json", "/kev.json"].map(|path| updater.url(path));
     let feeds = ["--feed", &urls[0], "--feed", &urls[1], "--feed", &urls[2]];
-    updater.update(&feeds).await.assert(0, "2 records about 2 vulnerabilities, as of 2026-11-20T08:00");
+    updater
+        .update(&feeds)
+        .await
+        .assert(0, "2 records about 2 vulnerabilities, as of 2026-11-20T08:00");
     let taken = updater.taken().expect("a database");
 
     // One that is away leaves everything as it was.
     updater.upstream.fault("/kev.json", Fault::Status(404));
     updater.update(&feeds).await.assert(2, "/kev.json was answered with 404");
     updater.upstream.heal();
+    updater.upstream.fault("/osv/CVE-2.json", Fault::Redirect(302, elsewhere));
     updater.upstream.fault("/kev.json", Fault::CutAfter(20));
     updater.update(&feeds).await.assert(2, "/kev.json was not fetched");
     assert_eq!(updater.taken(), Some(taken));

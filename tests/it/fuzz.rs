@@ -167,4 +167,4 @@ macro_rules! targets {
     };
 }
 
-targets! { admin backup condition database language layer manifest node notation policy request row settings signature system upstream }
+targets! { admin backup condition database language layer manifest node notation policy request row sbom settings signature system upstream vex }

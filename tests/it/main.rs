@@ -45,6 +45,8 @@ mod protocol;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod sboms;
+#[cfg(test)]
 mod scanning;
 #[cfg(test)]
 mod scope;
@@ -74,6 +76,8 @@ mod upstream_redirects;
 mod vectors;
 #[cfg(test)]
 mod verify;
+#[cfg(test)]
+mod vex;
 #[cfg(test)]
 mod warm_pull;
 #[cfg(test)]

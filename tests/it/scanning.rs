@@ -26,12 +26,12 @@ async fn mirror(gate: &str) -> TestMirror {
     mirror
 }
 
-fn openssl() -> Value {
+pub(crate) fn openssl() -> Value {
     record(OPENSSL, "Debian:12", "openssl", "3.0.13-1", CRITICAL)
 }
 
 /// Some record, so that a database knows the ecosystem and nothing against what is scanned.
-fn other() -> Value {
+pub(crate) fn other() -> Value {
     record("CVE-2020-1", "Debian:12", "other", "1", CRITICAL)
 }
 
@@ -40,7 +40,7 @@ fn database(mirror: &TestMirror) -> PathBuf {
 }
 
 /// Gives the mirror a database of `records`, and waits until it is in force.
-async fn know(mirror: &TestMirror, records: &[Value]) {
+pub(crate) async fn know(mirror: &TestMirror, records: &[Value]) {
     write_database(&database(mirror), NOW, records);
     let written = Digest::sha256(&std::fs::read(database(mirror)).unwrap());
     for _ in 0..1000 {
@@ -53,7 +53,7 @@ async fn know(mirror: &TestMirror, records: &[Value]) {
     panic!("the database did not come into force");
 }
 
-fn vulnerable() -> Artifact {
+pub(crate) fn vulnerable() -> Artifact {
     Image::new().layer(debian(&[("openssl", "3.0.11-1")])).build()
 }
 
@@ -223,10 +223,14 @@ async fn a_gate_lets_more_of_a_large_image_be_read() {
     know(&mirror, &[other()]).await;
     let image = vulnerable();
     mirror.upstream.push("app", "1", &image);
-    mirror.pull("app", "1").await.assert_refused("could not be read completely");
+    mirror.pull("app", "1").await.assert_refused("Denied by rule a: could not be read completely");
     assert_eq!(mirror.mirror().metrics().layers_scanned.value(), 1);
-    mirror.pull("app", "1").await.assert_refused("could not be read completely");
-    assert_eq!(mirror.mirror().metrics().layers_scanned.value(), 1, "that is no reason to look again");
+    mirror.pull("app", "1").await.assert_refused("Denied by rule a: could not be read completely");
+    assert_eq!(
+        mirror.mirror().metrics().layers_scanned.value(),
+        1,
+        "that is no reason to look again"
+    );
     mirror.set_policy(&policy(", limits: {entries: 1000}", ""), 2).await;
     mirror.pull("app", "1").await.assert_complete();
     assert_eq!(mirror.mirror().metrics().layers_scanned.value(), 2);

@@ -73,6 +73,10 @@ async fn an_admitted_image_has_a_summary_that_the_public_key_verifies() {
     mirror.pull(REPOSITORY, "1").await.assert_complete();
     let [summary] = listed(&mirror, &image.digest()).await[..] else { panic!("one summary") };
     let content = bundle(&mirror, &summary).await;
+    // Clients that show everything ask what refers to it: nothing does.
+    let answer = mirror.get(&format!("{REPOSITORY}/referrers/{summary}")).await;
+    let list: Value = serde_json::from_slice(answer.bytes()).unwrap();
+    assert_eq!((answer.status, &list["manifests"]), (200, &serde_json::json!([])));
     let signer = Wanted::key(key(&mirror));
     let form = AttestationForm::Bundle;
     let (_, statement) = signer.verify_attestation(&content, &form, &image.digest(), NOW).unwrap();

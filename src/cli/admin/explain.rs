@@ -1,12 +1,15 @@
 //! `explain` as people read it.
 
 use super::text::{Times, WIDTH, bytes, count, printable, short, wrap};
+use crate::gate::Silenced;
 use crate::mirror::desk::view::{CheckView, ExplainView, ReasonView, StandingView};
 
 /// Width of the labels.
 const LABEL_WIDTH: usize = 11;
 /// Width of the states beside them.
 const STATE_WIDTH: usize = 21;
+/// Most findings that are shown which VEX documents took away.
+const SILENCED_SHOWN: usize = 20;
 /// Further indent of what goes on on the next line.
 const HANGING: usize = 2;
 
@@ -28,6 +31,7 @@ pub(super) fn render(view: &ExplainView, times: Times) -> String {
     for check in &view.checks {
         line(&mut out, &check.name, state(check), &check.text);
     }
+    silenced(&mut out, view);
     signatures(&mut out, view);
     line(&mut out, "verdict", verdict(view), &verdict_text(view));
     people(&mut out, view, times);
@@ -103,6 +107,20 @@ fn to_pass(reasons: &[ReasonView]) -> Option<String> {
         }
     }
     (!remedies.is_empty()).then(|| format!("to pass: {}", remedies.join(" ")))
+}
+
+/// What does not count because somebody says so: a line for each, up to a bound.
+fn silenced(out: &mut String, view: &ExplainView) {
+    for silenced in view.silenced.iter().take(SILENCED_SHOWN) {
+        let Silenced { vulnerability, package, version, status, why, by, .. } = silenced;
+        let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let text = format!("{vulnerability} in {package} {version}\nby {by}{why}");
+        line(out, "vex", &status.to_string(), &text);
+    }
+    if view.silenced.len() > SILENCED_SHOWN {
+        let more = view.silenced.len() - SILENCED_SHOWN;
+        line(out, "vex", "", &format!("{more} more; --json lists them all"));
+    }
 }
 
 fn signatures(out: &mut String, view: &ExplainView) {

@@ -1,39 +1,29 @@
 //! `pratique scan`: what is in an image and what is known against it, without a mirror.
 
+pub(in crate::cli) mod look;
 mod sarif;
 mod shown;
+#[cfg(test)]
+mod tests;
+mod vex;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use self::look::{Look, platform_here};
 use self::shown::{ImageView, ScanView};
-use super::verify::target::{self, Target};
 use super::{CliError, Connection, Exit, output};
-use crate::app::Bench;
-use crate::config::{self, Settings};
-use crate::gate::{ReadyPolicy, Subject};
-use crate::layout::Layout;
+use crate::config;
+use crate::gate::Subject;
 use crate::mirror::Mirror;
-use crate::oci::{ImageReference, Platform, Reference};
-use crate::policy::{Policy, ScanGate};
+use crate::policy::ScanGate;
 use crate::scan::{Finding, Fix, Severity};
-use crate::store::Keeping;
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
-/// How long what is under way may take to end.
-const GRACE: Duration = Duration::from_secs(2);
 /// How much later than now a database may be, because another clock made it.
 const CLOCKS_DIFFER_MAX: Duration = Duration::from_hours(1);
-/// The policy by which everything is looked at.
-const HEAD: &str =
-    "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: scan, revision: 1}\n";
-const RULES: &str = "rules:\n- {id: everything, match: [\"**\"], trust: allow}\n";
-/// What the image in a layout is called here: no registry is asked for it.
-const LAYOUT_NAME: &str = "layout.invalid/image";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -43,6 +33,8 @@ Examples:
       An OCI image layout in the folder `build`, before it is pushed.
   pratique scan --format sarif registry.corp:5000/app@sha256:... > app.sarif
   pratique scan --json IMAGE  |  jq '.images[].findings[].id'
+  pratique scan --vex app.openvex.json IMAGE
+      What the document says is not affected, or fixed, is shown and does not count.
 
 What a policy would say of it: pratique verify IMAGE --policy FILE.
 
@@ -54,8 +46,9 @@ looked at (--allow-incomplete makes that 0), or the database is more than 5 days
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 pub(crate) struct ScanArguments {
-    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], or the folder
-    #[arg(value_name = "IMAGE|LAYOUT")]
+    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], the folder, or
+    /// an archive of one, or of docker save (.tar, .tar.gz, .tar.zst)
+    #[arg(value_name = "IMAGE|LAYOUT|TAR")]
     target: String,
     /// End with 3 when a finding is at least that bad
     #[arg(long, value_name = "SEVERITY", value_enum)]
@@ -72,6 +65,9 @@ pub(crate) struct ScanArguments {
     /// How it is told; --json is the same as --format json
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Believe this VEX document (OpenVEX or CycloneDX), signed or not; may be given several times
+    #[arg(long = "vex", value_name = "FILE")]
+    vex: Vec<PathBuf>,
     /// Compare with this database [default: that of the settings]
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
@@ -115,19 +111,16 @@ pub(crate) async fn run(
     if let Some(database) = &arguments.database {
         settings.scan.database = Some(database.clone());
     }
-    let policy = everything(&platforms(&arguments))?;
-    let folder = tempfile::Builder::new()
-        .prefix("pratique-scan-")
-        .tempdir()
-        .map_err(|error| CliError::failed("no temporary folder").caused_by(error))?;
-    settings.data_dir = folder.path().to_owned();
-    (settings.store.dir, settings.store.keeping) = (folder.path().to_owned(), Keeping::default());
-    let scanned = Box::pin(scan(&arguments, settings, policy)).await;
-    folder.close().map_err(|error| {
-        CliError::failed("the temporary folder was not removed").caused_by(error)
-    })?;
-    let mut view = scanned?;
+    let documents = vex::Files::read(&arguments.vex, SystemClock.now())?;
+    let platforms = platforms(&arguments);
+    let look = Look { target: &arguments.target, platforms: &platforms, settings };
+    let scanned =
+        Box::pin(look.with(async |mirror: &Mirror, subject| {
+            inspect(mirror, &arguments.target, &subject).await
+        }));
+    let mut view = scanned.await?;
     narrow(&mut view, &arguments, SystemClock.now());
+    view.hear(&documents);
     let format = if connection.json { Format::Json } else { arguments.format };
     match format {
         Format::Table => output::print(&shown::table(&view))?,
@@ -135,60 +128,6 @@ pub(crate) async fn run(
         Format::Sarif => output::print_json(&sarif::log(&view))?,
     }
     Ok(exit(&view, &arguments).into())
-}
-
-async fn scan(
-    arguments: &ScanArguments,
-    settings: Settings,
-    policy: ReadyPolicy,
-) -> Result<ScanView, CliError> {
-    let layout_name = [LAYOUT_NAME.to_owned()];
-    let target = [arguments.target.clone()];
-    let is_layout = target::is_layout(&arguments.target);
-    let names = if is_layout { &layout_name[..] } else { &[] };
-    let target = target::read(&target, names)?.pop();
-    let Some(target) = target else { return Err(CliError::misused("name an image")) };
-    let layout = match &target {
-        Target::Layout { path, .. } => Some(Arc::new(Layout::open(path).map_err(|error| {
-            CliError::unreachable("the layout could not be read").caused_by(error)
-        })?)),
-        Target::Image { .. } => None,
-    };
-    let digest = match (&target, &layout) {
-        (Target::Layout { which, .. }, Some(layout)) => {
-            Some(layout.select(which).map_err(|error| {
-                CliError::unreachable("the layout could not be read").caused_by(error)
-            })?)
-        }
-        (Target::Layout { .. } | Target::Image { .. }, _) => None,
-    };
-    let bench = Bench::set_up(settings, policy, layout)
-        .await
-        .map_err(|error| CliError::failed("could not be set up").caused_by(error))?;
-    let looking = async {
-        let subject = match (target, digest) {
-            (Target::Layout { name, .. }, Some(digest)) => Subject { name, digest },
-            (Target::Image { image, .. }, _) => resolved(bench.mirror(), &image).await?,
-            (Target::Layout { .. }, None) => return Err(CliError::misused("name an image")),
-        };
-        inspect(bench.mirror(), &arguments.target, &subject).await
-    };
-    let outcome =
-        Box::pin(output::with_progress(&arguments.target, "reading", Box::pin(looking))).await;
-    bench.clear(GRACE).await;
-    outcome
-}
-
-async fn resolved(mirror: &Mirror, image: &ImageReference) -> Result<Subject, CliError> {
-    let reference = match (&image.digest, &image.tag) {
-        (Some(digest), _) => Reference::Digest(*digest),
-        (None, Some(tag)) => Reference::Tag(tag.clone()),
-        (None, None) => return Err(CliError::misused(format!("{image}: give a tag or a digest"))),
-    };
-    let digest = mirror.resolve(&image.name, &reference).await.map_err(|error| {
-        CliError::unreachable(format!("{image} could not be had")).caused_by(error)
-    })?;
-    Ok(Subject { name: image.name.clone(), digest })
 }
 
 async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<ScanView, CliError> {
@@ -202,7 +141,8 @@ async fn inspect(mirror: &Mirror, target: &str, subject: &Subject) -> Result<Sca
         )));
     }
     let images = inspected.into_iter().map(ImageView::from).collect();
-    Ok(ScanView { target: target.to_owned(), digest: subject.digest, images, stale: None })
+    let (target, digest) = (target.to_owned(), subject.digest);
+    Ok(ScanView { target, digest, images, vex_unused: Vec::new(), stale: None })
 }
 
 /// Leaves in `view` what is asked for, and says in it if the database is too old.
@@ -235,30 +175,7 @@ fn platforms(arguments: &ScanArguments) -> Vec<String> {
     if !arguments.platforms.is_empty() {
         return arguments.platforms.clone();
     }
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    vec![format!("linux/{architecture}")]
-}
-
-/// A policy by which every image is looked at, of these platforms only if some are named.
-fn everything(platforms: &[String]) -> Result<ReadyPolicy, CliError> {
-    let parsed: Result<Vec<Platform>, _> = platforms.iter().map(|text| text.parse()).collect();
-    let parsed = parsed.map_err(|error| CliError::misused("--platform").caused_by(error))?;
-    let listed: Vec<String> = parsed.iter().map(ToString::to_string).collect();
-    let floor = match listed.as_slice() {
-        [] => String::new(),
-        listed => format!("floor: {{platforms: [{}]}}\n", listed.join(", ")),
-    };
-    let text = format!("{HEAD}{floor}{RULES}");
-    let no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-    let policy = Policy::parse(&text, &no_files).and_then(ReadyPolicy::new);
-    policy.map_err(|problems| {
-        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        CliError::misused(format!("--platform: {}", texts.join("; ")))
-    })
+    vec![platform_here()]
 }
 
 fn exit(view: &ScanView, arguments: &ScanArguments) -> Exit {
@@ -284,7 +201,9 @@ fn exit(view: &ScanView, arguments: &ScanArguments) -> Exit {
 }
 
 #[cfg(test)]
-mod tests {
+mod endings {
+    use std::sync::Arc;
+
     use clap::Parser;
 
     use super::*;
@@ -330,11 +249,12 @@ mod tests {
         let line = ["scan"].iter().chain(flags).chain(&["image"]);
         let arguments = Line::parse_from(line).arguments;
         let digest = Digest::sha256(b"image");
-        let scan =
-            ImageScan { inventory: Arc::new(Inventory::default()), report: Arc::new(report) };
+        let (inventory, report) = (Arc::new(Inventory::default()), Arc::new(report));
+        let scan = ImageScan { inventory, report, attested: Arc::default() };
         let image = Inspected { digest, platform: None, scan: Some(scan), unread: Vec::new() };
         let images = vec![ImageView::from(image)];
-        let mut view = ScanView { target: "image".to_owned(), digest, images, stale: None };
+        let (target, vex_unused) = ("image".to_owned(), Vec::new());
+        let mut view = ScanView { target, digest, images, vex_unused, stale: None };
         narrow(&mut view, &arguments, NOW.parse().unwrap());
         (exit(&view, &arguments), shown::table(&view))
     }

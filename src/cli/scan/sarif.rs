@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::shown::{ScanView, purl};
-use crate::scan::{Finding, Fix, Severity};
+use super::shown::ScanView;
+use super::vex::Suppressed;
+use crate::scan::{Finding, Fix, Severity, package_url};
 
 /// One log with one run.
 pub(super) fn log(view: &ScanView) -> Value {
     let mut rules = BTreeMap::new();
-    for finding in view.findings() {
+    for finding in view.findings().chain(view.suppressed().map(|it| &it.finding)) {
         rules.entry(finding.id.clone()).or_insert_with(|| rule(finding));
     }
-    let results: Vec<Value> = view.findings().map(|finding| result(view, finding)).collect();
+    let mut results: Vec<Value> = view.findings().map(|finding| result(view, finding)).collect();
+    results.extend(view.suppressed().map(|it| suppressed(view, it)));
     let incomplete = view.images.iter().any(|image| !image.is_complete());
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -49,6 +51,7 @@ fn result(view: &ScanView, finding: &Finding) -> Value {
         Fix::None => "no fix yet".to_owned(),
         Fix::WillNot => "will not be fixed".to_owned(),
     };
+    let url = package_url(package, None).unwrap_or_default();
     let text = format!("{} in {} {}, {fix}", finding.id, package.name, package.version);
     json!({
         "ruleId": finding.id,
@@ -59,12 +62,24 @@ fn result(view: &ScanView, finding: &Finding) -> Value {
                 "artifactLocation": {"uri": package.found_in},
                 "region": {"startLine": 1},
             },
-            "logicalLocations": [{"fullyQualifiedName": purl(package)}],
+            "logicalLocations": [{"fullyQualifiedName": url}],
         }],
         "partialFingerprints": {
-            "pratique/v1": format!("{}|{}|{}", view.target, finding.id, purl(package)),
+            "pratique/v1": format!("{}|{}|{url}", view.target, finding.id),
         },
     })
+}
+
+/// A finding that does not count; a reader leaves it out, or shows it apart.
+fn suppressed(view: &ScanView, suppressed: &Suppressed) -> Value {
+    let mut result = result(view, &suppressed.finding);
+    let justification = suppressed.vex.to_string();
+    if let Some(result) = result.as_object_mut() {
+        let suppressions =
+            json!([{"kind": "external", "status": "accepted", "justification": justification}]);
+        result.insert("suppressions".to_owned(), suppressions);
+    }
+    result
 }
 
 fn level(finding: &Finding) -> &'static str {

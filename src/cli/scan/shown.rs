@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
+use super::vex::{Files, Suppressed};
 use crate::cli::admin::table::{Column, Table};
 use crate::mirror::Inspected;
 use crate::oci::Digest;
-use crate::scan::{
-    DatabaseId, Distribution, Finding, Fix, Gap, Package, PackageKind, Severity, Unmatched,
-};
+use crate::scan::{DatabaseId, Distribution, Finding, Fix, Gap, Package, Severity, Unmatched};
 
 /// What was found in all images of a target.
 #[derive(Debug, Serialize)]
@@ -18,6 +17,9 @@ pub(super) struct ScanView {
     pub(super) digest: Digest,
     /// Its images: one, or those of an index.
     pub(super) images: Vec<ImageView>,
+    /// What VEX documents say that was not used, with why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) vex_unused: Vec<String>,
     /// Why the database says nothing of what is known today.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stale: Option<String>,
@@ -35,6 +37,9 @@ pub(super) struct ImageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) database: Option<DatabaseId>,
     findings: Vec<Finding>,
+    /// What was found and does not count, because a VEX document says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suppressed: Vec<Suppressed>,
     /// What could not be read.
     gaps: Vec<Gap>,
     /// What nothing is known about.
@@ -48,6 +53,26 @@ impl ScanView {
     /// All findings.
     pub(super) fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.images.iter().flat_map(|image| &image.findings)
+    }
+
+    /// All findings that do not count.
+    pub(super) fn suppressed(&self) -> impl Iterator<Item = &Suppressed> {
+        self.images.iter().flat_map(|image| &image.suppressed)
+    }
+
+    /// Sets apart what VEX documents take away.
+    pub(super) fn hear(&mut self, files: &Files) {
+        let mut unused = files.problems();
+        for image in &mut self.images {
+            let digests = [image.digest, self.digest];
+            let findings = std::mem::take(&mut image.findings);
+            let distribution = image.distribution.as_ref();
+            let parted = files.part(findings, &digests, &image.packages, distribution);
+            image.findings = parted.counting;
+            image.suppressed = parted.suppressed;
+            unused.extend(parted.unused);
+        }
+        self.vex_unused = unused;
     }
 
     /// Drops the findings that are not wanted.
@@ -75,6 +100,7 @@ impl From<Inspected> for ImageView {
             packages: Vec::new(),
             database: None,
             findings: Vec::new(),
+            suppressed: Vec::new(),
             gaps: Vec::new(),
             unmatched: Vec::new(),
             unread,
@@ -95,9 +121,12 @@ impl From<Inspected> for ImageView {
 /// All of it as a table for each image.
 pub(super) fn table(view: &ScanView) -> String {
     let images: Vec<String> = view.images.iter().map(image).collect();
+    let unused: Vec<String> =
+        view.vex_unused.iter().map(|why| format!("NOT USED   VEX {why}\n")).collect();
+    let unused = unused.concat();
     let stale = view.stale.as_ref().map(|why| format!("TOO OLD    {why}\n"));
     let stale = stale.unwrap_or_default();
-    format!("{}  ->  {}\n\n{}{stale}", view.target, view.digest, images.join("\n"))
+    format!("{}  ->  {}\n\n{}{unused}{stale}", view.target, view.digest, images.join("\n"))
 }
 
 fn image(image: &ImageView) -> String {
@@ -170,19 +199,12 @@ fn fix(fix: &Fix) -> &str {
 
 /// What is not known, a line for each.
 fn open(image: &ImageView) -> Vec<String> {
+    let suppressed = image.suppressed.iter().map(|it| {
+        let (id, package) = (&it.finding.id, &it.finding.package);
+        format!("SUPPRESSED {id} in {} {}, {}", package.name, package.version, it.vex)
+    });
     let gaps = image.gaps.iter().map(|gap| format!("NOT READ   {gap}"));
     let unmatched = image.unmatched.iter().map(|it| format!("NOT KNOWN  {}", it.text));
     let unread = image.unread.iter().map(|why| format!("NOT READ   {why}"));
-    gaps.chain(unmatched).chain(unread).collect()
-}
-
-/// The package URL of a package, without qualifiers.
-///
-/// Spec: <https://github.com/package-url/purl-spec/blob/v1.0.0/PURL-SPECIFICATION.rst>
-pub(super) fn purl(package: &Package) -> String {
-    let mut name = package.name.clone();
-    if package.kind == PackageKind::Maven {
-        name = name.replace(':', "/");
-    }
-    format!("pkg:{}/{name}@{}", package.kind.purl_type(), package.version)
+    suppressed.chain(gaps).chain(unmatched).chain(unread).collect()
 }

@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::target::Target;
 use super::{Answer, CliError, output};
 use crate::app::Bench;
+use crate::cli::archive;
 use crate::config::Settings;
 use crate::gate::{ReadyPolicy, Subject};
 use crate::layout::{self, Layout, Which};
@@ -77,7 +78,10 @@ impl Benches {
         name: &Name,
         tag: Option<&Tag>,
     ) -> Result<Answer, Failed> {
-        let layout = Arc::new(Layout::open(path).map_err(Failed::of_layout)?);
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let scratch = self.folder.join(format!("unpacked-{number}"));
+        let layout = archive::open_layout(path, &scratch).map_err(Failed::undecided)?;
+        let layout = Arc::new(layout);
         let digest = layout.select(which).map_err(Failed::of_layout)?;
         let desk = self.desk(Some(Arc::clone(&layout))).await?;
         let subject = Subject { name: name.clone(), digest };

@@ -46,8 +46,9 @@ Exit codes: 0 admitted, 3 not admitted (also: waits for an approval; --allow-pen
 /// What is judged, and by what.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
-    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], or the folder
-    #[arg(required = true, value_name = "IMAGE|LAYOUT")]
+    /// An image by tag or digest, or an image layout: oci:FOLDER[:TAG|@DIGEST], the folder, or
+    /// an archive of one, or of docker save (.tar, .tar.gz, .tar.zst)
+    #[arg(required = true, value_name = "IMAGE|LAYOUT|TAR")]
     targets: Vec<String>,
     /// Decide by this policy [default: the one that the settings file names]
     #[arg(long, value_name = "FILE")]

@@ -9,6 +9,9 @@ use crate::oci::{Digest, ImageReference, Name, Tag};
 /// What makes a word a layout, whatever else it could be.
 const LAYOUT_PREFIX: &str = "oci:";
 
+/// By what the names of archives end.
+const ARCHIVE_SUFFIXES: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.zst"];
+
 /// One thing to judge.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Target {
@@ -19,11 +22,11 @@ pub(in crate::cli) enum Target {
         /// The image.
         image: ImageReference,
     },
-    /// An image in a folder of this machine.
+    /// An image in a folder of this machine, or in an archive.
     Layout {
         /// As it was written.
         written: String,
-        /// The folder.
+        /// The folder, or the archive.
         path: PathBuf,
         /// Which of the images in it.
         which: Which,
@@ -104,9 +107,10 @@ fn layout(text: &str) -> Option<(PathBuf, Which)> {
         let path = Path::new(text);
         let looks_like_a_path =
             text.starts_with('/') || text.starts_with("./") || text.starts_with("../");
-        return (looks_like_a_path || Layout::is_at(path)).then(|| (path.to_owned(), Which::Only));
+        let is_one = looks_like_a_path || Layout::is_at(path) || is_archive(path);
+        return is_one.then(|| (path.to_owned(), Which::Only));
     };
-    if Path::new(rest).is_dir() {
+    if Path::new(rest).exists() {
         return Some((rest.into(), Which::Only));
     }
     let by_digest = rest
@@ -116,6 +120,12 @@ fn layout(text: &str) -> Option<(PathBuf, Which)> {
         || rest.split_once(':').map(|(folder, tag)| (folder, Which::Named(tag.to_owned())));
     let (folder, which) = by_digest.or_else(by_tag).unwrap_or((rest, Which::Only));
     Some((folder.into(), which))
+}
+
+/// Whether `path` is a file that its name says is an archive.
+fn is_archive(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    ARCHIVE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix)) && path.is_file()
 }
 
 #[cfg(test)]

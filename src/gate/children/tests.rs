@@ -1,7 +1,5 @@
 //! Signatures over the images of an index: when they count, and when they are asked for.
 
-use std::collections::BTreeMap;
-
 use super::super::tests::{Pen, asking_on, codes, context, decided, evidence, facts, subject};
 use super::super::{
     ChildImage, ChildSignatures, Evidence, EvidenceKind, Gathered, ManifestFacts, Outcome,
@@ -50,7 +48,7 @@ fn known(facts: ManifestFacts, index: &[&Pen], images: &[&[&Pen]]) -> Evidence {
     let searches = each.map(|(at, pens)| (digest(at), by(pens, digest(at)))).collect();
     Evidence {
         signatures: Gathered::Found(own),
-        child_signatures: Gathered::Found(ChildSignatures { searches }),
+        child_signatures: Gathered::Found(ChildSignatures { searches, keeps_attestations: true }),
         ..evidence(facts)
     }
 }
@@ -312,6 +310,6 @@ fn evidence_about_images_survives_being_stored_and_older_evidence_is_read() {
     let old: Evidence = serde_json::from_value(value).unwrap();
     assert_eq!(old.child_signatures, Gathered::NotGathered);
     assert_eq!(old.manifest.found().unwrap().images, None);
-    let empty = ChildSignatures { searches: BTreeMap::new() };
+    let empty = ChildSignatures::default();
     assert_eq!(ChildSignatures::default(), empty);
 }

@@ -49,7 +49,7 @@ fn index(digest: &Digest, by: &[&Pen], images: &[&[&Pen]]) -> Evidence {
     let searches = each.map(|(at, by)| (image(at), search(by, &image(at)))).collect();
     Evidence {
         manifest: Gathered::Found(facts),
-        child_signatures: Gathered::Found(ChildSignatures { searches }),
+        child_signatures: Gathered::Found(ChildSignatures { searches, keeps_attestations: true }),
         ..signed(digest, by)
     }
 }

@@ -1,68 +1,145 @@
 //! Which findings count.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::hours;
-use crate::gate::{Context, Subject};
+use super::vex::{self, Word, Words};
+use crate::gate::{Context, Silenced, Subject};
 use crate::oci::Digest;
 use crate::policy::{Exception, FindingCondition, Rating, ScanGate};
+use crate::scan::vex::Status;
 use crate::scan::{Finding, Fix, Report, Severity};
 use crate::time::Timestamp;
+
+/// What VEX documents say and does not count, of one image, that is told.
+const UNHEARD_MAX: usize = 20;
+/// What the names of malware begin with.
+const MALWARE: &str = "MAL-";
 
 /// What came of weighing the findings about one image.
 #[derive(Default)]
 pub(super) struct Weighed<'a> {
-    /// What is refused, worst first, each with the gate that does, and once.
-    pub(super) denied: Vec<(&'a Finding, &'a ScanGate)>,
+    /// What is refused, worst first.
+    pub(super) denied: Vec<Denied<'a>>,
     /// How many findings an exception of the policy, by its name, takes out.
     excepted: BTreeMap<&'a str, usize>,
-    /// What an exception took out that has ended: it was known when the image passed.
-    pub(super) ended: BTreeSet<&'a str>,
+    /// The names of what would count, and does not for a while: excepted, or not known for long enough.
+    pub(super) passing: BTreeSet<String>,
+    /// The names of what counts, or would.
+    pub(super) found: BTreeSet<String>,
     /// When one of them may count that does not now.
     pub(super) until: Option<Timestamp>,
-    /// What is complained about, although it passes.
-    pub(super) warning: Option<String>,
+    /// What VEX documents take away.
+    pub(super) silenced: BTreeSet<Silenced>,
+    /// What they say and does not count.
+    pub(super) unheard: BTreeSet<String>,
+}
+
+/// By what findings of one image are weighed.
+#[derive(Clone, Copy)]
+pub(super) struct Scales<'a, 'w> {
+    pub(super) image: Digest,
+    pub(super) gates: &'a [Arc<ScanGate>],
+    pub(super) exceptions: &'w Exceptions<'a>,
+    /// What VEX documents say of it, where a gate hears somebody.
+    pub(super) words: Option<&'w Words<'w>>,
+    pub(super) now: Timestamp,
+}
+
+/// A finding that is refused.
+pub(super) struct Denied<'a> {
+    pub(super) finding: &'a Finding,
+    /// The gates that refuse it, one at least.
+    pub(super) by: Vec<&'a ScanGate>,
+}
+
+/// A finding, by its name and its package: what it is called from one database to the next.
+pub(super) fn name(finding: &Finding) -> String {
+    format!("{} {}", finding.id, finding.package.name)
+}
+
+/// What is to be complained about, although it passes.
+pub(super) fn warning(report: &Report, gates: &[Arc<ScanGate>], now: Timestamp) -> Option<String> {
+    let age = now.since(report.database.as_of);
+    let is_old = gates.iter().any(|gate| age > gate.database_age_warn);
+    is_old.then(|| format!("vulnerability database is {} old", hours(age)))
 }
 
 impl<'a> Weighed<'a> {
-    /// Weighs every finding of `report` about the image `digest` of the subject by `gate`.
-    pub(super) fn by(
-        &mut self,
-        gate: &'a ScanGate,
-        subject: &Subject,
-        digest: Digest,
-        report: &'a Report,
-        context: &Context<'a>,
-    ) {
-        let now = context.now;
-        let age = now.since(report.database.as_of);
-        if age > gate.database_age_warn {
-            self.warning = Some(format!("vulnerability database is {} old", hours(age)));
-        }
-        let (exceptions, over) = exceptions(subject, digest, context);
+    /// Weighs every finding of `report` by every gate.
+    pub(super) fn of(report: &'a Report, scales: Scales<'a, '_>) -> Self {
+        let mut weighed = Self::default();
         for finding in &report.findings {
-            let counts = match denies(gate, finding, now) {
-                Denies::Never => continue,
-                Denies::Now => true,
-                Denies::From(moment) => {
-                    self.lasts_until(moment);
-                    false
+            weighed.weigh(finding, scales);
+        }
+        weighed
+    }
+
+    fn weigh(&mut self, finding: &'a Finding, scales: Scales<'a, '_>) {
+        let mut by: Vec<&ScanGate> = Vec::new();
+        let (mut waits, mut silenced) = (false, None);
+        for gate in scales.gates {
+            let denies = denies(gate, finding, scales.now);
+            if matches!(denies, Denies::Never) {
+                continue;
+            }
+            if let Some(cleared) = self.cleared(gate, finding, scales) {
+                silenced = Some(cleared);
+                continue;
+            }
+            if let Denies::From(moment) = denies {
+                self.lasts_until(moment);
+                waits = true;
+            } else {
+                by.push(gate);
+            }
+        }
+        if by.is_empty() && !waits && silenced.is_none() {
+            return;
+        }
+        let mut passes = waits || silenced.is_some();
+        let excepting = by.iter().any(|gate| !gate.is_floor);
+        if let Some(exception) = scales.exceptions.from(finding).filter(|_| excepting) {
+            *self.excepted.entry(exception.id.as_str()).or_default() += 1;
+            self.lasts_until(exception.expires);
+            by.retain(|gate| gate.is_floor);
+            passes = true;
+        }
+        let name = name(finding);
+        if passes {
+            self.passing.insert(name.clone());
+        }
+        self.found.insert(name);
+        if by.is_empty() {
+            self.silenced.extend(silenced);
+        } else {
+            self.denied.push(Denied { finding, by });
+        }
+    }
+
+    /// What those whom `gate` hears say, where that is that `finding` does not matter.
+    fn cleared(
+        &mut self,
+        gate: &ScanGate,
+        finding: &Finding,
+        scales: Scales<'a, '_>,
+    ) -> Option<Silenced> {
+        let (words, rule) = (scales.words?, gate.vex.as_ref()?);
+        match words.on(finding, rule) {
+            Word::Clears(speaker, statement) => {
+                if let Some(until) = speaker.until {
+                    self.lasts_until(until);
                 }
-            };
-            if !counts || self.denied.iter().any(|(known, _)| std::ptr::eq(*known, finding)) {
-                continue;
+                Some(vex::silenced(scales.image, finding, (speaker, statement)))
             }
-            let mut in_force = exceptions.iter().filter(|_| !gate.is_floor);
-            if let Some(exception) = in_force.find(|it| excepts(it, finding)) {
-                *self.excepted.entry(exception.id.as_str()).or_default() += 1;
-                self.lasts_until(exception.expires);
-                continue;
+            Word::Counts(why) => {
+                if self.unheard.len() < UNHEARD_MAX {
+                    self.unheard.extend(why);
+                }
+                None
             }
-            if over.iter().any(|exception| excepts(exception, finding)) {
-                self.ended.insert(&finding.id);
-            }
-            self.denied.push((finding, gate));
         }
     }
 
@@ -97,41 +174,53 @@ impl<'a> Weighed<'a> {
         for (id, count) in &self.excepted {
             text = format!("{text}, {count} excepted by {id}");
         }
+        let mut by: BTreeMap<(Status, &str), usize> = BTreeMap::new();
+        for silenced in &self.silenced {
+            *by.entry((silenced.status, &silenced.by)).or_default() += 1;
+        }
+        for ((status, by), count) in by {
+            text = format!("{text}, {count} {status}, by {by}");
+        }
         text
     }
 }
 
-/// The exceptions that are in force for an image, and those that have ended: they may name the subject or
-/// the image itself.
-fn exceptions<'a>(
-    subject: &Subject,
-    digest: Digest,
-    context: &Context<'a>,
-) -> (Vec<&'a Exception>, Vec<&'a Exception>) {
-    let policy: &'a crate::policy::Policy = context.policy;
-    let (mut in_force, mut over) = (Vec::new(), Vec::new());
-    for digest in [subject.digest, digest] {
-        let (found, time_max) = policy.exceptions_for(&subject.name, &digest);
-        for exception in found {
-            if exception.is_in_force(context.now, time_max) {
-                in_force.push(exception);
-            } else if exception.expires <= context.now {
-                over.push(exception);
+/// The exceptions that are in force for an image, by what they except.
+pub(super) struct Exceptions<'a>(BTreeMap<&'a str, Vec<&'a Exception>>);
+
+impl<'a> Exceptions<'a> {
+    /// Those for the image `digest` of `subject`: they may name either.
+    pub(super) fn of(subject: &Subject, digest: Digest, context: &Context<'a>) -> Self {
+        let policy: &'a crate::policy::Policy = context.policy;
+        let mut in_force: BTreeMap<&str, Vec<&Exception>> = BTreeMap::new();
+        for digest in BTreeSet::from([subject.digest, digest]) {
+            let (found, time_max) = policy.exceptions_for(&subject.name, &digest);
+            for exception in found.into_iter().filter(|it| it.is_in_force(context.now, time_max)) {
+                in_force.entry(&exception.vulnerability).or_default().push(exception);
             }
         }
+        Self(in_force)
     }
-    (in_force, over)
+
+    /// The one that takes `finding` out. Malware is excepted by its own name only: other names of it may
+    /// be those of a vulnerability.
+    fn from(&self, finding: &Finding) -> Option<&'a Exception> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let names = [&finding.id].into_iter().chain(finding.aliases.iter());
+        let mut names = names.filter(|name| !finding.malware || name.starts_with(MALWARE));
+        names.find_map(|name| {
+            let about_it = self.0.get(name.as_str())?;
+            about_it.iter().find(|exception| is_there(exception, finding)).copied()
+        })
+    }
 }
 
-fn excepts(exception: &Exception, finding: &Finding) -> bool {
-    let wanted = &exception.vulnerability;
-    let is_it = finding.id == *wanted || finding.aliases.contains(wanted);
+fn is_there(exception: &Exception, finding: &Finding) -> bool {
     let package = &finding.package;
-    let is_there = exception
-        .package
-        .as_ref()
-        .is_none_or(|only| *only == package.name || only == package.source_name());
-    is_it && is_there
+    let is_it = |only: &String| *only == package.name || *only == package.source_name();
+    exception.package.as_ref().is_none_or(is_it)
 }
 
 /// When a finding is refused.

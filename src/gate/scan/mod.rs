@@ -4,32 +4,37 @@
 //! nothing is known about, and what is no image are outcomes of their own, which pass only where the
 //! policy says so.
 
+mod bills;
 mod findings;
 #[cfg(test)]
 mod tests;
+mod told;
+mod vex;
+#[cfg(test)]
+mod vex_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::{Checked, Finding, reason};
-use super::text::few;
 use super::{
-    CheckState, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, Passed, Reason,
-    ReasonCode, ScannedImage, ScannedImages, Subject,
+    CheckState, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, ReasonCode, ScannedImage,
+    ScannedImages, Subject,
 };
 use crate::oci::Digest;
-use crate::policy::{Answer, NewFinding, Rating, Rule, ScanGate};
-use crate::scan::{DatabaseId, Inventory, Report};
-use crate::time::Timestamp;
+use crate::policy::{Answer, Rule, ScanGate};
+use crate::scan::{Attested, DatabaseId, Inventory, Report};
 
-use findings::Weighed;
+pub(super) use bills::signers as bill_signers;
+pub use bills::{BillSearch, Bills};
+use findings::Exceptions;
+use told::Told;
+use vex::Voices;
 
 const NAME: &str = "scan";
-/// Reasons of one kind that are told one by one.
-const REASONS_MAX: usize = 20;
-/// Findings of one subject whose grace is counted; the rest has none.
-const FOUND_SINCE_MAX: usize = 2_000;
+/// How far the clock of whoever made a database may be ahead.
+const CLOCKS_APART_MAX: Duration = Duration::from_hours(24);
 
 /// What the scanner knows: inventories and reports by the digest of the inventory.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +45,8 @@ pub struct Scans {
     pub reading: Option<Digest>,
     /// What is known.
     pub known: BTreeMap<Digest, ImageScan>,
+    /// The bills of materials that count, once they were looked at; what is known has what they add.
+    pub bills: Option<Arc<Bills>>,
 }
 
 impl Scans {
@@ -56,6 +63,8 @@ pub struct ImageScan {
     pub inventory: Arc<Inventory>,
     /// What is known against it.
     pub report: Arc<Report>,
+    /// What of it only bills of materials tell of.
+    pub attested: Arc<Attested>,
 }
 
 /// Judges what scans of the subject have to show by `rule`. With `certain`, the verdict is a denial
@@ -79,8 +88,14 @@ pub(super) fn check(
     }
     let images = match images(subject, facts, context) {
         Ok(images) => images,
-        Err(checked) => return checked,
+        Err(checked) => return *checked,
     };
+    let signers = bill_signers(gates);
+    if !signers.is_empty()
+        && let Some(checked) = bills::not_at_hand(evidence, context)
+    {
+        return checked;
+    }
     let scanned = match &evidence.scan {
         Gathered::Found(scanned) => scanned,
         Gathered::Failed(why) => return Checked::Failed(why.clone()),
@@ -89,32 +104,63 @@ pub(super) fn check(
     if let Some(why) = &context.scans.no_database {
         return Checked::Failed(why.clone());
     }
-    let gates_now = fingerprint(gates);
-    let passed = context.passed.filter(|passed| Some(passed.gates) == gates_now.as_ref());
-    let mut told = Told::new(passed, context.now);
+    let is_malicious = context.scans.known.values().any(|scan| scan.report.has_malware());
+    let voices = if is_malicious {
+        // That is refused whatever anybody says.
+        None
+    } else {
+        match Voices::gather(subject, (facts, &images), evidence, context, gates) {
+            Ok(voices) => voices,
+            Err(missing) => return Checked::Missing(missing),
+        }
+    };
+    let asked_for = asked_for(gates);
+    let passed = context.passed.filter(|passed| passed.gates == asked_for);
+    let mut told = Told::new(gates, passed, context);
+    if !signers.is_empty() {
+        let Some(bills) = &context.scans.bills else {
+            return Checked::Missing(EvidenceKind::Attestations);
+        };
+        told.bills(bills, &signers);
+    }
     for (label, digest) in images {
         let image = scanned.images.get(&digest);
         let is_as_now = |image: &&ScannedImage| {
-            image.incomplete_by.is_none_or(|reading| Some(reading) == context.scans.reading)
+            image.is_complete || Some(image.read_by) == context.scans.reading
         };
         // It was not asked for when the others were scanned, or more of it may be read now: another
         // policy was in force, or other settings, or another program.
         let Some(image) = image.filter(is_as_now) else {
             return Checked::Missing(EvidenceKind::Scan);
         };
+        told.begin(&label, digest, image.inventory);
         let Some(inventory) = &image.inventory else {
-            told.incomplete(gates, &label, &image.unread);
+            told.incomplete(&image.unread);
             continue;
         };
         let Some(scan) = context.scans.known.get(inventory) else {
             return Checked::Missing(EvidenceKind::Scan);
         };
-        if let Some(why) = stale(scan, gates, context) {
+        let digests = [digest, subject.digest];
+        if let Some(why) = unfit(&scan.report.database, gates, context) {
             return Checked::Failed(why);
         }
-        told.image(subject, digest, &label, scan, gates, context);
+        let words = voices.as_ref().map(|voices| voices.about(&digests, scan));
+        told.image(scan, &Exceptions::of(subject, digest, context), words.as_ref());
     }
-    Checked::Finding(told.finding())
+    let finding = told.finding(asked_for, voices.as_ref());
+    match voices.as_ref().and_then(|voices| voices.open.as_ref()) {
+        // What takes it away may be among what could not be had.
+        Some(why) if finding.denies() && may_be_silenced(&finding) => {
+            Checked::Failed(format!("could not look for VEX documents: {why}"))
+        }
+        Some(_) | None => Checked::Finding(finding),
+    }
+}
+
+/// Whether VEX documents could take away all that speaks against it.
+fn may_be_silenced(finding: &Finding) -> bool {
+    finding.reasons.iter().all(|reason| reason.code == ReasonCode::Vulnerable)
 }
 
 /// The images that are scanned, each with what to call it in front of what is said of it.
@@ -122,12 +168,12 @@ fn images(
     subject: &Subject,
     facts: &ManifestFacts,
     context: &Context<'_>,
-) -> Result<Vec<(String, Digest)>, Checked> {
+) -> Result<Vec<(String, Digest)>, Box<Checked>> {
     if !facts.is_index {
         return Ok(vec![(String::new(), subject.digest)]);
     }
     let Some(images) = facts.images_for(context.policy.platforms()) else {
-        return Err(Checked::Missing(EvidenceKind::Manifest));
+        return Err(Box::new(Checked::Missing(EvidenceKind::Manifest)));
     };
     let count = images.len();
     let text = match count {
@@ -145,7 +191,8 @@ fn images(
     };
     let remedy = "floor.platforms would have to list platforms that it has, and fewer of them.";
     let reasons = vec![reason(ReasonCode::ScanIncomplete, &text, remedy)];
-    Err(Checked::Finding(Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) }))
+    let finding = Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) };
+    Err(Box::new(Checked::Finding(finding)))
 }
 
 /// Nothing can be found in what is no image: that passes only where every gate says so.
@@ -159,22 +206,29 @@ fn not_applicable(gates: &[Arc<ScanGate>]) -> Finding {
     Finding { reasons, ..Finding::new(NAME, CheckState::Fail, TEXT) }
 }
 
-/// Why the database is too old to decide by. What was admitted goes on being judged by what is known:
-/// it is served without anybody's help.
-fn stale(scan: &ImageScan, gates: &[Arc<ScanGate>], context: &Context<'_>) -> Option<String> {
-    let as_of = scan.report.database.as_of;
+/// Why nothing can be decided by the database: it is too old, or of a time that is to come. What was
+/// admitted goes on being judged by what is known: it is served without anybody's help.
+fn unfit(database: &DatabaseId, gates: &[Arc<ScanGate>], context: &Context<'_>) -> Option<String> {
+    if context.passed.is_some() {
+        return None;
+    }
+    let as_of = database.as_of;
+    if as_of > context.now.after(CLOCKS_APART_MAX) {
+        return Some(format!("vulnerability database is as of {as_of}, which is to come"));
+    }
     let age = context.now.since(as_of);
     let most = gates.iter().map(|gate| gate.database_age_max).min()?;
-    let is_stale = age > most && context.passed.is_none();
-    is_stale.then(|| {
+    (age > most).then(|| {
         let (age, most) = (hours(age), hours(most));
         format!("vulnerability database is {age} old, more than {most}")
     })
 }
 
-/// What `gates` are, in short; `None` when there are none.
-pub(super) fn fingerprint(gates: &[Arc<ScanGate>]) -> Option<Digest> {
-    (!gates.is_empty()).then(|| Digest::sha256(format!("{gates:?}").as_bytes()))
+/// What all of `gates` ask for, in short.
+fn asked_for(gates: &[Arc<ScanGate>]) -> Digest {
+    let mut texts: Vec<String> = gates.iter().map(|gate| gate.asks_for()).collect();
+    texts.sort();
+    Digest::sha256(texts.join("\n").as_bytes())
 }
 
 /// A time in the unit that people think of.
@@ -183,142 +237,5 @@ pub(super) fn hours(time: Duration) -> String {
         0 => "less than 1 h".to_owned(),
         hours @ 1..=239 => format!("{hours} h"),
         hours => format!("{} days", hours / 24),
-    }
-}
-
-/// What is to be said of all images together.
-struct Told<'a> {
-    /// What the same gates let pass before, if they did.
-    passed: Option<Passed<'a>>,
-    now: Timestamp,
-    /// What speaks against it: of malware, of vulnerabilities, and of what is not known.
-    malware: Vec<Reason>,
-    vulnerable: Vec<Reason>,
-    open: Vec<Reason>,
-    texts: Vec<String>,
-    until: Option<Timestamp>,
-    found_since: BTreeMap<String, Timestamp>,
-}
-
-impl<'a> Told<'a> {
-    fn new(passed: Option<Passed<'a>>, now: Timestamp) -> Self {
-        let (malware, vulnerable, open) = Default::default();
-        let (texts, until, found_since) = Default::default();
-        Self { passed, now, malware, vulnerable, open, texts, until, found_since }
-    }
-
-    fn image(
-        &mut self,
-        subject: &Subject,
-        digest: Digest,
-        label: &str,
-        scan: &ImageScan,
-        gates: &[Arc<ScanGate>],
-        context: &Context<'_>,
-    ) {
-        let ImageScan { inventory, report } = scan;
-        let gaps = inventory.gaps.iter().chain(&report.gaps);
-        let gaps: Vec<String> = gaps.map(ToString::to_string).collect();
-        if !gaps.is_empty() {
-            self.incomplete(gates, label, &gaps);
-        }
-        let unknown: Vec<&str> = report.unmatched.iter().map(|it| it.text.as_str()).collect();
-        let mut denying = gates.iter().filter(|gate| gate.unknown == Answer::Deny);
-        let denies = |gate: &&Arc<ScanGate>| self.asks(gate, "unknown", gate.unrated);
-        if !unknown.is_empty()
-            && let Some(gate) = denying.find(denies)
-        {
-            let text = format!("{label}nothing is known about {}", few(&unknown));
-            let remedy = format!("{} would have to say unknown: allow.", gate.place());
-            self.open.push(reason(ReasonCode::ScanUnknown, &text, remedy));
-        }
-        let mut weighed = Weighed::default();
-        for gate in gates {
-            weighed.by(gate, subject, digest, report, context);
-        }
-        self.until = self.until.into_iter().chain(weighed.until).min();
-        let mut since = 0_usize;
-        for (finding, gate) in &weighed.denied {
-            let rating = findings::rating_by(gate, finding);
-            let is_new = !finding.malware && !weighed.ended.contains(finding.id.as_str());
-            if is_new && !self.asks(gate, &finding.id, rating) {
-                since += 1;
-                continue;
-            }
-            let (code, group) = if finding.malware {
-                (ReasonCode::Malware, &mut self.malware)
-            } else {
-                (ReasonCode::Vulnerable, &mut self.vulnerable)
-            };
-            let text = format!("{label}{}", findings::described(finding));
-            group.push(reason(code, &text, findings::remedy(finding, gate)));
-        }
-        let summary = weighed.summary(report, inventory.packages.len());
-        let unknown = if unknown.is_empty() {
-            String::new()
-        } else {
-            format!("; nothing known about {}", few(&unknown))
-        };
-        let since = match since {
-            0 => String::new(),
-            since => format!("; served on with {since} found since it was admitted"),
-        };
-        let warning = weighed.warning.map(|text| format!("; {text}")).unwrap_or_default();
-        self.texts.push(format!("{label}{summary}{since}{unknown}{warning}"));
-    }
-
-    /// Whether `gate` is asked about what is known as `what`: an image that it let pass before goes on
-    /// being served, unless the gate says otherwise and the grace for it is over.
-    fn asks(&mut self, gate: &ScanGate, what: &str, rating: Rating) -> bool {
-        let Some(passed) = self.passed else { return true };
-        let NewFinding::Revoke(grace) = gate.on_new_finding else { return false };
-        let grace = grace.of(rating);
-        if grace.is_zero() {
-            return true;
-        }
-        let is_known = passed.found_since.contains_key(what) || self.found_since.contains_key(what);
-        if !is_known && self.found_since.len() >= FOUND_SINCE_MAX {
-            return true;
-        }
-        let since = passed.found_since.get(what).copied().unwrap_or(self.now);
-        self.found_since.insert(what.to_owned(), since);
-        let end = since.after(grace);
-        if end <= self.now {
-            return true;
-        }
-        self.until = self.until.into_iter().chain([end]).min();
-        false
-    }
-
-    /// Some of an image could not be read.
-    fn incomplete(&mut self, gates: &[Arc<ScanGate>], label: &str, gaps: &[String]) {
-        let gaps: Vec<&str> = gaps.iter().map(String::as_str).collect();
-        let text = format!("{label}could not be read completely: {}", few(&gaps));
-        let mut denying = gates.iter().filter(|gate| gate.incomplete == Answer::Deny);
-        let denies = |gate: &&Arc<ScanGate>| self.asks(gate, "incomplete", gate.unrated);
-        if let Some(gate) = denying.find(denies) {
-            let remedy = format!("{} would have to say incomplete: allow.", gate.place());
-            self.open.push(reason(ReasonCode::ScanIncomplete, &text, remedy));
-        }
-        self.texts.push(text);
-    }
-
-    fn finding(self) -> Finding {
-        let mut reasons = Vec::new();
-        for group in [self.malware, self.vulnerable, self.open] {
-            let more = group.len().saturating_sub(REASONS_MAX);
-            let last = group.first().map(|first| first.code).filter(|_| more > 0);
-            reasons.extend(group.into_iter().take(REASONS_MAX));
-            if let Some(code) = last {
-                let text = format!("{more} more like these");
-                reasons.push(reason(code, &text, "pratique explain lists them all."));
-            }
-        }
-        let text = self.texts.join("; ");
-        if reasons.is_empty() {
-            let (until, found_since) = (self.until, self.found_since);
-            return Finding { until, found_since, ..Finding::new(NAME, CheckState::Pass, text) };
-        }
-        Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) }
     }
 }

@@ -1,6 +1,10 @@
 //! What scans let pass, and what they refuse.
 
+use std::collections::BTreeSet;
+
+use super::told::REASONS_MAX;
 use super::*;
+use crate::gate::Passed;
 use crate::gate::tests::{NOW, context, evidence, facts, policy, subject};
 use crate::gate::{
     ChildImage, Judgement, Outcome, ReadyPolicy, ScannedImage, Verdict, decide, phrase,
@@ -9,6 +13,7 @@ use crate::scan::{
     DatabaseId, Finding as Found, Fix, Gap, GapKind, Package, PackageKind, Severity, Unmatched,
     UnmatchedKind,
 };
+use crate::time::Timestamp;
 
 const GATE: &str = "deny: [{severity: high}]";
 
@@ -27,7 +32,7 @@ fn hours_ago(hours: u64) -> Timestamp {
     Timestamp::from_milliseconds(now().milliseconds() - before)
 }
 
-fn found(id: &str, severity: Option<Severity>) -> Found {
+pub(super) fn found(id: &str, severity: Option<Severity>) -> Found {
     Found {
         id: id.to_owned(),
         aliases: ["DSA-1".to_owned()].into(),
@@ -44,26 +49,27 @@ fn found(id: &str, severity: Option<Severity>) -> Found {
     }
 }
 
-fn report(findings: Vec<Found>) -> Report {
+pub(super) fn report(findings: Vec<Found>) -> Report {
     let database = DatabaseId { digest: Digest::sha256(b"db"), as_of: hours_ago(2) };
     let (exploited_as_of, likelihood_as_of) = (Some(hours_ago(2)), Some(hours_ago(2)));
     let (unmatched, gaps) = (Vec::new(), Vec::new());
     Report { database, exploited_as_of, likelihood_as_of, findings, unmatched, gaps }
 }
 
-fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
+pub(super) fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
     let known = of.into_iter().map(|(name, inventory, report)| {
         let (inventory, report) = (Arc::new(inventory), Arc::new(report));
-        (Digest::sha256(name.as_bytes()), ImageScan { inventory, report })
+        (Digest::sha256(name.as_bytes()), ImageScan { inventory, report, attested: Arc::default() })
     });
     Scans { known: known.collect(), ..Scans::default() }
 }
 
-fn scanned(images: &[(Digest, &str)]) -> Evidence {
+pub(super) fn scanned(images: &[(Digest, &str)]) -> Evidence {
     let image = |name: &str| ScannedImage {
         inventory: Some(Digest::sha256(name.as_bytes())),
         unread: Vec::new(),
-        incomplete_by: None,
+        is_complete: true,
+        read_by: Digest::sha256(b"all"),
     };
     let images = images.iter().map(|(digest, name)| (*digest, image(name))).collect();
     Evidence { scan: Gathered::Found(ScannedImages { images }), ..evidence(facts()) }
@@ -81,28 +87,13 @@ fn judged(policy: &ReadyPolicy, findings: Vec<Found>) -> Judgement {
     decided(outcome(policy, Inventory::default(), report(findings)))
 }
 
-fn decided(outcome: Outcome) -> Judgement {
+pub(super) fn decided(outcome: Outcome) -> Judgement {
     let Outcome::Decided(judgement) = outcome else { panic!("{outcome:?}") };
     judgement
 }
 
-fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
+pub(super) fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
     judgement.reasons().iter().map(|reason| reason.code).collect()
-}
-
-#[test]
-fn a_report_that_was_cut_off_is_incomplete_whatever_is_allowed_for_the_unknown() {
-    let text =
-        "what is known is more than FINDINGS_MAX: the report is cut off at openssl".to_owned();
-    let gap = Gap { kind: GapKind::Limit, path: None, layer: None, text };
-    let cut = || Report { gaps: vec![gap.clone()], ..report(Vec::new()) };
-    for (gate, verdict) in [
-        ("deny: [{severity: high}], unknown: allow", vec![ReasonCode::ScanIncomplete]),
-        ("deny: [{severity: high}], incomplete: allow", vec![]),
-    ] {
-        let judgement = decided(outcome(&with_gate(gate, ""), Inventory::default(), cut()));
-        assert_eq!(codes(&judgement), verdict, "{gate}");
-    }
 }
 
 #[test]
@@ -152,10 +143,14 @@ fn nothing_is_decided_before_it_was_looked_at() {
 fn a_database_that_is_too_old_decides_nothing_new_and_takes_nothing_back() {
     let policy = with_gate("deny: [{severity: high}], scanner: {maxDbAge: 2d}", "");
     let subject = subject("up.test/a");
-    let gates = Digest::sha256(b"whichever");
-    let passed = Passed { gates: &gates, found_since: &BTreeMap::new() };
+    let passed = Passed {
+        gates: Digest::sha256(b"whichever"),
+        images: BTreeMap::new(),
+        known: BTreeSet::new(),
+        found_since: BTreeMap::new(),
+    };
     for (age, passed, decides) in
-        [(47, None, true), (49, None, false), (49, Some(passed), true), (47, Some(passed), true)]
+        [(47, None, true), (49, None, false), (49, Some(&passed), true), (47, Some(&passed), true)]
     {
         let mut report = report(Vec::new());
         report.database.as_of = hours_ago(age);
@@ -185,18 +180,19 @@ fn what_passed_the_same_gates_is_served_on_unless_they_say_otherwise() {
         let before = Context { scans: &clean, ..context(&policy) };
         let mut before = decided(decide(&subject, &evidence, &before));
         if !same {
-            before.gates = Some(Digest::sha256(b"other gates"));
+            before.passed.as_mut().unwrap().gates = Digest::sha256(b"other gates");
         }
         let found = Report { unmatched: vec![unknown.clone()], ..report(findings) };
         let scans = scans(vec![("i", Inventory::default(), found)]);
-        let context = Context { scans: &scans, passed: before.passed(), ..context(&policy) };
+        let context =
+            Context { scans: &scans, passed: before.passed.as_deref(), ..context(&policy) };
         decided(decide(&subject, &evidence, &context))
     };
     let served = since(vec![high()], "", true);
     assert!(served.admits());
     let check = served.checks.iter().find(|check| check.name == "scan").unwrap();
     assert!(check.text.contains("served on with 1 found since it was admitted"), "{}", check.text);
-    assert_eq!(served.gates, since(vec![high()], "", true).gates);
+    assert_eq!(served.passed, since(vec![high()], "", true).passed);
     assert_eq!(codes(&since(vec![high(), malware], "", true)), [ReasonCode::Malware]);
     let both = [ReasonCode::Vulnerable, ReasonCode::ScanUnknown];
     assert_eq!(codes(&since(vec![high()], "onNewFinding: revoke", true)), both);
@@ -248,7 +244,12 @@ fn what_nothing_can_be_read_of_is_incomplete() {
     let policy = with_gate(GATE, "");
     let subject = subject("up.test/a");
     let unread = vec!["layer 1 is no archive".to_owned()];
-    let image = ScannedImage { inventory: None, unread, incomplete_by: None };
+    let image = ScannedImage {
+        inventory: None,
+        unread,
+        is_complete: true,
+        read_by: Digest::sha256(b"all"),
+    };
     let images = [(subject.digest, image)].into();
     let evidence =
         Evidence { scan: Gathered::Found(ScannedImages { images }), ..evidence(facts()) };
@@ -396,7 +397,7 @@ fn what_an_exception_let_pass_is_refused_when_it_ends() {
     let before = Context { scans: &scans, ..context(&policy) };
     let judged = decided(decide(&subject, &evidence, &before));
     let later = now().after(Duration::from_secs(1));
-    let after = Context { now: later, passed: judged.passed(), ..before };
+    let after = Context { now: later, passed: judged.passed.as_deref(), ..before };
     assert_eq!(codes(&decided(decide(&subject, &evidence, &after))), [ReasonCode::Vulnerable]);
 }
 
@@ -460,13 +461,14 @@ fn what_is_found_later_is_served_on_for_its_grace_and_no_longer() {
     let judged = |findings: Vec<Found>, before: Option<&Judgement>, hours: u64| {
         let scans = scans(vec![("i", Inventory::default(), report(findings))]);
         let now = now().after(Duration::from_hours(hours));
-        let passed = before.and_then(Judgement::passed);
+        let passed = before.and_then(|before| before.passed.as_deref());
         let context = Context { scans: &scans, passed, now, ..context(&policy) };
         decided(decide(&subject, &evidence, &context))
     };
     let of = |id: &str, severity| found(id, Some(severity));
+    let since = |judged: &Judgement| judged.passed.as_ref().unwrap().found_since.clone();
     let clean = judged(Vec::new(), None, 0);
-    assert!(clean.admits() && clean.found_since.is_empty(), "{clean:?}");
+    assert!(clean.admits() && since(&clean).is_empty(), "{clean:?}");
     // A new image has no grace.
     assert!(!judged(vec![of("CVE-1", Severity::Low)], None, 0).admits());
     let both = || vec![of("CVE-1", Severity::Critical), of("CVE-2", Severity::Low)];
@@ -475,13 +477,13 @@ fn what_is_found_later_is_served_on_for_its_grace_and_no_longer() {
     assert_eq!(first.good_until, Some(now().after(Duration::from_hours(25))));
     let second = judged(both(), Some(&first), 24);
     assert!(second.admits(), "the grace began when it was found, and is not over");
-    assert_eq!(second.found_since, first.found_since);
+    assert_eq!(since(&second), since(&first));
     let third = judged(both(), Some(&second), 25);
     assert_eq!(codes(&third), [ReasonCode::Vulnerable], "the critical one");
     // What is less bad than anything that is written has the time of the least bad that is.
     let only_low = judged(vec![of("CVE-2", Severity::Low)], Some(&second), 168);
     assert!(only_low.admits());
-    assert_eq!(only_low.found_since.len(), 1, "what is gone is forgotten");
+    assert_eq!(since(&only_low).len(), 1, "what is gone is forgotten");
     let over = judged(vec![of("CVE-2", Severity::Low)], Some(&only_low), 169);
     assert_eq!(codes(&over), [ReasonCode::Vulnerable]);
     let mut malware = found("MAL-1", None);
@@ -504,7 +506,7 @@ fn what_cannot_be_said_any_more_has_the_grace_of_what_is_not_rated() {
         let found = Report { unmatched, ..report(Vec::new()) };
         let scans = scans(vec![("i", Inventory::default(), found)]);
         let now = now().after(Duration::from_hours(hours));
-        let passed = before.as_ref().and_then(Judgement::passed);
+        let passed = before.as_ref().and_then(|before: &Judgement| before.passed.as_deref());
         let context = Context { scans: &scans, passed, now, ..context(&policy) };
         let judged = decided(decide(&subject, &evidence, &context));
         assert_eq!(judged.admits(), admits, "{hours} {judged:?}");
@@ -547,7 +549,8 @@ fn what_could_not_be_read_is_read_again_when_more_of_it_may_be() {
     let image = ScannedImage {
         inventory: Some(Digest::sha256(b"i")),
         unread: Vec::new(),
-        incomplete_by: Some(little),
+        is_complete: false,
+        read_by: little,
     };
     let images = BTreeMap::from([(subject.digest, image)]);
     let evidence =
@@ -560,5 +563,174 @@ fn what_could_not_be_read_is_read_again_when_more_of_it_may_be() {
         let outcome = decide(&subject, &evidence, &context);
         let missing = Outcome::Missing(vec![EvidenceKind::Scan]);
         assert_eq!(outcome == missing, is_missing, "{outcome:?}");
+    }
+}
+
+/// What is decided about one image with `findings` by `policy`, after `hours`, having passed as `before`.
+fn later(
+    policy: &ReadyPolicy,
+    findings: Vec<Found>,
+    hours: u64,
+    before: Option<&Judgement>,
+) -> Judgement {
+    let subject = subject("up.test/a");
+    let scans = scans(vec![("i", Inventory::default(), report(findings))]);
+    let now = now().after(Duration::from_hours(hours));
+    let passed = before.and_then(|before| before.passed.as_deref());
+    let context = Context { scans: &scans, passed, now, ..context(policy) };
+    decided(decide(&subject, &scanned(&[(subject.digest, "i")]), &context))
+}
+
+#[test]
+fn what_was_excepted_is_refused_when_the_exception_is_withdrawn() {
+    let exception = |id: &str, more: &str| {
+        format!(
+            "exceptions: [{{id: W-1, match: up.test/a, check: {{vulnerability: {id}}}, reason: tried, \
+             expires: 2026-12-01T10:00:00Z}}]\n{more}"
+        )
+    };
+    let high = || vec![found("CVE-1", Some(Severity::High))];
+    let excepting = with_gate(GATE, &exception("CVE-1", ""));
+    let admitted = later(&excepting, high(), 0, None);
+    assert!(admitted.admits());
+    for (rest, what) in [
+        (String::new(), "withdrawn"),
+        (exception("CVE-2", ""), "about another one"),
+        (exception("CVE-1", "maxException: 1d"), "longer than may be"),
+    ] {
+        let judged = later(&with_gate(GATE, &rest), high(), 1, Some(&admitted));
+        assert_eq!(codes(&judged), [ReasonCode::Vulnerable], "{what}");
+    }
+    // Judged again meanwhile, it is still what was known.
+    let again = later(&excepting, high(), 2, Some(&admitted));
+    assert_eq!(again.passed, admitted.passed);
+    let withdrawn = with_gate(GATE, "");
+    assert_eq!(codes(&later(&withdrawn, high(), 3, Some(&again))), [ReasonCode::Vulnerable]);
+}
+
+#[test]
+fn what_was_too_new_to_count_counts_when_it_is_old_enough() {
+    let policy = with_gate("deny: [{severity: high, olderThan: 7d}]", "");
+    let mut high = found("CVE-1", Some(Severity::High));
+    high.published = Some(hours_ago(24));
+    let first = later(&policy, vec![high.clone()], 0, None);
+    assert!(first.admits());
+    assert_eq!(first.good_until, Some(now().after(Duration::from_hours(6 * 24))));
+    assert!(later(&policy, vec![high.clone()], 5 * 24, Some(&first)).admits());
+    let over = later(&policy, vec![high.clone()], 7 * 24, Some(&first));
+    assert_eq!(codes(&over), [ReasonCode::Vulnerable], "it was known when the image passed");
+    // One that was found later is served on, however old it grows.
+    let clean = later(&policy, Vec::new(), 0, None);
+    let found_later = later(&policy, vec![high.clone()], 1, Some(&clean));
+    assert!(later(&policy, vec![high], 7 * 24, Some(&found_later)).admits());
+}
+
+#[test]
+fn the_strictest_of_several_gates_takes_back() {
+    for order in ["[serves, revokes]", "[revokes, serves]"] {
+        let policy = policy(&format!(
+            "gates:\n  serves: {{{GATE}}}\n  revokes: {{{GATE}, onNewFinding: revoke}}\n\
+             rules:\n- {{id: a, match: [\"up.test/**\"], trust: allow, gates: {order}}}\n"
+        ));
+        let clean = later(&policy, Vec::new(), 0, None);
+        let high = vec![found("CVE-1", Some(Severity::High))];
+        let judged = later(&policy, high, 1, Some(&clean));
+        assert_eq!(codes(&judged), [ReasonCode::Vulnerable], "{order}");
+    }
+}
+
+#[test]
+fn only_images_that_passed_are_served_on() {
+    let subject = subject("up.test/a");
+    let (amd, arm) = (Digest::sha256(b"amd"), Digest::sha256(b"arm"));
+    let child =
+        |digest, platform: &str| ChildImage { digest, platform: Some(platform.parse().unwrap()) };
+    let mut index = facts();
+    let images = vec![child(amd, "linux/amd64"), child(arm, "linux/arm64")];
+    (index.is_index, index.images) = (true, Some(images));
+    index.platforms.push("linux/arm64".parse().unwrap());
+    let bad = || report(vec![found("CVE-1", Some(Severity::High))]);
+    let clean = ("clean", Inventory::default(), report(Vec::new()));
+    let scans = scans(vec![clean, ("bad", Inventory::default(), bad())]);
+    let judged = |platforms: &str, images: &[(Digest, &str)], before: Option<&Judgement>| {
+        let policy = with_gate(GATE, &format!("floor: {{platforms: [{platforms}]}}"));
+        let evidence = Evidence { manifest: Gathered::Found(index.clone()), ..scanned(images) };
+        let passed = before.and_then(|before| before.passed.as_deref());
+        let context = Context { scans: &scans, passed, ..context(&policy) };
+        decided(decide(&subject, &evidence, &context))
+    };
+    let one = judged("linux/amd64", &[(amd, "clean")], None);
+    assert!(one.admits());
+    let both = judged("linux/amd64, linux/arm64", &[(amd, "clean"), (arm, "bad")], Some(&one));
+    assert_eq!(codes(&both), [ReasonCode::Vulnerable], "one that never passed");
+    let other = judged("linux/amd64", &[(amd, "bad")], Some(&one));
+    assert_eq!(codes(&other), [ReasonCode::Vulnerable], "the same, read again with other contents");
+}
+
+#[test]
+fn a_report_that_was_cut_off_is_incomplete() {
+    let text =
+        "what is known is more than FINDINGS_MAX: the report is cut off at openssl".to_owned();
+    let cut_off = Gap { kind: GapKind::Limit, path: None, layer: None, text };
+    for (gate, codes_expected) in [
+        ("unknown: allow", vec![ReasonCode::ScanIncomplete]),
+        ("unknown: allow, incomplete: allow", vec![]),
+        ("incomplete: allow", vec![]),
+    ] {
+        let policy = with_gate(&format!("{GATE}, {gate}"), "");
+        let report = Report { gaps: vec![cut_off.clone()], ..report(Vec::new()) };
+        let judged = decided(outcome(&policy, Inventory::default(), report));
+        assert_eq!(codes(&judged), codes_expected, "{gate}");
+    }
+}
+
+#[test]
+fn a_database_of_a_time_to_come_decides_nothing() {
+    let policy = with_gate(GATE, "");
+    for (ahead, decides) in [(23, true), (25, false)] {
+        let mut report = report(Vec::new());
+        report.database.as_of = now().after(Duration::from_hours(ahead));
+        let outcome = outcome(&policy, Inventory::default(), report);
+        assert_eq!(matches!(outcome, Outcome::Decided(_)), decides, "{ahead} h: {outcome:?}");
+    }
+}
+
+#[test]
+fn malware_is_excepted_by_its_own_name_only() {
+    let exception = |id: &str| {
+        let text = format!(
+            "exceptions: [{{id: W-1, match: up.test/a, check: {{vulnerability: {id}}}, reason: tried, \
+             expires: 2026-12-01T10:00:00Z}}]"
+        );
+        with_gate(GATE, &text)
+    };
+    let malware = || Found { malware: true, ..found("MAL-1", None) };
+    assert_eq!(codes(&judged(&exception("DSA-1"), vec![malware()])), [ReasonCode::Malware]);
+    assert!(judged(&exception("MAL-1"), vec![malware()]).admits());
+}
+
+#[test]
+fn what_is_asked_for_has_one_form_whatever_it_is_called() {
+    let asks = |gate: &str, name: &str| {
+        let policy = policy(&format!(
+            "gates:\n  {name}: {{{gate}}}\nrules:\n- {{id: a, match: [\"up.test/**\"], trust: allow, gates: [{name}]}}\n"
+        ));
+        asked_for(policy.rules()[0].gates())
+    };
+    let plain = asks("deny: [{severity: high}, {exploited: true}]", "a");
+    for (gate, is_same) in [
+        ("deny: [{exploited: true}, {severity: high}], unrated: critical, unknown: deny", true),
+        ("deny: [{severity: high}, {exploited: true}], onNewFinding: revoke", true),
+        ("deny: [{severity: high}, {exploited: true}], scanner: {maxDbAge: 1h}", true),
+        ("deny: [{severity: high}, {exploited: true}], limits: {ratio: 7}", true),
+        ("deny: [{severity: high}]", false),
+        ("deny: [{severity: high, exploited: true}]", false),
+        ("deny: [{severity: high}, {exploited: true}], unrated: low", false),
+        ("deny: [{severity: high}, {exploited: true}], unknown: allow", false),
+        ("deny: [{severity: high}, {exploited: true}], incomplete: allow", false),
+        ("deny: [{severity: high}, {exploited: true}], notApplicable: allow", false),
+        ("deny: [{severity: high}, {exploited: true}], kernelHeaders: count", false),
+    ] {
+        assert_eq!(asks(gate, "b") == plain, is_same, "{gate}");
     }
 }

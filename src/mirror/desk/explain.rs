@@ -155,6 +155,7 @@ fn blank(image: &ImageReference, policy: &Arc<ReadyPolicy>) -> ExplainView {
         policy: policy_name(policy),
         rule: None,
         checks: Vec::new(),
+        silenced: Vec::new(),
         signatures: None,
         verdict: "undecided".to_owned(),
         enforced: policy.mode_for(&image.name) == Mode::Enforce,
@@ -186,6 +187,7 @@ fn put_judgement(
     view.enforced = judgement.enforced;
     view.reasons = reason_views(judgement.reasons());
     view.checks = judgement.checks.iter().map(check_view).collect();
+    view.silenced.clone_from(&judgement.silenced);
     view.rule = judgement.rule.as_ref().map(|rule| rule_match(rule, image, policy));
 }
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::gate::Silenced;
 use crate::oci::{Digest, Name, Platform, Tag};
 use crate::scan::DatabaseId;
 use crate::time::Timestamp;
@@ -134,6 +135,9 @@ pub struct ExplainView {
     pub rule: Option<RuleMatch>,
     /// One entry per gate, in order.
     pub checks: Vec<CheckView>,
+    /// What was found in its images and does not count, because VEX documents say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silenced: Vec<Silenced>,
     /// Signatures that were found, whether they help or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signatures: Option<SignaturesView>,

@@ -17,6 +17,8 @@ use crate::scan::{Database, DatabaseError};
 
 /// How often the file is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// After how long what could not be judged again, or waits for a person, is looked at once more.
+const AGAIN_AFTER: Duration = Duration::from_mins(5);
 /// Largest database that is read, in bytes.
 pub const DATABASE_BYTES_MAX: u64 = 1 << 30;
 
@@ -57,18 +59,22 @@ impl Mirror {
     pub async fn follow_database(&self) {
         let Some(path) = self.scanner().settings.database.clone() else { return };
         let mut seen = self.look_at_database(&path, None).await;
+        self.follow_vex();
         let (mirror, tasks) = (self.clone(), self.tasks().clone());
         drop(self.tasks().spawn(async move {
-            mirror.judge_scanned_again().await;
+            let mut is_done = mirror.judge_scanned_again().await;
+            let mut judged_at = mirror.clock().monotonic();
             loop {
                 tokio::select! {
                     () = tasks.stopping() => return,
                     () = tokio::time::sleep(LOOK_INTERVAL) => {}
                 }
-                let now = mirror.look_at_database(&path, seen).await;
-                if now != seen {
-                    seen = now;
-                    mirror.judge_scanned_again().await;
+                let stamp = mirror.look_at_database(&path, seen).await;
+                let is_new = std::mem::replace(&mut seen, stamp) != stamp;
+                let waited = mirror.clock().monotonic().saturating_sub(judged_at);
+                if is_new || (!is_done && waited >= AGAIN_AFTER) {
+                    is_done = mirror.judge_scanned_again().await;
+                    judged_at = mirror.clock().monotonic();
                 }
             }
         }));

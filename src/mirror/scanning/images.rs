@@ -64,6 +64,8 @@ impl Mirror {
         let digests = digests.into_iter().take(ScannedImages::IMAGES_MAX);
         let Reading { limits, time } = self.reading(&self.policy(), &subject.name);
         let work = async {
+            let registry = subject.name.registry();
+            let _permit = self.scanner().scans.acquire(registry).await?;
             let mut images = BTreeMap::new();
             for digest in digests {
                 images.insert(digest, self.scan_image(&subject.name, digest, &limits).await?);
@@ -87,9 +89,9 @@ impl Mirror {
         digest: Digest,
         limits: &Limits,
     ) -> Result<ScannedImage, Error> {
+        let read_by = limits.reading();
         let unread = |why: String| {
-            let incomplete_by = Some(limits.reading());
-            Ok(ScannedImage { inventory: None, unread: vec![why], incomplete_by })
+            Ok(ScannedImage { inventory: None, unread: vec![why], is_complete: false, read_by })
         };
         let short = digest.short();
         let image = match self.manifest_bytes(&Self::subject(name, &digest)).await {
@@ -103,15 +105,31 @@ impl Mirror {
             Err(error) => return unread(format!("manifest {short}: {error}")),
         };
         let diff_ids = self.diff_ids(name, &image.config).await?;
-        let read: Vec<_> =
-            image.layers.iter().map(|layer| self.layer_facts(name, layer, limits).boxed()).collect();
-        let read = stream::iter(read).buffered(LAYERS_AT_ONCE);
-        let facts: Vec<Arc<LayerFacts>> = read.try_collect().await?;
+        let facts = self.all_layer_facts(name, &image, limits).await?;
         let layers = Layers { name, image: &image, diff_ids: &diff_ids, limits };
         let inventory = self.merge(&layers, facts).await?;
-        let incomplete_by = (!inventory.is_complete()).then(|| limits.reading());
+        let is_complete = inventory.is_complete();
         let inventory = self.keep_inventory(inventory).await?;
-        Ok(ScannedImage { inventory: Some(inventory), unread: Vec::new(), incomplete_by })
+        Ok(ScannedImage { inventory: Some(inventory), unread: Vec::new(), is_complete, read_by })
+    }
+
+    /// What is known of the layers of `image`, in their order; one that stands there twice is read once.
+    async fn all_layer_facts(
+        &self,
+        name: &Name,
+        image: &ImageManifest,
+        limits: &Limits,
+    ) -> Result<Vec<Arc<LayerFacts>>, Error> {
+        let layers: BTreeMap<Digest, &Descriptor> =
+            image.layers.iter().map(|layer| (layer.digest, layer)).collect();
+        let read = async |layer: &Descriptor| {
+            Ok::<_, Error>((layer.digest, self.layer_facts(name, layer, limits).await?))
+        };
+        let read: Vec<_> = layers.into_values().map(|layer| read(layer).boxed()).collect();
+        let read = stream::iter(read).buffered(LAYERS_AT_ONCE);
+        let known: BTreeMap<Digest, Arc<LayerFacts>> = read.try_collect().await?;
+        let facts = image.layers.iter().filter_map(|layer| known.get(&layer.digest).cloned());
+        Ok(facts.collect())
     }
 
     /// What the config says that the layers inflate to. One that cannot be read names none, so that
@@ -164,17 +182,20 @@ impl Mirror {
 
     /// Keeps an inventory, and gives its digest.
     async fn keep_inventory(&self, inventory: Inventory) -> Result<Digest, Error> {
-        let bytes = match serde_json::to_vec(&inventory) {
-            Ok(bytes) => Bytes::from(bytes),
-            Err(error) => {
+        let writing = self.tasks().spawn_blocking(move || {
+            let bytes = serde_json::to_vec(&inventory).map(Bytes::from)?;
+            Ok::<_, serde_json::Error>((inventory, Digest::sha256(&bytes), bytes))
+        });
+        let abandoned = || Error::Abandoned(crate::mirror::Abandoned);
+        let (inventory, digest, bytes) =
+            writing.await.map_err(|_panicked| abandoned())?.map_err(|error| {
                 warn!(%error, "inventory not written");
-                return Err(Error::Abandoned(crate::mirror::Abandoned));
-            }
-        };
-        let digest = Digest::sha256(&bytes);
+                abandoned()
+            })?;
         let scanner = self.scanner();
         // Also where the disk does not take it: it is there for the judgement that waits for it.
-        scanner.inventories.set(digest, Arc::new(inventory));
+        let weight = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        scanner.inventories.set_weighing(digest, Arc::new(inventory), weight);
         scanner.facts.put(FactKind::Inventory, &digest, bytes).await;
         Ok(digest)
     }

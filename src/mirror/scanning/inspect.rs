@@ -1,20 +1,35 @@
 //! Looking into an image without judging it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::gate::{Evidence, EvidenceKind, Gathered, ImageScan, Subject};
 use crate::mirror::{Error, Mirror};
-use crate::oci::Digest;
+use crate::oci::{Digest, Platform};
+use crate::scan::Inventory;
 
 /// What is in one image, and what is known against it.
 #[derive(Debug)]
 pub struct Inspected {
     /// Its manifest.
     pub digest: Digest,
-    /// What it runs on, where an index says so.
+    /// What it runs on, as the index or its config say.
     pub platform: Option<String>,
     /// What was found; `None` when nothing of it can be read.
     pub scan: Option<ImageScan>,
+    /// Why not, then.
+    pub unread: Vec<String>,
+}
+
+/// What is in one image.
+#[derive(Debug)]
+pub struct ReadImage {
+    /// Its manifest.
+    pub digest: Digest,
+    /// What it runs on, as the index or its config say.
+    pub platform: Option<Platform>,
+    /// What is in it, and the digest of that; `None` when nothing of it can be read.
+    pub inventory: Option<(Digest, Arc<Inventory>)>,
     /// Why not, then.
     pub unread: Vec<String>,
 }
@@ -40,6 +55,24 @@ impl Mirror {
     /// # Errors
     /// When something of it cannot be had, or there is no database.
     pub async fn inspect(&self, subject: &Subject) -> Result<Vec<Inspected>, InspectError> {
+        let mut inspected = Vec::new();
+        for ReadImage { digest, platform, inventory, unread } in self.read_images(subject).await? {
+            let scan = match inventory {
+                Some((known, inventory)) => Some(self.inspected(&known, inventory).await?),
+                None => None,
+            };
+            let platform = platform.as_ref().map(ToString::to_string);
+            inspected.push(Inspected { digest, platform, scan, unread });
+        }
+        Ok(inspected)
+    }
+
+    /// Reads the images of `subject` that the policy lets be served. No database is needed for it;
+    /// nothing is judged, and nothing is written into the ledger.
+    ///
+    /// # Errors
+    /// When something of it cannot be had.
+    pub async fn read_images(&self, subject: &Subject) -> Result<Vec<ReadImage>, InspectError> {
         let kinds = [EvidenceKind::Manifest];
         let collected = self.collect(subject, &kinds, Evidence::default()).await?;
         let evidence = collected.evidence;
@@ -54,7 +87,10 @@ impl Mirror {
         }
         let mut platforms = BTreeMap::new();
         for image in facts.images.iter().flatten() {
-            platforms.insert(image.digest, image.platform.as_ref().map(ToString::to_string));
+            platforms.insert(image.digest, image.platform.clone());
+        }
+        if !facts.is_index {
+            platforms.insert(subject.digest, facts.platforms.first().cloned());
         }
         let scanned = match self.scan_images(subject, &evidence).await {
             Gathered::Found(scanned) => scanned,
@@ -63,24 +99,30 @@ impl Mirror {
                 return Err(InspectError::NoImage("it lists none".to_owned()));
             }
         };
-        let mut inspected = Vec::new();
+        let mut read = Vec::new();
         for (digest, image) in scanned.images {
-            let scan = match &image.inventory {
-                Some(inventory) => Some(self.inspected(inventory).await?),
+            let inventory = match image.inventory {
+                Some(known) => {
+                    let inventory = self.inventory(&known).await;
+                    let lost = || InspectError::Failed("its facts are lost".to_owned());
+                    Some((known, inventory.ok_or_else(lost)?))
+                }
                 None => None,
             };
             let platform = platforms.remove(&digest).flatten();
-            inspected.push(Inspected { digest, platform, scan, unread: image.unread });
+            read.push(ReadImage { digest, platform, inventory, unread: image.unread });
         }
-        Ok(inspected)
+        Ok(read)
     }
 
-    async fn inspected(&self, inventory: &Digest) -> Result<ImageScan, InspectError> {
+    async fn inspected(
+        &self,
+        known: &Digest,
+        inventory: Arc<Inventory>,
+    ) -> Result<ImageScan, InspectError> {
         let database = self.scanner().database().map_err(InspectError::Failed)?;
-        let known = self.inventory(inventory).await;
-        let known = known.ok_or_else(|| InspectError::Failed("its facts are lost".to_owned()))?;
-        let report = self.report(inventory, &known, &database).await;
+        let report = self.report(known, &inventory, &database).await;
         let report = report.map_err(InspectError::Failed)?;
-        Ok(ImageScan { inventory: known, report })
+        Ok(ImageScan { inventory, report, attested: Arc::default() })
     }
 }

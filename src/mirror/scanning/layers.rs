@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::debug;
 
 use crate::mirror::{Error, Mirror};
@@ -13,7 +13,7 @@ use crate::scan::{LayerFacts, Limits, Wanted};
 use crate::store::{FactKind, ReadMode};
 
 /// Chunks that wait between a stream and whoever reads it.
-const CHUNKS_MAX: usize = 8;
+const CHUNKS_MAX: usize = 1;
 
 /// What is done with the bytes of a layer.
 enum Work {
@@ -35,17 +35,25 @@ impl Mirror {
         limits: &Limits,
     ) -> Result<Arc<LayerFacts>, Error> {
         let scanner = self.scanner();
-        if let Some(kept) = scanner.facts.get(FactKind::Layer, &layer.digest).await {
-            let limits = limits.clone();
-            let read = move || LayerFacts::from_bytes(&kept, &limits);
+        let _turn = scanner.layers.take(layer.digest).await;
+        let place = fact_place(&layer.digest, limits);
+        if let Some(kept) = scanner.facts.get(FactKind::Layer, &place).await {
+            let (limits, digest) = (limits.clone(), layer.digest);
+            let read = move || {
+                LayerFacts::from_bytes(&kept, &limits).filter(|facts| *facts.blob() == digest)
+            };
             if let Ok(Some(facts)) = self.tasks().spawn_blocking(read).await {
                 return Ok(Arc::new(facts));
             }
         }
-        self.read_layer(name, layer, limits, Work::First(layer.digest)).await
+        let first = Work::First(layer.digest);
+        let (facts, bytes) = self.read_layer(name, layer, limits, first).await?;
+        scanner.facts.put(FactKind::Layer, &place, bytes).await;
+        Ok(facts)
     }
 
-    /// Reads `layer` once more, for files that links lead to.
+    /// Reads `layer` once more, for files that links of one image lead to. That is of no use to other
+    /// images, which have other links, and is not kept.
     ///
     /// # Errors
     /// As [`Mirror::layer_facts`].
@@ -56,7 +64,8 @@ impl Mirror {
         limits: &Limits,
         (facts, wanted): (Arc<LayerFacts>, Wanted),
     ) -> Result<Arc<LayerFacts>, Error> {
-        self.read_layer(name, layer, limits, Work::More(facts, wanted)).await
+        let (facts, _) = self.read_layer(name, layer, limits, Work::More(facts, wanted)).await?;
+        Ok(facts)
     }
 
     async fn read_layer(
@@ -65,17 +74,15 @@ impl Mirror {
         layer: &Descriptor,
         limits: &Limits,
         work: Work,
-    ) -> Result<Arc<LayerFacts>, Error> {
+    ) -> Result<(Arc<LayerFacts>, Bytes), Error> {
         let Descriptor { digest, size, .. } = layer;
         // The fetch goes on by itself while others are read.
         let content = self.content(name, digest, *size).await?;
         let scanner = self.scanner();
-        let closed = |_| Error::Overloaded;
-        let _permit = scanner.reading.acquire().await.map_err(closed)?;
         let mut stream = content.reader(ByteRange::whole(*size), ReadMode::Copy);
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
         let limits = limits.clone();
-        let reader = ChunkReader { receiver, chunk: Bytes::new() };
+        let reader = ChunkReader { receiver, chunk: Bytes::new(), permit: None };
         let reading = self.tasks().spawn_bulk_blocking(move || {
             let facts = match work {
                 Work::First(digest) => LayerFacts::read(&digest, reader, &limits),
@@ -94,31 +101,40 @@ impl Mirror {
                     return Err(error.into());
                 }
             };
+            let working = Arc::clone(&scanner.working).acquire_owned().await;
+            let permit = working.map_err(|_closed| Error::Overloaded)?;
             // Who has seen enough leaves; what is left is still fetched, and hashed.
-            drop(sender.send(Ok(chunk)).await);
+            drop(sender.send(Ok((chunk, permit))).await);
         }
         drop(sender);
         let read = reading.await.map_err(|_panicked| Error::Abandoned(crate::mirror::Abandoned))?;
         let (bytes, facts) = read.map_err(|_cut| Error::Abandoned(crate::mirror::Abandoned))?;
         self.metrics().layers_scanned.increment();
-        scanner.facts.put(FactKind::Layer, digest, bytes).await;
-        Ok(Arc::new(facts))
+        Ok((Arc::new(facts), bytes))
     }
+}
+
+/// Under which digest facts of the layer `digest` are kept: others are learnt under other limits, and
+/// by other programs.
+fn fact_place(digest: &Digest, limits: &Limits) -> Digest {
+    Digest::sha256(format!("{digest} {}", limits.reading()).as_bytes())
 }
 
 /// The chunks of a stream, for who reads and blocks.
 struct ChunkReader {
-    receiver: mpsc::Receiver<io::Result<Bytes>>,
+    receiver: mpsc::Receiver<io::Result<(Bytes, OwnedSemaphorePermit)>>,
     chunk: Bytes,
+    /// To work on `chunk`; it is given back before the next one is waited for.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Read for ChunkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.chunk.is_empty() {
-            match self.receiver.blocking_recv() {
-                Some(chunk) => self.chunk = chunk?,
-                None => return Ok(0),
-            }
+            self.permit = None;
+            let Some(next) = self.receiver.blocking_recv() else { return Ok(0) };
+            let (chunk, permit) = next?;
+            (self.chunk, self.permit) = (chunk, Some(permit));
         }
         let length = self.chunk.len().min(buffer.len());
         let (Some(into), Some(from)) = (buffer.get_mut(..length), self.chunk.get(..length)) else {

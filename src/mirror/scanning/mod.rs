@@ -17,6 +17,7 @@ mod layout;
 mod reading;
 mod rejudge;
 mod reports;
+mod vex;
 
 use std::fmt;
 use std::num::NonZero;
@@ -27,16 +28,23 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::recent::Recent;
+use super::shares::{Budget, Shares};
+use super::turns::Turns;
 use crate::oci::Digest;
 use crate::scan::{Database, Inventory, Limits, Report};
 use crate::store::Facts;
 
 pub use database::{DATABASE_BYTES_MAX, DatabaseTrouble, load_database};
-pub use inspect::{InspectError, Inspected};
+pub use inspect::{InspectError, Inspected, ReadImage};
 pub use rejudge::{Brake, RejudgedScans};
 
 /// Inventories and reports that are kept in memory, each.
 const REMEMBERED_MAX: usize = 512;
+/// How much they take there, each kind together, in bytes.
+const REMEMBERED_BYTES_MAX: u64 = 32 << 20;
+/// Subjects whose images are read at once: of each registry, and of all beyond that. A registry that
+/// answers slowly holds up its own only.
+const SCANS: Budget = Budget { own: 2, common: 2, wait_max: Duration::from_mins(10) };
 
 /// What is said while there is no database.
 const NO_DATABASE: &str = "there is no vulnerability database; run pratique db import";
@@ -73,8 +81,15 @@ pub struct Scanner {
     settings: ScanSettings,
     facts: Facts,
     database: RwLock<Known>,
-    /// Layers that are read at once: inflating and hashing fill a core.
-    reading: Semaphore,
+    /// Chunks of layers that are worked on at once: inflating and hashing fill a core. Nobody waits for
+    /// the network with one of these.
+    working: Arc<Semaphore>,
+    /// Subjects whose images are being read.
+    scans: Shares,
+    /// Layers that are being read: two images that share one read it once.
+    layers: Turns<Digest>,
+    /// Inventories that are being compared.
+    matching: Turns<Digest>,
     inventories: Recent<Digest, Arc<Inventory>>,
     reports: Recent<(Digest, Digest), Arc<Report>>,
 }
@@ -99,9 +114,12 @@ impl Scanner {
             settings,
             facts,
             database: RwLock::new(Known::None(why.to_owned())),
-            reading: Semaphore::new(cores),
-            inventories: Recent::new(REMEMBERED_MAX),
-            reports: Recent::new(REMEMBERED_MAX),
+            working: Arc::new(Semaphore::new(cores)),
+            scans: Shares::new(SCANS),
+            layers: Turns::default(),
+            matching: Turns::default(),
+            inventories: Recent::weighing(REMEMBERED_MAX, REMEMBERED_BYTES_MAX),
+            reports: Recent::weighing(REMEMBERED_MAX, REMEMBERED_BYTES_MAX),
         }
     }
 

@@ -20,12 +20,13 @@ impl Mirror {
     /// What the settings say, where `policy` says nothing else of `name`.
     pub(super) fn reading(&self, policy: &ReadyPolicy, name: &Name) -> Reading {
         let settings = &self.scanner().settings;
-        let (limits, said) = (settings.limits.clone(), policy.scan_limits(name));
-        Reading { time: said.time.unwrap_or(settings.time), limits: limits_by(limits, &said) }
+        let said = policy.scan_limits(name);
+        let limits = limits_by(&settings.limits, &said);
+        Reading { time: said.time.unwrap_or(settings.time), limits }
     }
 }
 
-fn limits_by(limits: Limits, said: &ScanLimits) -> Limits {
+fn limits_by(limits: &Limits, said: &ScanLimits) -> Limits {
     Limits {
         layer_bytes: said.layer_bytes.unwrap_or(limits.layer_bytes),
         ratio: said.ratio.unwrap_or(limits.ratio),
@@ -37,6 +38,6 @@ fn limits_by(limits: Limits, said: &ScanLimits) -> Limits {
             .archive_inflated_bytes
             .unwrap_or(limits.archive_inflated_bytes),
         time: said.layer_time.unwrap_or(limits.time),
-        ..limits
+        ..limits.clone()
     }
 }

@@ -5,42 +5,86 @@ use std::sync::Arc;
 use tracing::error;
 
 use super::Scanner;
-use crate::gate::{Evidence, ImageScan, ReadyPolicy, Scans, Subject};
+use crate::gate::{BillSearch, Bills, ImageScan, Scans};
 use crate::mirror::Mirror;
+use crate::mirror::deciding::{Asked, takes_bills};
 use crate::oci::Digest;
-use crate::scan::{Database, Inventory, Report};
+use crate::scan::{Attested, Database, Finding, Inventory, Report};
 use crate::store::FactKind;
 
+/// About how many bytes a finding takes, with its package.
+const FINDING_BYTES: usize = 600;
+
 impl Mirror {
-    /// Inventories of the images of `subject`, as far as a rule may ask for them, and what the database
-    /// in force knows against them. What is lost is not there, and is gathered again.
-    pub(in crate::mirror) async fn scans_of(
-        &self,
-        subject: &Subject,
-        evidence: &Evidence,
-        policy: &ReadyPolicy,
-    ) -> Scans {
+    /// Inventories of the images of the subject, as far as a rule may ask for them, with what bills of
+    /// materials add to them, and what the database in force knows against all that. What is lost is not
+    /// there, and is gathered again.
+    pub(in crate::mirror) async fn scans_of(&self, asked: &Asked<'_>) -> Scans {
+        let Asked { subject, evidence, policy, .. } = asked;
         let candidates = policy.candidates(&subject.name);
         let asks = candidates.iter().any(|rule| !rule.gates().is_empty());
         let Some(scanned) = evidence.scan.found().filter(|_| asks) else { return Scans::default() };
+        let none = |why| Scans { no_database: Some(why), ..Scans::default() };
         let database = match self.scanner().database() {
             Ok(database) => database,
-            Err(why) => return Scans { no_database: Some(why), ..Scans::default() },
+            Err(why) => return none(why),
+        };
+        let bills = if candidates.iter().any(|rule| takes_bills(rule)) {
+            let Some(bills) = self.bills_for(asked).await else {
+                return none("bills of materials could not be read in time".to_owned());
+            };
+            Some(bills)
+        } else {
+            None
         };
         let reading = Some(self.reading(policy, &subject.name).limits.reading());
-        let mut scans = Scans { reading, ..Scans::default() };
+        let mut scans = Scans { bills, reading, ..Scans::default() };
         for digest in scanned.images.values().filter_map(|image| image.inventory) {
             let Some(inventory) = self.inventory(&digest).await else { continue };
-            match self.report(&digest, &inventory, &database).await {
-                Ok(report) => drop(scans.known.insert(digest, ImageScan { inventory, report })),
+            let joined = self.joined(digest, inventory, scans.bills.as_ref()).await;
+            let Some((key, inventory, attested)) = joined else { continue };
+            match self.report(&key, &inventory, &database).await {
+                Ok(report) => {
+                    drop(scans.known.insert(digest, ImageScan { inventory, report, attested }));
+                }
                 Err(why) => {
-                    error!(%subject, why, "vulnerability database cannot be read");
-                    let why = "vulnerability database cannot be read".to_owned();
-                    return Scans { no_database: Some(why), ..Scans::default() };
+                    error!(%subject, why, "packages could not be compared");
+                    return none("packages could not be compared with the database".to_owned());
                 }
             }
         }
         scans
+    }
+
+    /// The bills that count; `None` where that cannot be found out in time.
+    async fn bills_for(&self, asked: &Asked<'_>) -> Option<Arc<Bills>> {
+        let (subject, evidence) = (asked.subject.clone(), asked.evidence.clone());
+        let (policy, contents) = (Arc::clone(asked.policy), Arc::clone(asked.contents));
+        let (tags, now) = (asked.tags.to_vec(), asked.now);
+        let limits = self.scanner().settings.limits.clone();
+        let look = move || {
+            let (policy, tags, contents, limits) = (&*policy, &*tags, &*contents, &limits);
+            Bills::of(&subject, &evidence, &BillSearch { policy, tags, contents, now, limits })
+        };
+        self.in_turn_and_time(asked.subject, look).await.map(Arc::new)
+    }
+
+    /// `inventory` with what `bills` add, by what it is known under; `None` after a panic.
+    async fn joined(
+        &self,
+        digest: Digest,
+        inventory: Arc<Inventory>,
+        bills: Option<&Arc<Bills>>,
+    ) -> Option<(Digest, Arc<Inventory>, Arc<Attested>)> {
+        let Some((bills, id)) = bills.and_then(|bills| Some((Arc::clone(bills), bills.id()?)))
+        else {
+            return Some((digest, inventory, Arc::default()));
+        };
+        let limits = self.scanner().settings.limits.clone();
+        let joining = self.tasks().spawn_blocking(move || bills.added_to(&inventory, &limits));
+        let (inventory, attested) = joining.await.ok()?;
+        let key = Digest::sha256(format!("{digest} {id}").as_bytes());
+        Some((key, Arc::new(inventory), Arc::new(attested)))
     }
 
     /// The inventory of that digest, if it is kept.
@@ -50,6 +94,7 @@ impl Mirror {
             return Some(known);
         }
         let bytes = scanner.facts.get(FactKind::Inventory, digest).await?;
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let wanted = *digest;
         let read = self.tasks().spawn_blocking(move || {
             if !wanted.matches(&bytes) {
@@ -58,7 +103,7 @@ impl Mirror {
             serde_json::from_slice::<Inventory>(&bytes).ok().map(Arc::new)
         });
         let inventory = read.await.ok().flatten()?;
-        scanner.inventories.set(*digest, Arc::clone(&inventory));
+        scanner.inventories.set_weighing(*digest, Arc::clone(&inventory), size);
         Some(inventory)
     }
 
@@ -77,14 +122,33 @@ impl Mirror {
         if let Some(known) = scanner.reports.get(&key) {
             return Ok(known);
         }
+        // What takes too long runs on in its thread, and those who come next wait for it here.
+        let turn = scanner.matching.take(*digest).await;
+        if let Some(known) = scanner.reports.get(&key) {
+            return Ok(known);
+        }
         let (inventory, database, now) = (Arc::clone(inventory), Arc::clone(database), self.now());
-        let matching = self.tasks().spawn_blocking(move || database.report(&inventory, now));
-        let report = match matching.await {
-            Ok(Ok(report)) => Arc::new(report),
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_panicked) => return Err("matching broke down".to_owned()),
+        let matching = self.tasks().spawn_blocking(move || {
+            let report = database.report(&inventory, now);
+            drop(turn);
+            report
+        });
+        let limit = self.inner.settings.decide_timeout;
+        let report = match tokio::time::timeout(limit, matching).await {
+            Ok(Ok(Ok(report))) => Arc::new(report),
+            Ok(Ok(Err(error))) => return Err(error.to_string()),
+            Ok(Err(_panicked)) => return Err("matching broke down".to_owned()),
+            Err(_elapsed) => return Err("matching took too long".to_owned()),
         };
-        scanner.reports.set(key, Arc::clone(&report));
+        scanner.reports.set_weighing(key, Arc::clone(&report), weight(&report));
         Ok(report)
     }
+}
+
+/// About how many bytes `report` takes in memory.
+fn weight(report: &Report) -> u64 {
+    let names = |finding: &Finding| finding.aliases.iter().map(String::len).sum::<usize>();
+    let findings = report.findings.iter().map(|finding| FINDING_BYTES + names(finding)).sum();
+    let unmatched = report.unmatched.len() * FINDING_BYTES;
+    u64::try_from(usize::saturating_add(findings, unmatched)).unwrap_or(u64::MAX)
 }

@@ -85,7 +85,11 @@ pub(super) fn quorums(rules: &[ReadRule], signers: &[Signer], problems: &mut Pro
 }
 
 /// Every one of `of` is a signer, and is listed once.
-fn known(of: &[(String, Position, String)], signers: &[Signer], problems: &mut Problems) {
+pub(super) fn known(
+    of: &[(String, Position, String)],
+    signers: &[Signer],
+    problems: &mut Problems,
+) {
     let mut seen = Vec::new();
     for (name, position, path) in of {
         if seen.contains(&name) {

@@ -25,10 +25,7 @@ const LIMITS: Words = Words {
 };
 
 /// The floor, and the gate that it puts before every rule.
-pub(super) fn read(
-    node: Node,
-    problems: &mut Problems,
-) -> Option<(Floor, Option<Arc<ScanGate>>)> {
+pub(super) fn read(node: Node, problems: &mut Problems) -> Option<(Floor, Option<Arc<ScanGate>>)> {
     let mut floor = Fields::of(node, "floor", FLOOR, problems)?;
     let registries = floor.texts("registries", problems);
     let registries = registries.map(|texts| parsed::<Registry>(texts, problems));

@@ -149,7 +149,8 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         Some(node) => signers::read(node, files, problems),
         None => Vec::new(),
     };
-    let gates = top.take("gates").map(|node| gates::read(node, problems)).unwrap_or_default();
+    let gates =
+        top.take("gates").map(|node| gates::read(node, &signers, problems)).unwrap_or_default();
     let (exceptions, exception_time_max) = gates::exceptions(&mut top, problems);
     let mut rules = match top.require("rules", "without a rule nothing is served", problems) {
         Some(node) => rules::read(node, defaults, &gates, problems),

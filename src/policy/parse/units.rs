@@ -87,7 +87,11 @@ fn share(text: &str) -> Option<u16> {
 }
 
 /// The size in bytes at `key`, a whole number with its unit, if it is written: `4MiB`, `10GiB`, `100B`.
-pub(super) fn size_at(fields: &mut Fields, key: &str, problems: &mut Problems) -> Option<(u64, Position)> {
+pub(super) fn size_at(
+    fields: &mut Fields,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<(u64, Position)> {
     const UNITS: [(&str, u64); 5] =
         [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)];
     let (text, position) = fields.text(key, problems)?;

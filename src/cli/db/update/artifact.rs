@@ -56,7 +56,8 @@ pub(super) async fn fetch(
         CliError::failed("the temporary folder was not removed").caused_by(error)
     })?;
     let minutes = TIME_MAX.as_secs() / 60;
-    let late = |_| CliError::unreachable(format!("{text} was not fetched within {minutes} minutes"));
+    let late =
+        |_| CliError::unreachable(format!("{text} was not fetched within {minutes} minutes"));
     outcome.map_err(late)?
 }
 
@@ -64,7 +65,7 @@ pub(super) async fn fetch(
 fn policy(name: &Name, pem: String) -> Result<ReadyPolicy, CliError> {
     let text = format!(
         "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {{name: db-update, revision: 1}}\n\
-         signers: {{database: {{key: {{pem: \"file:{KEY_FILE}\", transparencyLog: none}}}}}}\n\
+         signers: {{database: {{transparencyLog: none, key: {{pem: \"file:{KEY_FILE}\"}}}}}}\n\
          rules:\n- {{id: database, match: [\"{name}\"], trust: allow, \
          signatures: {{atLeast: 1, of: [database]}}}}\n"
     );
@@ -99,7 +100,8 @@ async fn taken(
     let name = image.name.clone();
     let client = Arc::from("db update");
     let pull = Pull { name: name.clone(), reference: Reference::Digest(digest), client };
-    let manifest = mirror.pull_manifest(&pull).await.map_err(|error| unreachable().caused_by(error))?;
+    let manifest =
+        mirror.pull_manifest(&pull).await.map_err(|error| unreachable().caused_by(error))?;
     let not_one = || CliError::refused(format!("{text} is no artifact of one layer"));
     let Ok(Manifest::Image(manifest)) = Manifest::parse(&manifest.bytes, None) else {
         return Err(not_one());

@@ -23,7 +23,11 @@ const FEED_TIME_MAX: Duration = Duration::from_mins(30);
 ///
 /// # Errors
 /// When one of them cannot be fetched or read, or the database is not taken; nothing is changed then.
-pub(super) async fn update(way: &Way<'_>, urls: &[String], to: &Path) -> Result<Database, CliError> {
+pub(super) async fn update(
+    way: &Way<'_>,
+    urls: &[String],
+    to: &Path,
+) -> Result<Database, CliError> {
     if urls.len() > FEEDS_MAX {
         return Err(CliError::misused(format!("name 1 to {FEEDS_MAX} feeds")));
     }
@@ -63,11 +67,10 @@ async fn fetch(way: &Way<'_>, url: &str, place: &Path) -> Result<Timestamp, CliE
     let (files, name) = way.files(url)?;
     let now = SystemClock.now();
     let work = async {
-        let mut stream = files
-            .open(name)
-            .await
-            .map_err(|error| failed().caused_by(error))?
-            .map_err(|status| CliError::unreachable(format!("{url} was answered with {status}")))?;
+        let mut stream =
+            files.open(name).await.map_err(|error| failed().caused_by(error))?.map_err(
+                |status| CliError::unreachable(format!("{url} was answered with {status}")),
+            )?;
         let mut file = File::create(place).map_err(written)?;
         let mut bytes = 0_u64;
         while let Some(piece) = stream.next().await.map_err(|error| failed().caused_by(error))? {

@@ -97,7 +97,8 @@ impl Way<'_> {
         }
         if let Some(from) = arguments.from.as_ref().or(from.as_ref()) {
             let Some(file) = arguments.key.as_ref().or(key.as_ref()) else {
-                let text = "a finished database is taken only with a signature; name its key by --key";
+                let text =
+                    "a finished database is taken only with a signature; name its key by --key";
                 return Err(CliError::misused(text));
             };
             let pem = read_key(file)?;
@@ -131,7 +132,8 @@ impl Way<'_> {
             danger_plain_http: self.arguments.danger_plain_http,
             proxy: self.settings.upstream.proxy.clone(),
         };
-        let files = Files::new(&settings, Tasks::new()).map_err(|error| wrong().caused_by(error))?;
+        let files =
+            Files::new(&settings, Tasks::new()).map_err(|error| wrong().caused_by(error))?;
         Ok((files, name))
     }
 }

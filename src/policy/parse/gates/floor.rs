@@ -14,10 +14,7 @@ const NAME: &str = "floor.vulnerabilities";
 
 /// The gate that `node` puts before every rule: no exception and no rule loosens it. Artifacts that are
 /// no images pass it, because there is nothing in them that it speaks of.
-pub(in crate::policy::parse) fn of_floor(
-    node: Node,
-    problems: &mut Problems,
-) -> Option<ScanGate> {
+pub(in crate::policy::parse) fn of_floor(node: Node, problems: &mut Problems) -> Option<ScanGate> {
     let mut fields = Fields::of(node, NAME, VULNERABILITIES, problems)?;
     let truth = [("true", true), ("false", false)];
     let mut said = |key| fields.choice(key, &truth, &[], problems).unwrap_or(false);
@@ -26,7 +23,8 @@ pub(in crate::policy::parse) fn of_floor(
         let text = "refuses nothing; write denyKEV: true, denyMalware: true, or remove it";
         problems.add(fields.position, NAME, text);
     }
-    let exploited_denies = FindingCondition { exploited: Some(true), ..FindingCondition::default() };
+    let exploited_denies =
+        FindingCondition { exploited: Some(true), ..FindingCondition::default() };
     let unknown = answer(&mut fields, "unknown", problems);
     let incomplete = answer(&mut fields, "incomplete", problems);
     Some(ScanGate {
@@ -41,7 +39,9 @@ pub(in crate::policy::parse) fn of_floor(
         on_new_finding: later::read(&mut fields, problems),
         limits: ScanLimits::default(),
         is_floor: true,
+        vex: None,
         database_age_warn: ScanGate::DATABASE_AGE_WARN,
         database_age_max: ScanGate::DATABASE_AGE_MAX,
+        sbom_from: Vec::new(),
     })
 }

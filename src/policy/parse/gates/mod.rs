@@ -6,15 +6,16 @@ mod later;
 mod limits;
 #[cfg(test)]
 mod tests;
+mod vex;
 
 use std::sync::Arc;
 
-use super::super::document::Trust;
+use super::super::document::{Signer, Trust};
 use super::super::fields::{Fields, Problems, Words, extract};
 use super::super::scanned::{Answer, FindingCondition, Rating, ScanGate};
 use super::super::yaml::{Entry, Node};
-use super::checked_name;
 use super::units::{share_at, time_at};
+use super::{check, checked_name};
 
 pub(super) use exceptions::exceptions;
 pub(super) use floor::of_floor;
@@ -29,7 +30,9 @@ const GATE: Words = Words {
         "notApplicable",
         "kernelHeaders",
         "onNewFinding",
+        "vex",
         "limits",
+        "sbom",
     ],
     later: &["env", "exposedPorts", "fastTrack", "healthcheck", "labels", "maxImageAge"],
 };
@@ -39,11 +42,12 @@ const CONDITION: Words = Words {
     known: &["severity", "fixable", "olderThan", "exploited", "likelihood"],
     later: &["package"],
 };
+const ATTESTED: Words = Words { known: &["from"], later: &[] };
 /// Most gates of a policy, conditions of a gate, and gates of a rule.
 const GATES_MAX: usize = 100;
 
-/// The gates at `gates`.
-pub(super) fn read(node: Node, problems: &mut Problems) -> Vec<Arc<ScanGate>> {
+/// The gates at `gates`, of a policy with these signers.
+pub(super) fn read(node: Node, signers: &[Signer], problems: &mut Problems) -> Vec<Arc<ScanGate>> {
     let position = node.position;
     let entries = Fields::free(node, "gates", problems);
     if entries.len() > GATES_MAX {
@@ -53,12 +57,18 @@ pub(super) fn read(node: Node, problems: &mut Problems) -> Vec<Arc<ScanGate>> {
     let gate = |entry: Entry| {
         let path = format!("gates.{}", extract(&entry.key));
         let name = checked_name(entry.key, entry.position, &path, problems)?;
-        gate(name, entry.value, &path, problems).map(Arc::new)
+        gate(name, entry.value, &path, signers, problems).map(Arc::new)
     };
     entries.into_iter().filter_map(gate).collect()
 }
 
-fn gate(name: String, node: Node, path: &str, problems: &mut Problems) -> Option<ScanGate> {
+fn gate(
+    name: String,
+    node: Node,
+    path: &str,
+    signers: &[Signer],
+    problems: &mut Problems,
+) -> Option<ScanGate> {
     let position = node.position;
     let mut fields = Fields::of(node, path, GATE, problems)?;
     let (mut warn, mut most) = (None, None);
@@ -96,6 +106,8 @@ fn gate(name: String, node: Node, path: &str, problems: &mut Problems) -> Option
     let counts = fields.choice("kernelHeaders", &choices, &[], problems).unwrap_or(false);
     let on_new_finding = later::read(&mut fields, problems);
     let limits = limits::read(&mut fields, problems);
+    let sbom_from = attesters(&mut fields, "sbom", signers, problems);
+    let vex = vex::read(&mut fields, signers, problems);
     let most = most.unwrap_or(ScanGate::DATABASE_AGE_MAX);
     Some(ScanGate {
         name,
@@ -108,14 +120,39 @@ fn gate(name: String, node: Node, path: &str, problems: &mut Problems) -> Option
         on_new_finding,
         limits,
         is_floor: false,
+        vex,
         database_age_warn: warn.unwrap_or(ScanGate::DATABASE_AGE_WARN).min(most),
         database_age_max: most,
+        sbom_from,
     })
 }
 
 fn answer(fields: &mut Fields, key: &str, problems: &mut Problems) -> Answer {
     let choices = [("allow", Answer::Allow), ("deny", Answer::Deny)];
     fields.choice(key, &choices, &[], problems).unwrap_or_default()
+}
+
+/// The signers in `key: {from: [NAME, ...]}`.
+fn attesters(
+    fields: &mut Fields,
+    key: &str,
+    signers: &[Signer],
+    problems: &mut Problems,
+) -> Vec<String> {
+    let Some(node) = fields.take(key) else { return Vec::new() };
+    let Some(mut inner) = Fields::of(node, &fields.path_of(key), ATTESTED, problems) else {
+        return Vec::new();
+    };
+    let (position, path) = (inner.position, inner.path_of("from"));
+    let Some(from) = inner.texts("from", problems) else {
+        if problems.0.iter().all(|problem| problem.key != path) {
+            let text = "is missing; whoever attests counts only by name";
+            problems.add(position, &path, text);
+        }
+        return Vec::new();
+    };
+    check::known(&from, signers, problems);
+    from.into_iter().map(|(name, ..)| name).collect()
 }
 
 fn condition(node: Node, path: &str, problems: &mut Problems) -> Option<FindingCondition> {

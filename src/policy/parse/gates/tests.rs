@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::policy::{
     Answer, Exception, FindingCondition, Grace, NewFinding, Policy, Rating, ScanGate, ScanLimits,
+    VexAccept, VexRule,
 };
 
 const RULES: &str = "rules: [{id: a, match: [\"up.test/**\"], trust: allow, gates: [strict]}]\n";
@@ -61,12 +62,39 @@ fn everything_that_a_gate_may_say_is_read() {
         on_new_finding: NewFinding::Revoke(Grace::default()),
         limits: ScanLimits { layer_bytes: Some(40 << 30), ..ScanLimits::default() },
         is_floor: false,
+        vex: None,
         database_age_warn: Duration::from_hours(12),
         database_age_max: Duration::from_hours(48),
+        sbom_from: Vec::new(),
     };
     assert_eq!(found.unwrap(), expected);
     let short = gate("scanner: {maxDbAge: 6h}, deny: [{severity: low}]").unwrap();
     assert_eq!(short.database_age_warn, Duration::from_hours(6), "never later than it ends");
+}
+
+#[test]
+fn bills_of_materials_are_taken_from_signers_that_exist() {
+    const PEM: &str = include_str!("../../../../tests/fixtures/signatures/p256.pub");
+    let key = PEM.replace('\n', "\\n");
+    let signers =
+        format!("signers: {{team: {{key: {{pem: \"{key}\"}}, transparencyLog: none}}}}\n");
+    let from = |names: &str| {
+        let gate = format!("gates: {{strict: {{deny: [{{severity: high}}], sbom: {names}}}}}\n");
+        parsed(&format!("{signers}{gate}{RULES}"))
+    };
+    let policy = from("{from: [team]}").unwrap();
+    assert_eq!(policy.rules[0].gates()[0].sbom_from, ["team"]);
+    for (names, expected) in [
+        ("{from: [other]}", "gates.strict.sbom.from[0]  \"other\" is not among the signers"),
+        ("{from: [team, team]}", "gates.strict.sbom.from[1]  \"team\" is listed twice"),
+        ("{from: []}", "gates.strict.sbom.from"),
+        ("{}", "gates.strict.sbom.from  is missing"),
+        ("{of: [team]}", "gates.strict.sbom.of"),
+        ("[team]", "gates.strict.sbom"),
+    ] {
+        let problems = from(names).unwrap_err();
+        assert!(problems.contains(expected), "{names}: {problems}");
+    }
 }
 
 #[test]
@@ -84,7 +112,7 @@ fn what_a_gate_cannot_say_is_a_problem_with_its_place() {
             "{deny: [{severity: low}], unknown: ignore}",
             "gates.strict.unknown  \"ignore\" is not one",
         ),
-        ("{deny: [{severity: low}], vex: {}}", "gates.strict.vex  unknown key"),
+        ("{deny: [{severity: low}], env: {}}", "gates.strict.env  not supported by this version"),
         (
             "{deny: [{severity: low}], scanner: {any: [trivy]}}",
             "gates.strict.scanner.any  not supported by this version",
@@ -157,14 +185,68 @@ fn an_exception_says_what_why_and_until_when() {
     assert!(twice.contains("exceptions[1].id  \"W-1\" is the id of another one"), "{twice}");
 }
 
+/// What a gate with this `vex` comes to, in a policy with signers.
+fn vex(text: &str) -> Result<VexRule, String> {
+    let key =
+        |of: &str| format!("\"-----BEGIN PUBLIC KEY-----\\n{of}\\n-----END PUBLIC KEY-----\"");
+    let signers = format!(
+        "signers:\n  team: {{key: {{pem: {}}}, transparencyLog: none}}\n  \
+         others: {{key: {{pem: {}}}, transparencyLog: none}}\n  \
+         stamps: {{notation: {{root: corp, identity: \"*\"}}}}\n\
+         trustRoots: {{corp: {{notation: {{ca: [\"file:ca.pem\"]}}}}}}\n",
+        key("dGVhbQ=="),
+        key("b3RoZXJz"),
+    );
+    let gates = format!("gates: {{strict: {{deny: [{{severity: low}}], vex: {text}}}}}\n");
+    let read_file = |_: &Path| Ok(b"certificates".to_vec());
+    let policy = Policy::parse(&format!("{HEAD}{signers}{gates}{RULES}"), &read_file);
+    let policy = policy.map_err(|problems| {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(policy.rules[0].gates()[0].vex.clone().unwrap())
+}
+
+#[test]
+fn vex_is_heard_from_whom_the_gate_names() {
+    let plain = vex("{from: [team]}").unwrap();
+    let accept = VexAccept { not_affected: true, fixed: true };
+    let from = vec!["team".to_owned()];
+    assert_eq!(plain, VexRule { from, accept, requires_justification: true });
+    let whole =
+        vex("{from: [others, team], accept: [fixed], requireJustification: false}").unwrap();
+    assert_eq!(whole.from, ["others", "team"]);
+    assert_eq!(whole.accept, VexAccept { not_affected: false, fixed: true });
+    assert!(!whole.requires_justification);
+    assert!(!vex("{from: [team], accept: [not_affected]}").unwrap().accept.fixed);
+    for (text, expected) in [
+        ("{}", "gates.strict.vex.from  is missing; whoever speaks counts only by name"),
+        ("[team]", "gates.strict.vex  must be a map"),
+        ("{from: []}", "gates.strict.vex.from  is an empty list"),
+        ("{from: team}", "gates.strict.vex.from  must be a list"),
+        ("{from: [nobody]}", "gates.strict.vex.from[0]  \"nobody\" is not among the signers"),
+        ("{from: [team, team]}", "gates.strict.vex.from[1]  \"team\" is listed twice"),
+        ("{from: [stamps]}", "gates.strict.vex.from[0]  \"stamps\" signs by notation"),
+        ("{from: [team], accept: []}", "gates.strict.vex.accept  is an empty list"),
+        ("{from: [team], accept: [fixed, fixed]}", "accept[1]  \"fixed\" is listed twice"),
+        ("{from: [team], accept: [affected]}", "accept[0]  \"affected\" takes no finding away"),
+        ("{from: [team], accept: [mended]}", "accept[0]  \"mended\" is not one of: not_affected"),
+        ("{from: [team], requireJustification: yes}", "requireJustification  \"yes\" is not one"),
+        ("{from: [team], maxAge: 1d}", "gates.strict.vex.maxAge  not supported by this version"),
+        ("{from: [team], trusted: true}", "gates.strict.vex.trusted  unknown key"),
+    ] {
+        let problems = vex(text).unwrap_err();
+        assert!(problems.contains(expected), "{text}: {problems}");
+    }
+}
+
 #[test]
 fn a_grace_holds_for_what_is_less_bad_too() {
     let grace = |text: &str| {
         let gate = gate(&format!("deny: [{{severity: low}}], onNewFinding: {text}"))?;
         match gate.on_new_finding {
-            NewFinding::Revoke(grace) => Ok(Rating::CHOICES.map(|(_, rating)| {
-                grace.of(rating).as_secs() / 3600
-            })),
+            NewFinding::Revoke(grace) => {
+                Ok(Rating::CHOICES.map(|(_, rating)| grace.of(rating).as_secs() / 3600))
+            }
             NewFinding::Serve => Err("serve".to_owned()),
         }
     };

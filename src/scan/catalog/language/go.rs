@@ -8,6 +8,7 @@ use memchr::memmem;
 
 use super::Trouble;
 use super::elf::{Elf, Section};
+use super::linked;
 use super::listing::Listing;
 use crate::scan::GapKind;
 
@@ -192,17 +193,22 @@ impl<'a> BuildInformation<'a> {
         let modules = unframed(self.modules);
         let text = String::from_utf8_lossy(modules);
         let mut module: Option<Module<'_>> = None;
+        let (mut main, mut flags) = (None, None);
         for line in text.lines() {
             let mut fields = line.split('\t');
             let mut next = || fields.next().unwrap_or_default();
             match next() {
+                "build" => flags = flags.or_else(|| next().strip_prefix("-ldflags=")),
                 "=>" => {
                     if let Some(module) = module.take() {
                         module.list_replaced(&Module { path: next(), version: next() }, listing);
                     }
                 }
-                "mod" | "dep" => {
+                kind @ ("mod" | "dep") => {
                     let following = Module { path: next(), version: next() };
+                    if kind == "mod" && !following.has_version() {
+                        main = Some(following.path);
+                    }
                     if let Some(module) = module.replace(following) {
                         module.list(listing);
                     }
@@ -212,6 +218,11 @@ impl<'a> BuildInformation<'a> {
         }
         if let Some(module) = module {
             module.list(listing);
+        }
+        if let (Some(path), Some(flags)) = (main, flags)
+            && let Some(version) = linked::version(flags, path)
+        {
+            Module { path, version: &version }.list(listing);
         }
     }
 }

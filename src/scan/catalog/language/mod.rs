@@ -5,7 +5,7 @@
 //! | Python | metadata of installed distributions (`.dist-info`, `.egg-info`), vendored ones too | requirement files: they are wishes |
 //! | Conda | that there is an environment: nobody publishes advisories for what is no Python distribution in it, so it is a gap | its records: Python's own metadata lies beside |
 //! | npm | `package.json` of installed packages; lock files of npm, yarn and pnpm where nothing is installed beside | an application's own `package.json`; lock files that packages bring along |
-//! | Go | build information in ELF programs: modules with replacements, and the toolchain as `stdlib` | the main module where it is `(devel)`: it has no version |
+//! | Go | build information in ELF programs: modules with replacements, and the toolchain as `stdlib` | the main module where it is `(devel)` and the linker was told no version |
 //! | Rust | what `cargo auditable` left in ELF programs, without what only built them | |
 //! | Java | `pom.properties`, manifest and name of archives, and of archives in them | classes |
 //! | Ruby | installed specifications; `Gemfile.lock` where none is there | specifications in sources |
@@ -27,6 +27,7 @@ mod dotnet;
 mod elf;
 mod go;
 mod json;
+mod linked;
 mod listing;
 mod node;
 mod php;

@@ -132,7 +132,9 @@ pub(super) fn of_archive(file_name: &str, manifest: Option<&Manifest>) -> Option
         Some(split) => split,
         None => split_version(stem).map_or((stem, None), |(it, version)| (it, Some(version))),
     };
-    let version = said_version.or(named_version).or_else(|| said(Manifest::other_version))?;
+    let released = said_version.zip(named_version).map(|(said, named)| release(said, named));
+    let version = released.or(said_version).or(named_version);
+    let version = version.or_else(|| said(Manifest::other_version))?;
     // A file that has its version in its name has its artifact there, too.
     let artifact = match named_version {
         Some(_) => named,
@@ -140,6 +142,23 @@ pub(super) fn of_archive(file_name: &str, manifest: Option<&Manifest>) -> Option
     };
     let group = manifest.and_then(|manifest| manifest.group(artifact));
     Some(Identity { group, artifact: artifact.to_owned(), version: version.to_owned() })
+}
+
+/// The version of an archive whose manifest says one and whose name says another: the manifest's, but
+/// for what it has of a build behind the name's. Advisories speak of `2.1.21`, and nobody of
+/// `2.1.21-release-317`. Words that may stand for something before the release stay.
+fn release<'a>(said: &'a str, named: &'a str) -> &'a str {
+    let build = said.strip_prefix(named).is_some_and(|rest| {
+        let word = rest.strip_prefix('-').map(|rest| rest.split('-').next().unwrap_or_default());
+        rest.starts_with('+') || word.is_some_and(is_build)
+    });
+    if build { named } else { said }
+}
+
+/// `release`, `build`, or a number, as those who count their builds have it behind a version.
+fn is_build(word: &str) -> bool {
+    matches!(word, "release" | "build")
+        || (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// `ARTIFACT-VERSION`: the version is what begins with a digit after a hyphen.

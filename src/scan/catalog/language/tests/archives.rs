@@ -43,6 +43,19 @@ fn an_archive_is_known_by_its_manifest_and_its_name() {
     );
 }
 
+/// Kotlin's libraries have the number of their build in the manifest, and no advisory has.
+#[test]
+fn the_build_of_a_version_is_not_another_version() {
+    let jar = |said: &str| zip(&[manifest(&format!("Implementation-Version: {said}"))]);
+    for said in ["2.1.21-release-317", "2.1.21+build.5", "2.1.21-20250513", "2.1.21"] {
+        assert_eq!(packages("lib/kotlin-2.1.21.jar", jar(said)), ["kotlin 2.1.21"], "{said}");
+    }
+    // What came before the release may have what the release is without.
+    for said in ["1.0-beta-2", "1.0-SNAPSHOT", "1.0-rc1", "1.0.1", "1.0.1-5", "1.0-", "1.01"] {
+        assert_eq!(packages("lib/a-1.0.jar", jar(said)), [format!("a {said}")]);
+    }
+}
+
 #[test]
 fn an_archive_that_says_nothing_is_an_application() {
     assert_eq!(packages(PATH, zip(&[])), [""; 0]);

@@ -78,6 +78,41 @@ fn what_has_no_version_is_not_given_one() {
     );
 }
 
+/// What is built from a working copy has its version where its makers wrote it.
+#[test]
+fn a_main_module_has_the_version_that_the_linker_was_told() {
+    let of_flags = |flags: &str| {
+        let lines = "mod\tx.test/x\t(devel)\t\ndep\ty.test/y\tv1.0.0\th1:=\n";
+        let found = of_modules(&format!("{lines}build\t-compiler=gc\nbuild\t-ldflags={flags}\n"));
+        found.into_iter().find(|it| it.starts_with("x.test/x "))
+    };
+    for flags in [
+        r#""-w -s -extldflags '-static' -X main.version=1.18.1 -X main.gitCommit=abc""#,
+        "-X=main.Version=v1.18.1",
+        r#""-X 'x.test/x/internal/build.Version=v1.18.1' -X x.test/x.gitVersion=v1.18.1""#,
+        r#""-X main.version=1.18.1 -X x.test/x/api.version=2.0.0""#,
+        r#""-X \"main.version=1.18.1\"""#,
+    ] {
+        assert_eq!(of_flags(flags).as_deref(), Some("x.test/x v1.18.1"), "{flags}");
+    }
+    for flags in [
+        "",
+        "-X",
+        r#""-s main.version=1.18.1""#,
+        "-X=main.version=(devel)",
+        "-X=main.version=v0.0.0",
+        "-X=main.version=latest",
+        "-X=main.goVersion=1.22.1",
+        "-X=other.test/x.version=1.18.1",
+        "-X=x.test/xy.version=1.18.1",
+        r#""-X x.test/x/a.version=1.0.0 -X x.test/x/b.version=2.0.0""#,
+    ] {
+        assert_eq!(of_flags(flags), None, "{flags}");
+    }
+    let own = "mod\tx.test/x\tv1.2.3\th1:=\nbuild\t-ldflags=-X=main.version=9.9.9\n";
+    assert_eq!(of_modules(own), ["stdlib 1.20.4", "x.test/x v1.2.3"], "it has one of its own");
+}
+
 #[test]
 fn the_toolchain_is_listed_as_the_standard_library() {
     for (version, expected) in [

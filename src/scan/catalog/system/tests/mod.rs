@@ -1,6 +1,7 @@
 //! Files as real images have them, where they are at hand (`PRATIQUE_TEST_DATA`), and how files are
 //! told by their paths.
 
+mod fixture;
 mod images;
 
 use std::collections::BTreeMap;

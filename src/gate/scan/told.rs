@@ -1,0 +1,275 @@
+//! What is to be said of the images of a subject, all together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::bills::{self, Bills};
+use super::findings::{self, Denied, Exceptions, Scales, Weighed};
+use super::vex::{Voices, Words};
+use super::{ImageScan, NAME};
+use crate::gate::checks::{Finding, reason};
+use crate::gate::text::few;
+use crate::gate::{CheckState, Context, Passed, Reason, ReasonCode, Silenced};
+use crate::oci::Digest;
+use crate::policy::{Answer, NewFinding, Rating, ScanGate};
+use crate::scan::{Unmatched, UnmatchedKind};
+use crate::time::Timestamp;
+
+/// Reasons of one kind that are told one by one.
+pub(super) const REASONS_MAX: usize = 20;
+/// Findings of one subject whose grace is counted; the rest has none.
+const FOUND_SINCE_MAX: usize = 2_000;
+/// Findings of one subject that are kept because they did not count for a while. With more, nothing is
+/// kept of what passed, and all of it is asked about anew.
+const KNOWN_MAX: usize = 5_000;
+
+/// What was said so far.
+pub(super) struct Told<'a> {
+    gates: &'a [Arc<ScanGate>],
+    now: Timestamp,
+    /// What VEX documents had taken away when it was last judged.
+    silenced_before: &'a [Silenced],
+    /// What they take away now, and what they say and does not count.
+    silenced: Vec<Silenced>,
+    unheard: Vec<String>,
+    /// What the same gates let pass before, if they did.
+    before: Option<&'a Passed>,
+    /// What they let pass now.
+    images: BTreeMap<Digest, Option<Digest>>,
+    known: BTreeSet<String>,
+    found_since: BTreeMap<String, Timestamp>,
+    /// The image that is being spoken of: what stands in front of what is said of it, and whether it is
+    /// among those that passed before, with the same contents.
+    label: String,
+    image: Option<Digest>,
+    is_covered: bool,
+    /// What speaks against it: of malware, of vulnerabilities, and of what is not known.
+    malware: Vec<Reason>,
+    vulnerable: Vec<Reason>,
+    open: Vec<Reason>,
+    texts: Vec<String>,
+    until: Option<Timestamp>,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(
+        gates: &'a [Arc<ScanGate>],
+        before: Option<&'a Passed>,
+        context: &Context<'a>,
+    ) -> Self {
+        Self {
+            gates,
+            now: context.now,
+            silenced_before: context.silenced,
+            silenced: Vec::new(),
+            unheard: Vec::new(),
+            before,
+            images: BTreeMap::new(),
+            known: BTreeSet::new(),
+            found_since: BTreeMap::new(),
+            label: String::new(),
+            image: None,
+            is_covered: false,
+            malware: Vec::new(),
+            vulnerable: Vec::new(),
+            open: Vec::new(),
+            texts: Vec::new(),
+            until: None,
+        }
+    }
+
+    /// Which bills of materials count, that of those by `signers`.
+    pub(super) fn bills(&mut self, bills: &Bills, signers: &BTreeSet<&str>) {
+        self.until = bills.until();
+        self.texts.push(bills.text(signers));
+    }
+
+    /// What follows is about the image `digest`.
+    pub(super) fn begin(&mut self, label: &str, digest: Digest, inventory: Option<Digest>) {
+        label.clone_into(&mut self.label);
+        let passed = self.before.and_then(|before| before.images.get(&digest));
+        self.is_covered = passed == Some(&inventory);
+        self.image = Some(digest);
+        self.images.insert(digest, inventory);
+    }
+
+    /// Some of the image could not be read.
+    pub(super) fn incomplete(&mut self, gaps: &[String]) {
+        let gaps: Vec<&str> = gaps.iter().map(String::as_str).collect();
+        let text = format!("{}could not be read completely: {}", self.label, few(&gaps));
+        if let Some(gate) = self.refuses("incomplete", |gate| gate.incomplete) {
+            let remedy = format!("{} would have to say incomplete: allow.", gate.place());
+            self.open.push(reason(ReasonCode::ScanIncomplete, &text, remedy));
+        }
+        self.texts.push(text);
+    }
+
+    /// What is known against the image.
+    pub(super) fn image(
+        &mut self,
+        scan: &'a ImageScan,
+        exceptions: &Exceptions<'a>,
+        words: Option<&Words<'_>>,
+    ) {
+        let ImageScan { inventory, report, attested } = scan;
+        let gaps = inventory.gaps.iter().chain(&report.gaps);
+        let gaps: Vec<String> = gaps.map(ToString::to_string).collect();
+        if !gaps.is_empty() {
+            self.incomplete(&gaps);
+        }
+        let unknown = report.unmatched.iter().map(|it| &it.text).chain(&attested.unknown);
+        let unknown: Vec<&str> = unknown.map(String::as_str).collect();
+        if !unknown.is_empty() {
+            self.unknown(&unknown);
+        }
+        let Some(image) = self.image else { return };
+        let (gates, now) = (self.gates, self.now);
+        let mut weighed = Weighed::of(report, Scales { image, gates, exceptions, words, now });
+        self.until = self.until.into_iter().chain(weighed.until).min();
+        self.remember(&weighed);
+        let mut since = 0_usize;
+        for denied in &weighed.denied {
+            if !self.counts(denied) {
+                since += 1;
+                continue;
+            }
+            let Denied { finding, by } = denied;
+            let (code, group) = if finding.malware {
+                (ReasonCode::Malware, &mut self.malware)
+            } else {
+                (ReasonCode::Vulnerable, &mut self.vulnerable)
+            };
+            let listed_by = attested.by.get(&finding.package);
+            let listed_by =
+                listed_by.map(|signer| format!(", listed by {signer}")).unwrap_or_default();
+            let text = format!("{}{}{listed_by}", self.label, findings::described(finding));
+            let Some(gate) = by.first() else { continue };
+            group.push(reason(code, &text, findings::remedy(finding, gate)));
+        }
+        let summary = weighed.summary(report, inventory.packages.len());
+        let mut text = format!("{}{summary}{}", self.label, bills::added(attested));
+        if since > 0 {
+            text = format!("{text}; served on with {since} found since it was admitted");
+        }
+        if !unknown.is_empty() {
+            text = format!("{text}; nothing known about {}", few(&unknown));
+        }
+        if let Some(warning) = findings::warning(report, self.gates, self.now) {
+            text = format!("{text}; {warning}");
+        }
+        self.texts.push(text);
+        self.silenced.extend(std::mem::take(&mut weighed.silenced));
+        self.unheard.extend(std::mem::take(&mut weighed.unheard));
+    }
+
+    fn unknown(&mut self, unknown: &[&str]) {
+        let Some(gate) = self.refuses("unknown", |gate| gate.unknown) else { return };
+        let text = format!("{}nothing is known about {}", self.label, few(unknown));
+        let remedy = format!("{} would have to say unknown: allow.", gate.place());
+        self.open.push(reason(ReasonCode::ScanUnknown, &text, remedy));
+    }
+
+    /// A gate by whose answer to `what` the image is refused.
+    fn refuses(&mut self, what: &str, answer: fn(&ScanGate) -> Answer) -> Option<&'a ScanGate> {
+        let gates = self.gates;
+        let mut denying =
+            gates.iter().map(AsRef::as_ref).filter(|gate| answer(gate) == Answer::Deny);
+        denying.find(|gate| !self.is_covered || self.takes_back(gate, what, gate.unrated))
+    }
+
+    /// Keeps what does not count for a while: if it does later, that is nothing new. What was found
+    /// later is not among it.
+    fn remember(&mut self, weighed: &Weighed<'_>) {
+        match self.before.filter(|_| self.is_covered) {
+            Some(before) => {
+                let still = weighed.found.iter().filter(|name| before.known.contains(*name));
+                self.known.extend(still.cloned());
+            }
+            None => self.known.extend(weighed.passing.iter().cloned()),
+        }
+    }
+
+    /// Whether what is denied is refused, or served on because it was found later.
+    fn counts(&mut self, denied: &Denied<'_>) -> bool {
+        let Denied { finding, by } = denied;
+        if finding.malware || !self.is_covered {
+            return true;
+        }
+        // What was known when it passed, and did not count then, is nothing new.
+        let is_known = |before: &Passed| before.known.contains(&findings::name(finding));
+        if self.before.is_some_and(is_known) || self.was_silenced(finding) {
+            return true;
+        }
+        let mut counts = false;
+        for gate in by {
+            counts |= self.takes_back(gate, &finding.id, findings::rating_by(gate, finding));
+        }
+        counts
+    }
+
+    /// Whether `finding` had been taken away when the subject was last judged. Where more had been than is
+    /// kept, it may have been any.
+    fn was_silenced(&self, finding: &crate::scan::Finding) -> bool {
+        let before = self.silenced_before;
+        let is_it = |it: &Silenced| self.image.is_some_and(|image| it.is(&image, finding));
+        before.len() >= Silenced::MAX || before.iter().any(is_it)
+    }
+
+    /// Whether `gate` takes back what it let pass, because of what was found later and is known as
+    /// `what`: if it says so, and the grace for it is over.
+    fn takes_back(&mut self, gate: &ScanGate, what: &str, rating: Rating) -> bool {
+        let NewFinding::Revoke(grace) = gate.on_new_finding else { return false };
+        let grace = grace.of(rating);
+        if grace.is_zero() {
+            return true;
+        }
+        let since = self.before.and_then(|before| before.found_since.get(what)).copied();
+        let is_full = self.found_since.len() >= FOUND_SINCE_MAX;
+        if is_full && !self.found_since.contains_key(what) {
+            return true;
+        }
+        let since = since.unwrap_or(self.now);
+        self.found_since.insert(what.to_owned(), since);
+        let end = since.after(grace);
+        if end <= self.now {
+            return true;
+        }
+        self.until = self.until.into_iter().chain([end]).min();
+        false
+    }
+
+    /// What of VEX documents was not used.
+    fn unused(&self, voices: Option<&Voices<'_>>) -> Option<String> {
+        let documents = voices.map(Voices::told).unwrap_or_default();
+        let statements: Vec<&str> = self.unheard.iter().map(String::as_str).collect();
+        let of = |what: &str, told: &[&str]| {
+            (!told.is_empty()).then(|| format!("a VEX {what} was not used: {}", few(told)))
+        };
+        let told = [of("document", &documents), of("statement", &statements)];
+        let told: Vec<String> = told.into_iter().flatten().collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
+    /// All of it. `gates` is what they ask for, in short.
+    pub(super) fn finding(mut self, gates: Digest, voices: Option<&Voices<'_>>) -> Finding {
+        let unused = self.unused(voices);
+        let mut reasons = Vec::new();
+        for group in [&mut self.malware, &mut self.vulnerable, &mut self.open] {
+            let more = group.len().saturating_sub(REASONS_MAX);
+            let last = group.first().map(|first| first.code).filter(|_| more > 0);
+            reasons.extend(group.drain(..).take(REASONS_MAX));
+            if let Some(code) = last {
+                let text = format!("{more} more like these");
+                reasons.push(reason(code, &text, "pratique explain lists them all."));
+            }
+        }
+        let Self { texts, silenced, images, known, found_since, until, .. } = self;
+        let text = texts.into_iter().chain(unused).collect::<Vec<_>>().join("; ");
+        if !reasons.is_empty() {
+            return Finding { reasons, silenced, ..Finding::new(NAME, CheckState::Fail, text) };
+        }
+        let is_kept = known.len() <= KNOWN_MAX;
+        let passed = is_kept.then(|| Box::new(Passed { gates, images, known, found_since }));
+        Finding { until, passed, silenced, ..Finding::new(NAME, CheckState::Pass, text) }
+    }
+}
