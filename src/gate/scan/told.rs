@@ -12,7 +12,6 @@ use crate::gate::text::few;
 use crate::gate::{CheckState, Context, Passed, Reason, ReasonCode, Silenced};
 use crate::oci::Digest;
 use crate::policy::{Answer, NewFinding, Rating, ScanGate};
-use crate::scan::{Unmatched, UnmatchedKind};
 use crate::time::Timestamp;
 
 /// Reasons of one kind that are told one by one.

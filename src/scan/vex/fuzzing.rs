@@ -60,7 +60,7 @@ fn package(name: &str, version: &str) -> Package {
 fn finding(id: String, package: Package) -> Finding {
     Finding {
         id,
-        aliases: std::sync::Arc::default(),
+        aliases: Arc::default(),
         advisories: Vec::new(),
         package,
         severity: None,
