@@ -207,8 +207,8 @@ fn both_forms_name_the_image_its_distribution_and_every_package_once() {
     assert_eq!(packages.len(), 6);
     let locators = |at: usize| packages[at]["externalRefs"][0]["referenceLocator"].clone();
     assert_eq!(locators(0), image["purl"]);
-    for at in 1..5 {
-        assert_eq!(locators(at + 1), components[at]["purl"]);
+    for (at, component) in components.iter().enumerate().take(5).skip(1) {
+        assert_eq!(locators(at + 1), component["purl"]);
     }
     assert_eq!(spdx["relationships"].as_array().unwrap().len(), 6);
 }

@@ -246,7 +246,7 @@ fn equal_feeds_make_equal_files() {
 
 #[test]
 fn a_vulnerability_may_have_thousands_of_names_that_packages_share_and_not_endless_ones() {
-    let named = |count: usize| {
+    let called = |count: usize| {
         let records = (0..count).map(|n| {
             let mut record = record("A-1", "npm", "left", &json!([{ "introduced": "0" }]));
             (record["id"], record["aliases"]) = (json!(format!("CGA-{n}")), json!(["CVE-2026-1"]));
@@ -256,7 +256,7 @@ fn a_vulnerability_may_have_thousands_of_names_that_packages_share_and_not_endle
     };
     let packages = ["a", "b"].map(|at| Package::new(PackageKind::Npm, "left", "1", at)).to_vec();
     let inventory = Inventory { packages, ..Inventory::default() };
-    let report = database(&named(3_000)).report(&inventory, NOW).unwrap();
+    let report = database(&called(3_000)).report(&inventory, NOW).unwrap();
     let [first, second] = &report.findings[..] else { panic!("{}", report.findings.len()) };
     assert_eq!((first.id.as_str(), first.aliases.len()), ("CVE-2026-1", 3_000));
     assert!(std::sync::Arc::ptr_eq(&first.aliases, &second.aliases), "each has its own");
