@@ -237,6 +237,23 @@ async fn a_gate_lets_more_of_a_large_image_be_read() {
 }
 
 #[tokio::test]
+async fn that_reading_took_too_long_is_not_kept_of_a_layer() {
+    let mirror = TestMirror::start_with(&policy("", ""), |settings| {
+        settings.scan.limits.time = Duration::ZERO;
+    })
+    .await;
+    know(&mirror, &[other()]).await;
+    mirror.upstream.push("app", "1", &patched());
+    let phrase = "Denied by rule a: could not be read completely";
+    mirror.pull("app", "1").await.assert_refused(phrase);
+    let again = Image::new().layer(debian(&[("openssl", "3.0.13-1")])).platform("linux/arm64");
+    mirror.upstream.push("app", "2", &again.build());
+    mirror.pull("app", "2").await.assert_refused(phrase);
+    let read = mirror.mirror().metrics().layers_scanned.value();
+    assert_eq!(read, 2, "another image reads the same layer again");
+}
+
+#[tokio::test]
 async fn malware_is_never_served_on() {
     let mirror = mirror("").await;
     let image = patched();

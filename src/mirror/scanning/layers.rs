@@ -46,7 +46,10 @@ impl Mirror {
         }
         let first = Work::First(layer.digest);
         let (facts, bytes) = self.read_layer(name, layer, limits, first).await?;
-        scanner.facts.put(FactKind::Layer, &place, bytes).await;
+        // A busy machine is no property of a layer.
+        if !facts.ran_out_of_time() {
+            scanner.facts.put(FactKind::Layer, &place, bytes).await;
+        }
         Ok(facts)
     }
 

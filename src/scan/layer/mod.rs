@@ -70,6 +70,11 @@ impl LayerFacts {
         &self.0.blob
     }
 
+    /// Whether reading it was given up because it took too long: on another day it may not.
+    pub fn ran_out_of_time(&self) -> bool {
+        self.0.gaps.iter().any(|gap| gap.text.starts_with(source::TOO_SLOW))
+    }
+
     /// The digest of its inflated bytes; `None` when not all of them could be inflated.
     pub fn diff_id(&self) -> Option<&Digest> {
         self.0.diff_id.as_ref()

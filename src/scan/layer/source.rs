@@ -26,6 +26,9 @@ const READ_BYTES: usize = 128 * 1024;
 /// Log2 of the window that a frame of zstd may ask for: 128 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
+/// What a gap says that another, quicker reading may not have.
+pub(super) const TOO_SLOW: &str = "reading it takes more than time";
+
 /// What a layer has cost so far.
 pub(super) struct Meter {
     bytes: Cell<u64>,
@@ -51,7 +54,7 @@ impl Meter {
         if self.began.elapsed().saturating_sub(self.waited.get()) <= self.time_max {
             return Ok(());
         }
-        Err(Stop::limit(format!("reading it takes more than time = {} s", self.time_max.as_secs())))
+        Err(Stop::limit(format!("{TOO_SLOW} = {} s", self.time_max.as_secs())))
     }
 }
 
