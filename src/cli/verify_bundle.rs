@@ -21,7 +21,7 @@ use crate::signature::{
 /// Largest artifact that is read into memory; of larger ones the digest has to be given.
 const ARTIFACT_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// Largest key file in bytes.
-const KEY_BYTES_MAX: usize = 16 * 1024;
+pub(in crate::cli) const KEY_BYTES_MAX: usize = 16 * 1024;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -119,7 +119,8 @@ fn digest(text: &str) -> Option<Digest> {
     (digest.algorithm() == Algorithm::Sha256 && !Path::new(text).exists()).then_some(digest)
 }
 
-fn text(file: &Path, limit: usize) -> Result<String, CliError> {
+/// The text of `file`, which may have `limit` bytes at most.
+pub(in crate::cli) fn text(file: &Path, limit: usize) -> Result<String, CliError> {
     String::from_utf8(bytes(file, limit)?)
         .map_err(|_| CliError::misused(format!("{} is not text", file.display())))
 }

@@ -52,7 +52,8 @@ impl Mirror {
         let asked = Asked { subject, evidence, policy, tags: &tags, contents: &contents, now };
         let scans = self.scans_of(&asked).await;
         let passed = record.and_then(|record| record.passed.clone());
-        let judgement = record.and_then(|record| record.judgement.clone());
+        let judgement = record.and_then(|record| record.judgement.as_ref());
+        let silenced = judgement.map(|judgement| judgement.silenced.clone()).unwrap_or_default();
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let policy = Arc::clone(policy);
@@ -74,7 +75,7 @@ impl Mirror {
                 contents,
                 scans,
                 passed: passed.as_deref(),
-                silenced: judgement.as_ref().map_or(&[], |judgement| &judgement.silenced),
+                silenced: &silenced,
             };
             decide(&subject, &evidence, &context)
         };

@@ -12,15 +12,12 @@ mod file;
 use std::path::{Path, PathBuf};
 
 use super::place::Candidate;
-use crate::cli::{CliError, Connection};
+use crate::cli::{CliError, Connection, verify_bundle};
 use crate::config::{self, Settings, UpdateSettings};
 use crate::scan::Database;
 use crate::signature::Key;
 use crate::tasks::Tasks;
 use crate::upstream::{Files, FilesSettings};
-
-/// Largest file with a public key, in bytes.
-const KEY_BYTES_MAX: u64 = 16 << 10;
 
 /// Where a database comes from.
 #[derive(Debug, clap::Args)]
@@ -101,7 +98,7 @@ impl Way<'_> {
                     "a finished database is taken only with a signature; name its key by --key";
                 return Err(CliError::misused(text));
             };
-            let pem = read_key(file)?;
+            let pem = verify_bundle::text(file, verify_bundle::KEY_BYTES_MAX)?;
             let key = Key::from_pem(&pem)
                 .map_err(|error| CliError::misused(format!("{}: {error}", file.display())))?;
             return Ok(if from.starts_with("https://") || from.starts_with("http://") {
@@ -136,14 +133,4 @@ impl Way<'_> {
             Files::new(&settings, Tasks::new()).map_err(|error| wrong().caused_by(error))?;
         Ok((files, name))
     }
-}
-
-fn read_key(file: &Path) -> Result<String, CliError> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let opened = std::fs::File::open(file);
-    opened.and_then(|opened| opened.take(KEY_BYTES_MAX).read_to_string(&mut text)).map_err(
-        |error| CliError::unreachable(format!("cannot read {}", file.display())).caused_by(error),
-    )?;
-    Ok(text)
 }
