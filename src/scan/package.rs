@@ -24,6 +24,8 @@ pub enum PackageKind {
     Npm,
     /// .NET.
     Nuget,
+    /// Something that only another scanner tells of.
+    Other,
     /// Python distributions, by their normalised name (PEP 503).
     Python,
     /// RPM.
@@ -48,6 +50,7 @@ impl PackageKind {
             Self::Maven => "maven",
             Self::Npm => "npm",
             Self::Nuget => "nuget",
+            Self::Other => "generic",
             Self::Python => "pypi",
             Self::Rpm => "rpm",
         }

@@ -65,7 +65,7 @@ pub(super) fn kind_of_type(name: &str) -> Option<PackageKind> {
 /// The ecosystem of a language's packages; distributions have one each.
 pub(in crate::scan) const fn language(kind: PackageKind) -> Option<&'static str> {
     match kind {
-        PackageKind::Apk | PackageKind::Deb | PackageKind::Rpm => None,
+        PackageKind::Apk | PackageKind::Deb | PackageKind::Other | PackageKind::Rpm => None,
         PackageKind::Cargo => Some("crates.io"),
         PackageKind::Composer => Some("Packagist"),
         PackageKind::Gem => Some("RubyGems"),
@@ -96,6 +96,7 @@ pub(in crate::scan) fn normalised(kind: Option<PackageKind>, name: &str) -> Cow<
             | PackageKind::Gem
             | PackageKind::Maven
             | PackageKind::Npm
+            | PackageKind::Other
             | PackageKind::Rpm,
         )
         | None => Cow::Borrowed(name),

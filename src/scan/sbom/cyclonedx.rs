@@ -205,6 +205,7 @@ fn of_package<'a>(sbom: &Sbom<'_>, index: usize, package: &'a Package) -> Compon
         | PackageKind::Gem
         | PackageKind::Go
         | PackageKind::Nuget
+        | PackageKind::Other
         | PackageKind::Python
         | PackageKind::Rpm => None,
     }

@@ -37,9 +37,11 @@ pub fn package_url(package: &Package, distribution: Option<&Distribution>) -> Op
         PackageKind::Composer | PackageKind::Go | PackageKind::Npm => {
             name.rsplit_once('/').unwrap_or(("", name))
         }
-        PackageKind::Cargo | PackageKind::Gem | PackageKind::Nuget | PackageKind::Python => {
-            ("", name.as_str())
-        }
+        PackageKind::Cargo
+        | PackageKind::Gem
+        | PackageKind::Nuget
+        | PackageKind::Other
+        | PackageKind::Python => ("", name.as_str()),
     };
     let (epoch, version) = match kind {
         PackageKind::Rpm => without_epoch(version),
@@ -52,6 +54,7 @@ pub fn package_url(package: &Package, distribution: Option<&Distribution>) -> Op
         | PackageKind::Maven
         | PackageKind::Npm
         | PackageKind::Nuget
+        | PackageKind::Other
         | PackageKind::Python => (None, version.as_str()),
     };
     let mut qualifiers = BTreeMap::new();
@@ -148,6 +151,7 @@ const fn is_lower(kind: PackageKind) -> bool {
         | PackageKind::Gem
         | PackageKind::Maven
         | PackageKind::Nuget
+        | PackageKind::Other
         | PackageKind::Rpm => false,
     }
 }

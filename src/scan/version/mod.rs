@@ -74,7 +74,8 @@ impl Scheme {
             PackageKind::Gem => Self::Gem,
             PackageKind::Go => Self::Go,
             PackageKind::Maven => Self::Maven,
-            PackageKind::Npm => Self::Npm,
+            // What only another scanner tells of is never compared here.
+            PackageKind::Npm | PackageKind::Other => Self::Npm,
             PackageKind::Nuget => Self::Nuget,
             PackageKind::Python => Self::Python,
             PackageKind::Rpm => Self::Rpm,

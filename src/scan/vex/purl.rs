@@ -176,6 +176,8 @@ impl Purl {
             PackageKind::Cargo | PackageKind::Gem | PackageKind::Nuget | PackageKind::Python => {
                 namespace.is_none() && same(&self.name)
             }
+            // By which of its names it would be called is not known.
+            PackageKind::Other => false,
         }
     }
 
@@ -198,6 +200,7 @@ impl Purl {
             | PackageKind::Maven
             | PackageKind::Npm
             | PackageKind::Nuget
+            | PackageKind::Other
             | PackageKind::Python => own == version,
         }
     }

@@ -48,7 +48,11 @@ pub(super) fn package(
         return Err("has no version");
     }
     let is_flat = match kind {
-        PackageKind::Cargo | PackageKind::Gem | PackageKind::Nuget | PackageKind::Python => true,
+        PackageKind::Cargo
+        | PackageKind::Gem
+        | PackageKind::Nuget
+        | PackageKind::Other
+        | PackageKind::Python => true,
         PackageKind::Apk
         | PackageKind::Composer
         | PackageKind::Deb
@@ -104,6 +108,7 @@ fn name(kind: PackageKind, parts: &Parts, own: &str) -> String {
         | PackageKind::Deb
         | PackageKind::Gem
         | PackageKind::Nuget
+        | PackageKind::Other
         | PackageKind::Rpm => name.clone(),
     }
 }
