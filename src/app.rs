@@ -1,6 +1,7 @@
 //! The composition root: settings in, running program out. The one file that names every concrete
 //! type.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -208,7 +209,7 @@ impl Floor<'_> {
         let opening = self.tasks.spawn_blocking(move || Facts::open(dir, bytes, tasks));
         let opened = opening.await;
         let facts = opened.unwrap_or_else(|_| Facts::none(self.tasks.clone()));
-        Arc::new(Scanner::new(settings, facts))
+        Arc::new(Scanner::new(settings, facts, BTreeMap::new()))
     }
 
     async fn ledger(&self, data_dir: &Path) -> Result<Ledger, Error> {

@@ -117,6 +117,8 @@ metrics! {
     Counter policy_rejected "pratique_policy_reload_failures_total" "" "Policy files that were refused at reload; the old policy stayed.";
     Gauge database_as_of "pratique_vulnerability_database_timestamp_seconds" "" "As of when the vulnerability database in force is, in seconds since 1970; 0 without one.";
     Counter database_rejected "pratique_vulnerability_database_failures_total" "" "Vulnerability databases that were refused; the one in force stayed.";
+    Counter other_scans "pratique_other_scans_total" "" "Reports of scanners beside the one inside.";
+    Counter other_scans_failed "pratique_other_scans_failed_total" "" "Images about which such a scanner gave no report.";
     Counter layers_scanned "pratique_layers_scanned_total" "" "Layers read by the scanner.";
     Gauge scans_held "pratique_scan_changes_held" "" "1 while a change of the vulnerability database is held until a person has seen it.";
     Counter upstream_requests "pratique_upstream_requests_total" "" "Requests sent to upstream registries.";

@@ -228,6 +228,24 @@ pub struct ScannedImage {
     pub is_complete: bool,
     /// What it hangs on how much of it was read: the bounds, and what the program can read.
     pub read_by: Digest,
+    /// What other scanners came to, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, ScannedByOther>,
+}
+
+/// What another scanner came to about an image. Its report is kept apart, under its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScannedByOther {
+    /// It could not look; why, in words fit for clients.
+    Failed(String),
+    /// It looked.
+    Reported {
+        /// The report.
+        report: Digest,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// A tag of the form `sha256-<hex>[.suffix]`, by which something is attached to a subject.

@@ -35,12 +35,13 @@ pub use continuity::Predecessor;
 pub use decide::decide;
 pub use evidence::{
     AttachedTag, AttestationContents, ChildImage, ChildSignatures, Evidence, EvidenceKind,
-    Gathered, Grant, GrantKind, ManifestFacts, ScannedImage, ScannedImages, SignatureSearch,
+    Gathered, Grant, GrantKind, ManifestFacts, ScannedByOther, ScannedImage, ScannedImages,
+    SignatureSearch,
 };
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
 pub use ready::ReadyPolicy;
-pub use scan::{BillSearch, Bills, ImageScan, Scans};
+pub use scan::{BillSearch, Bills, ImageScan, OtherScan, Scans};
 pub use silenced::Silenced;
 pub use standing::Standing;
 pub use subject::Subject;

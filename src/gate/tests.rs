@@ -14,8 +14,13 @@ use crate::policy::Policy;
 use crate::signature::{FoundSignature, Material, SimpleSigningProof};
 
 static NO_CONTENTS: BTreeMap<Digest, Bytes> = BTreeMap::new();
-static NO_SCANS: Scans =
-    Scans { no_database: None, reading: None, known: BTreeMap::new(), bills: None };
+static NO_SCANS: Scans = Scans {
+    no_database: None,
+    reading: None,
+    known: BTreeMap::new(),
+    others: BTreeMap::new(),
+    bills: None,
+};
 pub(super) const NOW: &str = "2026-11-20T10:00:00Z";
 
 pub(super) fn policy(rest: &str) -> ReadyPolicy {

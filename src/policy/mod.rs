@@ -19,6 +19,7 @@ mod pattern;
 mod problem;
 mod query;
 mod scanned;
+mod scanners;
 mod signed;
 mod tags;
 mod vex;
@@ -36,6 +37,7 @@ pub use problem::{Position, Problem};
 pub use scanned::{
     Answer, Exception, FindingCondition, Grace, NewFinding, Rating, ScanGate, ScanLimits,
 };
+pub use scanners::{Combined, Scanners};
 pub use signed::{Quorum, Quorums, Scope, SignatureRule};
 pub use tags::TagFilter;
 pub use vex::{VexAccept, VexRule};

@@ -1,6 +1,7 @@
 //! What a policy says about one repository, digest or tag.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,6 +137,20 @@ impl Policy {
         let candidates = self.candidates(name);
         let gates = candidates.iter().flat_map(|rule| rule.gates());
         gates.fold(ScanLimits::default(), |limits, gate| limits.or_larger(gate.limits))
+    }
+
+    /// The scanners beside the one inside that gates may ask about `name`, each with how old what it says
+    /// may be.
+    pub fn other_scanners(&self, name: &Name) -> BTreeMap<String, Duration> {
+        let candidates = self.candidates(name);
+        let mut asked = BTreeMap::new();
+        for gate in candidates.iter().flat_map(|rule| rule.gates()) {
+            for scanner in gate.scanners.others() {
+                let age = asked.entry(scanner.to_owned()).or_insert(gate.report_age_max);
+                *age = gate.report_age_max.min(*age);
+            }
+        }
+        asked
     }
 
     /// What the policy says about `name`, whatever of it is asked for.

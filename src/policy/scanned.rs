@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::pattern::Pattern;
+use super::scanners::Scanners;
 use super::vex::VexRule;
 use crate::oci::{Digest, Name};
 use crate::time::Timestamp;
@@ -33,6 +34,11 @@ pub struct ScanGate {
     pub limits: ScanLimits,
     /// Whether it is the floor's, from which nothing is excepted.
     pub is_floor: bool,
+    /// The scanners that it asks.
+    pub scanners: Scanners,
+    /// How old what another scanner says may be when an image is admitted by it, and after how long that one
+    /// is asked again.
+    pub report_age_max: Duration,
     /// From which age on the vulnerability database is complained about.
     pub database_age_warn: Duration,
     /// How old the vulnerability database may be.
@@ -46,6 +52,8 @@ impl ScanGate {
     pub const DATABASE_AGE_WARN: Duration = Duration::from_hours(24);
     /// How old a vulnerability database may be, unless the policy says otherwise.
     pub const DATABASE_AGE_MAX: Duration = Duration::from_hours(120);
+    /// How old what another scanner says may be, unless the policy says otherwise.
+    pub const REPORT_AGE_MAX: Duration = Duration::from_hours(24);
 
     /// What it asks of an image, in a form that stays the same whatever it is called, and whatever later
     /// versions let it say besides: what is not said does not appear. How old a database may be and what
@@ -60,6 +68,7 @@ impl ScanGate {
             (*incomplete != Answer::Deny, "incomplete allow".to_owned()),
             (*not_applicable != Answer::Deny, "notApplicable allow".to_owned()),
             (self.counts_kernel_headers, "kernelHeaders count".to_owned()),
+            (self.scanners != Scanners::default(), self.scanners.to_string()),
         ];
         conditions.extend(said.into_iter().filter(|(is_said, _)| *is_said).map(|(_, text)| text));
         conditions.join(", ")

@@ -31,15 +31,18 @@ pub enum FactKind {
     Layer,
     /// What is in an image, by the digest of the facts themselves.
     Inventory,
+    /// What another scanner said of an image, by the digest of the facts themselves.
+    Report,
 }
 
 impl FactKind {
-    const ALL: [Self; 2] = [Self::Layer, Self::Inventory];
+    const ALL: [Self; 3] = [Self::Layer, Self::Inventory, Self::Report];
 
     const fn folder(self) -> &'static str {
         match self {
             Self::Layer => "layers",
             Self::Inventory => "inventories",
+            Self::Report => "reports",
         }
     }
 }

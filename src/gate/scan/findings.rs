@@ -1,7 +1,6 @@
 //! Which findings count.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::hours;
@@ -41,7 +40,7 @@ pub(super) struct Weighed<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Scales<'a, 'w> {
     pub(super) image: Digest,
-    pub(super) gates: &'a [Arc<ScanGate>],
+    pub(super) gates: &'w [&'a ScanGate],
     pub(super) exceptions: &'w Exceptions<'a>,
     /// What VEX documents say of it, where a gate hears somebody.
     pub(super) words: Option<&'w Words<'w>>,
@@ -61,7 +60,7 @@ pub(super) fn name(finding: &Finding) -> String {
 }
 
 /// What is to be complained about, although it passes.
-pub(super) fn warning(report: &Report, gates: &[Arc<ScanGate>], now: Timestamp) -> Option<String> {
+pub(super) fn warning(report: &Report, gates: &[&ScanGate], now: Timestamp) -> Option<String> {
     let age = now.since(report.database.as_of);
     let is_old = gates.iter().any(|gate| age > gate.database_age_warn);
     is_old.then(|| format!("vulnerability database is {} old", hours(age)))
@@ -80,7 +79,7 @@ impl<'a> Weighed<'a> {
     fn weigh(&mut self, finding: &'a Finding, scales: Scales<'a, '_>) {
         let mut by: Vec<&ScanGate> = Vec::new();
         let (mut waits, mut silenced) = (false, None);
-        for gate in scales.gates {
+        for gate in scales.gates.iter().copied() {
             let denies = denies(gate, finding, scales.now);
             if matches!(denies, Denies::Never) {
                 continue;
@@ -148,7 +147,7 @@ impl<'a> Weighed<'a> {
     }
 
     /// What was seen, in one line.
-    pub(super) fn summary(&self, report: &Report, packages: usize) -> String {
+    pub(super) fn summary(&self, report: &Report) -> String {
         let mut counts: BTreeMap<Option<Severity>, usize> = BTreeMap::new();
         for finding in &report.findings {
             *counts.entry(finding.severity).or_default() += 1;
@@ -167,7 +166,7 @@ impl<'a> Weighed<'a> {
         if found.is_empty() {
             "nothing".clone_into(&mut found);
         }
-        let mut text = format!("{packages} packages, {found} found");
+        let mut text = format!("{found} found");
         if !self.denied.is_empty() {
             text = format!("{text}, {} of them refused", self.denied.len());
         }

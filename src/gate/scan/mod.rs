@@ -4,8 +4,13 @@
 //! nothing is known about, and what is no image are outcomes of their own, which pass only where the
 //! policy says so.
 
+mod against;
 mod bills;
 mod findings;
+mod others;
+#[cfg(test)]
+mod others_tests;
+mod seen;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -30,6 +35,8 @@ use crate::time::Timestamp;
 pub(super) use bills::signers as bill_signers;
 pub use bills::{BillSearch, Bills};
 use findings::Exceptions;
+pub use others::OtherScan;
+use seen::Pictured;
 use told::Told;
 use vex::Voices;
 
@@ -46,6 +53,8 @@ pub struct Scans {
     pub reading: Option<Digest>,
     /// What is known.
     pub known: BTreeMap<Digest, ImageScan>,
+    /// What other scanners said, by the digest of their reports.
+    pub others: BTreeMap<Digest, Arc<OtherScan>>,
     /// The bills of materials that count, once they were looked at; what is known has what they add.
     pub bills: Option<Arc<Bills>>,
 }
@@ -54,6 +63,14 @@ impl Scans {
     /// The database that everything was compared with.
     pub(super) fn database(&self) -> Option<Box<DatabaseId>> {
         self.known.values().next().map(|scan| Box::new(scan.report.database.clone()))
+    }
+}
+
+impl Scans {
+    /// Whether anybody knows of malware in it.
+    fn has_malware(&self) -> bool {
+        self.known.values().any(|scan| scan.report.has_malware())
+            || self.others.values().any(|scan| scan.report.has_malware())
     }
 }
 
@@ -102,11 +119,12 @@ pub(super) fn check(
         Gathered::Failed(why) => return Checked::Failed(why.clone()),
         Gathered::Absent | Gathered::NotGathered => return Checked::Missing(EvidenceKind::Scan),
     };
-    if let Some(why) = &context.scans.no_database {
+    if let Some(why) = &context.scans.no_database
+        && gates.iter().any(|gate| gate.scanners.need_embedded())
+    {
         return Checked::Failed(why.clone());
     }
-    let is_malicious = context.scans.known.values().any(|scan| scan.report.has_malware());
-    let voices = if is_malicious {
+    let voices = if context.scans.has_malware() {
         // That is refused whatever anybody says.
         None
     } else {
@@ -164,20 +182,18 @@ impl<'a> Looked<'a> {
             let Some(image) = image.filter(is_as_now) else {
                 return Err(Box::new(Checked::Missing(EvidenceKind::Scan)));
             };
-            told.begin(&label, digest, image.inventory);
-            let Some(inventory) = &image.inventory else {
-                told.incomplete(&image.unread);
-                continue;
-            };
-            let Some(scan) = context.scans.known.get(inventory) else {
-                return Err(Box::new(Checked::Missing(EvidenceKind::Scan)));
-            };
             let digests = [digest, subject.digest];
-            if let Some(why) = unfit(&scan.report, gates, context) {
-                return Err(Box::new(Checked::Failed(why)));
+            let inventory = image.inventory.as_ref();
+            let inventory = inventory.and_then(|it| context.scans.known.get(it));
+            let inventory = inventory.map(|scan| scan.inventory.as_ref());
+            let words = voices.map(|voices| voices.about(&digests, inventory));
+            let exceptions = Exceptions::of(subject, digest, context);
+            let (exceptions, words) = (&exceptions, words.as_ref());
+            let pictured = Pictured { digest, image, context, exceptions, words };
+            told.begin(&label, digest, image.inventory);
+            for (seen, gates) in pictured.by_gates(gates)? {
+                told.seen(&seen, &gates, exceptions, words);
             }
-            let words = voices.map(|voices| voices.about(&digests, scan));
-            told.image(scan, &Exceptions::of(subject, digest, context), words.as_ref());
         }
         Ok(())
     }
@@ -231,26 +247,22 @@ fn not_applicable(gates: &[Arc<ScanGate>]) -> Finding {
     Finding { reasons, ..Finding::new(NAME, CheckState::Fail, TEXT) }
 }
 
-/// Why nothing can be decided by the database: it, or a list in it that a gate asks for, is not there, too
-/// old, or of a time that is to come. What was admitted goes on being judged by what is known: it is
-/// served without anybody's help.
-fn unfit(report: &Report, gates: &[Arc<ScanGate>], context: &Context<'_>) -> Option<String> {
+/// Why nothing can be decided by the database of `report`: it, or a list in it that the gate asks for, is
+/// not there, too old, or of a time that is to come. What was admitted goes on being judged by what is
+/// known: it is served without anybody's help.
+fn unfit(report: &Report, gate: &ScanGate, context: &Context<'_>) -> Option<String> {
     if context.passed.is_some() {
         return None;
     }
-    let asks = |gate: &&Arc<ScanGate>, of: fn(&FindingCondition) -> bool| gate.deny.iter().any(of);
-    let exploited = |gate: &&Arc<ScanGate>| asks(gate, |it| it.exploited.is_some());
-    let likelihood = |gate: &&Arc<ScanGate>| asks(gate, |it| it.likelihood.is_some());
-    let age_max = |gates: &mut dyn Iterator<Item = &Arc<ScanGate>>| {
-        gates.map(|gate| gate.database_age_max).min()
-    };
+    let asks = |of: fn(&FindingCondition) -> bool| gate.deny.iter().any(of);
     let all = [
-        ("vulnerability database", Some(report.database.as_of), age_max(&mut gates.iter())),
-        ("KEV catalogue", report.exploited_as_of, age_max(&mut gates.iter().filter(exploited))),
-        ("list of EPSS", report.likelihood_as_of, age_max(&mut gates.iter().filter(likelihood))),
+        ("vulnerability database", Some(report.database.as_of), true),
+        ("KEV catalogue", report.exploited_as_of, asks(|it| it.exploited.is_some())),
+        ("list of EPSS", report.likelihood_as_of, asks(|it| it.likelihood.is_some())),
     ];
-    let asked = all.into_iter().filter_map(|(what, as_of, most)| Some((what, as_of, most?)));
-    asked.into_iter().find_map(|(what, as_of, most)| too_old(what, as_of, most, context.now))
+    let mut asked = all.into_iter().filter(|(.., is_asked)| *is_asked);
+    let most = gate.database_age_max;
+    asked.find_map(|(what, as_of, _)| too_old(what, as_of, most, context.now))
 }
 
 fn too_old(what: &str, as_of: Option<Timestamp>, most: Duration, now: Timestamp) -> Option<String> {

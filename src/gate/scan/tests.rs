@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::told::REASONS_MAX;
+use super::against::REASONS_MAX;
 use super::*;
 use crate::gate::Passed;
 use crate::gate::tests::{NOW, context, evidence, facts, policy, subject};
@@ -70,6 +70,7 @@ pub(super) fn scanned(images: &[(Digest, &str)]) -> Evidence {
         unread: Vec::new(),
         is_complete: true,
         read_by: Digest::sha256(b"all"),
+        others: BTreeMap::new(),
     };
     let images = images.iter().map(|(digest, name)| (*digest, image(name))).collect();
     Evidence { scan: Gathered::Found(ScannedImages { images }), ..evidence(facts()) }
@@ -264,6 +265,7 @@ fn what_nothing_can_be_read_of_is_incomplete() {
         unread,
         is_complete: true,
         read_by: Digest::sha256(b"all"),
+        others: BTreeMap::new(),
     };
     let images = [(subject.digest, image)].into();
     let evidence =
@@ -566,6 +568,7 @@ fn what_could_not_be_read_is_read_again_when_more_of_it_may_be() {
         unread: Vec::new(),
         is_complete: false,
         read_by: little,
+        others: BTreeMap::new(),
     };
     let images = BTreeMap::from([(subject.digest, image)]);
     let evidence =

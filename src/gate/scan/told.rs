@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::NAME;
+use super::against::Against;
 use super::bills::{self, Bills};
 use super::findings::{self, Denied, Exceptions, Scales, Weighed};
+use super::seen::Seen;
 use super::vex::{Voices, Words};
-use super::{ImageScan, NAME};
-use crate::gate::checks::{Finding, reason};
+use crate::gate::checks::Finding;
 use crate::gate::text::few;
-use crate::gate::{CheckState, Context, Passed, Reason, ReasonCode, Silenced};
+use crate::gate::{CheckState, Context, Passed, ReasonCode, Silenced};
 use crate::oci::Digest;
 use crate::policy::{Answer, NewFinding, Rating, ScanGate};
 use crate::time::Timestamp;
 
-/// Reasons of one kind that are told one by one.
-pub(super) const REASONS_MAX: usize = 20;
 /// Findings of one subject whose grace is counted; the rest has none.
 const FOUND_SINCE_MAX: usize = 2_000;
 /// Findings of one subject that are kept because they did not count for a while. With more, nothing is
@@ -24,7 +24,8 @@ const KNOWN_MAX: usize = 5_000;
 
 /// What was said so far.
 pub(super) struct Told<'a> {
-    gates: &'a [Arc<ScanGate>],
+    /// Whether others than the scanner inside are asked, so that it is told who said what.
+    names_scanners: bool,
     now: Timestamp,
     /// What VEX documents had taken away when it was last judged.
     silenced_before: &'a [Silenced],
@@ -43,9 +44,9 @@ pub(super) struct Told<'a> {
     image: Option<Digest>,
     is_covered: bool,
     /// What speaks against it: of malware, of vulnerabilities, and of what is not known.
-    malware: Vec<Reason>,
-    vulnerable: Vec<Reason>,
-    open: Vec<Reason>,
+    malware: Against<'a>,
+    vulnerable: Against<'a>,
+    open: Against<'a>,
     texts: Vec<String>,
     until: Option<Timestamp>,
 }
@@ -57,7 +58,7 @@ impl<'a> Told<'a> {
         context: &Context<'a>,
     ) -> Self {
         Self {
-            gates,
+            names_scanners: gates.iter().any(|gate| gate.scanners.others().next().is_some()),
             now: context.now,
             silenced_before: context.silenced,
             silenced: Vec::new(),
@@ -69,9 +70,9 @@ impl<'a> Told<'a> {
             label: String::new(),
             image: None,
             is_covered: false,
-            malware: Vec::new(),
-            vulnerable: Vec::new(),
-            open: Vec::new(),
+            malware: Against::default(),
+            vulnerable: Against::default(),
+            open: Against::default(),
             texts: Vec::new(),
             until: None,
         }
@@ -92,87 +93,115 @@ impl<'a> Told<'a> {
         self.images.insert(digest, inventory);
     }
 
-    /// Some of the image could not be read.
-    pub(super) fn incomplete(&mut self, gaps: &[String]) {
-        let gaps: Vec<&str> = gaps.iter().map(String::as_str).collect();
-        let text = format!("{}could not be read completely: {}", self.label, few(&gaps));
-        if let Some(gate) = self.refuses("incomplete", |gate| gate.incomplete) {
-            let remedy = format!("{} would have to say incomplete: allow.", gate.place());
-            self.open.push(reason(ReasonCode::ScanIncomplete, &text, remedy));
-        }
-        self.texts.push(text);
-    }
-
-    /// What is known against the image.
-    pub(super) fn image(
+    /// What a scanner saw of the image, which `gates` go by.
+    pub(super) fn seen(
         &mut self,
-        scan: &'a ImageScan,
+        seen: &Seen<'a>,
+        gates: &[&'a ScanGate],
         exceptions: &Exceptions<'a>,
         words: Option<&Words<'_>>,
     ) {
-        let ImageScan { inventory, report, attested } = scan;
-        let gaps = inventory.gaps.iter().chain(&report.gaps).map(ToString::to_string);
-        let gaps: Vec<String> = gaps.collect();
-        if !gaps.is_empty() {
-            self.incomplete(&gaps);
+        if !seen.gaps.is_empty() {
+            self.incomplete(seen, gates);
         }
-        let unknown = report.unmatched.iter().map(|it| &it.text).chain(&attested.unknown);
-        let unknown: Vec<&str> = unknown.map(String::as_str).collect();
-        if !unknown.is_empty() {
-            self.unknown(&unknown);
+        if !seen.unknown.is_empty() {
+            self.unknown(seen, gates);
         }
-        let Some(image) = self.image else { return };
-        let (gates, now) = (self.gates, self.now);
-        let mut weighed = Weighed::of(report, Scales { image, gates, exceptions, words, now });
+        let (Some(report), Some(image)) = (seen.report, self.image) else { return };
+        let scales = Scales { image, gates, exceptions, words, now: self.now };
+        let mut weighed = Weighed::of(report, scales);
         self.until = self.until.into_iter().chain(weighed.until).min();
         self.remember(&weighed);
         let mut since = 0_usize;
         for denied in &weighed.denied {
-            if !self.counts(denied) {
-                since += 1;
-                continue;
-            }
-            let Denied { finding, by } = denied;
-            let (code, group) = if finding.malware {
-                (ReasonCode::Malware, &mut self.malware)
+            if self.counts(denied) {
+                self.refuse(denied, seen);
             } else {
-                (ReasonCode::Vulnerable, &mut self.vulnerable)
-            };
-            let listed_by = attested.by.get(&finding.package);
-            let listed_by =
-                listed_by.map(|signer| format!(", listed by {signer}")).unwrap_or_default();
-            let text = format!("{}{}{listed_by}", self.label, findings::described(finding));
-            let Some(gate) = by.first() else { continue };
-            group.push(reason(code, &text, findings::remedy(finding, gate)));
+                since += 1;
+            }
         }
-        let summary = weighed.summary(report, inventory.packages.len());
-        let mut text = format!("{}{summary}{}", self.label, bills::added(attested));
-        if since > 0 {
-            text = format!("{text}; served on with {since} found since it was admitted");
-        }
-        if !unknown.is_empty() {
-            text = format!("{text}; nothing known about {}", few(&unknown));
-        }
-        if let Some(warning) = findings::warning(report, self.gates, self.now) {
-            text = format!("{text}; {warning}");
-        }
-        self.texts.push(text);
+        let summary = self.summary(&weighed, seen, since, gates);
+        self.texts.push(summary);
         self.silenced.extend(std::mem::take(&mut weighed.silenced));
         self.unheard.extend(std::mem::take(&mut weighed.unheard));
     }
 
-    fn unknown(&mut self, unknown: &[&str]) {
-        let Some(gate) = self.refuses("unknown", |gate| gate.unknown) else { return };
-        let text = format!("{}nothing is known about {}", self.label, few(unknown));
+    /// What is said of one scanner in front of what it saw.
+    fn front(&self, seen: &Seen<'a>) -> String {
+        let label = &self.label;
+        match seen.version {
+            Some(version) => format!("{label}{version}: "),
+            None if self.names_scanners => format!("{label}{}: ", seen.scanner),
+            None => label.clone(),
+        }
+    }
+
+    fn incomplete(&mut self, seen: &Seen<'a>, gates: &[&'a ScanGate]) {
+        let gaps: Vec<&str> = seen.gaps.iter().map(String::as_str).collect();
+        let said = format!("could not be read completely: {}", few(&gaps));
+        if let Some(gate) = self.refuses("incomplete", gates, |gate| gate.incomplete) {
+            let remedy = format!("{} would have to say incomplete: allow.", gate.place());
+            let text = format!("{}{said}", self.label);
+            self.open.add(ReasonCode::ScanIncomplete, text, remedy, seen.scanner);
+        }
+        self.texts.push(format!("{}{said}", self.front(seen)));
+    }
+
+    fn unknown(&mut self, seen: &Seen<'a>, gates: &[&'a ScanGate]) {
+        let Some(gate) = self.refuses("unknown", gates, |gate| gate.unknown) else { return };
+        let text = format!("{}nothing is known about {}", self.label, few(&seen.unknown));
         let remedy = format!("{} would have to say unknown: allow.", gate.place());
-        self.open.push(reason(ReasonCode::ScanUnknown, &text, remedy));
+        self.open.add(ReasonCode::ScanUnknown, text, remedy, seen.scanner);
+    }
+
+    fn refuse(&mut self, denied: &Denied<'a>, seen: &Seen<'a>) {
+        let Denied { finding, by } = denied;
+        let Some(gate) = by.first() else { return };
+        let (code, group) = if finding.malware {
+            (ReasonCode::Malware, &mut self.malware)
+        } else {
+            (ReasonCode::Vulnerable, &mut self.vulnerable)
+        };
+        let listed_by = seen.attested.and_then(|attested| attested.by.get(&finding.package));
+        let listed_by = listed_by.map(|signer| format!(", listed by {signer}")).unwrap_or_default();
+        let text = format!("{}{}{listed_by}", self.label, findings::described(finding));
+        group.add(code, text, findings::remedy(finding, gate), seen.scanner);
+    }
+
+    /// What was seen and what came of it, in one line.
+    fn summary(
+        &self,
+        weighed: &Weighed<'_>,
+        seen: &Seen<'a>,
+        since: usize,
+        gates: &[&ScanGate],
+    ) -> String {
+        let Some(report) = seen.report else { return String::new() };
+        let packages = seen.packages.map(|packages| format!("{packages} packages, "));
+        let added = seen.attested.map(bills::added).unwrap_or_default();
+        let summary = weighed.summary(report);
+        let mut text =
+            format!("{}{}{summary}{added}", self.front(seen), packages.unwrap_or_default());
+        if since > 0 {
+            text = format!("{text}; served on with {since} found since it was admitted");
+        }
+        if !seen.unknown.is_empty() {
+            text = format!("{text}; nothing known about {}", few(&seen.unknown));
+        }
+        if let Some(warning) = findings::warning(report, gates, self.now) {
+            text = format!("{text}; {warning}");
+        }
+        text
     }
 
     /// A gate by whose answer to `what` the image is refused.
-    fn refuses(&mut self, what: &str, answer: fn(&ScanGate) -> Answer) -> Option<&'a ScanGate> {
-        let gates = self.gates;
-        let mut denying =
-            gates.iter().map(AsRef::as_ref).filter(|gate| answer(gate) == Answer::Deny);
+    fn refuses(
+        &mut self,
+        what: &str,
+        gates: &[&'a ScanGate],
+        answer: fn(&ScanGate) -> Answer,
+    ) -> Option<&'a ScanGate> {
+        let mut denying = gates.iter().copied().filter(|gate| answer(gate) == Answer::Deny);
         denying.find(|gate| !self.is_covered || self.takes_back(gate, what, gate.unrated))
     }
 
@@ -252,16 +281,14 @@ impl<'a> Told<'a> {
     /// All of it. `gates` is what they ask for, in short.
     pub(super) fn finding(mut self, gates: Digest, voices: Option<&Voices<'_>>) -> Finding {
         let unused = self.unused(voices);
-        let mut reasons = Vec::new();
-        for group in [&mut self.malware, &mut self.vulnerable, &mut self.open] {
-            let more = group.len().saturating_sub(REASONS_MAX);
-            let last = group.first().map(|first| first.code).filter(|_| more > 0);
-            reasons.extend(group.drain(..).take(REASONS_MAX));
-            if let Some(code) = last {
-                let text = format!("{more} more like these");
-                reasons.push(reason(code, &text, "pratique explain lists them all."));
-            }
-        }
+        let names = self.names_scanners;
+        let groups = [
+            std::mem::take(&mut self.malware),
+            std::mem::take(&mut self.vulnerable),
+            std::mem::take(&mut self.open),
+        ];
+        let reasons: Vec<_> =
+            groups.into_iter().flat_map(|group: Against<'_>| group.reasons(names)).collect();
         let Self { texts, silenced, images, known, found_since, until, .. } = self;
         let text = texts.into_iter().chain(unused).collect::<Vec<_>>().join("; ");
         if !reasons.is_empty() {

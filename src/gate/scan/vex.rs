@@ -12,11 +12,10 @@ use super::super::{
     AttestationContents, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, SignatureSearch,
     Silenced, Subject,
 };
-use super::ImageScan;
 use crate::oci::Digest;
 use crate::policy::{ScanGate, VexRule};
-use crate::scan::Finding;
 use crate::scan::vex::{Document, Format, Image, Said, Statement, Status};
+use crate::scan::{Finding, Inventory};
 use crate::signature::{FoundAttestation, Refusal, glance};
 use crate::time::Timestamp;
 
@@ -223,15 +222,22 @@ impl<'a> Voices<'a> {
     }
 
     /// What was said that concerns one of the images.
-    pub(super) fn about(&self, image: &'a [Digest], scan: &'a ImageScan) -> Words<'a> {
+    pub(super) fn about<'w>(
+        &self,
+        image: &'w [Digest],
+        inventory: Option<&'w Inventory>,
+    ) -> Words<'w>
+    where
+        'a: 'w,
+    {
         let of_image = image.first().and_then(|digest| self.below.get(digest));
         let documents = self.own.iter().chain(of_image.into_iter().flatten()).cloned();
         Words {
             said: Said::new(documents.collect()),
             image: Image {
                 digests: image,
-                packages: &scan.inventory.packages,
-                distribution: scan.inventory.distribution.as_ref(),
+                packages: inventory.map_or(&[], |inventory| &inventory.packages),
+                distribution: inventory.and_then(|inventory| inventory.distribution.as_ref()),
             },
             now: self.context.now,
         }

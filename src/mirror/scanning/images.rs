@@ -63,12 +63,17 @@ impl Mirror {
         };
         let digests = digests.into_iter().take(ScannedImages::IMAGES_MAX);
         let Reading { limits, time } = self.reading(&self.policy(), &subject.name);
+        let (policy, before) = (self.policy(), evidence.scan.found());
         let work = async {
             let registry = subject.name.registry();
             let _permit = self.scanner().scans.acquire(registry).await?;
             let mut images = BTreeMap::new();
             for digest in digests {
-                images.insert(digest, self.scan_image(&subject.name, digest, &limits).await?);
+                let mut image = self.scan_image(&subject.name, digest, &limits).await?;
+                let before = before.and_then(|before| before.images.get(&digest));
+                let of = (&subject.name, digest);
+                image.others = self.ask_others(&policy, of, &image, before).await;
+                images.insert(digest, image);
             }
             Ok(ScannedImages { images })
         };
@@ -91,7 +96,8 @@ impl Mirror {
     ) -> Result<ScannedImage, Error> {
         let read_by = limits.reading();
         let unread = |why: String| {
-            Ok(ScannedImage { inventory: None, unread: vec![why], is_complete: false, read_by })
+            let (inventory, others) = (None, BTreeMap::new());
+            Ok(ScannedImage { inventory, unread: vec![why], is_complete: false, read_by, others })
         };
         let short = digest.short();
         let image = match self.manifest_bytes(&Self::subject(name, &digest)).await {
@@ -109,8 +115,9 @@ impl Mirror {
         let layers = Layers { name, image: &image, diff_ids: &diff_ids, limits };
         let inventory = self.merge(&layers, facts).await?;
         let is_complete = inventory.is_complete();
-        let inventory = self.keep_inventory(inventory).await?;
-        Ok(ScannedImage { inventory: Some(inventory), unread: Vec::new(), is_complete, read_by })
+        let inventory = Some(self.keep_inventory(inventory).await?);
+        let (unread, others) = (Vec::new(), BTreeMap::new());
+        Ok(ScannedImage { inventory, unread, is_complete, read_by, others })
     }
 
     /// What is known of the layers of `image`, in their order; one that stands there twice is read once.

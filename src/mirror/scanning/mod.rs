@@ -10,15 +10,19 @@
 //! - A database that cannot be used changes nothing: the one in force stays.
 
 mod database;
+mod exported;
 mod images;
 mod inspect;
 mod layers;
 mod layout;
+mod others;
 mod reading;
 mod rejudge;
+mod renewal;
 mod reports;
 mod vex;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -30,12 +34,15 @@ use tokio::sync::Semaphore;
 use super::recent::Recent;
 use super::shares::{Budget, Shares};
 use super::turns::Turns;
+use crate::adapter::Adapter;
+use crate::gate::{OtherScan, ScannedByOther};
 use crate::oci::Digest;
 use crate::scan::{Database, Inventory, Limits, Report};
 use crate::store::Facts;
 
 pub use database::{DATABASE_BYTES_MAX, DatabaseTrouble, load_database};
 pub use inspect::{InspectError, Inspected, ReadImage};
+use others::Other;
 pub use rejudge::{Brake, RejudgedScans};
 
 /// Inventories and reports that are kept in memory, each.
@@ -56,6 +63,8 @@ pub struct ScanSettings {
     pub database: Option<PathBuf>,
     /// How much of an image is read.
     pub limits: Limits,
+    /// The folder in which images are put for other scanners, one by one.
+    pub work: PathBuf,
     /// Bytes of all facts that are kept.
     pub facts_bytes: u64,
     /// How long all layers of one subject may take, their fetching included.
@@ -69,6 +78,7 @@ impl Default for ScanSettings {
         Self {
             database: None,
             limits: Limits::default(),
+            work: std::env::temp_dir().join("pratique-scans"),
             facts_bytes: 2 << 30,
             time: Duration::from_mins(10),
             brake: Brake::default(),
@@ -90,6 +100,13 @@ pub struct Scanner {
     layers: Turns<Digest>,
     /// Inventories that are being compared.
     matching: Turns<Digest>,
+    /// Scanners beside the one inside, by their names.
+    others: BTreeMap<String, Other>,
+    /// Images about which one of them is being asked.
+    asking: Turns<(String, Digest)>,
+    /// What they said last.
+    lately: Recent<(String, Digest), ScannedByOther>,
+    other_scans: Recent<Digest, Arc<OtherScan>>,
     inventories: Recent<Digest, Arc<Inventory>>,
     reports: Recent<(Digest, Digest), Arc<Report>>,
 }
@@ -103,14 +120,26 @@ enum Known {
 
 impl Scanner {
     /// A scanner without a database; what it learns is kept in `facts`.
-    pub fn new(settings: ScanSettings, facts: Facts) -> Self {
+    ///
+    /// `others` are the scanners beside the one inside, by the names by which policies call them.
+    pub fn new(
+        settings: ScanSettings,
+        facts: Facts,
+        others: BTreeMap<String, Arc<dyn Adapter>>,
+    ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let why = if settings.database.is_some() {
             "vulnerability database is not read yet"
         } else {
             NO_DATABASE
         };
+        let other = |adapter| Other { adapter, slots: Semaphore::new(others::AT_ONCE) };
+        let others = others.into_iter().map(|(name, adapter)| (name, other(adapter)));
         Self {
+            others: others.collect(),
+            asking: Turns::default(),
+            lately: Recent::new(others::LATELY_MAX),
+            other_scans: Recent::weighing(REMEMBERED_MAX, REMEMBERED_BYTES_MAX),
             settings,
             facts,
             database: RwLock::new(Known::None(why.to_owned())),

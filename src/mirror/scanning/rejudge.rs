@@ -10,7 +10,7 @@ use crate::mirror::{Error, Mirror};
 use crate::time::Timestamp;
 
 /// Records that are read from the ledger in one go.
-const RECORDS_PAGE: u32 = 256;
+pub(super) const RECORDS_PAGE: u32 = 256;
 /// How long ago a pull may be to count as use, in milliseconds: 30 days.
 const USE_MS: i64 = 30 * 24 * 3600 * 1000;
 
@@ -52,7 +52,7 @@ pub struct RejudgedScans {
 }
 
 /// A verdict that would be another.
-struct Change {
+pub(super) struct Change {
     subject: Subject,
     /// What was read of its images just now, where what was known was lost or is of an older program.
     scanned: Option<ScannedImages>,
@@ -147,7 +147,7 @@ impl Mirror {
     ///
     /// # Errors
     /// Why that cannot be done now.
-    async fn scanned_anew(&self, subject: &Subject) -> Result<Option<Change>, String> {
+    pub(super) async fn scanned_anew(&self, subject: &Subject) -> Result<Option<Change>, String> {
         let failed = |error: Error| error.to_string();
         let record = self.ledger().record(subject).await.map_err(|error| error.to_string())?;
         let Some(record) = record else { return Ok(None) };
@@ -168,7 +168,7 @@ impl Mirror {
     }
 
     /// Has `changes` written down, as far as the brake allows.
-    async fn apply(
+    pub(super) async fn apply(
         &self,
         changes: Vec<Change>,
         released: bool,
@@ -227,7 +227,7 @@ impl Mirror {
     }
 
     /// The judgement in force about `record`, if a scan was part of it.
-    fn scanned_before(&self, record: &Arc<Record>) -> Option<Judgement> {
+    pub(super) fn scanned_before(&self, record: &Arc<Record>) -> Option<Judgement> {
         record.evidence.scan.found()?;
         record.judgement_in_force(self.policy().id(), self.now()).cloned()
     }

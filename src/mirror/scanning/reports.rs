@@ -1,11 +1,12 @@
 //! What the scanner knows, when the gate asks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::error;
 
 use super::Scanner;
-use crate::gate::{BillSearch, Bills, ImageScan, Scans};
+use crate::gate::{BillSearch, Bills, ImageScan, ScannedByOther, Scans};
 use crate::mirror::Mirror;
 use crate::mirror::deciding::{Asked, takes_bills};
 use crate::oci::Digest;
@@ -24,21 +25,30 @@ impl Mirror {
         let candidates = policy.candidates(&subject.name);
         let asks = candidates.iter().any(|rule| !rule.gates().is_empty());
         let Some(scanned) = evidence.scan.found().filter(|_| asks) else { return Scans::default() };
-        let none = |why| Scans { no_database: Some(why), ..Scans::default() };
+        let mut scans = Scans::default();
+        for image in scanned.images.values() {
+            for other in image.others.values() {
+                let ScannedByOther::Reported { report, .. } = other else { continue };
+                // One that is lost is asked for again.
+                let Some(scan) = self.other_scan(report).await else { continue };
+                scans.others.insert(*report, scan);
+            }
+        }
+        scans.reading = Some(self.reading(policy, &subject.name).limits.reading());
+        let none = |why, scans| Scans { no_database: Some(why), known: BTreeMap::new(), ..scans };
         let database = match self.scanner().database() {
             Ok(database) => database,
-            Err(why) => return none(why),
+            Err(why) => return none(why, scans),
         };
-        let bills = if candidates.iter().any(|rule| takes_bills(rule)) {
+        scans.bills = if candidates.iter().any(|rule| takes_bills(rule)) {
             let Some(bills) = self.bills_for(asked).await else {
-                return none("bills of materials could not be read in time".to_owned());
+                let why = "bills of materials could not be read in time".to_owned();
+                return none(why, scans);
             };
             Some(bills)
         } else {
             None
         };
-        let reading = Some(self.reading(policy, &subject.name).limits.reading());
-        let mut scans = Scans { reading, bills, ..Scans::default() };
         for digest in scanned.images.values().filter_map(|image| image.inventory) {
             let Some(inventory) = self.inventory(&digest).await else { continue };
             let joined = self.joined(digest, inventory, scans.bills.as_ref()).await;
@@ -49,7 +59,8 @@ impl Mirror {
                 }
                 Err(why) => {
                     error!(%subject, why, "packages could not be compared");
-                    return none("packages could not be compared with the database".to_owned());
+                    let why = "packages could not be compared with the database".to_owned();
+                    return none(why, scans);
                 }
             }
         }

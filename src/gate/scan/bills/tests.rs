@@ -77,6 +77,7 @@ impl Beside {
             unread: Vec::new(),
             is_complete: true,
             read_by: Digest::sha256(b"all"),
+            others: BTreeMap::new(),
         };
         let images = BTreeMap::from([(subject("up.test/a").digest, image)]);
         Evidence {

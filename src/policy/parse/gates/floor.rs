@@ -2,6 +2,7 @@
 
 use super::super::super::fields::{Fields, Problems, Words};
 use super::super::super::scanned::{Answer, FindingCondition, Rating, ScanGate, ScanLimits};
+use super::super::super::scanners::Scanners;
 use super::super::super::yaml::Node;
 use super::{answer, later};
 
@@ -40,6 +41,8 @@ pub(in crate::policy::parse) fn of_floor(node: Node, problems: &mut Problems) ->
         limits: ScanLimits::default(),
         is_floor: true,
         vex: None,
+        scanners: Scanners::default(),
+        report_age_max: ScanGate::REPORT_AGE_MAX,
         database_age_warn: ScanGate::DATABASE_AGE_WARN,
         database_age_max: ScanGate::DATABASE_AGE_MAX,
         sbom_from: Vec::new(),

@@ -4,6 +4,7 @@ mod exceptions;
 mod floor;
 mod later;
 mod limits;
+mod scanner;
 #[cfg(test)]
 mod tests;
 mod vex;
@@ -36,8 +37,6 @@ const GATE: Words = Words {
     ],
     later: &["env", "exposedPorts", "fastTrack", "healthcheck", "labels", "maxImageAge"],
 };
-const SCANNER: Words =
-    Words { known: &["maxDbAge", "warnDbAge"], later: &["all", "any", "maxReportAge", "worst"] };
 const CONDITION: Words = Words {
     known: &["severity", "fixable", "olderThan", "exploited", "likelihood"],
     later: &["package"],
@@ -71,20 +70,9 @@ fn gate(
 ) -> Option<ScanGate> {
     let position = node.position;
     let mut fields = Fields::of(node, path, GATE, problems)?;
-    let (mut warn, mut most) = (None, None);
-    let scanner = fields.take("scanner");
-    let scanner =
-        scanner.and_then(|node| Fields::of(node, &fields.path_of("scanner"), SCANNER, problems));
-    if let Some(mut scanner) = scanner {
-        most = time_at(&mut scanner, "maxDbAge", problems);
-        warn = time_at(&mut scanner, "warnDbAge", problems);
-        if let (Some(warn), Some(most)) = (warn, most)
-            && warn > most
-        {
-            let text = "is longer than maxDbAge, so that it would never be seen";
-            problems.add(scanner.position, &scanner.path_of("warnDbAge"), text);
-        }
-    }
+    let scanner::Asked { scanners, database_age, report_age_max } =
+        scanner::read(&mut fields, problems);
+    let (database_age_max, database_age_warn) = database_age;
     let deny = fields.list("deny", problems);
     if deny.is_none() && problems.0.iter().all(|problem| problem.key != fields.path_of("deny")) {
         let text = "is missing; write deny: [{severity: critical}]";
@@ -97,7 +85,13 @@ fn gate(
         return None;
     }
     let deny = deny.into_iter().filter_map(|(node, path)| condition(node, &path, problems));
-    let deny = deny.collect();
+    let deny: Vec<FindingCondition> = deny.collect();
+    let is_rated = |it: &FindingCondition| it.exploited.is_some() || it.likelihood.is_some();
+    if scanners.others().next().is_some() && deny.iter().any(is_rated) {
+        let text = "asks for exploited or likelihood, which only the scanner inside knows; write a gate of \
+                    its own for that";
+        problems.add(position, &fields.path_of("deny"), text);
+    }
     let unrated = fields.choice("unrated", &Rating::CHOICES, &[], problems);
     let mut answer = |key| answer(&mut fields, key, problems);
     let (unknown, incomplete) = (answer("unknown"), answer("incomplete"));
@@ -108,7 +102,6 @@ fn gate(
     let limits = limits::read(&mut fields, problems);
     let sbom_from = attesters(&mut fields, "sbom", signers, problems);
     let vex = vex::read(&mut fields, signers, problems);
-    let most = most.unwrap_or(ScanGate::DATABASE_AGE_MAX);
     Some(ScanGate {
         name,
         deny,
@@ -121,8 +114,10 @@ fn gate(
         limits,
         is_floor: false,
         vex,
-        database_age_warn: warn.unwrap_or(ScanGate::DATABASE_AGE_WARN).min(most),
-        database_age_max: most,
+        scanners,
+        database_age_warn,
+        database_age_max,
+        report_age_max,
         sbom_from,
     })
 }

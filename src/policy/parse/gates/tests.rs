@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::policy::{
-    Answer, Exception, FindingCondition, Grace, NewFinding, Policy, Rating, ScanGate, ScanLimits,
-    VexAccept, VexRule,
+    Answer, Combined, Exception, FindingCondition, Grace, NewFinding, Policy, Rating, ScanGate,
+    ScanLimits, Scanners, VexAccept, VexRule,
 };
 
 const RULES: &str = "rules: [{id: a, match: [\"up.test/**\"], trust: allow, gates: [strict]}]\n";
@@ -63,11 +63,19 @@ fn everything_that_a_gate_may_say_is_read() {
         limits: ScanLimits { layer_bytes: Some(40 << 30), ..ScanLimits::default() },
         is_floor: false,
         vex: None,
+        scanners: Scanners::default(),
+        report_age_max: ScanGate::REPORT_AGE_MAX,
         database_age_warn: Duration::from_hours(12),
         database_age_max: Duration::from_hours(48),
         sbom_from: Vec::new(),
     };
     assert_eq!(found.unwrap(), expected);
+    let others =
+        gate("scanner: {any: [trivy, pratique], maxReportAge: 6h}, deny: [{severity: low}]")
+            .unwrap();
+    assert_eq!(others.scanners.combined, Combined::Any);
+    assert_eq!(others.scanners.names().collect::<Vec<_>>(), ["trivy", "pratique"]);
+    assert_eq!(others.report_age_max, Duration::from_hours(6));
     let short = gate("scanner: {maxDbAge: 6h}, deny: [{severity: low}]").unwrap();
     assert_eq!(short.database_age_warn, Duration::from_hours(6), "never later than it ends");
 }
@@ -114,8 +122,29 @@ fn what_a_gate_cannot_say_is_a_problem_with_its_place() {
         ),
         ("{deny: [{severity: low}], env: {}}", "gates.strict.env  not supported by this version"),
         (
-            "{deny: [{severity: low}], scanner: {any: [trivy]}}",
-            "gates.strict.scanner.any  not supported by this version",
+            "{deny: [{severity: low}], scanner: {any: [trivy, trivy]}}",
+            "gates.strict.scanner.any[1]  \"trivy\" is listed twice",
+        ),
+        ("{deny: [{severity: low}], scanner: {any: []}}", "gates.strict.scanner.any"),
+        (
+            "{deny: [{severity: low}], scanner: {any: [trivy], all: [pratique]}}",
+            "gates.strict.scanner.any  is one too many",
+        ),
+        (
+            "{deny: [{severity: low}], scanner: {all: [\"a b\"]}}",
+            "gates.strict.scanner.all[0]  \"a b\" is not a plain name",
+        ),
+        (
+            "{deny: [{severity: low}], scanner: {all: [pratique], maxReportAge: 1d}}",
+            "gates.strict.scanner.maxReportAge  has no effect",
+        ),
+        (
+            "{deny: [{exploited: true}], scanner: {all: [pratique, trivy]}}",
+            "gates.strict.deny  asks for exploited or likelihood",
+        ),
+        (
+            "{deny: [{severity: low}], scanner: {worst: [a, b, c, d, e, f, g, h, i]}}",
+            "gates.strict.scanner.worst  has more than 8 scanners",
         ),
         (
             "{deny: [{severity: low}], scanner: {maxDbAge: 1d, warnDbAge: 2d}}",

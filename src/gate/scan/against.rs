@@ -1,0 +1,54 @@
+//! What speaks against an image, each thing once, by whomever it was found.
+
+use std::collections::BTreeMap;
+
+use crate::gate::checks::reason;
+use crate::gate::{Reason, ReasonCode};
+
+/// Reasons of one kind that are told one by one.
+pub(super) const REASONS_MAX: usize = 20;
+
+/// Things of one kind that speak against it, in the order in which they were found.
+#[derive(Default)]
+pub(super) struct Against<'a> {
+    found: Vec<One<'a>>,
+    /// Where each stands, by what is said.
+    places: BTreeMap<String, usize>,
+}
+
+struct One<'a> {
+    code: ReasonCode,
+    text: String,
+    remedy: String,
+    by: Vec<&'a str>,
+}
+
+impl<'a> Against<'a> {
+    /// Notes what `by` found. What was said before keeps the remedy that it has.
+    pub(super) fn add(&mut self, code: ReasonCode, text: String, remedy: String, by: &'a str) {
+        match self.places.get(&text).and_then(|place| self.found.get_mut(*place)) {
+            Some(known) if known.by.contains(&by) => {}
+            Some(known) => known.by.push(by),
+            None => {
+                self.places.insert(text.clone(), self.found.len());
+                self.found.push(One { code, text, remedy, by: vec![by] });
+            }
+        }
+    }
+
+    /// The reasons, which say who found them if `names` is set; of many only the first, and how many more.
+    pub(super) fn reasons(self, names: bool) -> Vec<Reason> {
+        let more = self.found.len().saturating_sub(REASONS_MAX);
+        let last = self.found.first().map(|first| first.code).filter(|_| more > 0);
+        let told = |One { code, text, remedy, by }: One<'_>| {
+            let text = if names { format!("{text}, found by {}", by.join(" and ")) } else { text };
+            reason(code, &text, remedy)
+        };
+        let mut reasons: Vec<Reason> = self.found.into_iter().take(REASONS_MAX).map(told).collect();
+        if let Some(code) = last {
+            let text = format!("{more} more like these");
+            reasons.push(reason(code, &text, "pratique explain lists them all."));
+        }
+        reasons
+    }
+}
