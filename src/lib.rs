@@ -17,6 +17,7 @@
 //! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
 //! | 1 | [`summary`] | what the mirror says itself about admitted images, signed |
 //! | 1 | [`upstream`] | the bounded registry client |
+//! | 2 | [`adapter`] | scanners elsewhere that judge an image beside the one here |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
 //! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |
 //! | 3 | [`evidence`] | gathers what the gate needs |
@@ -35,6 +36,7 @@
     )
 )]
 
+pub mod adapter;
 pub mod app;
 pub mod cli;
 pub mod config;
