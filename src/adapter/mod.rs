@@ -1,15 +1,25 @@
-//! Scanners beside the one inside: what an image is given to them in, and what comes back.
+//! Scanners beside the one inside.
 //!
-//! Promises: none of them ever fetches an image from anywhere but here, none runs longer than it may, and
-//! what went wrong is told and is never a report. It must not judge.
+//! Promises:
+//! - None of them ever fetches an image from anywhere but here, and none is waited for longer than its
+//!   setting allows.
+//! - What they say is read strictly and within bounds; what they do not say is not taken for nothing found,
+//!   and what went wrong is never a report.
+//!
+//! It must not judge, or remember what was said.
+
+mod harbor;
 
 use std::fmt;
 use std::path::Path;
 
+pub use harbor::{HarborAdapter, HarborError, HarborJob, HarborScanner, HarborSettings};
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::oci::{Digest, Name};
+use crate::oci::Secret;
+use crate::oci::{Digest, MediaType};
 use crate::scan::Reported;
 
 /// In what an image is given to a scanner.
@@ -26,12 +36,10 @@ pub enum Input {
 /// One image to be scanned.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
-    /// The repository.
-    pub name: &'a Name,
     /// Its manifest.
     pub image: Digest,
     /// The media type of the manifest.
-    pub media_type: &'a str,
+    pub media_type: &'a MediaType,
     /// The image itself, in the way that the scanner asks for.
     pub content: Content<'a>,
 }
@@ -43,8 +51,13 @@ pub enum Content<'a> {
     Layout(&'a Path),
     /// A bill of materials in CycloneDX.
     Sbom(&'a Bytes),
-    /// The token by which the image may be pulled from here while the scan lasts.
-    Pull(&'a str),
+    /// It may be pulled from here while the scan lasts.
+    Pull {
+        /// The repository, as it is called here: `docker.io/library/alpine`.
+        repository: &'a str,
+        /// The value of the `Authorization` header that lets it be pulled.
+        authorization: &'a Secret,
+    },
 }
 
 impl fmt::Debug for Content<'_> {
@@ -52,7 +65,7 @@ impl fmt::Debug for Content<'_> {
         f.write_str(match self {
             Self::Layout(_) => "a layout",
             Self::Sbom(_) => "a bill of materials",
-            Self::Pull(_) => "a token",
+            Self::Pull { .. } => "a pass",
         })
     }
 }
@@ -65,6 +78,12 @@ pub trait Adapter: Send + Sync + fmt::Debug {
     /// Scans one image. Dropping what this gives ends the scan.
     ///
     /// # Errors
-    /// Why there is no report, short, in printable ASCII and fit for clients.
+    /// Why there is no report, for the log: there is no secret in it.
     fn scan<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Reported, String>>;
+}
+
+/// What was wrong, with all that it came of.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

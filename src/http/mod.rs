@@ -13,6 +13,7 @@ pub(crate) mod fuzzing;
 mod lanes;
 mod listen;
 mod node;
+mod passing;
 mod punctual;
 mod respond;
 mod stall;

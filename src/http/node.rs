@@ -1,7 +1,8 @@
 //! The distribution API for nodes: GET and HEAD of manifests, blobs, referrers and tags.
 //!
 //! A request carries a path and nothing else that is believed: no body, no forwarded address, no
-//! credential of somebody else is looked at or passed on.
+//! credential of somebody else is looked at or passed on. Whoever shows a pass is answered elsewhere
+//! (`passing`).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use tracing::{Instrument as _, debug, info, info_span};
 
 use super::body::NodeBody;
+use super::passing::Presented;
 use super::punctual::Patience;
 use super::respond::{self, Refused};
 use super::{NodeSettings, RefuseAt};
@@ -31,14 +33,14 @@ const CLIENT_NAME_MAX: usize = 128;
 /// The node API; clones are the same.
 #[derive(Debug, Clone)]
 pub struct Node {
-    mirror: Mirror,
-    settings: Arc<NodeSettings>,
+    pub(super) mirror: Mirror,
+    pub(super) settings: Arc<NodeSettings>,
 }
 
 /// Who is at the other end of a connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    client: Arc<str>,
+    pub(super) client: Arc<str>,
     encrypted: bool,
 }
 
@@ -89,6 +91,9 @@ impl Node {
         request: Request<Incoming>,
         peer: &Arc<Peer>,
     ) -> Response<NodeBody> {
+        if let Some(pass) = Presented::in_headers(request.headers()) {
+            return Box::pin(self.answer_by_pass(&request, peer, &pass)).await;
+        }
         match self.answer_known(&request, peer) {
             Some(response) => response,
             // Boxed: a connection moves the future of every answer about, and most are warm.
@@ -228,13 +233,24 @@ impl Node {
         digest: &Digest,
     ) -> Result<Response<NodeBody>, Error> {
         let with_body = request.method() != Method::HEAD;
-        let range = with_body.then(|| wanted_range(request.headers(), digest)).flatten();
         let answer = self.mirror.pull_blob(name, digest, with_body).await?;
-        let BlobAnswer { size, body, .. } = answer;
+        self.sent_blob(request, peer, answer).await
+    }
+
+    /// The answer to a request for a blob, or a part of it, that may be sent.
+    pub(super) async fn sent_blob(
+        &self,
+        request: &Request<Incoming>,
+        peer: &Peer,
+        answer: BlobAnswer,
+    ) -> Result<Response<NodeBody>, Error> {
+        let BlobAnswer { digest, size, body } = answer;
+        let with_body = request.method() != Method::HEAD;
+        let range = with_body.then(|| wanted_range(request.headers(), &digest)).flatten();
         let resolved = match range.map(|range| range.resolve(size)) {
             None => ByteRange::whole(size),
             Some(Ok(range)) => range,
-            Some(Err(_)) => return Ok(respond::unsatisfiable(digest, size)),
+            Some(Err(_)) => return Ok(respond::unsatisfiable(&digest, size)),
         };
         if with_body && size == 0 {
             // No body could end with an error after this: that nothing is all there is, a manifest
@@ -243,14 +259,14 @@ impl Node {
             while reader.next().await?.is_some() {}
         }
         if !with_body || size == 0 {
-            return Ok(respond::blob(digest, size, None, NodeBody::empty()));
+            return Ok(respond::blob(&digest, size, None, NodeBody::empty()));
         }
         // A memory map under TLS would be read by the cipher, where a bad sector is a signal and
         // not an error; see the architecture notes.
         let mode = if peer.encrypted { ReadMode::Copy } else { ReadMode::Map };
         let metrics = Arc::clone(self.metrics());
         let body = NodeBody::blob(body.reader(resolved, mode), resolved.length(), metrics);
-        Ok(respond::blob(digest, size, range.map(|_| resolved), body))
+        Ok(respond::blob(&digest, size, range.map(|_| resolved), body))
     }
 
     async fn referrers(
@@ -292,7 +308,12 @@ impl Node {
         }
     }
 
-    fn refusal(&self, error: &Error, name: &Name, unknown: ErrorCode) -> Response<NodeBody> {
+    pub(super) fn refusal(
+        &self,
+        error: &Error,
+        name: &Name,
+        unknown: ErrorCode,
+    ) -> Response<NodeBody> {
         let public_url = self.settings.public_url.as_deref();
         let refused = Refused::new(error, name, unknown, public_url);
         refused.log(error);
@@ -301,7 +322,7 @@ impl Node {
 }
 
 /// Requests that are refused by their form, whatever they ask for.
-fn refused_by_form(request: &Request<Incoming>) -> Option<Response<NodeBody>> {
+pub(super) fn refused_by_form(request: &Request<Incoming>) -> Option<Response<NodeBody>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return Some(respond::method_not_allowed());
     }
@@ -376,6 +397,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// HEAD: the same headers, no body.
-fn without_body(response: Response<NodeBody>) -> Response<NodeBody> {
+pub(super) fn without_body(response: Response<NodeBody>) -> Response<NodeBody> {
     response.map(|_| NodeBody::empty())
 }

@@ -186,6 +186,23 @@ pub(crate) fn head_too_large() -> Response<NodeBody> {
     response
 }
 
+/// 401 for a pass that is none, or not in force any more.
+pub(crate) fn no_such_pass() -> Response<NodeBody> {
+    let message = "this pass is not in force: it ended, or there never was one";
+    let error = error_value(ErrorCode::Unauthorized, message, &json!({}));
+    let mut response = error_response(StatusCode::UNAUTHORIZED, None, &error);
+    let challenge = HeaderValue::from_static("Basic realm=\"pratique\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+/// 403 for everything that a pass does not open.
+pub(crate) fn beyond_pass() -> Response<NodeBody> {
+    let message = "this pass opens one image, by digest, and nothing else";
+    let error = error_value(ErrorCode::Denied, message, &json!({}));
+    error_response(StatusCode::FORBIDDEN, None, &error)
+}
+
 /// 404 for what the API does not have.
 pub(crate) fn unsupported(message: &str) -> Response<NodeBody> {
     let error = error_value(ErrorCode::Unsupported, message, &json!({}));

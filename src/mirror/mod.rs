@@ -1,7 +1,8 @@
 //! The use cases: resolve a reference, admit a subject, pull a manifest, pull a blob.
 //!
 //! Invariants of this folder:
-//! - nothing is handed out without a judgement that admits it, or a rule in observe mode;
+//! - nothing is handed out without a judgement that admits it, or a rule in observe mode; but to a
+//!   scanner, by a pass, the one image that it is to judge (`passes`);
 //! - work that others may wait for runs as a flight that belongs to the mirror, so a request that
 //!   goes away spoils nothing;
 //! - a person's decision is in force for the next request after it was acknowledged.
@@ -22,6 +23,7 @@ mod lists;
 mod manifest;
 mod manifest_cache;
 mod observed;
+mod passes;
 mod policy_file;
 mod predecessors;
 mod prefetch;
@@ -49,6 +51,7 @@ pub use judge::{Freshness, Judged};
 pub use keeping::{Through, ThroughReader};
 pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
+pub use passes::{PASS_PREFIX, PASS_TIME_MAX, PASS_USER, Pass, PassError, Shown as ShownPass};
 pub use policy_file::{PolicyError, load_policy, record_policy};
 pub use prefetch::Prefetched;
 pub use scanning::{
@@ -166,6 +169,7 @@ struct Inner {
     pins_changed: Arc<tokio::sync::Notify>,
     pinning: tokio::sync::Mutex<()>,
     manifests: ManifestCache,
+    passes: passes::Passes,
     tags: Recent<(Name, Tag), resolve::Remembered>,
     absent: Recent<Subject, Duration>,
     sized: Recent<Subject, (u64, Duration)>,
@@ -204,6 +208,7 @@ impl Mirror {
             pins_changed: Arc::default(),
             pinning: tokio::sync::Mutex::default(),
             manifests: ManifestCache::default(),
+            passes: passes::Passes::default(),
             tags: Recent::new(REMEMBERED_MAX),
             absent: Recent::new(REMEMBERED_MAX),
             sized: Recent::new(REMEMBERED_MAX),

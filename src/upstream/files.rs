@@ -168,7 +168,7 @@ fn moment(value: &HeaderValue) -> Option<Timestamp> {
 }
 
 /// Whether `host` is this machine whatever the network says.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 

@@ -18,7 +18,7 @@
 //! `challenge`, `credentials`, `helper`, `tokens`); a large blob that one connection brings too slowly
 //! comes over several (`ranges`, `pace`); one exchange is `transport`'s, over connections of `pool`,
 //! made by `dial` (`address`, `proxy`, `tls`); `lines` puts these together. [`Files`] asks for
-//! files at a place that is no registry, in the same way.
+//! files at a place that is no registry, and [`Service`] a service that is none, in the same way.
 
 mod address;
 mod auth;
@@ -44,6 +44,7 @@ mod pool;
 mod proxy;
 mod ranges;
 mod registry;
+mod service;
 mod settings;
 mod tls;
 mod tokens;
@@ -57,6 +58,7 @@ pub use error::Error;
 pub use files::{FileStream, Files, FilesSettings};
 pub use gauges::render_gauges;
 pub use registry::UpstreamStatus;
+pub use service::{Service, ServiceAnswer, ServiceSettings};
 pub use settings::{
     CredentialSettings, CredentialSource, Limits, ProxySettings, RegistrySettings, Settings,
 };

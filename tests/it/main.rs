@@ -27,6 +27,8 @@ mod forgeries;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod harbor;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod keyless;

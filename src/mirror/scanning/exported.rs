@@ -28,15 +28,13 @@ impl Mirror {
         let contents = || manifest.layers.iter().chain([&manifest.config]);
         let size = contents().fold(0, |sum: u64, it| sum.saturating_add(it.size));
         if size > IMAGE_BYTES_MAX {
-            return Err(format!(
-                "is given images up to {IMAGE_BYTES_MAX} bytes, and it has {size}"
-            ));
+            return Err(format!("it has {size} bytes, more than {IMAGE_BYTES_MAX}"));
         }
         let (work, written, kind) =
             (self.scanner().settings.work.clone(), bytes.clone(), manifest.media_type.to_string());
         let making = self.tasks().spawn_blocking(move || begin(&work, &written, &kind));
-        let layout = making.await.map_err(|_panicked| "broke down".to_owned())?;
-        let layout = layout.map_err(|error| format!("has no folder to look at: {error}"))?;
+        let layout = making.await.map_err(|_panicked| "it broke down".to_owned())?;
+        let layout = layout.map_err(|error| format!("no folder for it can be made: {error}"))?;
         let mut known = std::collections::BTreeSet::new();
         for content in contents().filter(|content| known.insert(content.digest)) {
             self.export(
@@ -57,12 +55,14 @@ impl Mirror {
         size: u64,
         path: &Path,
     ) -> Result<(), String> {
-        let failed = |what: &dyn std::fmt::Display| format!("could not be given a layer: {what}");
+        let failed = |what: &dyn std::fmt::Display| {
+            format!("a layer could not be put into its folder: {what}")
+        };
         let content = self.content(name, digest, size).await.map_err(|error| failed(&error))?;
         let mut stream = content.reader(ByteRange::whole(size), ReadMode::Copy);
         let at = path.to_owned();
         let opening = self.tasks().spawn_blocking(move || std::fs::File::create_new(at));
-        let broke_down = |_| "broke down".to_owned();
+        let broke_down = |_| "it broke down".to_owned();
         let mut file = opening.await.map_err(broke_down)?.map_err(|error| failed(&error))?;
         while let Some(chunk) = stream.next().await.map_err(|error| failed(&error))? {
             let writing = self.tasks().spawn_blocking(move || {

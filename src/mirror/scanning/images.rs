@@ -208,8 +208,8 @@ impl Mirror {
     }
 }
 
-/// What kept a layer from being read, fit for clients.
-fn in_words(error: &Error) -> String {
-    let source = std::error::Error::source(error);
+/// What went wrong, and of what it came.
+pub(super) fn in_words(error: &dyn std::error::Error) -> String {
+    let source = error.source();
     source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

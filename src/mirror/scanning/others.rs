@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use tracing::{info, warn};
 
 use super::Scanner;
+use super::images::in_words;
 use crate::adapter::{Adapter, Content, Input, Job};
 use crate::gate::{OtherScan, ReadyPolicy, ScannedByOther, ScannedImage};
 use crate::mirror::{Error, Mirror};
@@ -90,9 +91,9 @@ impl Mirror {
         };
         let digest = question.digest;
         came.unwrap_or_else(|why| {
-            warn!(scanner, %digest, why, "another scanner did not answer");
+            warn!(scanner, %digest, why, "no report of another scanner");
             self.metrics().other_scans_failed.increment();
-            ScannedByOther::Failed(why)
+            ScannedByOther::Failed("gave no report; the log says why".to_owned())
         })
     }
 
@@ -122,13 +123,12 @@ impl Mirror {
         question: &Question<'_>,
     ) -> Result<Reported, String> {
         let Question { name, digest, image, .. } = *question;
-        let failed = |error: Error| format!("image could not be given to it: {error}");
+        let failed = |error: Error| format!("image could not be had: {}", in_words(&error));
         let bytes = self.manifest_bytes(&Self::subject(name, &digest)).await.map_err(failed)?;
         let Ok(Manifest::Image(manifest)) = Manifest::parse(&bytes, None) else {
-            return Err("is given images only".to_owned());
+            return Err("it is no image".to_owned());
         };
-        let media_type = manifest.media_type.to_string();
-        let job = |content| Job { name, image: digest, media_type: &media_type, content };
+        let job = |content| Job { image: digest, media_type: &manifest.media_type, content };
         let reported = match adapter.input() {
             Input::Layout => {
                 let layout = self.layout_of(name, (&bytes, &manifest)).await?;
@@ -139,7 +139,11 @@ impl Mirror {
                 adapter.scan(job(Content::Sbom(&bill))).await?
             }
             Input::Pull => {
-                return Err("cannot be given images yet".to_owned());
+                let time = self.reading(&self.policy(), name).time;
+                let pass = self.give_pass(name, &digest, time).await;
+                let pass = pass.map_err(|error| in_words(&error))?;
+                let (repository, authorization) = (&pass.repository(), &pass.authorization());
+                adapter.scan(job(Content::Pull { repository, authorization })).await?
             }
         };
         info!(%name, %digest, scanner = reported.scanner, findings = reported.findings.len(), "scanned by another");
@@ -154,13 +158,11 @@ impl Mirror {
         digest: Digest,
         image: &ScannedImage,
     ) -> Result<Bytes, String> {
-        let unread = || "has nothing to look at: the image could not be read".to_owned();
+        let unread = || "there is nothing to look at: the image could not be read".to_owned();
         let inventory = image.inventory.ok_or_else(unread)?;
         let inventory = self.inventory(&inventory).await.ok_or_else(unread)?;
         if !inventory.is_complete() {
-            return Err(
-                "is given whole lists only, and not all of the image could be read".to_owned()
-            );
+            return Err("there is no whole list: not all of the image could be read".to_owned());
         }
         let (name, at) = (name.clone(), self.now());
         let writing = self.tasks().spawn_bulk_blocking(move || {
@@ -169,7 +171,9 @@ impl Mirror {
             bill.to_bytes(SbomFormat::CycloneDx, BILL_BYTES_MAX).map(Bytes::from)
         });
         let written = writing.await.ok().flatten();
-        written.ok_or_else(|| format!("its bill would be larger than {BILL_BYTES_MAX} bytes"))
+        written.ok_or_else(|| {
+            format!("its bill of materials would be larger than {BILL_BYTES_MAX} bytes")
+        })
     }
 
     /// Keeps a report, by its digest.

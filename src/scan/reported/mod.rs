@@ -3,6 +3,10 @@
 //! Promises: what cannot be understood of a report is said, and is never as if nothing had been found;
 //! everything is bounded. It must not run anything or fetch.
 
+mod harbor;
+
+pub use harbor::{HARBOR_REPORT_BYTES_MAX, HarborAsked, HarborReportError};
+
 use serde::{Deserialize, Serialize};
 
 use super::Finding;
