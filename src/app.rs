@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
+use crate::adapter::{self, AdapterSettings, AdapterSettingsError};
 use crate::config::Settings;
 use crate::evidence::Collector;
 use crate::gate::{Logic, ReadyPolicy};
@@ -32,6 +33,9 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A scanner beside the one inside cannot be set up.
+    #[error("scanners cannot be set up")]
+    Adapters(#[source] Box<AdapterSettingsError>),
     /// A port cannot be had.
     #[error("cannot listen on {address}")]
     Bind {
@@ -135,6 +139,7 @@ impl App {
         let first_token = desk::first_token(&ledger, &settings.data_dir)
             .await
             .map_err(|error| Error::FirstToken(Box::new(error)))?;
+        floor.clear(settings.scan.work.clone()).await;
         let collector =
             Collector::new(client.clone(), store.clone(), Arc::clone(&clock), settings.evidence);
         let parts = mirror::Parts {
@@ -146,7 +151,7 @@ impl App {
             tasks: tasks.clone(),
             metrics: Arc::clone(&metrics),
             keyring: Arc::new(Keyring::new(&settings.data_dir)),
-            scanner: floor.scanner(settings.scan, &settings.data_dir).await,
+            scanner: floor.scanner(settings.scan, settings.adapters, &settings.data_dir).await?,
             layout: None,
         };
         let mirror = Mirror::new(settings.mirror, parts, policy);
@@ -203,13 +208,38 @@ impl Floor<'_> {
             .map_err(|error| Error::Store(Box::new(error)))
     }
 
-    async fn scanner(&self, settings: mirror::ScanSettings, data_dir: &Path) -> Arc<Scanner> {
+    /// Removes what a process left in `work` that was killed. To be called by who has the data directory
+    /// to itself.
+    async fn clear(&self, work: PathBuf) {
+        let clearing = self.tasks.spawn_blocking(move || {
+            let removed = std::fs::remove_dir_all(&work);
+            if let Err(error) = removed
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                warn!(path = %work.display(), %error, "old folders of scans not removed");
+            }
+        });
+        drop(clearing.await);
+    }
+
+    async fn scanner(
+        &self,
+        settings: mirror::ScanSettings,
+        adapters: Vec<AdapterSettings>,
+        data_dir: &Path,
+    ) -> Result<Arc<Scanner>, Error> {
         let (dir, bytes, tasks) =
             (data_dir.join("facts"), settings.facts_bytes, self.tasks.clone());
-        let opening = self.tasks.spawn_blocking(move || Facts::open(dir, bytes, tasks));
-        let opened = opening.await;
-        let facts = opened.unwrap_or_else(|_| Facts::none(self.tasks.clone()));
-        Arc::new(Scanner::new(settings, facts, BTreeMap::new()))
+        let clock = Arc::clone(&self.clock);
+        let opening = self.tasks.spawn_blocking(move || {
+            let adapters = adapter::adapters(adapters, &clock, &tasks);
+            (Facts::open(dir, bytes, tasks), adapters)
+        });
+        let (facts, adapters) = opening
+            .await
+            .unwrap_or_else(|_| (Facts::none(self.tasks.clone()), Ok(BTreeMap::new())));
+        let adapters = adapters.map_err(|error| Error::Adapters(Box::new(error)))?;
+        Ok(Arc::new(Scanner::new(settings, facts, adapters)))
     }
 
     async fn ledger(&self, data_dir: &Path) -> Result<Ledger, Error> {
@@ -266,7 +296,7 @@ impl Bench {
             }
             None => Collector::new(client.clone(), kept, time, limits),
         };
-        let scanner = floor.scanner(settings.scan, &settings.data_dir).await;
+        let scanner = floor.scanner(settings.scan, settings.adapters, &settings.data_dir).await?;
         let tasks = tasks.clone();
         let parts = mirror::Parts {
             ledger,

@@ -9,11 +9,13 @@
 //! It must not judge, or remember what was said.
 
 mod harbor;
+mod settings;
 
 use std::fmt;
 use std::path::Path;
 
 pub use harbor::{HarborAdapter, HarborError, HarborJob, HarborScanner, HarborSettings};
+pub use settings::{AdapterKind, AdapterSettings, AdapterSettingsError, adapters};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;

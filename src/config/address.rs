@@ -22,6 +22,15 @@ pub(super) fn public(text: &str) -> Result<String, String> {
     }
 }
 
+/// Whether an address is one of this machine only.
+pub(super) fn is_loopback(address: &str) -> bool {
+    let host = address.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+    host.is_some_and(|host| {
+        let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
 /// The address of a proxy, `http://host:port`; empty text means none.
 pub(super) fn proxy(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
@@ -110,6 +119,21 @@ mod tests {
         assert_eq!(registry("http://[::1]:5000"), Ok("http://[::1]:5000".into()));
         assert_eq!(proxy(""), Ok(None));
         assert!(proxy("https://proxy.test:3128").is_err());
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for (address, expected) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://127.9.9.9", true),
+            ("http://localhost:8080/x", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost.corp", false),
+            ("http://127.0.0.1.corp", false),
+            ("http://10.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback(address), expected, "{address}");
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::environment::Environment;
 use super::problem::{Problems, Report};
 use super::section::{Found, Section};
 use super::{
-    LogFormat, LogSettings, Overrides, Settings, address, cache, limits, listeners, scan, upstreams,
+    LogFormat, LogSettings, Overrides, Settings, adapters, address, cache, limits, listeners, scan,
+    upstreams,
 };
 use crate::mirror;
 use crate::store::{self, VerifyReads};
@@ -155,7 +156,9 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let limits = limits::read(root.section("limits"));
     let evidence = limits::evidence(root.section("evidence"));
     let keeping = cache::read(root.section("cache"));
-    let (scan, update) = scan::read(root.section("scan"), &data_dir);
+    let scan = root.section("scan");
+    let adapters = adapters::read(scan.sections("adapter"), &proxy, &data_dir, given);
+    let (scan, update) = scan::read(scan, &data_dir);
     let store = store(root.section("store"), data_dir.clone(), keeping);
     let log = log(root.section("log"));
     root.finish();
@@ -169,6 +172,10 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let in_clear = upstreams.registries.iter().filter(|upstream| upstream.danger_plain_http);
     dangers.extend(
         in_clear.map(|upstream| format!("upstream.danger_plain_http ({})", upstream.registry)),
+    );
+    let in_clear = adapters.iter().filter(|adapter| adapter.kind.is_plain_http());
+    dangers.extend(
+        in_clear.map(|adapter| format!("scan.adapter.danger_plain_http ({})", adapter.name)),
     );
     node.settings.public_url = admin.public_url;
     admin.settings.data_dir.clone_from(&data_dir);
@@ -187,6 +194,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         upstream: upstream::Settings { registries: upstreams.registries, proxy, limits },
         evidence,
         scan,
+        adapters,
         update,
         log,
         dangers,

@@ -6,6 +6,7 @@
 //! is off unless written, and is listed in [`Settings::dangers`]. Nobody but the composition root and
 //! the command line reads this module.
 
+mod adapters;
 mod address;
 mod cache;
 mod environment;
@@ -30,6 +31,7 @@ pub use load::{Failure, load, load_for_client};
 pub use problem::{Problem, Problems};
 pub use scan::UpdateSettings;
 
+use crate::adapter::AdapterSettings;
 use crate::http::{AdminSettings, NodeSettings};
 use crate::upstream::RegistrySettings;
 use crate::{evidence, mirror, store, upstream};
@@ -60,6 +62,8 @@ pub struct Settings {
     pub evidence: evidence::Limits,
     /// How images are scanned.
     pub scan: mirror::ScanSettings,
+    /// Scanners beside the one inside.
+    pub adapters: Vec<AdapterSettings>,
     /// Where the vulnerability database is fetched from.
     pub update: UpdateSettings,
     /// The log.
@@ -115,6 +119,7 @@ impl Default for Settings {
                 database: Some(scan::database_in(&store_dir)),
                 ..mirror::ScanSettings::default()
             },
+            adapters: Vec::new(),
             update: UpdateSettings::default(),
             log: LogSettings::default(),
             dangers: Vec::new(),

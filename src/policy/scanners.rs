@@ -39,6 +39,8 @@ impl fmt::Display for Combined {
 impl Scanners {
     /// The scanner inside.
     pub const EMBEDDED: &str = "pratique";
+    /// Names that no scanner of the settings has.
+    pub const RESERVED: [&str; 1] = [Self::EMBEDDED];
     /// Most scanners that one gate asks.
     pub const MAX: usize = 8;
 

@@ -1,0 +1,103 @@
+//! `[[scan.adapter]]`: scanners beside the one inside.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::section::Section;
+use super::{Given, address};
+use crate::adapter::{AdapterKind, AdapterSettings, HarborSettings};
+use crate::policy::{Scanners, is_plain_name};
+use crate::upstream::ProxySettings;
+
+/// How long one image may take.
+const TIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+
+/// What all blocks say.
+pub(super) fn read(
+    blocks: Vec<Section<'_>>,
+    proxy: &ProxySettings,
+    data_dir: &Path,
+    given: &Given<'_>,
+) -> Vec<AdapterSettings> {
+    let mut names = BTreeSet::new();
+    let one = |block: Section<'_>| {
+        let name = name(&block, &mut names);
+        let kind = match block.text("kind").map(|found| found.value) {
+            Some("harbor") => harbor(&block, proxy, given),
+            Some(other) => {
+                let text = format!("{other:?} is not one of \"trivy\", \"grype\", \"harbor\"");
+                block.problem("kind", text);
+                // What else it says depends on what it is.
+                return None;
+            }
+            None => {
+                if !block.has("kind") {
+                    block.problem("kind", "is missing; write \"trivy\", \"grype\" or \"harbor\"");
+                }
+                return None;
+            }
+        };
+        block.finish();
+        Some(AdapterSettings { name: name?, kind: kind? })
+    };
+    blocks.into_iter().filter_map(one).collect()
+}
+
+fn name(block: &Section<'_>, names: &mut BTreeSet<String>) -> Option<String> {
+    let Some(found) = block.text("name") else {
+        if !block.has("name") {
+            block.problem("name", "is missing; it is what policies call the scanner");
+        }
+        return None;
+    };
+    let name = found.value.to_owned();
+    if !is_plain_name(&name) {
+        block.problem("name", format!("{name:?} is not a plain name: letters, digits, . _ -"));
+    } else if Scanners::RESERVED.contains(&name.as_str()) {
+        block.problem("name", format!("{name:?} is taken; call it something else"));
+    } else if names.insert(name.clone()) {
+        return Some(name);
+    } else {
+        block.problem("name", format!("{name:?} has a block already; keep one of them"));
+    }
+    None
+}
+
+fn harbor(block: &Section<'_>, proxy: &ProxySettings, given: &Given<'_>) -> Option<AdapterKind> {
+    let must = |key: &'static str, example: &str| {
+        let found = block.parsed(key, address::registry).map(|found| found.value);
+        if found.is_none() && !block.has(key) {
+            block.problem(key, format!("is missing; write an address like \"{example}\""));
+        }
+        found
+    };
+    let url = must("url", "https://scanner.corp:8443");
+    let registry_url = must("registry", "https://mirror.corp:5000");
+    let danger_plain_http = block.flag("danger_plain_http");
+    let ca_file = block.file("ca_file");
+    given.must_be_readable(block, "ca_file", ca_file.as_ref());
+    let authorization_file = block.file("authorization_file");
+    given.must_be_readable(block, "authorization_file", authorization_file.as_ref());
+    let timeout = block.duration("timeout", TIMES);
+    let url = url?;
+    if url.starts_with("http://") && !danger_plain_http && !address::is_loopback(&url) {
+        block.problem(
+            "url",
+            "is plain http: what is sent can be read and changed on the way; use https or set danger_plain_http = true",
+        );
+    }
+    let default = HarborSettings::new(url);
+    let settings = HarborSettings {
+        ca_file: ca_file.map(|found| found.value),
+        danger_plain_http,
+        proxy: proxy.clone(),
+        timeout: timeout.unwrap_or(default.timeout),
+        ..default
+    };
+    Some(AdapterKind::Harbor {
+        settings,
+        registry_url: registry_url?,
+        authorization_file: authorization_file.map(|found| found.value),
+    })
+}
