@@ -1,7 +1,7 @@
 //! `[[scan.adapter]]`: scanners beside the one inside.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::section::Section;

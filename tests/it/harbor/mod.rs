@@ -2,5 +2,6 @@
 
 mod asking;
 mod fake;
+mod gates;
 mod passes;
 mod whole;
