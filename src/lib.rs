@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | 0 | [`oci`] | pure types and parsers of the OCI specifications |
 //! | 0 | [`time`], [`tasks`], [`metrics`] | the clock, the only spawner, the counters |
+//! | 0 | [`program`] | foreign programs, isolated and within bounds |
 //! | 1 | [`policy`] | the policy document: parse, lint, match |
 //! | 1 | [`scan`] | the scanner: layers to inventory, inventory and database to report |
 //! | 1 | [`signature`] | verifiers: bytes and keys in, who-signed-what out |
@@ -17,6 +18,7 @@
 //! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
 //! | 1 | [`summary`] | what the mirror says itself about admitted images, signed |
 //! | 1 | [`upstream`] | the bounded registry client |
+//! | 2 | [`adapter`] | scanners that are programs of their own |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
 //! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |
 //! | 3 | [`evidence`] | gathers what the gate needs |
@@ -35,6 +37,7 @@
     )
 )]
 
+pub mod adapter;
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -50,6 +53,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod oci;
 pub mod policy;
+pub mod program;
 pub mod scan;
 pub mod signature;
 pub mod store;
