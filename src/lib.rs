@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | 0 | [`oci`] | pure types and parsers of the OCI specifications |
 //! | 0 | [`time`], [`tasks`], [`metrics`] | the clock, the only spawner, the counters |
+//! | 0 | [`program`] | foreign programs, isolated and within bounds |
 //! | 1 | [`policy`] | the policy document: parse, lint, match |
 //! | 1 | [`scan`] | the scanner: layers to inventory, inventory and database to report |
 //! | 1 | [`signature`] | verifiers: bytes and keys in, who-signed-what out |
@@ -52,6 +53,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod oci;
 pub mod policy;
+pub mod program;
 pub mod scan;
 pub mod signature;
 pub mod store;

@@ -3,18 +3,28 @@
 //! Promises:
 //! - None of them ever fetches an image from anywhere but here, and none is waited for longer than its
 //!   setting allows.
+//! - A program never brings its database up to date, looks for a newer version of itself, or sends anything;
+//!   with the exception of a Trivy server nothing that it does can reach the network. Who keeps its
+//!   database is whoever set it up. No settings file, ignore file or VEX document of the machine changes
+//!   what it says.
 //! - What they say is read strictly and within bounds; what they do not say is not taken for nothing found,
 //!   and what went wrong is never a report.
 //!
 //! It must not judge, or remember what was said.
 
+mod command;
+mod error;
 mod harbor;
+mod invocation;
 mod settings;
 
 use std::fmt;
 use std::path::Path;
 
+pub use command::{CommandJob, CommandScanner, Prepared, ScannerSettings};
+pub use error::AdapterError;
 pub use harbor::{HarborAdapter, HarborError, HarborJob, HarborScanner, HarborSettings};
+pub use invocation::{ScannerInput, ScannerKind};
 pub use settings::{AdapterKind, AdapterSettings, AdapterSettingsError, adapters};
 
 use bytes::Bytes;
@@ -40,6 +50,8 @@ pub enum Input {
 pub struct Job<'a> {
     /// Its manifest.
     pub image: Digest,
+    /// Its config.
+    pub config: Digest,
     /// The media type of the manifest.
     pub media_type: &'a MediaType,
     /// The image itself, in the way that the scanner asks for.

@@ -5,11 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Adapter, HarborAdapter, HarborError, HarborScanner, HarborSettings};
+use super::{
+    Adapter, AdapterError, CommandScanner, HarborAdapter, HarborError, HarborScanner,
+    HarborSettings, ScannerSettings,
+};
 use crate::oci::Secret;
+use crate::program::Launcher;
 use crate::tasks::Tasks;
 use crate::time::Clock;
 
+/// The variable in which Trivy is told the token of its server.
+const SERVER_TOKEN: &str = "TRIVY_TOKEN";
 /// Largest file with a secret, in bytes.
 const SECRET_BYTES_MAX: u64 = 16 << 10;
 
@@ -25,6 +31,13 @@ pub struct AdapterSettings {
 /// What a scanner is.
 #[derive(Debug, Clone)]
 pub enum AdapterKind {
+    /// A program that is run for each image.
+    Command {
+        /// How.
+        settings: ScannerSettings,
+        /// The file with the token of its server.
+        token_file: Option<PathBuf>,
+    },
     /// A service that speaks Harbor's scanner API.
     Harbor {
         /// Where it is.
@@ -40,6 +53,7 @@ impl AdapterKind {
     /// Whether it may be asked over plain HTTP on the network.
     pub fn is_plain_http(&self) -> bool {
         match self {
+            Self::Command { .. } => false,
             Self::Harbor { settings, .. } => settings.danger_plain_http,
         }
     }
@@ -58,6 +72,15 @@ pub enum AdapterSettingsError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// A program cannot be run as the settings say.
+    #[error("scanner {name} cannot be used")]
+    Command {
+        /// The scanner.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<AdapterError>,
     },
     /// An adapter cannot be asked as the settings say.
     #[error("scanner {name} cannot be used")]
@@ -95,6 +118,16 @@ fn one(
 ) -> Result<Arc<dyn Adapter>, AdapterSettingsError> {
     let (clock, tasks) = (Arc::clone(clock), tasks.clone());
     match kind {
+        AdapterKind::Command { mut settings, token_file } => {
+            let token = secret(name, token_file.as_deref())?;
+            settings.environment.extend(token.map(|token| (SERVER_TOKEN.to_owned(), token)));
+            let scanner = CommandScanner::new(settings, Launcher::own(), tasks, clock);
+            let scanner = scanner.map_err(|error| AdapterSettingsError::Command {
+                name: name.to_owned(),
+                source: Box::new(error),
+            })?;
+            Ok(Arc::new(scanner))
+        }
         AdapterKind::Harbor { mut settings, registry_url, authorization_file } => {
             settings.authorization = secret(name, authorization_file.as_deref())?;
             let scanner = HarborScanner::new(settings, clock, tasks).map_err(|error| {

@@ -10,6 +10,7 @@ mod config;
 mod db;
 mod demo;
 mod exit;
+mod isolated;
 mod node;
 mod output;
 mod policy;
@@ -112,6 +113,9 @@ enum Command {
     /// Verify one Sigstore bundle over one artifact, offline
     #[command(after_help = verify_bundle::EXAMPLES)]
     VerifyBundle(verify_bundle::VerifyBundleArguments),
+    /// Become another program, confined: how scanners are run
+    #[command(hide = true)]
+    Isolated(isolated::IsolatedArguments),
     /// Make a node pull through the mirror
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -175,6 +179,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Config(command) => config::run(command, file, common.json).map(done),
         Command::Db(command) => db::run(command, &common.into()),
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
+        Command::Isolated(arguments) => isolated::run(arguments),
         Command::Node(command) => node::run(command, file).map(done),
         Command::Policy(command) => policy::run(command, common.json).map(done),
         Command::Sbom(arguments) => server_runtime()?.block_on(sbom::run(arguments, common.into())),

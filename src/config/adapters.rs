@@ -6,12 +6,19 @@ use std::time::Duration;
 
 use super::section::Section;
 use super::{Given, address};
-use crate::adapter::{AdapterKind, AdapterSettings, HarborSettings};
+use crate::adapter::{
+    AdapterKind, AdapterSettings, HarborSettings, ScannerInput, ScannerKind, ScannerSettings,
+};
 use crate::policy::{Scanners, is_plain_name};
 use crate::upstream::ProxySettings;
 
 /// How long one image may take.
 const TIMES: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+
+/// How long one may take, and how much memory a program has, unless the settings say otherwise.
+const TIME: Duration = Duration::from_mins(5);
+const MEMORY_USUAL: u64 = 2 << 30;
+const MEMORY: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 40;
 
 /// What all blocks say.
 pub(super) fn read(
@@ -24,6 +31,8 @@ pub(super) fn read(
     let one = |block: Section<'_>| {
         let name = name(&block, &mut names);
         let kind = match block.text("kind").map(|found| found.value) {
+            Some("trivy") => command(&block, ScannerKind::Trivy, data_dir, given),
+            Some("grype") => command(&block, ScannerKind::Grype, data_dir, given),
             Some("harbor") => harbor(&block, proxy, given),
             Some(other) => {
                 let text = format!("{other:?} is not one of \"trivy\", \"grype\", \"harbor\"");
@@ -62,6 +71,51 @@ fn name(block: &Section<'_>, names: &mut BTreeSet<String>) -> Option<String> {
         block.problem("name", format!("{name:?} has a block already; keep one of them"));
     }
     None
+}
+
+fn command(
+    block: &Section<'_>,
+    kind: ScannerKind,
+    data_dir: &Path,
+    given: &Given<'_>,
+) -> Option<AdapterKind> {
+    let program = block.file("program");
+    given.must_be_readable(block, "program", program.as_ref());
+    let program = program.map(|found| found.value);
+    if program.as_ref().is_some_and(|program| !program.is_absolute()) {
+        block.problem("program", "is not an absolute path; write where the program is");
+    } else if program.is_none() && !block.has("program") {
+        let text = format!("is missing; write where {} is, as an absolute path", kind.name());
+        block.problem("program", text);
+    }
+    let cache = block.file("cache").map(|found| found.value);
+    let input = block.parsed("input", |text| match text {
+        "layout" => Ok(ScannerInput::Layout),
+        "sbom" => Ok(ScannerInput::Sbom),
+        _ => Err(format!("{text:?} is not one of \"layout\", \"sbom\"")),
+    });
+    let timeout = block.duration("timeout", TIMES);
+    let memory = block.size("memory", MEMORY);
+    let (server, token_file) = match kind {
+        ScannerKind::Grype => (None, None),
+        ScannerKind::Trivy => {
+            let token_file = block.file("token_file");
+            given.must_be_readable(block, "token_file", token_file.as_ref());
+            (block.parsed("server", address::registry), token_file)
+        }
+    };
+    let settings = ScannerSettings {
+        kind,
+        program: program?,
+        server: server.map(|found| found.value),
+        cache: cache.map(super::scan::absolute),
+        scratch: super::scan::absolute(data_dir.join(super::scan::WORK_DIR)),
+        timeout: timeout.unwrap_or(TIME),
+        memory: memory.unwrap_or(MEMORY_USUAL),
+        input: input.map_or(ScannerInput::Layout, |found| found.value),
+        environment: Vec::new(),
+    };
+    Some(AdapterKind::Command { settings, token_file: token_file.map(|found| found.value) })
 }
 
 fn harbor(block: &Section<'_>, proxy: &ProxySettings, given: &Given<'_>) -> Option<AdapterKind> {

@@ -43,5 +43,8 @@ pub use limits::Limits;
 pub use merge::{Layer, Merged, Wanted};
 pub use package::{Package, PackageKind, SourcePackage};
 pub use report::{DatabaseId, Finding, Fix, Report, Severity, Unmatched, UnmatchedKind};
-pub use reported::{HARBOR_REPORT_BYTES_MAX, HarborAsked, HarborReportError, Reported};
+pub use reported::{
+    Asked, HARBOR_REPORT_BYTES_MAX, HarborAsked, HarborReportError, REPORT_BYTES_MAX, ReportError,
+    Reported,
+};
 pub use sbom::{Attested, AttestedBill, BillError, Sbom, SbomFormat, package_url};

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 21] = [
+const LAYERS: [(&str, u8); 22] = [
     ("metrics", 0),
     ("oci", 0),
+    ("program", 0),
     ("tasks", 0),
     ("time", 0),
     ("layout", 1),

@@ -128,7 +128,8 @@ impl Mirror {
         let Ok(Manifest::Image(manifest)) = Manifest::parse(&bytes, None) else {
             return Err("it is no image".to_owned());
         };
-        let job = |content| Job { image: digest, media_type: &manifest.media_type, content };
+        let (config, media_type) = (manifest.config.digest, &manifest.media_type);
+        let job = |content| Job { image: digest, config, media_type, content };
         let reported = match adapter.input() {
             Input::Layout => {
                 let layout = self.layout_of(name, (&bytes, &manifest)).await?;

@@ -16,7 +16,7 @@ const NAMES: [&str; 6] = [
 const PREFIXES: [&str; 3] = ["linux-doc-", "linux-headers-", "linux-libc-dev-"];
 
 /// Whether a package has nothing of the kernel but its headers or its documentation.
-pub(super) fn has_only_headers(package: &Package) -> bool {
+pub(in crate::scan) fn has_only_headers(package: &Package) -> bool {
     let name = package.name.as_str();
     let source = package.source_name();
     package.kind.is_of_distribution()

@@ -20,6 +20,8 @@ mod tests;
 
 use std::cmp::Reverse;
 
+pub(super) use kernel::has_only_headers;
+
 use super::database::{Database, DatabaseError};
 use super::{Finding, Inventory, Report};
 use crate::time::Timestamp;

@@ -150,7 +150,8 @@ async fn a_report_is_used_for_every_name_of_the_image_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn what_is_served_is_asked_about_again_when_the_report_is_old_and_served_on_while_it_cannot() {
+async fn what_is_served_is_asked_about_again_when_the_report_is_old_and_served_on_while_it_cannot()
+{
     for (gate, refuses) in [("", false), (", onNewFinding: revoke", true)] {
         let case = case("all: [pratique, desk], maxReportAge: 24h", gate).await;
         case.assert_served().await;

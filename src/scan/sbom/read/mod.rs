@@ -174,6 +174,13 @@ impl AttestedBill {
     }
 }
 
+/// The package that a package URL names, found in `label`; `own` is its name where that stands beside it.
+/// `None` where it names none that can be compared with anything.
+pub(in crate::scan) fn package_of_url(url: &str, own: &str, label: &str) -> Option<Package> {
+    let entry = Entry { name: own, url: Some(url), source: None };
+    locator::package(url, &entry, label).ok().flatten().map(|listed| listed.package)
+}
+
 /// Whether `vendor`, in a package URL, is who makes `distribution`.
 fn is_of(distribution: &Distribution, says: &str) -> bool {
     let own = [vendor(distribution), distribution.id.as_str()];
