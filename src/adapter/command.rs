@@ -236,7 +236,8 @@ impl CommandScanner {
         let ScannerSettings { cache, timeout, memory, environment, .. } = &*self.settings;
         // What is always told comes last, and counts.
         let extra = environment.iter().map(|(name, value)| (name.into(), value.expose().into()));
-        let certificates = environment.iter().filter(|(name, _)| CERTIFICATES.contains(&name.as_str()));
+        let certificates =
+            environment.iter().filter(|(name, _)| CERTIFICATES.contains(&name.as_str()));
         let certificates = certificates.map(|(_, value)| PathBuf::from(value.expose()));
         let images = images.iter().map(|path| path.to_path_buf());
         Program {

@@ -248,7 +248,8 @@ pub fn weaknesses() -> Result<Vec<&'static str>, ConfineError> {
         None => false,
     };
     if !is_filtered {
-        weaknesses.push("no filter of system calls: they could use the network by other ways than TCP");
+        weaknesses
+            .push("no filter of system calls: they could use the network by other ways than TCP");
     }
     Ok(weaknesses)
 }
@@ -259,10 +260,19 @@ fn of_landlock(status: LandlockStatus) -> Vec<&'static str> {
         LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => ABI::Unsupported,
     };
     let needed = [
-        (ABI::V1, "the kernel has no Landlock: they could read and write whatever this program can"),
+        (
+            ABI::V1,
+            "the kernel has no Landlock: they could read and write whatever this program can",
+        ),
         (ABI::V3, "the kernel's Landlock is older than 6.2: they could cut files short"),
-        (ABI::V4, "the kernel's Landlock is older than 6.7: the ports they connect to are not held"),
-        (ABI::V6, "the kernel's Landlock is older than 6.12: they could send signals to this program"),
+        (
+            ABI::V4,
+            "the kernel's Landlock is older than 6.7: the ports they connect to are not held",
+        ),
+        (
+            ABI::V6,
+            "the kernel's Landlock is older than 6.12: they could send signals to this program",
+        ),
     ];
     needed.iter().filter(|(least, _)| version < *least).map(|(_, text)| *text).collect()
 }

@@ -133,8 +133,10 @@ async fn watch(
     most: usize,
 ) -> Result<Output, ProgramError> {
     let program = || name.to_owned();
-    let mut running = Running::start(&mut command).map_err(|source| {
-        ProgramError::NotStarted { program: program(), said: String::new(), source: Some(source) }
+    let mut running = Running::start(&mut command).map_err(|source| ProgramError::NotStarted {
+        program: program(),
+        said: String::new(),
+        source: Some(source),
     })?;
     let read = timeout(limit, running.output(most)).await;
     let status = running.end().await;

@@ -49,7 +49,10 @@ impl Running {
         let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let group = pid.ok_or_else(|| io::Error::other("it has no number"))?;
         let end = pidfd_open(group, PidfdFlags::empty())?;
-        #[expect(deprecated, reason = "what its unsafe successor asks for an owned descriptor gives")]
+        #[expect(
+            deprecated,
+            reason = "what its unsafe successor asks for an owned descriptor gives"
+        )]
         let end = AsyncFd::with_interest(end, tokio::io::Interest::READABLE)?;
         Ok(Self { child, group, end, is_reaped: false, tail: Tail::default() })
     }

@@ -51,7 +51,8 @@ impl Rig {
 
     /// A Trivy that says `report`, and as of when its database is.
     fn trivy(report: &Value) -> Self {
-        let version = json!({"Version": "0.76.0", "VulnerabilityDB": {"UpdatedAt": "2026-11-19T00:00:00Z"}});
+        let version =
+            json!({"Version": "0.76.0", "VulnerabilityDB": {"UpdatedAt": "2026-11-19T00:00:00Z"}});
         Self::trivy_of(&version, report)
     }
 
@@ -176,15 +177,17 @@ async fn told(rig: &Rig) -> String {
     }
 }
 
-const TELL: &str =
-    "case \"$*\" in *version*) echo '{\"Version\":\"1\"}' ;; *) { echo \"[$*]\"; env | sort; } >&2; exit 1 ;; esac";
+const TELL: &str = "case \"$*\" in *version*) echo '{\"Version\":\"1\"}' ;; *) { echo \"[$*]\"; env | sort; } >&2; exit 1 ;; esac";
 
 #[tokio::test]
 async fn trivy_is_told_to_fetch_nothing_and_to_leave_nothing_out() {
     let mut rig = Rig::new(ScannerKind::Trivy, ScannerInput::Layout, TELL);
     let setting = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
-    rig.settings.environment =
-        vec![setting("TRIVY_CACHE_BACKEND", "redis://x"), setting("HOME", "/root"), setting("ONE", "1")];
+    rig.settings.environment = vec![
+        setting("TRIVY_CACHE_BACKEND", "redis://x"),
+        setting("HOME", "/root"),
+        setting("ONE", "1"),
+    ];
     let told = told(&rig).await;
     let place = |name: &str| rig.folder.path().join(name).display().to_string();
     for part in [
@@ -263,14 +266,17 @@ async fn what_is_no_report_of_this_image_is_an_error() {
         rig.is_clean().await;
     }
     // A whole report, and an end that is no good one.
-    let script = format!("cat <<'EOF'\n{}\nEOF\necho trouble >&2; exit 2", grype_report("CVE-2026-1"));
-    let error = Rig::new(ScannerKind::Grype, ScannerInput::Layout, &script).scan().await.unwrap_err();
+    let script =
+        format!("cat <<'EOF'\n{}\nEOF\necho trouble >&2; exit 2", grype_report("CVE-2026-1"));
+    let error =
+        Rig::new(ScannerKind::Grype, ScannerInput::Layout, &script).scan().await.unwrap_err();
     assert!(matches!(error, AdapterError::Program { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_scan_that_nobody_waits_for_any_more_leaves_nothing() {
-    let rig = Rig::new(ScannerKind::Grype, ScannerInput::Layout, "touch \"$HOME/began\"; sleep 300");
+    let rig =
+        Rig::new(ScannerKind::Grype, ScannerInput::Layout, "touch \"$HOME/began\"; sleep 300");
     let began = || {
         let mut scans = std::fs::read_dir(&rig.settings.scratch).unwrap();
         scans.any(|scan| scan.unwrap().path().join("work/began").exists())
@@ -289,7 +295,11 @@ async fn a_scan_that_nobody_waits_for_any_more_leaves_nothing() {
 
 #[tokio::test]
 async fn the_database_is_only_read() {
-    let rig = Rig::new(ScannerKind::Grype, ScannerInput::Layout, "echo x >\"$GRYPE_DB_CACHE_DIR/x\"; exit 0");
+    let rig = Rig::new(
+        ScannerKind::Grype,
+        ScannerInput::Layout,
+        "echo x >\"$GRYPE_DB_CACHE_DIR/x\"; exit 0",
+    );
     std::fs::write(rig.settings.cache.as_ref().unwrap().join("y"), "").unwrap();
     assert!(rig.scan().await.is_err());
     assert!(!rig.settings.cache.as_ref().unwrap().join("x").exists());
@@ -305,9 +315,8 @@ fn settings_that_do_not_go_together_are_refused() {
         let made = CommandScanner::new(settings, Launcher::own(), Tasks::new(), clock);
         made.err().map(|error| error.to_string().split(':').next().unwrap().to_owned())
     };
-    let server = |text: &'static str| {
-        refused(&move |settings| settings.server = Some(text.to_owned()))
-    };
+    let server =
+        |text: &'static str| refused(&move |settings| settings.server = Some(text.to_owned()));
     assert_eq!(server("http://trivy:4954"), None);
     assert_eq!(server("https://trivy.example"), None);
     for wrong in ["trivy:4954", "trivy", "", "ftp://trivy:1", "http://:80", "/x"] {

@@ -102,7 +102,8 @@ fn is_all(reported: &Reported) {
         (it.id.clone(), it.package.name.clone(), it.severity, it.fix.clone())
     };
     let found: Vec<_> = reported.findings.iter().map(told).collect();
-    let finding = |id: &str, name: &str, severity, fix| (id.to_owned(), name.to_owned(), Some(severity), fix);
+    let finding =
+        |id: &str, name: &str, severity, fix| (id.to_owned(), name.to_owned(), Some(severity), fix);
     let fixed = |version: &str| Fix::In(version.to_owned());
     assert_eq!(
         found,
@@ -189,7 +190,10 @@ async fn a_server_compares_and_says_how_old_its_database_is() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
     let work = tempfile::tempdir().unwrap();
-    let copied = Command::new("cp").arg("-r").args([rig.settings.cache.as_ref().unwrap(), work.path()]).status();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .args([rig.settings.cache.as_ref().unwrap(), work.path()])
+        .status();
     assert!(copied.unwrap().success());
     let cache = work.path().join(rig.settings.cache.as_ref().unwrap().file_name().unwrap());
     let mut server = Command::new(&rig.settings.program);

@@ -186,7 +186,8 @@ pub(super) fn read(
 }
 
 fn check_source(source: Option<&Source>, asked: &Asked<'_>) -> Result<(), ReportError> {
-    let source = source.ok_or_else(|| ReportError::malformed(FORM, "it does not say what it is of"))?;
+    let source =
+        source.ok_or_else(|| ReportError::malformed(FORM, "it does not say what it is of"))?;
     if !OF_IMAGES.contains(&source.kind.as_str()) {
         return Err(ReportError::NotAnImage { kind: printable(&source.kind) });
     }
@@ -232,7 +233,8 @@ fn said(found: &Match, sink: &mut Sink) -> Said {
     // What the record itself does not say, the one behind it may: a distribution's has no vector.
     let all = || std::iter::once(vulnerability).chain(related);
     let word = all().find_map(|it| Severity::from_word(&it.severity));
-    let names = related.iter().map(|it| &it.id).chain(vulnerability.advisories.iter().map(|it| &it.id));
+    let names =
+        related.iter().map(|it| &it.id).chain(vulnerability.advisories.iter().map(|it| &it.id));
     Said {
         id: sink.name(&vulnerability.id),
         related: names.filter(|id| !id.is_empty()).map(|id| sink.name(id)).collect(),
@@ -259,14 +261,15 @@ fn package(artifact: &Artifact, sink: &mut Sink) -> Package {
     let found_in = sink.name(place.trim_start_matches('/'));
     let (name, version) = (sink.name(&artifact.name), sink.name(&artifact.version));
     let of_url = package_of_url(&artifact.purl, &name, &found_in);
-    let mut package = of_url
-        .unwrap_or_else(|| Package::new(kind(&artifact.kind), &name, &version, &found_in));
+    let mut package =
+        of_url.unwrap_or_else(|| Package::new(kind(&artifact.kind), &name, &version, &found_in));
     if package.kind.is_of_distribution() {
         package.version = version;
         if let (None, Some(upstream)) = (&package.source, artifact.upstreams.first()) {
             let own = &package.version;
             let version = if upstream.version.is_empty() { own } else { &upstream.version };
-            let source = SourcePackage { name: sink.name(&upstream.name), version: sink.name(version) };
+            let source =
+                SourcePackage { name: sink.name(&upstream.name), version: sink.name(version) };
             let is_other = source.name != package.name || source.version != package.version;
             package.source = is_other.then_some(source);
         }

@@ -123,7 +123,8 @@ impl Sink {
             let text = format!("{} findings beyond {FINDINGS_MAX}", self.beyond);
             self.gap(&text);
         }
-        self.findings.sort_by(|a, b| badness(b).cmp(&badness(a)).then_with(|| place(a).cmp(&place(b))));
+        self.findings
+            .sort_by(|a, b| badness(b).cmp(&badness(a)).then_with(|| place(a).cmp(&place(b))));
         Ok(Reported {
             scanner: printable(format!("{scanner} {version}").trim_end()),
             database,

@@ -42,7 +42,8 @@ fn the_oldest_time_that_is_stated_counts() {
     assert_eq!(read(&late).unwrap().at, time("2026-11-20T09:00:00.5Z"));
     late["scanner"]["result"].as_object_mut().unwrap().remove("CreatedAt");
     assert_eq!(read(&late), Err(ReportError::NoTime));
-    late["metadata"] = json!({"scanStartedOn": "0001-01-01T00:00:00Z", "scanFinishedOn": "2026-11-01T00:00:00Z"});
+    late["metadata"] =
+        json!({"scanStartedOn": "0001-01-01T00:00:00Z", "scanFinishedOn": "2026-11-01T00:00:00Z"});
     assert_eq!(read(&late).unwrap().at, time("2026-11-01T00:00:00Z"));
 }
 

@@ -66,7 +66,10 @@ fn a_finding_has_all_that_the_report_knows_of_it() {
     assert_eq!(reported.at, time("2026-11-20T10:00:00Z"));
     assert!(reported.gaps.is_empty() && reported.unknown.is_empty(), "{reported:?}");
     let finding = only(&reported);
-    assert_eq!((finding.id.as_str(), finding.advisories.as_slice()), ("CVE-2026-1", &["DSA-1-1".to_owned()][..]));
+    assert_eq!(
+        (finding.id.as_str(), finding.advisories.as_slice()),
+        ("CVE-2026-1", &["DSA-1-1".to_owned()][..])
+    );
     assert!(finding.aliases.is_empty());
     assert_eq!(finding.severity, Some(Severity::Low), "the distribution's own word counts first");
     assert_eq!(finding.score, Some(98), "of the record behind it");
@@ -85,10 +88,12 @@ fn older_databases_tell_their_age_elsewhere_or_not_at_all() {
     let built = json!({"built": "2024-03-01T00:00:00Z", "schemaVersion": 5, "error": null});
     let reported = grype(&with("/descriptor/db", built)).unwrap();
     assert_eq!(reported.database, Some(time("2024-03-01T00:00:00Z")));
-    for db in [Value::Null, json!({}), json!({"status": null}), json!({"built": "soon"}), json!(7)] {
+    for db in [Value::Null, json!({}), json!({"status": null}), json!({"built": "soon"}), json!(7)]
+    {
         assert_eq!(grype(&with("/descriptor/db", db)).unwrap().database, None);
     }
-    let bad = json!({"status": {"built": "2026-11-19T06:00:00Z", "valid": false, "error": "checksum"}});
+    let bad =
+        json!({"status": {"built": "2026-11-19T06:00:00Z", "valid": false, "error": "checksum"}});
     let reported = grype(&with("/descriptor/db", bad)).unwrap();
     assert_eq!(reported.gaps, ["the database of Grype is not valid: checksum"]);
 }
@@ -96,7 +101,8 @@ fn older_databases_tell_their_age_elsewhere_or_not_at_all() {
 #[test]
 fn fixes_are_what_versions_and_state_say() {
     let fix = |versions: Value, state: &str| {
-        let report = with("/matches/0/vulnerability/fix", json!({"versions": versions, "state": state}));
+        let report =
+            with("/matches/0/vulnerability/fix", json!({"versions": versions, "state": state}));
         only(&grype(&report).unwrap()).fix.clone()
     };
     assert_eq!(fix(json!([]), "not-fixed"), Fix::None);
@@ -115,8 +121,14 @@ fn an_advisory_of_a_language_is_known_by_its_cve() {
         "purl": "pkg:maven/org.x/core@1.0", "locations": null});
     let reported = grype(&report).unwrap();
     let finding = only(&reported);
-    assert_eq!((finding.id.as_str(), finding.aliases.to_vec()), ("CVE-2026-1", vec!["GHSA-1".to_owned()]));
-    assert_eq!((finding.package.kind, finding.package.name.as_str()), (PackageKind::Maven, "org.x:core"));
+    assert_eq!(
+        (finding.id.as_str(), finding.aliases.to_vec()),
+        ("CVE-2026-1", vec!["GHSA-1".to_owned()])
+    );
+    assert_eq!(
+        (finding.package.kind, finding.package.name.as_str()),
+        (PackageKind::Maven, "org.x:core")
+    );
 }
 
 #[test]
@@ -165,7 +177,10 @@ fn without_a_distribution_or_fixes_the_outcome_is_unknown() {
     for distro in [json!({"name": "", "version": ""}), Value::Null, json!({})] {
         let mut report = with("/distro", distro);
         report["matches"] = json!([]);
-        assert_eq!(grype(&report).unwrap().unknown, ["Grype does not know the distribution of the image"]);
+        assert_eq!(
+            grype(&report).unwrap().unknown,
+            ["Grype does not know the distribution of the image"]
+        );
     }
     let mut report = report();
     report["alertsByPackage"] = json!([

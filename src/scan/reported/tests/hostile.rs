@@ -7,18 +7,19 @@ use super::{image, read};
 use crate::scan::reported::{REPORT_BYTES_MAX, ReportError};
 use crate::scan::{Reported, package_url};
 
-const READERS: [super::Reader; 3] = [
-    Reported::from_trivy,
-    Reported::from_grype,
-    |json, asked, _| Reported::from_attested(json, asked),
-];
+const READERS: [super::Reader; 3] =
+    [Reported::from_trivy, Reported::from_grype, |json, asked, _| {
+        Reported::from_attested(json, asked)
+    }];
 
 #[test]
 fn what_is_no_strict_json_object_is_refused() {
     let (image, deep) = (image(), [vec![b'['; 5_000], vec![b']'; 5_000]].concat());
     let twice = br#"{"SchemaVersion":2,"SchemaVersion":2,"ArtifactType":"container_image"}"#;
     for reader in READERS {
-        for bad in [&b""[..], b"null", b"[]", b"{", b"{} {}", b"\xff\xfe", b"FATAL no db", &deep, twice] {
+        for bad in
+            [&b""[..], b"null", b"[]", b"{", b"{} {}", b"\xff\xfe", b"FATAL no db", &deep, twice]
+        {
             let error = reader(bad, &image.asked(), None).unwrap_err();
             assert!(matches!(error, ReportError::Malformed { .. }), "{error}");
             assert!(error.to_string().bytes().all(|byte| (b' '..=b'~').contains(&byte)));
@@ -54,9 +55,11 @@ fn an_object_of_the_wrong_shape_is_an_error_and_no_report_without_findings() {
 #[test]
 fn names_that_are_too_long_or_steer_terminals_are_cut_and_told() {
     let mut report = super::trivy::report();
-    report["Results"][0]["Vulnerabilities"][0]["PkgName"] = json!("p\u{1b}[2J".to_owned() + &"\u{e9}".repeat(1_000));
+    report["Results"][0]["Vulnerabilities"][0]["PkgName"] =
+        json!("p\u{1b}[2J".to_owned() + &"\u{e9}".repeat(1_000));
     report["Results"][0]["Vulnerabilities"][0]["PkgIdentifier"] = json!({});
-    report["Metadata"]["OS"] = json!({"Family": "x\n\u{1b}[31m", "Name": "y".repeat(5_000), "EOSL": true});
+    report["Metadata"]["OS"] =
+        json!({"Family": "x\n\u{1b}[31m", "Name": "y".repeat(5_000), "EOSL": true});
     let reported = read(Reported::from_trivy, &report).unwrap();
     let name = &reported.findings[0].package.name;
     assert!(name.len() <= 500 && !name.contains(char::is_control), "{name}");
@@ -64,7 +67,10 @@ fn names_that_are_too_long_or_steer_terminals_are_cut_and_told() {
     assert!(package_url(&reported.findings[0].package, None).is_some());
     let texts = reported.gaps.iter().chain(&reported.unknown);
     for text in texts {
-        assert!(text.len() <= 200 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+        assert!(
+            text.len() <= 200 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "{text}"
+        );
     }
 }
 
@@ -92,9 +98,7 @@ fn a_flood_is_cut_and_told() {
     assert_eq!(reported.gaps, ["more than 100 names of CVE-2026-1"]);
 
     let mut report = super::grype::report();
-    let one = |it: usize| {
-        json!({"vulnerability": {"id": format!("CVE-1-{it}")}, "artifact": {"name": "x"}})
-    };
+    let one = |it: usize| json!({"vulnerability": {"id": format!("CVE-1-{it}")}, "artifact": {"name": "x"}});
     report["matches"] = (0..100_003).map(one).collect();
     let reported = read(Reported::from_grype, &report).unwrap();
     assert_eq!(reported.findings.len(), 100_000);

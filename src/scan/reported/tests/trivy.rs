@@ -86,7 +86,10 @@ fn a_finding_has_all_that_the_report_knows_of_it() {
     assert_eq!(finding.published, Some(time("2026-01-05T08:00:00Z")));
     let package = &finding.package;
     assert_eq!((package.kind, package.name.as_str()), (PackageKind::Deb, "libssl3"));
-    assert_eq!((package.version.as_str(), package.architecture.as_deref()), ("3.0.11-1", Some("amd64")));
+    assert_eq!(
+        (package.version.as_str(), package.architecture.as_deref()),
+        ("3.0.11-1", Some("amd64"))
+    );
     let source = SourcePackage { name: "openssl".to_owned(), version: "3.0.11-1".to_owned() };
     assert_eq!(package.source, Some(source));
     assert_eq!(package.found_in, "", "a list of the distribution is not said to be in a file");
@@ -149,9 +152,8 @@ fn an_advisory_of_a_language_is_known_by_its_cve() {
         let detected = &mut report["Results"][0]["Vulnerabilities"][0];
         (detected["VulnerabilityID"], detected["VendorIDs"]) = (json!(id), vendor);
         let reported = trivy(&report).unwrap();
-        let names = |it: &crate::scan::Finding| {
-            (it.id.clone(), it.aliases.to_vec(), it.advisories.clone())
-        };
+        let names =
+            |it: &crate::scan::Finding| (it.id.clone(), it.aliases.to_vec(), it.advisories.clone());
         reported.findings.iter().map(names).collect::<Vec<_>>()
     };
     let own = |texts: &[&str]| texts.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
@@ -173,13 +175,16 @@ fn an_advisory_of_a_language_is_known_by_its_cve() {
 #[test]
 fn packages_of_languages_are_named_as_ours_are() {
     let package = |kind: &str, name: &str, purl: Option<&str>| {
-        let report = with("/Results", json!([
-            {"Class": "os-pkgs", "Type": "debian", "Packages": [{"ID": "a@1"}]},
-            {"Target": "app/lock", "Class": "lang-pkgs", "Type": kind, "Vulnerabilities": [{
-                "VulnerabilityID": "CVE-2026-1", "PkgName": name, "InstalledVersion": "1.0.0",
-                "PkgPath": "/opt/x/METADATA", "PkgIdentifier": {"PURL": purl}, "Severity": "LOW"
-            }]},
-        ]));
+        let report = with(
+            "/Results",
+            json!([
+                {"Class": "os-pkgs", "Type": "debian", "Packages": [{"ID": "a@1"}]},
+                {"Target": "app/lock", "Class": "lang-pkgs", "Type": kind, "Vulnerabilities": [{
+                    "VulnerabilityID": "CVE-2026-1", "PkgName": name, "InstalledVersion": "1.0.0",
+                    "PkgPath": "/opt/x/METADATA", "PkgIdentifier": {"PURL": purl}, "Severity": "LOW"
+                }]},
+            ]),
+        );
         let package = only(&trivy(&report).unwrap()).package.clone();
         assert_eq!(package.found_in, "opt/x/METADATA");
         (package.kind, package.name)
@@ -205,18 +210,21 @@ fn packages_of_languages_are_named_as_ours_are() {
 
 #[test]
 fn an_rpm_has_its_epoch_and_its_module() {
-    let report = with("/Results", json!([{
-        "Class": "os-pkgs", "Type": "rocky",
-        "Packages": [{
-            "ID": "p@1", "Identifier": {"UID": "u"}, "Arch": "x86_64", "Modularitylabel": "perl:5.26:8:ab",
-            "SrcName": "perl", "SrcVersion": "5.26.3", "SrcRelease": "419.el8", "SrcEpoch": 4
-        }],
-        "Vulnerabilities": [{
-            "VulnerabilityID": "CVE-2026-1", "VendorIDs": ["RLSA-2026:1"], "PkgName": "perl-libs",
-            "PkgIdentifier": {"PURL": "pkg:rpm/rocky/perl-libs@5.26.3-419.el8?arch=x86_64&epoch=4", "UID": "u"},
-            "InstalledVersion": "4:5.26.3-419.el8", "FixedVersion": "4:5.26.3-420.el8", "Severity": "MEDIUM"
-        }]
-    }]));
+    let report = with(
+        "/Results",
+        json!([{
+            "Class": "os-pkgs", "Type": "rocky",
+            "Packages": [{
+                "ID": "p@1", "Identifier": {"UID": "u"}, "Arch": "x86_64", "Modularitylabel": "perl:5.26:8:ab",
+                "SrcName": "perl", "SrcVersion": "5.26.3", "SrcRelease": "419.el8", "SrcEpoch": 4
+            }],
+            "Vulnerabilities": [{
+                "VulnerabilityID": "CVE-2026-1", "VendorIDs": ["RLSA-2026:1"], "PkgName": "perl-libs",
+                "PkgIdentifier": {"PURL": "pkg:rpm/rocky/perl-libs@5.26.3-419.el8?arch=x86_64&epoch=4", "UID": "u"},
+                "InstalledVersion": "4:5.26.3-419.el8", "FixedVersion": "4:5.26.3-420.el8", "Severity": "MEDIUM"
+            }]
+        }]),
+    );
     let package = only(&trivy(&report).unwrap()).package.clone();
     assert_eq!((package.kind, package.version.as_str()), (PackageKind::Rpm, "4:5.26.3-419.el8"));
     assert_eq!(package.module.as_deref(), Some("perl:5.26:8:ab"));
@@ -288,7 +296,8 @@ fn results_of_an_unknown_class_are_read_and_a_gap() {
     assert_eq!(reported.gaps, ["results of the class \"firmware\", which is not known"]);
     assert_eq!(reported.unknown.len(), 1, "no list of the distribution's packages was compared");
     let mut secrets = super::trivy::report();
-    secrets["Results"][1] = json!({"Target": "/key", "Class": "secret", "Secrets": [{"RuleID": "x"}]});
+    secrets["Results"][1] =
+        json!({"Target": "/key", "Class": "secret", "Secrets": [{"RuleID": "x"}]});
     assert!(trivy(&secrets).unwrap().gaps.is_empty(), "secrets are nothing that is asked for");
 }
 
