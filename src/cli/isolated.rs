@@ -44,8 +44,8 @@ pub(super) struct IsolatedArguments {
 }
 
 /// Becomes the program; what comes back went wrong.
-pub(super) fn run(arguments: IsolatedArguments) -> Result<ExitCode, CliError> {
-    let IsolatedArguments { probe, command, .. } = &arguments;
+pub(super) fn run(arguments: &IsolatedArguments) -> Result<ExitCode, CliError> {
+    let IsolatedArguments { probe, command, .. } = arguments;
     if *probe {
         let weaknesses = confine::weaknesses().map_err(|error| {
             CliError::failed("this process cannot be confined").caused_by(error)

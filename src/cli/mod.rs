@@ -179,7 +179,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Config(command) => config::run(command, file, common.json).map(done),
         Command::Db(command) => db::run(command, &common.into()),
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
-        Command::Isolated(arguments) => isolated::run(arguments),
+        Command::Isolated(arguments) => isolated::run(&arguments),
         Command::Node(command) => node::run(command, file).map(done),
         Command::Policy(command) => policy::run(command, common.json).map(done),
         Command::Sbom(arguments) => server_runtime()?.block_on(sbom::run(arguments, common.into())),

@@ -1,6 +1,8 @@
 //! Behaviour tests: one binary, a module per promise.
 
 #[cfg(test)]
+mod adapters;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod attestations;
@@ -43,6 +45,8 @@ mod notation;
 #[cfg(test)]
 mod observe;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod ranges;
@@ -62,6 +66,8 @@ mod summaries;
 mod support;
 #[cfg(test)]
 mod tag_moves;
+#[cfg(test)]
+mod trivy;
 #[cfg(test)]
 mod trust_root;
 #[cfg(test)]

@@ -215,9 +215,28 @@ fn of_package<'a>(sbom: &Sbom<'_>, index: usize, package: &'a Package) -> Compon
         group: group.filter(|group| !group.is_empty()),
         version: Some(version).filter(|version| !version.is_empty()),
         purl: sbom.package_url(package),
+        properties: for_trivy(package),
         evidence: Some(Evidence { occurrences: [Occurrence { location: &package.found_in }] }),
         ..Component::new("library", reference(index), name.to_owned())
     }
+}
+
+/// What Trivy reads in its own words only: it takes a package for built from a source of its own name
+/// where it is not told otherwise, and distributions publish advisories by source.
+///
+/// Spec: <https://github.com/aquasecurity/trivy/blob/v0.69.3/pkg/sbom/core/bom.go>
+fn for_trivy(package: &Package) -> Vec<Property> {
+    if !package.kind.is_of_distribution() {
+        return Vec::new();
+    }
+    let property = |name, value: &str| Property { name, value: value.to_owned() };
+    let source = package.source.iter().flat_map(|source| {
+        let name = property("aquasecurity:trivy:SrcName", &source.name);
+        [name, property("aquasecurity:trivy:SrcVersion", &source.version)]
+    });
+    let module = package.module.iter();
+    let module = module.map(|label| property("aquasecurity:trivy:Modularitylabel", label));
+    source.chain(module).collect()
 }
 
 /// The name of a package within the document: packages may differ in nothing but where they lie.

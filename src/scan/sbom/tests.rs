@@ -188,6 +188,17 @@ fn both_forms_name_the_image_its_distribution_and_every_package_once() {
         (&components[0]["type"], &components[0]["name"], &components[0]["version"]),
         (&"operating-system".into(), &"debian".into(), &"12".into())
     );
+    // Trivy takes a package for its own source where its own words do not say otherwise.
+    let for_trivy = components[1]["properties"].as_array().unwrap().iter();
+    let for_trivy: Vec<_> = for_trivy.map(|it| (&it["name"], &it["value"])).collect();
+    assert_eq!(
+        for_trivy,
+        [
+            (&"aquasecurity:trivy:SrcName".into(), &"openssl".into()),
+            (&"aquasecurity:trivy:SrcVersion".into(), &"3.0.11-1~deb12u2".into()),
+        ]
+    );
+    assert_eq!(components[3].get("properties"), None);
     let log4j = &components[2];
     assert_eq!(log4j["group"], "org.apache.logging.log4j");
     assert_eq!(log4j["name"], "log4j-core");

@@ -5,17 +5,20 @@
 //!
 //! Spec: <https://github.com/aquasecurity/trivy/blob/v0.69.3/pkg/types/report.go>
 
-use std::collections::{BTreeMap, HashMap};
+mod form;
 
-use serde::Deserialize;
+use std::collections::HashMap;
+
 use serde_json::value::RawValue;
 
+use self::form::{Detected, Listed, Report, ScanResult, Scores};
 use super::asked::Named;
-use super::said::{Said, fixed_in, tenths};
+use super::said::{Said, fixed_in};
 use super::sink::Sink;
-use super::{Asked, ReportError, Reported, document, or_default};
+use super::{Asked, ReportError, Reported, document};
+use crate::scan::database::printable;
 use crate::scan::sbom::read::package_of_url;
-use crate::scan::{Fix, Package, PackageKind, Severity, SourcePackage, cvss};
+use crate::scan::{Fix, Package, PackageKind, Severity, SourcePackage};
 use crate::time::Timestamp;
 
 const FORM: &str = "report of Trivy";
@@ -25,170 +28,6 @@ const SCHEMA: u64 = 2;
 const OF_OTHER_THINGS: [&str; 5] = ["config", "secret", "license", "license-file", "custom"];
 /// What Trivy calls a system of which it only saw packages.
 const NO_SYSTEM: &str = "none";
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Report {
-    schema_version: Option<u64>,
-    trivy: Option<About>,
-    created_at: Option<String>,
-    artifact_type: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    metadata: Metadata,
-    #[serde(default, deserialize_with = "or_default")]
-    results: Vec<ScanResult>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct About {
-    version: Option<String>,
-    server: Option<Server>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Server {
-    #[serde(rename = "VulnerabilityDB")]
-    database: Option<DatabaseTimes>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DatabaseTimes {
-    updated_at: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata {
-    #[serde(rename = "OS")]
-    system: Option<System>,
-    #[serde(rename = "ImageID")]
-    image_id: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    repo_digests: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct System {
-    #[serde(default, deserialize_with = "or_default")]
-    family: String,
-    #[serde(default, deserialize_with = "or_default")]
-    name: String,
-    #[serde(rename = "EOSL", default, deserialize_with = "or_default")]
-    is_over: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ScanResult {
-    #[serde(default, deserialize_with = "or_default")]
-    target: String,
-    #[serde(default, deserialize_with = "or_default")]
-    class: String,
-    #[serde(rename = "Type", default, deserialize_with = "or_default")]
-    kind: String,
-    #[serde(default, deserialize_with = "or_default")]
-    packages: Vec<Listed>,
-    #[serde(default, deserialize_with = "or_default")]
-    vulnerabilities: Vec<Detected>,
-    #[serde(rename = "ExperimentalModifiedFindings", default, deserialize_with = "or_default")]
-    modified: Vec<Modified>,
-}
-
-/// A package of the list beside the findings, which knows more of it than they do.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Listed {
-    #[serde(rename = "ID")]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    identifier: Identifier,
-    arch: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    src_name: String,
-    #[serde(default, deserialize_with = "or_default")]
-    src_version: String,
-    #[serde(default, deserialize_with = "or_default")]
-    src_release: String,
-    #[serde(default, deserialize_with = "or_default")]
-    src_epoch: u64,
-    modularitylabel: Option<String>,
-    file_path: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct Identifier {
-    #[serde(rename = "PURL")]
-    url: Option<String>,
-    #[serde(rename = "UID")]
-    uid: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Modified {
-    #[serde(rename = "Type", default, deserialize_with = "or_default")]
-    kind: String,
-    finding: Option<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Detected {
-    #[serde(rename = "VulnerabilityID", default, deserialize_with = "or_default")]
-    id: String,
-    #[serde(rename = "VendorIDs", default, deserialize_with = "or_default")]
-    vendor_ids: Vec<String>,
-    #[serde(rename = "PkgID")]
-    package_id: Option<String>,
-    #[serde(rename = "PkgName", default, deserialize_with = "or_default")]
-    package: String,
-    #[serde(rename = "PkgPath")]
-    path: Option<String>,
-    #[serde(rename = "PkgIdentifier", default, deserialize_with = "or_default")]
-    identifier: Identifier,
-    #[serde(default, deserialize_with = "or_default")]
-    installed_version: String,
-    #[serde(default, deserialize_with = "or_default")]
-    fixed_version: String,
-    #[serde(default, deserialize_with = "or_default")]
-    status: String,
-    #[serde(default, deserialize_with = "or_default")]
-    severity: String,
-    #[serde(rename = "CVSS", default, deserialize_with = "or_default")]
-    cvss: BTreeMap<String, Scores>,
-    published_date: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Scores {
-    v2_vector: Option<String>,
-    v3_vector: Option<String>,
-    v40_vector: Option<String>,
-    v2_score: Option<f64>,
-    v3_score: Option<f64>,
-    v40_score: Option<f64>,
-}
-
-impl Scores {
-    /// The base score: the vector's, or the one that stands there.
-    fn score(&self) -> Option<u8> {
-        let pairs = [
-            (&self.v40_vector, self.v40_score),
-            (&self.v3_vector, self.v3_score),
-            (&self.v2_vector, self.v2_score),
-        ];
-        let score = |(vector, given): &(&Option<String>, Option<f64>)| {
-            let of_vector = vector.as_deref().and_then(|vector| cvss::score(vector).ok());
-            of_vector.or_else(|| given.and_then(tenths))
-        };
-        pairs.iter().find_map(score)
-    }
-}
 
 /// Reads a report.
 pub(super) fn read(
@@ -229,7 +68,7 @@ fn check_form(report: &Report) -> Result<(), ReportError> {
         Some("container_image" | "cyclonedx" | "spdx") => Ok(()),
         None => Err(ReportError::malformed(FORM, "it does not say what it is of")),
         Some(kind) => {
-            let kind = crate::scan::database::printable(kind);
+            let kind = printable(kind);
             Err(ReportError::NotAnImage { kind })
         }
     }
