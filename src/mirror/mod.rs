@@ -51,7 +51,7 @@ pub use judge::{Freshness, Judged};
 pub use keeping::{Through, ThroughReader};
 pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
-pub use passes::{PASS_PREFIX, PASS_TIME_MAX, PASS_USER, Pass, PassError, Shown as ShownPass};
+pub use passes::{PASS_PREFIX, PASS_TIME_MAX, PASS_USER, Pass, PassError, ShownPass};
 pub use policy_file::{PolicyError, load_policy, record_policy};
 pub use prefetch::Prefetched;
 pub use scanning::{

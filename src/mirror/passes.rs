@@ -143,9 +143,9 @@ impl Drop for Pass {
 
 /// A pass that was shown and is in force.
 #[derive(Debug, Clone)]
-pub struct Shown(Arc<Opened>);
+pub struct ShownPass(Arc<Opened>);
 
-impl Shown {
+impl ShownPass {
     /// What the log calls it.
     pub fn id(&self) -> &str {
         &self.0.id
@@ -211,9 +211,9 @@ impl Mirror {
 
     /// The pass whose token `token` is, if it is in force. It is looked up by its hash, so that how long
     /// that takes says nothing about any token.
-    pub fn shown_pass(&self, token: &str) -> Option<Shown> {
+    pub fn shown_pass(&self, token: &str) -> Option<ShownPass> {
         let opened = self.inner.passes.lock().get(&Digest::sha256(token.as_bytes())).cloned()?;
-        (self.clock().monotonic() < opened.until).then_some(Shown(opened))
+        (self.clock().monotonic() < opened.until).then_some(ShownPass(opened))
     }
 
     /// The manifest `digest`, if that is what the pass is for.
@@ -222,7 +222,7 @@ impl Mirror {
     /// When it cannot be had.
     pub async fn manifest_by_pass(
         &self,
-        pass: &Shown,
+        pass: &ShownPass,
         digest: &Digest,
     ) -> Result<Option<ManifestAnswer>, Error> {
         let Opened { name, digest: opened, media_type, .. } = &*pass.0;
@@ -241,7 +241,7 @@ impl Mirror {
     /// When it cannot be had.
     pub async fn blob_by_pass(
         &self,
-        pass: &Shown,
+        pass: &ShownPass,
         digest: &Digest,
         with_body: bool,
     ) -> Result<Option<BlobAnswer>, Error> {

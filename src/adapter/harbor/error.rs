@@ -60,6 +60,8 @@ pub enum HarborError {
         place: String,
         /// The name of the setting.
         setting: &'static str,
+        /// What is wrong with it, where that says more.
+        source: Option<upstream::Error>,
     },
     /// There was no report in time.
     #[error("scanner at {place} gave no report within {} s", .after.as_secs())]
@@ -104,6 +106,18 @@ impl HarborError {
             | Self::Setting { .. }
             | Self::Version { .. } => false,
         }
+    }
+
+    /// What is wrong with the settings of the way to an adapter.
+    pub(super) fn setting(place: String, source: upstream::Error) -> Self {
+        // Beside those that are named, only the file of authorities can be wrong.
+        let named = if let upstream::Error::Setting { setting, .. } = &source {
+            setting
+        } else {
+            "ca_file"
+        };
+        let setting: &'static str = named;
+        Self::Setting { place, setting, source: Some(source) }
     }
 
     pub(super) fn malformed(place: &str, what: &'static str, error: &JsonError) -> Self {

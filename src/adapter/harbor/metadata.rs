@@ -151,14 +151,14 @@ mod tests {
 
     use super::*;
 
-    fn metadata(capabilities: Value, properties: Value) -> Metadata {
+    fn metadata(capabilities: &Value, properties: &Value) -> Metadata {
         let document = json!({"capabilities": capabilities, "properties": properties});
         serde_json::from_value(document).unwrap()
     }
 
-    fn form(capabilities: Value) -> Option<(&'static str, bool)> {
+    fn form(capabilities: &Value) -> Option<(&'static str, bool)> {
         let image = MediaType::new(MediaType::OCI_MANIFEST);
-        let form = metadata(capabilities, json!(null)).form_for(&image)?;
+        let form = metadata(capabilities, &json!(null)).form_for(&image)?;
         Some((form.media_type, form.has_kinds))
     }
 
@@ -166,20 +166,17 @@ mod tests {
     fn the_best_form_is_chosen_of_those_that_vulnerabilities_of_images_are_reported_in() {
         let (oci, docker) = (MediaType::OCI_MANIFEST, MediaType::DOCKER_MANIFEST);
         let [new, old] = FORMS;
-        let able = |kind: Value, from: &str, to: &[&str]| json!({"type": kind, "consumes_mime_types": [from], "produces_mime_types": to});
+        let able = |kind: &Value, from: &str, to: &[&str]| json!({"type": kind, "consumes_mime_types": [from], "produces_mime_types": to});
         let none = json!(null);
         let odd = "Application/vnd.security.vulnerability.report ;charset=utf-8;VERSION=\"1.1\"";
         for (capabilities, expected) in [
-            (json!([able(none.clone(), oci, &[old, new])]), Some((new, false))),
-            (json!([able(none.clone(), oci, &[odd])]), Some((new, false))),
-            (json!([able(none.clone(), oci, &[old])]), Some((old, false))),
-            (json!([able(json!("vulnerability"), oci, &[new])]), Some((new, true))),
-            (
-                json!([able(none.clone(), docker, &[new]), able(none.clone(), oci, &[old])]),
-                Some((old, false)),
-            ),
-            (json!([able(json!("sbom"), oci, &[new])]), None),
-            (json!([able(none.clone(), docker, &[new])]), None),
+            (json!([able(&none, oci, &[old, new])]), Some((new, false))),
+            (json!([able(&none, oci, &[odd])]), Some((new, false))),
+            (json!([able(&none, oci, &[old])]), Some((old, false))),
+            (json!([able(&json!("vulnerability"), oci, &[new])]), Some((new, true))),
+            (json!([able(&none, docker, &[new]), able(&none, oci, &[old])]), Some((old, false))),
+            (json!([able(&json!("sbom"), oci, &[new])]), None),
+            (json!([able(&none, docker, &[new])]), None),
             (
                 json!([able(
                     none.clone(),
@@ -196,10 +193,10 @@ mod tests {
                 )]),
                 None,
             ),
-            (json!([able(none, oci, &["application/vnd.scanner.adapter.vuln.report.raw"])]), None),
+            (json!([able(&none, oci, &["application/vnd.scanner.adapter.vuln.report.raw"])]), None),
             (json!([]), None),
         ] {
-            assert_eq!(form(capabilities.clone()), expected, "{capabilities}");
+            assert_eq!(form(&capabilities), expected, "{capabilities}");
         }
     }
 
@@ -214,10 +211,10 @@ mod tests {
             (json!(1_574_000_000), None),
             (json!(null), None),
         ] {
-            let database = metadata(json!([]), json!({DATABASE: said})).database(now);
+            let database = metadata(&json!([]), &json!({DATABASE: said})).database(now);
             assert_eq!(database, expected.map(|it| it.parse().unwrap()), "{said}");
         }
-        assert_eq!(metadata(json!([]), json!(null)).database(now), None);
+        assert_eq!(metadata(&json!([]), &json!(null)).database(now), None);
     }
 
     #[test]
@@ -229,7 +226,7 @@ mod tests {
             "env.SCANNER_TRIVY_IGNORE_UNFIXED": "false",
             "env.SCANNER_TRIVY_VEX_SOURCE": "",
         });
-        assert_eq!(metadata(json!([]), all.clone()).left_out(), Vec::<String>::new());
+        assert_eq!(metadata(&json!([]), &all).left_out(), Vec::<String>::new());
         for (name, value) in [
             ("env.SCANNER_TRIVY_SEVERITY", json!("HIGH,CRITICAL")),
             ("env.SCANNER_TRIVY_VULN_TYPE", json!("os")),
@@ -240,7 +237,7 @@ mod tests {
         ] {
             let mut properties = all.clone();
             properties[name] = value;
-            let left_out = metadata(json!([]), properties).left_out();
+            let left_out = metadata(&json!([]), &properties).left_out();
             assert_eq!(left_out.len(), 1, "{name}");
             assert!(left_out[0].ends_with(name.trim_start_matches("env.")), "{left_out:?}");
         }

@@ -62,9 +62,10 @@ pub struct HarborSettings {
     pub authorization: Option<Secret>,
     /// How long one scan may take, from the first question to the report.
     pub timeout: Duration,
-    /// Shortest and longest wait between two questions for the report; between them, as the adapter
-    /// says.
-    pub poll: (Duration, Duration),
+    /// Shortest wait between two questions for the report; else, as the adapter says.
+    pub poll_min: Duration,
+    /// Longest wait between two questions for the report.
+    pub poll_max: Duration,
 }
 
 impl HarborSettings {
@@ -77,7 +78,8 @@ impl HarborSettings {
             proxy: ProxySettings::default(),
             authorization: None,
             timeout: Duration::from_mins(10),
-            poll: (Duration::from_secs(1), Duration::from_secs(30)),
+            poll_min: Duration::from_secs(1),
+            poll_max: Duration::from_secs(30),
         }
     }
 }
@@ -124,13 +126,13 @@ impl HarborScanner {
             danger_plain_http: settings.danger_plain_http,
             proxy: settings.proxy.clone(),
         };
-        let service = Service::new(&asked, tasks.clone()).map_err(|source| {
-            HarborError::Unreachable { place: shown_place(place), what: "anything", source }
-        })?;
+        let service = Service::new(&asked, tasks.clone())
+            .map_err(|source| HarborError::setting(shown_place(place), source))?;
         if let Some(login) = &settings.authorization {
             wire::sensitive(login).ok_or(HarborError::Setting {
                 place: shown_place(place),
                 setting: "authorization",
+                source: None,
             })?;
         }
         Ok(Self { settings, service, clock, tasks })
@@ -259,8 +261,7 @@ impl HarborScanner {
     }
 
     fn within_poll(&self, wait: Duration) -> Duration {
-        let (least, most) = self.settings.poll;
-        wait.min(most).max(least).max(POLL_MIN)
+        wait.min(self.settings.poll_max).max(self.settings.poll_min).max(POLL_MIN)
     }
 
     fn headers(&self, given: &[(&'static str, &'static str)]) -> http::HeaderMap {

@@ -252,8 +252,12 @@ fn an_address_or_a_login_that_cannot_be_used_is_an_error_at_once() {
         HarborScanner::new(settings, std::sync::Arc::new(SystemClock), Tasks::new())
     };
     for url in ["http://scanner.test:8080", "scanner.test", "https://u:p@scanner.test", ""] {
-        assert!(made(HarborSettings::new(url)).is_err(), "{url}");
+        let refused = made(HarborSettings::new(url));
+        assert!(matches!(refused, Err(HarborError::Setting { setting: "url", .. })), "{url}");
     }
+    let ca_file = Some("/nowhere/ca.pem".into());
+    let settings = HarborSettings { ca_file, ..HarborSettings::new("https://scanner.test") };
+    assert!(matches!(made(settings), Err(HarborError::Setting { setting: "ca_file", .. })));
     let plain = HarborSettings::new("http://scanner.test:8080");
     assert!(made(HarborSettings { danger_plain_http: true, ..plain }).is_ok());
     let login = Some(Secret::new("Bearer a\r\nb: c"));

@@ -198,7 +198,8 @@ pub(super) fn settings(adapter: &FakeAdapter) -> HarborSettings {
     HarborSettings {
         authorization: Some(Secret::new(LOGIN)),
         timeout: Duration::from_secs(20),
-        poll: (Duration::from_millis(20), Duration::from_millis(40)),
+        poll_min: Duration::from_millis(20),
+        poll_max: Duration::from_millis(40),
         ..HarborSettings::new(adapter.url())
     }
 }

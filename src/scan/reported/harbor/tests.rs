@@ -23,7 +23,7 @@ fn read(report: &Value) -> Result<Reported, HarborReportError> {
     read_bytes(report.to_string().as_bytes())
 }
 
-fn report(vulnerabilities: Value) -> Value {
+fn report(vulnerabilities: &Value) -> Value {
     json!({
         "generated_at": "2026-11-20T09:00:00.123456789Z",
         "artifact": {
@@ -36,7 +36,7 @@ fn report(vulnerabilities: Value) -> Value {
     })
 }
 
-fn entry(change: Value) -> Value {
+fn entry(change: &Value) -> Value {
     let mut entry = json!({
         "id": "CVE-2026-1",
         "package": "openssl",
@@ -52,8 +52,8 @@ fn entry(change: Value) -> Value {
     entry
 }
 
-fn one(change: Value) -> (Option<Finding>, Vec<String>) {
-    let mut reported = read(&report(json!([entry(change)]))).unwrap();
+fn one(change: &Value) -> (Option<Finding>, Vec<String>) {
+    let mut reported = read(&report(&json!([entry(change)]))).unwrap();
     assert!(reported.findings.len() <= 1);
     (reported.findings.pop(), reported.gaps)
 }
@@ -72,7 +72,7 @@ fn a_report_is_read_with_all_that_it_says() {
             "https://example.test/DSA-", "nonsense", "",
         ],
     });
-    let reported = read(&report(json!([entry(change)]))).unwrap();
+    let reported = read(&report(&json!([entry(&change)]))).unwrap();
     assert_eq!(reported.scanner, "Trivy 0.76.0");
     assert_eq!(reported.at, "2026-11-20T09:00:00.123Z".parse().unwrap());
     assert!(reported.gaps.is_empty() && reported.unknown.is_empty(), "{reported:?}");
@@ -93,17 +93,17 @@ fn a_report_about_another_image_or_none_is_refused() {
     for named in
         [json!(other), json!(short), json!(padded), json!(""), json!(null), json!("latest")]
     {
-        let mut report = report(json!([]));
+        let mut report = report(&json!([]));
         report["artifact"]["digest"] = named.clone();
         let error = read(&report).unwrap_err();
         assert!(matches!(error, HarborReportError::OtherImage { .. }), "{named}: {error}");
     }
     for missing in [json!({}), json!(null)] {
-        let mut report = report(json!([]));
+        let mut report = report(&json!([]));
         report["artifact"] = missing;
         assert!(matches!(read(&report), Err(HarborReportError::OtherImage { .. })));
     }
-    let mut hostile = report(json!([]));
+    let mut hostile = report(&json!([]));
     hostile["artifact"]["digest"] = json!(format!("a\r\nb\u{1b}[31m\u{e9}{}", "x".repeat(9_000)));
     let text = read(&hostile).unwrap_err().to_string();
     assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.len() < 500, "{text}");
@@ -111,7 +111,7 @@ fn a_report_about_another_image_or_none_is_refused() {
 
 #[test]
 fn what_is_not_such_a_report_is_refused() {
-    let good = report(json!([entry(json!({}))])).to_string();
+    let good = report(&json!([entry(&json!({}))])).to_string();
     let twice = good.replacen('{', "{\"vulnerabilities\":[],", 1);
     let deep = good.replacen('{', &format!("{{\"x\":{}{},", "[".repeat(99), "]".repeat(99)), 1);
     for text in ["", "null", "[]", "{", "\"x\"", &good[1..], &good[..good.len() - 1], &twice, &deep]
@@ -126,12 +126,12 @@ fn what_is_not_such_a_report_is_refused() {
         ("vulnerabilities", json!("none")),
         ("vulnerabilities", json!([null])),
         ("vulnerabilities", json!([["CVE-2026-1", "openssl"]])),
-        ("vulnerabilities", json!([entry(json!({"severity": 5}))])),
-        ("vulnerabilities", json!([entry(json!({"preferred_cvss": {"score_v3": "9.8"}}))])),
+        ("vulnerabilities", json!([entry(&json!({"severity": 5}))])),
+        ("vulnerabilities", json!([entry(&json!({"preferred_cvss": {"score_v3": "9.8"}}))])),
         ("severity", json!(7)),
         ("generated_at", json!(1)),
     ] {
-        let mut report = report(json!([]));
+        let mut report = report(&json!([]));
         report[key] = value.clone();
         assert!(read(&report).is_err(), "{key}: {value}");
     }
@@ -154,14 +154,14 @@ fn severities_are_harbors_words() {
         ("High", Some(Severity::High)),
         ("CRITICAL", Some(Severity::Critical)),
     ] {
-        let (finding, gaps) = one(json!({"severity": word}));
+        let (finding, gaps) = one(&json!({"severity": word}));
         assert_eq!(finding.unwrap().severity, expected, "{word}");
         assert!(gaps.is_empty(), "{word}: {gaps:?}");
     }
-    let (finding, gaps) = one(json!({"severity": "Se\u{7}vere"}));
+    let (finding, gaps) = one(&json!({"severity": "Se\u{7}vere"}));
     assert_eq!(finding.unwrap().severity, None);
     assert_eq!(gaps, ["severity \"Se?vere\" of CVE-2026-1 is none that is known"]);
-    assert_eq!(one(json!({"severity": null})).0.unwrap().severity, None);
+    assert_eq!(one(&json!({"severity": null})).0.unwrap().severity, None);
 }
 
 #[test]
@@ -180,14 +180,14 @@ fn the_worst_score_that_is_told_counts() {
         (json!({}), None),
         (json!(null), None),
     ] {
-        let (finding, gaps) = one(json!({"severity": "Unknown", "preferred_cvss": told}));
+        let (finding, gaps) = one(&json!({"severity": "Unknown", "preferred_cvss": told}));
         let finding = finding.unwrap();
         assert_eq!(finding.score, expected, "{told}");
         assert_eq!(finding.severity, expected.map(Severity::from_score), "{told}");
         assert!(gaps.is_empty(), "{gaps:?}");
     }
     for wrong in [json!({"score_v3": -1}), json!({"score_v3": 10.1}), json!({"score_v2": 1e300})] {
-        let (finding, gaps) = one(json!({"preferred_cvss": wrong}));
+        let (finding, gaps) = one(&json!({"preferred_cvss": wrong}));
         assert_eq!(finding.unwrap().score, None);
         assert_eq!(gaps.len(), 1, "{wrong}");
     }
@@ -204,7 +204,7 @@ fn what_is_done_about_it_is_the_fix_or_the_word_of_the_keepers() {
         (json!({"fix_version": "", "status": {"will_not_fix": 1}}), Fix::None),
         (json!({"fix_version": "1.2, 2.3", "status": "will_not_fix"}), Fix::In("1.2, 2.3".into())),
     ] {
-        assert_eq!(one(change.clone()).0.unwrap().fix, expected, "{change}");
+        assert_eq!(one(&change).0.unwrap().fix, expected, "{change}");
     }
 }
 
@@ -218,13 +218,13 @@ fn what_cannot_be_a_finding_is_a_gap() {
         json!({"package": ""}),
         json!({"package": null}),
     ] {
-        let (finding, gaps) = one(change.clone());
+        let (finding, gaps) = one(&change);
         assert_eq!((finding, gaps.len()), (None, 1), "{change}");
     }
-    let spaced = one(json!({"id": " CVE-2026-1\n"})).0.unwrap();
+    let spaced = one(&json!({"id": " CVE-2026-1\n"})).0.unwrap();
     assert_eq!(spaced.id, "CVE-2026-1");
-    let nameless = vec![entry(json!({"package": ""})); 1_000];
-    let reported = read(&report(json!(nameless))).unwrap();
+    let nameless = vec![entry(&json!({"package": ""})); 1_000];
+    let reported = read(&report(&json!(nameless))).unwrap();
     assert_eq!(reported.gaps.len(), GAPS_MAX + 1);
     assert_eq!(reported.gaps.last().unwrap(), "980 more of the kind");
 }
@@ -232,7 +232,7 @@ fn what_cannot_be_a_finding_is_a_gap() {
 #[test]
 fn texts_are_printable_and_bounded() {
     let long = "\u{202e}p".repeat(10_000);
-    let (finding, gaps) = one(json!({
+    let (finding, gaps) = one(&json!({
         "package": long, "version": long, "fix_version": long,
         "vendor_attributes": {"path": long},
     }));
@@ -242,7 +242,7 @@ fn texts_are_printable_and_bounded() {
         assert!(text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic()), "{text}");
     }
     assert!(gaps.is_empty());
-    let mut named = report(json!([]));
+    let mut named = report(&json!([]));
     named["scanner"] = json!({"name": format!("x\n{long}"), "version": "1"});
     let scanner = read(&named).unwrap().scanner;
     assert!(scanner.starts_with("x??p") && scanner.len() == SCANNER_BYTES_MAX, "{scanner}");
@@ -251,15 +251,15 @@ fn texts_are_printable_and_bounded() {
 #[test]
 fn one_vulnerability_is_one_finding_per_package_and_the_worst_of_what_is_said() {
     let entries = json!([
-        entry(json!({"severity": "Low", "fix_version": "", "status": "will_not_fix"})),
+        entry(&json!({"severity": "Low", "fix_version": "", "status": "will_not_fix"})),
         entry(
             json!({"severity": "Critical", "fix_version": "", "links": ["https://x.test/DSA-1"]})
         ),
-        entry(json!({"severity": "Unknown", "preferred_cvss": {"score_v3": 5.0}})),
-        entry(json!({"version": "3.0.12-1", "severity": "Medium"})),
-        entry(json!({"id": "MAL-2026-1", "severity": "Unknown"})),
+        entry(&json!({"severity": "Unknown", "preferred_cvss": {"score_v3": 5.0}})),
+        entry(&json!({"version": "3.0.12-1", "severity": "Medium"})),
+        entry(&json!({"id": "MAL-2026-1", "severity": "Unknown"})),
     ]);
-    let reported = read(&report(entries)).unwrap();
+    let reported = read(&report(&entries)).unwrap();
     let told: Vec<_> = reported
         .findings
         .iter()
@@ -286,22 +286,22 @@ fn a_list_that_is_missing_is_empty_and_a_whole_that_is_worse_than_its_parts_is_a
         (json!([]), json!(""), 0),
         (json!(null), json!("Critical"), 1),
         (json!([]), json!("Negligible"), 1),
-        (json!([entry(json!({}))]), json!("High"), 0),
-        (json!([entry(json!({}))]), json!("Medium"), 0),
-        (json!([entry(json!({}))]), json!("Critical"), 1),
+        (json!([entry(&json!({}))]), json!("High"), 0),
+        (json!([entry(&json!({}))]), json!("Medium"), 0),
+        (json!([entry(&json!({}))]), json!("Critical"), 1),
         (json!([]), json!("Grave"), 1),
     ] {
-        let mut document = report(list.clone());
+        let mut document = report(&list);
         document["severity"] = whole.clone();
         let reported = read(&document).unwrap();
         assert_eq!(reported.gaps.len(), gaps, "{list} {whole}: {:?}", reported.gaps);
     }
-    let mut other = report(json!(null));
-    other["Vulnerabilities"] = json!([entry(json!({}))]);
+    let mut other = report(&json!(null));
+    other["Vulnerabilities"] = json!([entry(&json!({}))]);
     let gaps = read(&other).unwrap().gaps;
     let text = "it has no list of vulnerabilities, and something unknown: \"Vulnerabilities\"";
     assert_eq!(gaps, [text]);
-    let mut bare = report(json!([]));
+    let mut bare = report(&json!([]));
     for key in ["vulnerabilities", "scanner", "generated_at"] {
         bare.as_object_mut().unwrap().remove(key);
     }
@@ -318,7 +318,7 @@ fn nothing_was_looked_at_later_than_now() {
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z", 0),
         ("yesterday", "2026-11-20T10:00:00Z", 1),
     ] {
-        let mut document = report(json!([]));
+        let mut document = report(&json!([]));
         document["generated_at"] = json!(written);
         let reported = read(&document).unwrap();
         assert_eq!(reported.at, expected.parse().unwrap(), "{written}");
@@ -337,7 +337,7 @@ fn types_of_packages_are_those_that_scanners_tell() {
         (json!({"packageType": "node-pkg"}), PackageKind::Npm),
         (json!({"pkg_type": "gobinary", "more": [1, 2]}), PackageKind::Go),
     ] {
-        let (finding, gaps) = one(json!({"vendor_attributes": attributes}));
+        let (finding, gaps) = one(&json!({"vendor_attributes": attributes}));
         assert_eq!(finding.unwrap().package.kind, expected, "{attributes}");
         assert!(gaps.is_empty());
     }
@@ -353,7 +353,7 @@ proptest! {
 
     #[test]
     fn a_damaged_report_is_an_error_or_keeps_the_bounds(at in 0_usize..900, byte in any::<u8>()) {
-        let mut bytes = report(json!([entry(json!({})), entry(json!({"id": "CVE-2026-2"}))]))
+        let mut bytes = report(&json!([entry(&json!({})), entry(&json!({"id": "CVE-2026-2"}))]))
             .to_string()
             .into_bytes();
         let length = bytes.len();
