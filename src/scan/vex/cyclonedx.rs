@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -34,6 +35,9 @@ const JUSTIFICATIONS: [&str; 9] = [
 #[serde(rename_all = "camelCase")]
 struct Raw {
     bom_format: String,
+    /// The mark of the other format.
+    #[serde(rename = "@context", default)]
+    context: Option<IgnoredAny>,
     spec_version: String,
     #[serde(default)]
     serial_number: Option<String>,
@@ -70,7 +74,8 @@ struct Part {
 
 pub(super) fn read(bytes: &[u8]) -> Result<Document, VexError> {
     let raw: Raw = from_strict_slice(bytes).map_err(malformed)?;
-    if raw.bom_format != "CycloneDX" {
+    // What says that it is both is read in two ways.
+    if raw.bom_format != "CycloneDX" || raw.context.is_some() {
         return Err(VexError::OtherFormat);
     }
     if !raw.spec_version.starts_with(VERSIONS) {

@@ -204,6 +204,24 @@ fn more_than_is_read_is_none_at_all() {
 }
 
 #[test]
+fn a_document_that_says_it_is_two_things_is_neither() {
+    let mut both = document(&json!({}));
+    both["bomFormat"] = json!("CycloneDX");
+    both["specVersion"] = json!("1.5");
+    for (other, is_none) in [(json!("CycloneDX"), false), (json!(1), false), (json!(null), true)] {
+        both["bomFormat"] = other;
+        let bytes = both.to_string();
+        let told = Format::of_document(bytes.as_bytes());
+        assert_eq!(told, if is_none { Ok(Format::OpenVex) } else { Err(VexError::OtherFormat) });
+        let read = Format::OpenVex.read(bytes.as_bytes());
+        assert_eq!(read.is_ok(), is_none, "{read:?}");
+    }
+    both["bomFormat"] = json!("CycloneDX");
+    let read = Format::CycloneDx.read(both.to_string().as_bytes());
+    assert_eq!(read, Err(VexError::OtherFormat));
+}
+
+#[test]
 fn the_first_versions_are_read_too() {
     let old = json!({
         "@context": "https://openvex.dev/ns", "@id": "x", "author": "acme", "role": "x", "version": "1",
