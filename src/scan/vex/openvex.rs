@@ -180,7 +180,12 @@ impl Reader<'_> {
         for value in listed {
             let component = self.component(value)?;
             let own = self.parts(value)?;
-            let subcomponents = if own.is_empty() { shared.clone() } else { own };
+            let subcomponents = if own.is_empty() {
+                self.sink.repeat(shared.iter().map(Component::weight).sum())?;
+                shared.clone()
+            } else {
+                own
+            };
             self.sink.count(subcomponents.len())?;
             products.push(Product { component, subcomponents });
         }

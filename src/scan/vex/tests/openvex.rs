@@ -200,7 +200,22 @@ fn more_than_is_read_is_none_at_all() {
         json!({"vulnerability": "CVE-1", "status": "fixed", "products": products, "subcomponents": parts}),
     ]);
     let error = Format::OpenVex.read(shared.to_string().as_bytes()).unwrap_err();
+    assert!(matches!(error, VexError::TooLarge { .. }), "{error}");
+    let names = vec![json!("CVE-1"); 500_001];
+    let named = of(&[json!({"vulnerability": {"aliases": names}, "status": "fixed"})]);
+    let error = Format::OpenVex.read(named.to_string().as_bytes()).unwrap_err();
     assert!(matches!(error, VexError::TooLarge { what: "names", .. }), "{error}");
+}
+
+#[test]
+fn parts_that_products_share_are_bounded_by_what_they_come_to() {
+    let products = vec![json!("pkg:a/b"); 500];
+    let parts = vec![json!(format!("pkg:a/{}", "x".repeat(1_900))); 500];
+    let shared = of(&[
+        json!({"vulnerability": "CVE-1", "status": "fixed", "products": products, "subcomponents": parts}),
+    ]);
+    let error = Format::OpenVex.read(shared.to_string().as_bytes()).unwrap_err();
+    assert!(matches!(error, VexError::TooLarge { what: "bytes of products", .. }), "{error}");
 }
 
 #[test]
