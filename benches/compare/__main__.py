@@ -39,7 +39,7 @@ def main():
             rig.stop_all()
     seconds = time.monotonic() - begin
     text = report.write(comparison, binary, load, os.getloadavg(), seconds,
-                        os.path.join(options.target, "criterion"))
+                        os.path.join(options.target, "criterion"), options.output)
     with open(options.output, "w") as file:
         file.write(text)
     print(text)

@@ -22,7 +22,22 @@ SHOWN = {"upstream": "no mirror: all at the upstream",
          "direct, to disk": "no mirror, written to disk and synced"}
 
 
-def write(comparison, binary, load_before, load_after, seconds, criterion):
+# Between these, the file has what benches/scan.sh measured.
+SCANNING = ("<!-- scan.sh -->\n", "<!-- end of scan.sh -->\n")
+
+
+def scanning(path):
+    """What another script wrote into the file that is written anew."""
+    try:
+        with open(path) as file:
+            text = file.read()
+    except OSError:
+        return None
+    begin, end = (text.find(mark) for mark in SCANNING)
+    return text[begin:end] + SCANNING[1] if 0 <= begin < end else None
+
+
+def write(comparison, binary, load_before, load_after, seconds, criterion, output):
     """The whole text."""
     parts = [
         "# Figures\n\nWritten by `benches/compare.sh`; every figure can be had again with that one"
@@ -43,7 +58,7 @@ def write(comparison, binary, load_before, load_after, seconds, criterion):
                   "The same manifest, by its digest."),
         cold(comparison), slow_upstream(comparison), herd(comparison), crowd(comparison),
         flood(comparison), gates(comparison), sizes(comparison), memory(comparison),
-        parts_of(criterion), tried(), not_measured(comparison),
+        parts_of(criterion), scanning(output), tried(), not_measured(comparison),
     ]
     return "\n".join(part for part in parts if part)
 

@@ -237,9 +237,11 @@ http: {{addr: 127.0.0.1:{port}, secret: bench}}
         name = "docker-registry" if proxy else "docker-registry, direct"
         return self.start(name, configure, ["docker-registry", "serve", "config.yml"])
 
-    def pratique(self, *, tls=False, name="pratique", data=None, policy=POLICY, upstream=None):
+    def pratique(self, *, tls=False, name="pratique", data=None, policy=POLICY, upstream=None,
+                 settings="", before=()):
         """Gates on, `trust: allow` for the registry of the run; everything else as it comes. `data`
-        is a data directory that outlives the server."""
+        is a data directory that outlives the server, `settings` are some more, and `before` is what
+        the command begins with."""
         upstream = upstream or self.upstream
 
         def configure(folder, port):
@@ -257,8 +259,10 @@ registry = "{REGISTRY}"
 url = "http://127.0.0.1:{upstream.port}"
 danger_plain_http = true
 tag_ttl = "60s"
+{settings}
 """, "policy.yaml": policy}
-        return self.start(name, configure, [self.binary, "serve", "--config", "pratique.toml"],
+        return self.start(name, configure,
+                          [*before, self.binary, "serve", "--config", "pratique.toml"],
                           tls=tls, namespace=REGISTRY)
 
     def upstream_gets(self, path):

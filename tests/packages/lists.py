@@ -4,10 +4,13 @@ import json
 import os
 import re
 import statistics
-import subprocess
-import time
+import sys
 import urllib.parse
 from dataclasses import dataclass
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tools"))
+
+import watched  # noqa: E402
 
 #: Seconds that one tool may take for one image.
 LIMIT = 600
@@ -22,14 +25,6 @@ class Package:
     kind: str
     name: str
     version: str
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Seconds of the clock and of processors, MiB of the largest resident set."""
-    wall: float
-    processor: float
-    memory: float
 
 
 def normal(kind, name, version):
@@ -80,20 +75,18 @@ class Tool:
         raise NotImplementedError
 
     def run(self, layout, output):
-        """Writes the list to `output`; what it took, as `Cost`."""
+        """Writes the list to `output`; what it took, as `watched.Cost`."""
         environment = {**os.environ, "SYFT_CHECK_FOR_APP_UPDATE": "false", "TRIVY_DISABLE_TELEMETRY": "true", "TRIVY_SKIP_VERSION_CHECK": "true"}
         complaints = f"{output}.stderr"
         with open(output, "wb") as written, open(complaints, "wb") as said:
-            start = time.monotonic()
-            # Waited for by wait4, which says what this child and its own took.
-            child = subprocess.Popen(["timeout", str(LIMIT), *self.command(layout)], env=environment, stdin=subprocess.DEVNULL, stdout=written, stderr=said)
-            _, status, used = os.wait4(child.pid, 0)
-            wall = time.monotonic() - start
-            child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode not in self.codes:
+            try:
+                code, cost = watched.run(self.command(layout), limit=LIMIT, env=environment, stdout=written, stderr=said)
+            except watched.TookTooLong as late:
+                raise SystemExit(f"{self.name} of {layout}: {late}") from late
+        if code not in self.codes:
             with open(complaints, encoding="utf-8", errors="replace") as file:
-                raise SystemExit(f"{self.name} of {layout}: {child.returncode}: {file.read()[-600:]}")
-        return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+                raise SystemExit(f"{self.name} of {layout}: {code}: {file.read()[-600:]}")
+        return cost
 
     def list(self, layout):
         output = os.path.join(self.scratch, f"{self.name}.{os.path.basename(layout)}.json")
@@ -108,7 +101,8 @@ class Tool:
     def measure(self, layout, repeat):
         """The median of each, and of memory the most, after a run that does not count."""
         costs = [self.run(layout, os.path.join(self.scratch, "measured.json")) for _ in range(repeat + 1)][1:]
-        return Cost(statistics.median(it.wall for it in costs), statistics.median(it.processor for it in costs), max(it.memory for it in costs))
+        wall, processor, user = (statistics.median(getattr(it, name) for it in costs) for name in ("wall", "processor", "user"))
+        return watched.Cost(wall, processor, user, max(it.memory for it in costs))
 
 
 class Pratique(Tool):

@@ -2,16 +2,16 @@
 //!
 //! Spec: <https://cyclonedx.org/docs/1.6/json/#vulnerabilities>
 
-use std::collections::HashMap;
-
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::format::malformed;
+use super::places::{Part, Places};
 use super::sink::{Sink, name, text, version};
-use super::{Component, Document, Product, Statement, Status, VexError};
-use crate::oci::{Digest, from_strict_slice};
+use super::{Document, Product, Statement, Status, VexError};
+use crate::oci::from_strict_slice;
 use crate::scan::database::printable;
 use crate::time::Timestamp;
 
@@ -34,6 +34,9 @@ const JUSTIFICATIONS: [&str; 9] = [
 #[serde(rename_all = "camelCase")]
 struct Raw {
     bom_format: String,
+    /// The mark of the other format.
+    #[serde(rename = "@context", default)]
+    context: Option<IgnoredAny>,
     spec_version: String,
     #[serde(default)]
     serial_number: Option<String>,
@@ -55,22 +58,10 @@ struct Metadata {
     component: Option<Part>,
 }
 
-/// A component, as far as it is needed.
-#[derive(Deserialize)]
-struct Part {
-    #[serde(rename = "bom-ref", default)]
-    reference: Option<String>,
-    #[serde(default)]
-    purl: Option<String>,
-    #[serde(default)]
-    version: Option<String>,
-    #[serde(default)]
-    components: Vec<Part>,
-}
-
 pub(super) fn read(bytes: &[u8]) -> Result<Document, VexError> {
     let raw: Raw = from_strict_slice(bytes).map_err(malformed)?;
-    if raw.bom_format != "CycloneDX" {
+    // What says that it is both is read in two ways.
+    if raw.bom_format != "CycloneDX" || raw.context.is_some() {
         return Err(VexError::OtherFormat);
     }
     if !raw.spec_version.starts_with(VERSIONS) {
@@ -99,83 +90,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Document, VexError> {
     Ok(sink.finish())
 }
 
-/// What the references of a document stand for.
-struct Places {
-    serial: Option<String>,
-    /// What the document describes, with its reference.
-    root: (Option<String>, Component),
-    parts: HashMap<String, Component>,
-}
-
-impl Places {
-    fn new(
-        serial: Option<String>,
-        described: Option<&Part>,
-        parts: &[Part],
-        sink: &mut Sink,
-    ) -> Result<Self, VexError> {
-        let reference = described.and_then(|part| part.reference.clone());
-        let mut root = described.map(|part| component(part, sink)).unwrap_or_default();
-        // Tools say the digest of an image as its version.
-        let version = described.and_then(|part| part.version.as_ref());
-        root.digests.extend(version.and_then(|version| version.parse::<Digest>().ok()));
-        if root == Component::default() {
-            let unreadable = described.is_some_and(|part| part.purl.is_some());
-            root.is_attached = !unreadable;
-        }
-        let mut known = HashMap::new();
-        let mut left: Vec<&Part> = parts.iter().collect();
-        left.extend(described.into_iter().flat_map(|part| &part.components));
-        while let Some(part) = left.pop() {
-            sink.count(1)?;
-            left.extend(&part.components);
-            let Some(reference) = &part.reference else { continue };
-            // Two of one reference are neither.
-            let read = component(part, sink);
-            known
-                .entry(reference.clone())
-                .and_modify(|it| *it = Component::default())
-                .or_insert(read);
-        }
-        Ok(Self { serial, root: (reference, root), parts: known })
-    }
-
-    /// The product that `reference` stands for: what the document describes, or only a part of it.
-    fn product(&self, reference: &str) -> Option<Product> {
-        let local = self.local(reference)?;
-        let (root, component) = &self.root;
-        let component = component.clone();
-        if root.as_deref() == Some(local) {
-            return Some(Product { component, subcomponents: Vec::new() });
-        }
-        let part = match self.parts.get(local) {
-            Some(part) => part.clone(),
-            None => Component { purls: vec![local.parse().ok()?], ..Component::default() },
-        };
-        (!part.purls.is_empty()).then(|| Product { component, subcomponents: vec![part] })
-    }
-
-    /// `reference` without the name of this document in front, if it has that.
-    fn local<'a>(&self, reference: &'a str) -> Option<&'a str> {
-        let Some(link) = reference.strip_prefix("urn:cdx:") else { return Some(reference) };
-        let (document, local) = link.split_once('#')?;
-        let own = self.serial.as_deref()?.strip_prefix("urn:uuid:")?;
-        let (serial, _version) = document.split_once('/')?;
-        serial.eq_ignore_ascii_case(own).then_some(local)
-    }
-}
-
-/// What a component is known by; what cannot be read is known by nothing.
-fn component(part: &Part, sink: &mut Sink) -> Component {
-    let mut component = Component::default();
-    if let Some(purl) = &part.purl {
-        match purl.parse() {
-            Ok(purl) => component.purls.push(purl),
-            Err(_) => sink.problem(&format!("a component cannot be read: {purl}")),
-        }
-    }
-    component
-}
+/// What one analysis speaks of; each status once.
+type ByStatus = Vec<(Status, Vec<Product>)>;
 
 /// One analysis that is being read.
 struct Reader<'a> {
@@ -195,7 +111,6 @@ impl Reader<'_> {
         let others = references.into_iter().flatten().filter_map(|it| it.get("id"));
         let names = self.value.get("id").into_iter().chain(others).filter_map(name);
         let vulnerability: Vec<String> = names.collect();
-        self.sink.count(vulnerability.len())?;
         if vulnerability.is_empty() {
             self.problem("has no id");
             return Ok(());
@@ -215,6 +130,7 @@ impl Reader<'_> {
         };
         for (status, products) in self.products(status, places)? {
             let products = Some(products);
+            self.sink.count(statement.vulnerability.len())?;
             self.sink.add(Statement { status, products, ..statement.clone() })?;
         }
         Ok(())
@@ -249,18 +165,15 @@ impl Reader<'_> {
         (!words.is_empty()).then(|| words.join(", "))
     }
 
-    /// What is affected, or not, each with what is said of it.
-    fn products(
-        &mut self,
-        status: Status,
-        places: &Places,
-    ) -> Result<Vec<(Status, Vec<Product>)>, VexError> {
+    /// What is affected, or not, by what is said of it: a status once, however many versions have it, so
+    /// that the names of the vulnerability are not kept for each of them.
+    fn products(&mut self, status: Status, places: &Places) -> Result<ByStatus, VexError> {
         let affects = self.value.get("affects").and_then(Value::as_array);
         let affects = affects.map(Vec::as_slice).unwrap_or_default();
         if affects.is_empty() {
             self.problem("does not say what it affects");
         }
-        let (mut plain, mut others) = (Vec::new(), Vec::new());
+        let mut found = Vec::new();
         for entry in affects {
             self.sink.count(1)?;
             let reference = entry.get("ref").and_then(Value::as_str).unwrap_or_default();
@@ -269,26 +182,34 @@ impl Reader<'_> {
                 continue;
             };
             match entry.get("versions").and_then(Value::as_array) {
-                None => plain.push(product),
+                None => self.put(&mut found, status, product)?,
                 Some(versions) => {
                     self.sink.count(versions.len())?;
-                    others.extend(self.versions(status, &product, versions));
+                    self.versions(&mut found, status, &product, versions)?;
                 }
             }
         }
-        let plain = (!plain.is_empty()).then_some((status, plain));
-        Ok(plain.into_iter().chain(others).collect())
+        Ok(found)
+    }
+
+    fn put(&mut self, found: &mut ByStatus, status: Status, it: Product) -> Result<(), VexError> {
+        self.sink.repeat(it.weight())?;
+        match found.iter_mut().find(|(of, _)| *of == status) {
+            Some((_, products)) => products.push(it),
+            None => found.push((status, vec![it])),
+        }
+        Ok(())
     }
 
     /// The versions of `product` that something is said of. Ranges are not read: what takes a finding
     /// away has to name the version, and what does not holds for all of them.
     fn versions(
         &mut self,
+        found: &mut ByStatus,
         status: Status,
         product: &Product,
         versions: &[Value],
-    ) -> Vec<(Status, Vec<Product>)> {
-        let mut found = Vec::new();
+    ) -> Result<(), VexError> {
         for entry in versions {
             let status = match entry.get("status").and_then(Value::as_str) {
                 // That a version is not affected says no more than the analysis does.
@@ -298,11 +219,11 @@ impl Reader<'_> {
             };
             let version = entry.get("version").and_then(Value::as_str);
             match version.and_then(|version| product.at(version)) {
-                Some(product) => found.push((status, vec![product])),
+                Some(product) => self.put(found, status, product)?,
                 None if status.clears() => self.problem("speaks of versions that it does not name"),
-                None => found.push((status, vec![product.clone()])),
+                None => self.put(found, status, product.clone())?,
             }
         }
-        found
+        Ok(())
     }
 }

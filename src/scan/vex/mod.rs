@@ -14,6 +14,7 @@ mod format;
 #[cfg(feature = "fuzzing")]
 pub(in crate::scan) mod fuzzing;
 mod openvex;
+mod places;
 mod product;
 mod purl;
 mod said;

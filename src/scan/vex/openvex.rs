@@ -3,6 +3,7 @@
 //! Spec: <https://github.com/openvex/spec/blob/v0.2.0/OPENVEX-SPEC.md>
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -32,6 +33,9 @@ const HASHES: [(&str, &str); 4] =
 struct Raw {
     #[serde(rename = "@context")]
     context: String,
+    /// The mark of the other format.
+    #[serde(rename = "bomFormat", default)]
+    bom_format: Option<IgnoredAny>,
     #[serde(rename = "@id", default)]
     id: Option<String>,
     #[serde(default)]
@@ -43,7 +47,9 @@ struct Raw {
 
 pub(super) fn read(bytes: &[u8]) -> Result<Document, VexError> {
     let raw: Raw = from_strict_slice(bytes).map_err(malformed)?;
-    let rest = raw.context.strip_prefix(CONTEXT).ok_or(VexError::OtherFormat)?;
+    // What says that it is both is read in two ways.
+    let context = raw.context.strip_prefix(CONTEXT).filter(|_| raw.bom_format.is_none());
+    let rest = context.ok_or(VexError::OtherFormat)?;
     if !rest.is_empty() && !rest.starts_with(VERSIONS) {
         return Err(VexError::Version(printable(&raw.context)));
     }
@@ -174,7 +180,12 @@ impl Reader<'_> {
         for value in listed {
             let component = self.component(value)?;
             let own = self.parts(value)?;
-            let subcomponents = if own.is_empty() { shared.clone() } else { own };
+            let subcomponents = if own.is_empty() {
+                self.sink.repeat(shared.iter().map(Component::weight).sum())?;
+                shared.clone()
+            } else {
+                own
+            };
             self.sink.count(subcomponents.len())?;
             products.push(Product { component, subcomponents });
         }

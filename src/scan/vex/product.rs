@@ -41,6 +41,13 @@ impl Component {
         Self { is_attached: true, ..Self::default() }
     }
 
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        let digests = self.digests.len() * size_of::<Digest>();
+        let purls: usize = self.purls.iter().map(Purl::weight).sum();
+        size_of::<Self>() + digests + purls
+    }
+
     fn names_image(&self, image: &Image<'_>) -> bool {
         if self.is_attached {
             return true;
@@ -62,6 +69,12 @@ impl Component {
 }
 
 impl Product {
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        let parts: usize = self.subcomponents.iter().map(Component::weight).sum();
+        self.component.weight() + parts
+    }
+
     /// The same in `version` only; `None` where it names another, or nothing that has one.
     pub(super) fn at(&self, version: &str) -> Option<Self> {
         let mut product = self.clone();

@@ -122,6 +122,16 @@ impl Purl {
         (!is_other).then(|| Self { version: Some(version.to_owned()), ..self.clone() })
     }
 
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let pair = |(key, value): &(String, String)| {
+            size_of::<(String, String)>() + key.len() + value.len()
+        };
+        let texts = self.kind.len() + self.name.len() + text(&self.namespace) + text(&self.version);
+        size_of::<Self>() + texts + self.qualifiers.iter().map(pair).sum::<usize>()
+    }
+
     fn qualifier(&self, key: &str) -> Option<&str> {
         let pair = self.qualifiers.iter().find(|(name, _)| name == key)?;
         Some(&pair.1)

@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 const STATEMENTS_MAX: usize = 100_000;
 /// Names and identifiers of one document: of vulnerabilities, products and subcomponents.
 pub(super) const NAMES_MAX: usize = 500_000;
+/// Bytes of products that are said once and kept for each statement or product that they are of.
+const REPEATED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one name of a vulnerability, or of one label.
 const NAME_BYTES_MAX: usize = 200;
 /// Bytes of a name of a document.
@@ -25,6 +27,7 @@ const PROBLEMS_MAX: usize = 20;
 pub(super) struct Sink {
     document: Document,
     names: usize,
+    repeated_bytes: usize,
     more: usize,
 }
 
@@ -33,7 +36,7 @@ impl Sink {
     pub(super) fn new(id: Option<&str>, version: u64) -> Self {
         let id = id.filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX).map(str::to_owned);
         let document = Document { id, version, ..Document::default() };
-        Self { document, names: 0, more: 0 }
+        Self { document, names: 0, repeated_bytes: 0, more: 0 }
     }
 
     /// Notes that so many more names were read.
@@ -44,6 +47,19 @@ impl Sink {
         self.names += names;
         if self.names > NAMES_MAX {
             return Err(VexError::TooLarge { what: "names", most: NAMES_MAX });
+        }
+        Ok(())
+    }
+
+    /// Notes that what is said once in so many bytes is kept once more.
+    ///
+    /// # Errors
+    /// When all of that comes to too much: a short document could else take any amount of memory.
+    pub(super) fn repeat(&mut self, bytes: usize) -> Result<(), VexError> {
+        self.repeated_bytes += bytes;
+        if self.repeated_bytes > REPEATED_BYTES_MAX {
+            let (what, most) = ("bytes of products", REPEATED_BYTES_MAX);
+            return Err(VexError::TooLarge { what, most });
         }
         Ok(())
     }

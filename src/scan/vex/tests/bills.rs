@@ -158,3 +158,52 @@ fn what_is_no_such_document_is_none() {
     let many = json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "components": parts});
     assert!(matches!(broken(many.to_string()), VexError::TooLarge { what: "names", .. }));
 }
+
+#[test]
+fn many_names_of_many_versions_are_kept_once_for_each_status() {
+    let names: Vec<Value> = (0..2_000).map(|at| json!({"id": format!("GHSA-{at}")})).collect();
+    let statuses = ["affected", "unaffected", "unknown"];
+    let versions: Vec<Value> = (0..2_000)
+        .map(|at| json!({"version": at.to_string(), "status": statuses[at % 3]}))
+        .collect();
+    let affects = json!([{"ref": "pkg:deb/debian/openssl", "versions": versions}, {"ref": "part"}]);
+    let document =
+        read(Format::CycloneDx, &bill(&json!({"references": names, "affects": affects})));
+    let named: usize = document.statements.iter().map(|it| it.vulnerability.len()).sum();
+    assert_eq!(named, 3 * 2_001);
+    let products = document.statements.iter().filter_map(|it| it.products.as_ref());
+    assert_eq!(products.map(Vec::len).sum::<usize>(), 2_001, "nothing is lost");
+}
+
+#[test]
+fn names_count_for_each_statement_that_has_them() {
+    let names: Vec<Value> = (0..1_000).map(|at| json!({"id": format!("GHSA-{at}")})).collect();
+    let many = |statuses: &[&str]| {
+        let versions: Vec<Value> = statuses.iter().map(|it| json!({"status": it})).collect();
+        let affects = json!([{"ref": "part", "versions": versions}]);
+        let one = &bill(
+            &json!({"analysis": {"state": "exploitable"}, "references": names, "affects": affects}),
+        );
+        let mut all = one.clone();
+        all["vulnerabilities"] = json!(vec![&one["vulnerabilities"][0]; 300]);
+        Format::CycloneDx.read(all.to_string().as_bytes())
+    };
+    assert!(many(&["affected"]).is_ok());
+    let error = many(&["affected", "unknown"]).unwrap_err();
+    assert!(matches!(error, VexError::TooLarge { what: "names", .. }), "{error}");
+}
+
+#[test]
+fn what_is_repeated_of_a_product_is_bounded() {
+    let long = format!("pkg:deb/debian/{}", "x".repeat(1_900));
+    for affects in [
+        json!(vec![json!({"ref": "part"}); 50_000]),
+        json!([{"ref": "part", "versions": vec![json!({"version": "1"}); 50_000]}]),
+        json!([{"ref": "part", "versions": vec![json!({"status": "affected"}); 50_000]}]),
+    ] {
+        let mut bill = bill(&json!({"affects": affects}));
+        bill["components"] = json!([{"bom-ref": "part", "purl": long}]);
+        let error = Format::CycloneDx.read(bill.to_string().as_bytes()).unwrap_err();
+        assert!(matches!(error, VexError::TooLarge { what: "bytes of products", .. }), "{error}");
+    }
+}

@@ -200,7 +200,40 @@ fn more_than_is_read_is_none_at_all() {
         json!({"vulnerability": "CVE-1", "status": "fixed", "products": products, "subcomponents": parts}),
     ]);
     let error = Format::OpenVex.read(shared.to_string().as_bytes()).unwrap_err();
+    assert!(matches!(error, VexError::TooLarge { .. }), "{error}");
+    let names = vec![json!("CVE-1"); 500_001];
+    let named = of(&[json!({"vulnerability": {"aliases": names}, "status": "fixed"})]);
+    let error = Format::OpenVex.read(named.to_string().as_bytes()).unwrap_err();
     assert!(matches!(error, VexError::TooLarge { what: "names", .. }), "{error}");
+}
+
+#[test]
+fn parts_that_products_share_are_bounded_by_what_they_come_to() {
+    let products = vec![json!("pkg:a/b"); 500];
+    let parts = vec![json!(format!("pkg:a/{}", "x".repeat(1_900))); 500];
+    let shared = of(&[
+        json!({"vulnerability": "CVE-1", "status": "fixed", "products": products, "subcomponents": parts}),
+    ]);
+    let error = Format::OpenVex.read(shared.to_string().as_bytes()).unwrap_err();
+    assert!(matches!(error, VexError::TooLarge { what: "bytes of products", .. }), "{error}");
+}
+
+#[test]
+fn a_document_that_says_it_is_two_things_is_neither() {
+    let mut both = document(&json!({}));
+    both["bomFormat"] = json!("CycloneDX");
+    both["specVersion"] = json!("1.5");
+    for (other, is_none) in [(json!("CycloneDX"), false), (json!(1), false), (json!(null), true)] {
+        both["bomFormat"] = other;
+        let bytes = both.to_string();
+        let told = Format::of_document(bytes.as_bytes());
+        assert_eq!(told, if is_none { Ok(Format::OpenVex) } else { Err(VexError::OtherFormat) });
+        let read = Format::OpenVex.read(bytes.as_bytes());
+        assert_eq!(read.is_ok(), is_none, "{read:?}");
+    }
+    both["bomFormat"] = json!("CycloneDX");
+    let read = Format::CycloneDx.read(both.to_string().as_bytes());
+    assert_eq!(read, Err(VexError::OtherFormat));
 }
 
 #[test]
