@@ -37,6 +37,8 @@ pub enum AdapterKind {
         settings: ScannerSettings,
         /// The file with the token of its server.
         token_file: Option<PathBuf>,
+        /// Whether that may be asked over plain HTTP on the network.
+        danger_plain_http: bool,
     },
     /// A service that speaks Harbor's scanner API.
     Harbor {
@@ -53,7 +55,7 @@ impl AdapterKind {
     /// Whether it may be asked over plain HTTP on the network.
     pub fn is_plain_http(&self) -> bool {
         match self {
-            Self::Command { .. } => false,
+            Self::Command { danger_plain_http, .. } => *danger_plain_http,
             Self::Harbor { settings, .. } => settings.danger_plain_http,
         }
     }
@@ -118,7 +120,7 @@ fn one(
 ) -> Result<Arc<dyn Adapter>, AdapterSettingsError> {
     let (clock, tasks) = (Arc::clone(clock), tasks.clone());
     match kind {
-        AdapterKind::Command { mut settings, token_file } => {
+        AdapterKind::Command { mut settings, token_file, .. } => {
             let token = secret(name, token_file.as_deref())?;
             settings.environment.extend(token.map(|token| (SERVER_TOKEN.to_owned(), token)));
             let scanner = CommandScanner::new(settings, Launcher::own(), tasks, clock);

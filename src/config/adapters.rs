@@ -96,18 +96,20 @@ fn command(
     });
     let timeout = block.duration("timeout", TIMES);
     let memory = block.size("memory", MEMORY);
-    let (server, token_file) = match kind {
-        ScannerKind::Grype => (None, None),
-        ScannerKind::Trivy => {
-            let token_file = block.file("token_file");
-            given.must_be_readable(block, "token_file", token_file.as_ref());
-            (block.parsed("server", address::registry), token_file)
+    let (mut server, mut token_file, mut danger_plain_http) = (None, None, false);
+    if kind == ScannerKind::Trivy {
+        token_file = block.file("token_file");
+        given.must_be_readable(block, "token_file", token_file.as_ref());
+        server = block.parsed("server", address::registry).map(|found| found.value);
+        danger_plain_http = block.flag("danger_plain_http");
+        if let Some(server) = &server {
+            must_be_closed(block, "server", server, danger_plain_http);
         }
-    };
+    }
     let settings = ScannerSettings {
         kind,
         program: program?,
-        server: server.map(|found| found.value),
+        server,
         cache: cache.map(super::scan::absolute),
         scratch: super::scan::absolute(data_dir.join(super::scan::WORK_DIR)),
         timeout: timeout.unwrap_or(TIME),
@@ -115,7 +117,18 @@ fn command(
         input: input.map_or(ScannerInput::Layout, |found| found.value),
         environment: Vec::new(),
     };
-    Some(AdapterKind::Command { settings, token_file: token_file.map(|found| found.value) })
+    let token_file = token_file.map(|found| found.value);
+    Some(AdapterKind::Command { settings, token_file, danger_plain_http })
+}
+
+/// Notes a problem where `url` leads over the network in the clear and nobody said that it may.
+fn must_be_closed(block: &Section<'_>, key: &'static str, url: &str, danger_plain_http: bool) {
+    if url.starts_with("http://") && !danger_plain_http && !address::is_loopback(url) {
+        block.problem(
+            key,
+            "is plain http: what is sent can be read and changed on the way; use https or set danger_plain_http = true",
+        );
+    }
 }
 
 fn harbor(block: &Section<'_>, proxy: &ProxySettings, given: &Given<'_>) -> Option<AdapterKind> {
@@ -135,12 +148,7 @@ fn harbor(block: &Section<'_>, proxy: &ProxySettings, given: &Given<'_>) -> Opti
     given.must_be_readable(block, "authorization_file", authorization_file.as_ref());
     let timeout = block.duration("timeout", TIMES);
     let url = url?;
-    if url.starts_with("http://") && !danger_plain_http && !address::is_loopback(&url) {
-        block.problem(
-            "url",
-            "is plain http: what is sent can be read and changed on the way; use https or set danger_plain_http = true",
-        );
-    }
+    must_be_closed(block, "url", &url, danger_plain_http);
     let default = HarborSettings::new(url);
     let settings = HarborSettings {
         ca_file: ca_file.map(|found| found.value),

@@ -19,6 +19,7 @@ mod problem;
 mod scan;
 mod section;
 mod show;
+mod show_adapters;
 mod units;
 mod upstreams;
 

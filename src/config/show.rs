@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::address::redacted;
+use super::show_adapters::Adapter;
 use super::units::{show_duration, show_size};
 use super::{LogFormat, Settings, UpdateSettings};
 use crate::http::{ClientCertificates, RefuseAt, TlsSettings};
@@ -111,6 +112,8 @@ struct Scan {
     max_packages: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     update: Option<Update>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    adapter: Vec<Adapter>,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,6 +131,7 @@ impl From<&Settings> for Scan {
         let UpdateSettings { feeds, from, key } = settings.update.clone();
         let update =
             (settings.update != UpdateSettings::default()).then_some(Update { feeds, from, key });
+        let adapter = settings.adapters.iter().map(Adapter::from).collect();
         let settings = &settings.scan;
         let limits = &settings.limits;
         Self {
@@ -148,6 +152,7 @@ impl From<&Settings> for Scan {
             archive_inflated: show_size(limits.archive_inflated_bytes),
             max_packages: limits.packages,
             update,
+            adapter,
         }
     }
 }

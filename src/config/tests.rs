@@ -85,6 +85,45 @@ fn effective_settings_are_a_settings_file_that_says_the_same() {
 }
 
 #[test]
+fn scanners_beside_the_one_inside_are_named_once_and_are_whole() {
+    for (block, expected) in [
+        ("kind = \"trivy\"\nprogram = \"/bin/sh\"", "scan.adapter.name"),
+        ("name = \"a b\"\nkind = \"trivy\"\nprogram = \"/bin/sh\"", "is not a plain name"),
+        ("name = \"pratique\"\nkind = \"grype\"\nprogram = \"/bin/sh\"", "is taken"),
+        ("name = \"t\"", "scan.adapter.kind"),
+        ("name = \"t\"\nkind = \"clair\"", "is not one of \"trivy\", \"grype\", \"harbor\""),
+        ("name = \"t\"\nkind = \"trivy\"", "is missing; write where Trivy is"),
+        ("name = \"t\"\nkind = \"trivy\"\nprogram = \"trivy\"", "is not an absolute path"),
+        (
+            "name = \"t\"\nkind = \"trivy\"\nprogram = \"/bin/sh\"\nserver = \"http://t.corp\"",
+            "is plain http",
+        ),
+        (
+            "name = \"t\"\nkind = \"grype\"\nprogram = \"/bin/sh\"\nserver = \"https://t.corp\"",
+            "unknown key",
+        ),
+        ("name = \"t\"\nkind = \"harbor\"\nurl = \"https://t.corp\"", "scan.adapter.registry"),
+        (
+            "name = \"t\"\nkind = \"harbor\"\nurl = \"http://t.corp\"\nregistry = \"https://m.corp\"",
+            "is plain http",
+        ),
+        (
+            "name = \"t\"\nkind = \"harbor\"\nurl = \"https://u:hunter2@t.corp\"\nregistry = \"https://m\"",
+            "has credentials",
+        ),
+    ] {
+        let problems = read(&format!("[[scan.adapter]]\n{block}\n")).unwrap_err().to_string();
+        assert!(problems.contains(expected), "{block}: {problems}");
+        assert!(!problems.contains("hunter2"), "{problems}");
+    }
+    let one = "[[scan.adapter]]\nname = \"t\"\nkind = \"grype\"\nprogram = \"/bin/sh\"\n";
+    assert!(read(&format!("{one}{one}")).unwrap_err().to_string().contains("has a block already"));
+    let local = "[[scan.adapter]]\nname = \"t\"\nkind = \"harbor\"\n\
+                 url = \"http://127.0.0.1:8080\"\nregistry = \"http://127.0.0.1:5000\"\n";
+    assert_eq!(read(local).unwrap().adapters.len(), 1);
+}
+
+#[test]
 fn every_problem_is_reported_at_once_with_line_key_and_remedy() {
     let text = r#"data_dir = 5
 polcy = "policy.yaml"

@@ -106,7 +106,9 @@ impl Mirror {
     ) -> BTreeMap<Digest, Bytes> {
         let mut contents = BTreeMap::new();
         let candidates = policy.candidates(&subject.name);
-        let hears = |rule: &Rule| rule.gates().iter().any(|gate| gate.vex.is_some());
+        let hears = |rule: &Rule| {
+            rule.gates().iter().any(|gate| gate.vex.is_some() || !gate.attested_by.is_empty())
+        };
         let asks =
             |rule: &Rule| !rule.attestations().is_empty() || hears(rule) || takes_bills(rule);
         let own = evidence.signatures.found().filter(|_| candidates.iter().any(|it| asks(it)));

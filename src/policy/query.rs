@@ -145,7 +145,7 @@ impl Policy {
         let candidates = self.candidates(name);
         let mut asked = BTreeMap::new();
         for gate in candidates.iter().flat_map(|rule| rule.gates()) {
-            for scanner in gate.scanners.others() {
+            for scanner in gate.scanners.of_settings() {
                 let age = asked.entry(scanner.to_owned()).or_insert(gate.report_age_max);
                 *age = gate.report_age_max.min(*age);
             }

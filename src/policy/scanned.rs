@@ -36,6 +36,8 @@ pub struct ScanGate {
     pub is_floor: bool,
     /// The scanners that it asks.
     pub scanners: Scanners,
+    /// The signers whose attested scans count, where [`Scanners::ATTESTED`] is asked.
+    pub attested_by: Vec<String>,
     /// How old what another scanner says may be when an image is admitted by it, and after how long that one
     /// is asked again.
     pub report_age_max: Duration,
@@ -69,6 +71,10 @@ impl ScanGate {
             (*not_applicable != Answer::Deny, "notApplicable allow".to_owned()),
             (self.counts_kernel_headers, "kernelHeaders count".to_owned()),
             (self.scanners != Scanners::default(), self.scanners.to_string()),
+            (
+                !self.attested_by.is_empty(),
+                format!("attested by {}", self.attested_by.join(" and ")),
+            ),
         ];
         conditions.extend(said.into_iter().filter(|(is_said, _)| *is_said).map(|(_, text)| text));
         conditions.join(", ")

@@ -7,7 +7,8 @@ use std::fmt;
 pub struct Scanners {
     /// How.
     pub combined: Combined,
-    /// Their names, at least one, no name twice: [`Scanners::EMBEDDED`], or one of the settings.
+    /// Their names, at least one, no name twice: [`Scanners::EMBEDDED`], [`Scanners::ATTESTED`], or one of
+    /// the settings.
     names: Vec<String>,
 }
 
@@ -39,8 +40,10 @@ impl fmt::Display for Combined {
 impl Scanners {
     /// The scanner inside.
     pub const EMBEDDED: &str = "pratique";
+    /// Scans that signers of the policy attest.
+    pub const ATTESTED: &str = "attested";
     /// Names that no scanner of the settings has.
-    pub const RESERVED: [&str; 1] = [Self::EMBEDDED];
+    pub const RESERVED: [&str; 2] = [Self::EMBEDDED, Self::ATTESTED];
     /// Most scanners that one gate asks.
     pub const MAX: usize = 8;
 
@@ -57,6 +60,11 @@ impl Scanners {
     /// The names of those that are not the scanner inside.
     pub fn others(&self) -> impl Iterator<Item = &str> {
         self.names().filter(|name| *name != Self::EMBEDDED)
+    }
+
+    /// The names of those of the settings.
+    pub fn of_settings(&self) -> impl Iterator<Item = &str> {
+        self.names().filter(|name| !Self::RESERVED.contains(name))
     }
 
     /// Whether nothing can be decided without the scanner inside.

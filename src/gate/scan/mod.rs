@@ -5,12 +5,14 @@
 //! policy says so.
 
 mod against;
+mod attestations;
 mod bills;
 mod findings;
 mod others;
 #[cfg(test)]
 mod others_tests;
 mod seen;
+mod testimony;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -32,11 +34,13 @@ use crate::policy::{Answer, FindingCondition, Rule, ScanGate};
 use crate::scan::{Attested, DatabaseId, Inventory, Report};
 use crate::time::Timestamp;
 
+use attestations::Attestations;
 pub(super) use bills::signers as bill_signers;
 pub use bills::{BillSearch, Bills};
 use findings::Exceptions;
 pub use others::OtherScan;
 use seen::Pictured;
+use testimony::Testimonies;
 use told::Told;
 use vex::Voices;
 
@@ -124,15 +128,20 @@ pub(super) fn check(
     {
         return Checked::Failed(why.clone());
     }
-    let voices = if context.scans.has_malware() {
-        // That is refused whatever anybody says.
-        None
-    } else {
-        match Voices::gather(subject, (facts, &images), evidence, context, gates) {
-            Ok(voices) => voices,
+    // What is malicious is refused whatever anybody says.
+    let hears = !vex::heard_by(gates).is_empty() && !context.scans.has_malware();
+    let mut attested = None;
+    if hears || !testimony::attested_by(gates).is_empty() {
+        match Attestations::gather((facts, &images), evidence, context) {
+            Ok(found) => attested = Some(found),
             Err(missing) => return Checked::Missing(missing),
         }
-    };
+    }
+    let voices = attested.as_ref().filter(|_| hears);
+    let voices = voices.and_then(|found| Voices::hear(subject, found, context, gates));
+    let testimonies = attested
+        .as_ref()
+        .and_then(|found| Testimonies::hear(subject, &images, found, context, gates));
     let asked_for = asked_for(gates);
     let passed = context.passed.filter(|passed| passed.gates == asked_for);
     let mut told = Told::new(gates, passed, context);
@@ -142,12 +151,14 @@ pub(super) fn check(
         };
         told.bills(bills, &signers);
     }
-    let looked = Looked { subject, scanned, gates, context, voices: voices.as_ref() };
+    let (voices, testimonies) = (voices.as_ref(), testimonies.as_ref());
+    let looked = Looked { subject, scanned, gates, context, voices, testimonies };
     if let Err(checked) = looked.tell(images, &mut told) {
         return *checked;
     }
-    let finding = told.finding(asked_for, voices.as_ref());
-    match voices.as_ref().and_then(|voices| voices.open.as_ref()) {
+    told.unused_testimonies(testimonies);
+    let finding = told.finding(asked_for, voices);
+    match voices.and_then(|voices| voices.open.as_ref()) {
         // What takes it away may be among what could not be had.
         Some(why) if finding.denies() && may_be_silenced(&finding) => {
             Checked::Failed(format!("could not look for VEX documents: {why}"))
@@ -163,6 +174,7 @@ struct Looked<'a> {
     gates: &'a [Arc<ScanGate>],
     context: &'a Context<'a>,
     voices: Option<&'a Voices<'a>>,
+    testimonies: Option<&'a Testimonies<'a>>,
 }
 
 impl<'a> Looked<'a> {
@@ -171,7 +183,7 @@ impl<'a> Looked<'a> {
     /// # Errors
     /// What is missing, or cannot be decided by.
     fn tell(&self, images: Vec<(String, Digest)>, told: &mut Told<'a>) -> Result<(), Box<Checked>> {
-        let Self { subject, scanned, gates, context, voices } = *self;
+        let Self { subject, scanned, gates, context, voices, testimonies } = *self;
         for (label, digest) in images {
             let image = scanned.images.get(&digest);
             let is_as_now = |image: &&ScannedImage| {
@@ -189,7 +201,7 @@ impl<'a> Looked<'a> {
             let words = voices.map(|voices| voices.about(&digests, inventory));
             let exceptions = Exceptions::of(subject, digest, context);
             let (exceptions, words) = (&exceptions, words.as_ref());
-            let pictured = Pictured { digest, image, context, exceptions, words };
+            let pictured = Pictured { digest, image, context, testimonies, exceptions, words };
             told.begin(&label, digest, image.inventory);
             for (seen, gates) in pictured.by_gates(gates)? {
                 told.seen(&seen, &gates, exceptions, words);

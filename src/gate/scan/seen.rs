@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use super::findings::{Denied, Exceptions, Scales, Weighed};
+use super::testimony::{Testimonies, Testimony};
 use super::vex::Words;
-use super::{ImageScan, OtherScan, unfit};
+use super::{CLOCKS_APART_MAX, ImageScan, OtherScan, hours, unfit};
 use crate::gate::checks::Checked;
 use crate::gate::{Context, EvidenceKind, ScannedByOther, ScannedImage};
 use crate::oci::Digest;
 use crate::policy::{Answer, Combined, ScanGate, Scanners};
 use crate::scan::{Attested, Report};
+use crate::time::Timestamp;
+
+/// What is not known is asked for.
+const MISSING: Checked = Checked::Missing(EvidenceKind::Scan);
 
 /// What one scanner saw of one image.
 #[derive(Clone)]
@@ -28,11 +33,34 @@ pub(super) struct Seen<'a> {
     pub(super) gaps: Vec<String>,
     /// What it can say nothing about.
     pub(super) unknown: Vec<&'a str>,
+    /// Why there is nothing that it saw, where somebody would have to see to that.
+    pub(super) lacks: Option<String>,
+    /// Until when what it says counts, where that ends by itself.
+    pub(super) until: Option<Timestamp>,
+}
+
+impl<'a> Seen<'a> {
+    /// Nothing yet.
+    fn nothing(scanner: &'a str) -> Self {
+        Self {
+            scanner,
+            version: None,
+            report: None,
+            packages: None,
+            attested: None,
+            gaps: Vec::new(),
+            unknown: Vec::new(),
+            lacks: None,
+            until: None,
+        }
+    }
 }
 
 /// What a scanner came to.
 enum Came<'a> {
     Saw(Box<Seen<'a>>),
+    /// It was not asked to look, by those who could have: in words.
+    Lacks(String),
     /// It could not look, or what it says does not count: why.
     Could(String),
 }
@@ -42,6 +70,7 @@ pub(super) struct Pictured<'a, 'w> {
     pub(super) digest: Digest,
     pub(super) image: &'a ScannedImage,
     pub(super) context: &'a Context<'a>,
+    pub(super) testimonies: Option<&'a Testimonies<'a>>,
     pub(super) exceptions: &'w Exceptions<'a>,
     pub(super) words: Option<&'w Words<'w>>,
 }
@@ -69,12 +98,17 @@ impl<'a> Pictured<'a, '_> {
 
     /// What counts under one gate.
     fn by_gate(&self, gate: &'a ScanGate) -> Result<Vec<Seen<'a>>, Box<Checked>> {
-        let (mut seen, mut failed) = (Vec::new(), Vec::new());
+        let (mut seen, mut lacking, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for name in gate.scanners.names() {
             match self.by(name, gate)? {
                 Came::Saw(it) => seen.push(*it),
+                Came::Lacks(why) => lacking.push(Seen { lacks: Some(why), ..Seen::nothing(name) }),
                 Came::Could(why) => failed.push(why),
             }
+        }
+        // That nobody attested a scan refuses where it is needed: nothing was tried in vain.
+        if gate.scanners.combined == Combined::All || (seen.is_empty() && failed.is_empty()) {
+            seen.append(&mut lacking);
         }
         let undecided = |why: String| Err(Box::new(Checked::Failed(why)));
         match gate.scanners.combined {
@@ -109,7 +143,11 @@ impl<'a> Pictured<'a, '_> {
     }
 
     fn by(&self, name: &'a str, gate: &'a ScanGate) -> Result<Came<'a>, Box<Checked>> {
-        if name == Scanners::EMBEDDED { self.by_embedded(gate) } else { self.by_other(name, gate) }
+        match name {
+            Scanners::EMBEDDED => self.by_embedded(gate),
+            Scanners::ATTESTED => Ok(self.by_attested(gate)),
+            _ => self.by_other(name, gate),
+        }
     }
 
     fn by_embedded(&self, gate: &'a ScanGate) -> Result<Came<'a>, Box<Checked>> {
@@ -117,20 +155,12 @@ impl<'a> Pictured<'a, '_> {
         if let Some(why) = &scans.no_database {
             return Ok(Came::Could(why.clone()));
         }
-        let blank = Seen {
-            scanner: Scanners::EMBEDDED,
-            version: None,
-            report: None,
-            packages: None,
-            attested: None,
-            gaps: Vec::new(),
-            unknown: Vec::new(),
-        };
+        let blank = Seen::nothing(Scanners::EMBEDDED);
         let Some(inventory) = &self.image.inventory else {
             let gaps = self.image.unread.clone();
             return Ok(Came::Saw(Box::new(Seen { gaps, ..blank })));
         };
-        let Some(scan) = scans.known.get(inventory) else { return Err(missing()) };
+        let Some(scan) = scans.known.get(inventory) else { return Err(Box::new(MISSING)) };
         let ImageScan { inventory, report, attested } = scan;
         if let Some(why) = unfit(report, gate, self.context) {
             return Ok(Came::Could(why));
@@ -151,13 +181,15 @@ impl<'a> Pictured<'a, '_> {
         let (digest, at) = match self.image.others.get(name) {
             Some(ScannedByOther::Reported { report, at }) => (report, *at),
             Some(ScannedByOther::Failed(why)) => return Ok(Came::Could(format!("{name}: {why}"))),
-            None => return Err(missing()),
+            None => return Err(Box::new(MISSING)),
         };
-        let Some(scan) = self.context.scans.others.get(digest) else { return Err(missing()) };
+        let Some(scan) = self.context.scans.others.get(digest) else {
+            return Err(Box::new(MISSING));
+        };
         // What was admitted goes on being judged by what is known.
         if self.context.passed.is_none() {
             if self.context.now.since(at) > gate.report_age_max {
-                return Err(missing());
+                return Err(Box::new(MISSING));
             }
             let why = match scan.database {
                 Some(_) => unfit(&scan.report, gate, self.context),
@@ -169,17 +201,50 @@ impl<'a> Pictured<'a, '_> {
         }
         let OtherScan { scanner, report, gaps, unknown, .. } = scan.as_ref();
         Ok(Came::Saw(Box::new(Seen {
-            scanner: name,
             version: Some(scanner),
             report: Some(report),
-            packages: None,
-            attested: None,
             gaps: gaps.clone(),
             unknown: unknown.iter().map(String::as_str).collect(),
+            ..Seen::nothing(name)
         })))
     }
-}
 
-fn missing() -> Box<Checked> {
-    Box::new(Checked::Missing(EvidenceKind::Scan))
+    fn by_attested(&self, gate: &'a ScanGate) -> Came<'a> {
+        let Some(testimonies) = self.testimonies else {
+            return Came::Could("attested scans were not looked for".to_owned());
+        };
+        let by = gate.attested_by.join(" or ");
+        let found = testimonies.latest(&self.digest, gate);
+        let (Some(testimony), now) = (found, self.context.now) else {
+            return match testimonies.open() {
+                Some(why) => Came::Could(format!("could not look for attested scans: {why}")),
+                None => Came::Lacks(format!("no scan is attested by {by}")),
+            };
+        };
+        let Testimony { signer, until, at, scan } = testimony;
+        if self.context.passed.is_none() {
+            let age = now.since(*at);
+            if *at > now.after(CLOCKS_APART_MAX) {
+                return Came::Lacks(format!(
+                    "scan attested by {signer} is of {at}, which is to come"
+                ));
+            }
+            if age > gate.report_age_max {
+                return Came::Lacks(format!("scan attested by {signer} is {} old", hours(age)));
+            }
+            // One that does not say how old its database was is as of when it was made.
+            if let Some(why) = unfit(&scan.report, gate, self.context) {
+                return Came::Lacks(format!("scan attested by {signer}: {why}"));
+            }
+        }
+        let OtherScan { scanner, report, gaps, unknown, .. } = scan.as_ref();
+        Came::Saw(Box::new(Seen {
+            version: Some(scanner),
+            report: Some(report),
+            gaps: gaps.clone(),
+            unknown: unknown.iter().map(String::as_str).collect(),
+            until: *until,
+            ..Seen::nothing(Scanners::ATTESTED)
+        }))
+    }
 }

@@ -8,12 +8,13 @@ use super::against::Against;
 use super::bills::{self, Bills};
 use super::findings::{self, Denied, Exceptions, Scales, Weighed};
 use super::seen::Seen;
+use super::testimony::Testimonies;
 use super::vex::{Voices, Words};
 use crate::gate::checks::Finding;
 use crate::gate::text::few;
 use crate::gate::{CheckState, Context, Passed, ReasonCode, Silenced};
 use crate::oci::Digest;
-use crate::policy::{Answer, NewFinding, Rating, ScanGate};
+use crate::policy::{Answer, NewFinding, Rating, ScanGate, Scanners};
 use crate::time::Timestamp;
 
 /// Findings of one subject whose grace is counted; the rest has none.
@@ -101,6 +102,10 @@ impl<'a> Told<'a> {
         exceptions: &Exceptions<'a>,
         words: Option<&Words<'_>>,
     ) {
+        self.until = self.until.into_iter().chain(seen.until).min();
+        if let Some(why) = &seen.lacks {
+            self.lacks(why);
+        }
         if !seen.gaps.is_empty() {
             self.incomplete(seen, gates);
         }
@@ -134,6 +139,20 @@ impl<'a> Told<'a> {
             None if self.names_scanners => format!("{label}{}: ", seen.scanner),
             None => label.clone(),
         }
+    }
+
+    /// Nobody attests a scan: that passes under no gate that needs one, and neither does an image that was
+    /// admitted by one that was taken back.
+    fn lacks(&mut self, why: &str) {
+        let text = format!("{}{why}", self.label);
+        self.texts.push(text.clone());
+        let remedy = "A signer of the policy would have to attest a scan of it.".to_owned();
+        self.open.add(ReasonCode::NotAttested, text, remedy, Scanners::ATTESTED);
+    }
+
+    /// What was attested and does not count.
+    pub(super) fn unused_testimonies(&mut self, testimonies: Option<&Testimonies<'_>>) {
+        self.texts.extend(testimonies.and_then(Testimonies::unused));
     }
 
     fn incomplete(&mut self, seen: &Seen<'a>, gates: &[&'a ScanGate]) {

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::text::printable;
-use super::super::{
-    AttestationContents, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, SignatureSearch,
-    Silenced, Subject,
-};
+use super::super::{Context, Silenced, Subject};
+use super::attestations::Attestations;
 use crate::oci::Digest;
 use crate::policy::{ScanGate, VexRule};
 use crate::scan::vex::{Document, Format, Image, Said, Statement, Status};
@@ -25,6 +23,12 @@ const SKEW: Duration = Duration::from_mins(5);
 const TOLD_MAX: usize = 100;
 /// What the types of artifacts that are VEX documents have in them.
 const VEX: &str = "vex";
+
+/// Whom any of `gates` hears.
+pub(super) fn heard_by(gates: &[Arc<ScanGate>]) -> BTreeSet<&str> {
+    let rules = gates.iter().filter_map(|gate| gate.vex.as_ref());
+    rules.flat_map(|rule| &rule.from).map(String::as_str).collect()
+}
 
 /// Who said something.
 #[derive(Debug, Clone, Copy)]
@@ -59,104 +63,44 @@ pub(super) struct Voices<'a> {
 }
 
 impl<'a> Voices<'a> {
-    /// Hears what there is; nothing where no gate hears anybody.
-    ///
-    /// # Errors
-    /// What has to be gathered first.
-    pub(super) fn gather(
+    /// Hears what there is among `attestations`; nothing where no gate hears anybody.
+    pub(super) fn hear(
         subject: &Subject,
-        (facts, images): (&ManifestFacts, &[(String, Digest)]),
-        evidence: &'a Evidence,
+        attestations: &Attestations<'a>,
         context: &'a Context<'a>,
         gates: &'a [Arc<ScanGate>],
-    ) -> Result<Option<Self>, EvidenceKind> {
-        let rules = gates.iter().filter_map(|gate| gate.vex.as_ref());
-        let names: BTreeSet<&str> = rules.flat_map(|it| &it.from).map(String::as_str).collect();
+    ) -> Option<Self> {
+        let names = heard_by(gates);
         if names.is_empty() {
-            return Ok(None);
+            return None;
         }
         let names = names.into_iter().collect();
         let (own, below, told) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        let mut voices = Self { context, names, own, below, told, open: None };
-        match &evidence.signatures {
-            Gathered::NotGathered => return Err(EvidenceKind::Signatures),
-            Gathered::Absent => {}
-            Gathered::Failed(why) => voices.is_open(why),
-            Gathered::Found(search) => {
-                let contents = (&evidence.attestations, EvidenceKind::Attestations);
-                voices.own = voices.hear(search, contents, &subject.digest)?;
+        let open = attestations.open.clone();
+        let mut voices = Self { context, names, own, below, told, open };
+        for referrer in attestations.searches.iter().flat_map(|search| &search.referrers) {
+            let artifact_type = referrer.artifact_type.as_deref().unwrap_or_default();
+            if artifact_type.to_ascii_lowercase().contains(VEX) {
+                voices.tell(&format!("{} is not signed", referrer.digest.short()));
             }
         }
-        if !facts.is_index {
-            return Ok(Some(voices));
+        for (found, bytes) in &attestations.own {
+            let heard = voices.attested(found, bytes, &subject.digest);
+            voices.own.extend(heard);
         }
-        let missing = EvidenceKind::ChildSignatures;
-        let below = match &evidence.child_signatures {
-            Gathered::Found(below) if below.keeps_attestations => below,
-            Gathered::Absent | Gathered::Found(_) | Gathered::NotGathered => return Err(missing),
-            Gathered::Failed(why) => {
-                voices.is_open(why);
-                return Ok(Some(voices));
+        for (image, attested) in &attestations.below {
+            for (found, bytes) in attested {
+                let heard = voices.attested(found, bytes, image);
+                voices.below.entry(*image).or_default().extend(heard);
             }
-        };
-        for (_, image) in images {
-            let search = below.searches.get(image).ok_or(missing)?;
-            let contents = (&evidence.child_attestations, EvidenceKind::ChildAttestations);
-            let heard = voices.hear(search, contents, image)?;
-            voices.below.insert(*image, heard);
         }
-        Ok(Some(voices))
-    }
-
-    fn is_open(&mut self, why: &str) {
-        self.open.get_or_insert_with(|| why.to_owned());
+        Some(voices)
     }
 
     fn tell(&mut self, text: &str) {
         if self.told.len() < TOLD_MAX {
             self.told.insert(printable(text));
         }
-    }
-
-    /// What was attested about `digest`, as far as it was found.
-    fn hear(
-        &mut self,
-        search: &SignatureSearch,
-        (contents, kind): (&Gathered<AttestationContents>, EvidenceKind),
-        digest: &Digest,
-    ) -> Result<Heard<'a>, EvidenceKind> {
-        if let Some(why) = &search.incomplete {
-            self.is_open(why);
-        }
-        for referrer in &search.referrers {
-            let artifact_type = referrer.artifact_type.as_deref().unwrap_or_default();
-            if artifact_type.to_ascii_lowercase().contains(VEX) {
-                self.tell(&format!("{} is not signed", referrer.digest.short()));
-            }
-        }
-        let mut heard = Vec::new();
-        if search.attestations.is_empty() {
-            return Ok(heard);
-        }
-        let unavailable = match contents {
-            Gathered::Absent | Gathered::NotGathered => return Err(kind),
-            Gathered::Failed(why) => {
-                self.is_open(why);
-                return Ok(heard);
-            }
-            Gathered::Found(contents) => &contents.unavailable,
-        };
-        for found in &search.attestations {
-            if let Some(why) = unavailable.get(&found.content) {
-                self.is_open(why);
-                continue;
-            }
-            // It was here, and has been evicted since.
-            let bytes = self.context.contents.get(&found.content);
-            let bytes = bytes.ok_or(kind)?;
-            heard.extend(self.attested(found, bytes, digest));
-        }
-        Ok(heard)
     }
 
     /// What one attestation says, by each who signed it.

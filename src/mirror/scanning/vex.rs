@@ -1,7 +1,8 @@
 //! Looking again for what is attested about images that pass because somebody says so.
 //!
-//! An admitted image keeps the evidence that it was admitted with. Where that is a VEX document it may be
-//! taken back, or a later one may say something else, so that it is looked for again once a day.
+//! An admitted image keeps the evidence that it was admitted with. Where that is a VEX document or an
+//! attested scan, it may be taken back, or a later one may say something else, so that it is looked for
+//! again once a day.
 
 use std::time::Duration;
 
@@ -75,7 +76,13 @@ impl Mirror {
     fn rests_on_old_vex(&self, record: &Record) -> bool {
         let now = self.now();
         let judgement = record.judgement_in_force(self.policy().id(), now);
-        let rests = judgement.is_some_and(|it| it.admits() && !it.silenced.is_empty());
+        let asks_for_attested = || {
+            let rules = self.policy();
+            let rules = rules.candidates(&record.subject.name);
+            rules.iter().flat_map(|rule| rule.gates()).any(|gate| !gate.attested_by.is_empty())
+        };
+        let rests = judgement
+            .is_some_and(|it| it.admits() && (!it.silenced.is_empty() || asks_for_attested()));
         let at = record.evidence.gathered_at;
         rests && at.is_none_or(|at| at > now || now.since(at) >= EVIDENCE_AGE)
     }

@@ -42,6 +42,7 @@ pub(in crate::policy::parse) fn of_floor(node: Node, problems: &mut Problems) ->
         is_floor: true,
         vex: None,
         scanners: Scanners::default(),
+        attested_by: Vec::new(),
         report_age_max: ScanGate::REPORT_AGE_MAX,
         database_age_warn: ScanGate::DATABASE_AGE_WARN,
         database_age_max: ScanGate::DATABASE_AGE_MAX,

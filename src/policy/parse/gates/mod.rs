@@ -70,8 +70,8 @@ fn gate(
 ) -> Option<ScanGate> {
     let position = node.position;
     let mut fields = Fields::of(node, path, GATE, problems)?;
-    let scanner::Asked { scanners, database_age, report_age_max } =
-        scanner::read(&mut fields, problems);
+    let scanner::Asked { scanners, attested_by, database_age, report_age_max } =
+        scanner::read(&mut fields, signers, problems);
     let (database_age_max, database_age_warn) = database_age;
     let deny = fields.list("deny", problems);
     if deny.is_none() && problems.0.iter().all(|problem| problem.key != fields.path_of("deny")) {
@@ -115,6 +115,7 @@ fn gate(
         is_floor: false,
         vex,
         scanners,
+        attested_by,
         database_age_warn,
         database_age_max,
         report_age_max,

@@ -2,26 +2,31 @@
 
 use std::time::Duration;
 
+use super::super::super::document::Signer;
 use super::super::super::fields::{Fields, Problems, Words};
 use super::super::super::scanned::ScanGate;
 use super::super::super::scanners::{Combined, Scanners};
-use super::super::checked_name;
 use super::super::units::time_at;
+use super::super::{check, checked_name};
 
-const SCANNER: Words =
-    Words { known: &["all", "any", "worst", "maxDbAge", "warnDbAge", "maxReportAge"], later: &[] };
+const SCANNER: Words = Words {
+    known: &["all", "any", "worst", "attestedBy", "maxDbAge", "warnDbAge", "maxReportAge"],
+    later: &[],
+};
 
 /// What a gate says at `scanner`.
 pub(super) struct Asked {
     pub(super) scanners: Scanners,
+    pub(super) attested_by: Vec<String>,
     /// How old a database may be, and from when on it is complained about.
     pub(super) database_age: (Duration, Duration),
     pub(super) report_age_max: Duration,
 }
 
 /// Reads it.
-pub(super) fn read(gate: &mut Fields, problems: &mut Problems) -> Asked {
+pub(super) fn read(gate: &mut Fields, signers: &[Signer], problems: &mut Problems) -> Asked {
     let (mut scanners, mut most, mut warn, mut report) = (None, None, None, None);
+    let mut attested_by = Vec::new();
     let path = gate.path_of("scanner");
     let written = gate.take("scanner");
     if let Some(mut fields) = written.and_then(|node| Fields::of(node, &path, SCANNER, problems)) {
@@ -29,6 +34,7 @@ pub(super) fn read(gate: &mut Fields, problems: &mut Problems) -> Asked {
         warn = time_at(&mut fields, "warnDbAge", problems);
         report = time_at(&mut fields, "maxReportAge", problems);
         scanners = combined(&mut fields, problems);
+        attested_by = attesters(&mut fields, scanners.as_ref(), signers, problems);
         if let (Some(warn), Some(most)) = (warn, most)
             && warn > most
         {
@@ -46,8 +52,39 @@ pub(super) fn read(gate: &mut Fields, problems: &mut Problems) -> Asked {
     let warn = warn.unwrap_or(ScanGate::DATABASE_AGE_WARN).min(most);
     Asked {
         scanners: scanners.unwrap_or_default(),
+        attested_by,
         database_age: (most, warn),
         report_age_max: report.unwrap_or(ScanGate::REPORT_AGE_MAX),
+    }
+}
+
+/// Whose attested scans count: named where such are asked for, and only there.
+fn attesters(
+    fields: &mut Fields,
+    scanners: Option<&Scanners>,
+    signers: &[Signer],
+    problems: &mut Problems,
+) -> Vec<String> {
+    let (position, path) = (fields.position, fields.path_of("attestedBy"));
+    let asks = scanners.is_some_and(|it| it.names().any(|name| name == Scanners::ATTESTED));
+    match (fields.texts("attestedBy", problems), asks) {
+        (None, false) => Vec::new(),
+        (None, true) => {
+            if problems.0.iter().all(|problem| problem.key != path) {
+                let text = "is missing; whoever attests a scan counts only by name";
+                problems.add(position, &path, text);
+            }
+            Vec::new()
+        }
+        (Some(_), false) => {
+            let text = "has no effect: no scanner that is asked is \"attested\"";
+            problems.add(position, &path, text);
+            Vec::new()
+        }
+        (Some(from), true) => {
+            check::known(&from, signers, problems);
+            from.into_iter().map(|(name, ..)| name).collect()
+        }
     }
 }
 

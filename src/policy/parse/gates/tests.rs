@@ -64,6 +64,7 @@ fn everything_that_a_gate_may_say_is_read() {
         is_floor: false,
         vex: None,
         scanners: Scanners::default(),
+        attested_by: Vec::new(),
         report_age_max: ScanGate::REPORT_AGE_MAX,
         database_age_warn: Duration::from_hours(12),
         database_age_max: Duration::from_hours(48),
@@ -141,6 +142,18 @@ fn what_a_gate_cannot_say_is_a_problem_with_its_place() {
         (
             "{deny: [{exploited: true}], scanner: {all: [pratique, trivy]}}",
             "gates.strict.deny  asks for exploited or likelihood",
+        ),
+        (
+            "{deny: [{severity: low}], scanner: {any: [attested]}}",
+            "gates.strict.scanner.attestedBy  is missing",
+        ),
+        (
+            "{deny: [{severity: low}], scanner: {any: [attested], attestedBy: [nobody]}}",
+            "gates.strict.scanner.attestedBy[0]  \"nobody\" is not among the signers",
+        ),
+        (
+            "{deny: [{severity: low}], scanner: {any: [trivy], attestedBy: [nobody]}}",
+            "gates.strict.scanner.attestedBy  has no effect",
         ),
         (
             "{deny: [{severity: low}], scanner: {worst: [a, b, c, d, e, f, g, h, i]}}",
