@@ -27,9 +27,10 @@ pub const COMMAND: &str = "isolated";
 /// The code with which it ends when it cannot.
 pub const NOT_STARTED: i32 = 125;
 
-/// What programs commonly need to read, to run at all and to speak TLS. Nothing of a user's is in it, and
-/// of `/etc` only what says nothing of what this machine serves.
-pub const COMMON: [&str; 24] = [
+/// What programs commonly need to read, to run at all and to speak TLS. Nothing of a user's is in it, of
+/// `/etc` only what says nothing of what this machine serves, and of processes only its own: what is in
+/// the environment of this one is nobody else's matter.
+pub const COMMON: [&str; 28] = [
     "/bin",
     "/dev/null",
     "/dev/random",
@@ -48,7 +49,11 @@ pub const COMMON: [&str; 24] = [
     "/lib",
     "/lib64",
     "/nix/store",
-    "/proc",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/self",
+    "/proc/stat",
+    "/proc/sys",
     "/run/systemd/resolve",
     "/sbin",
     "/sys/devices/system/cpu",
