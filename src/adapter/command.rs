@@ -27,7 +27,7 @@ const WORK: &str = "work";
 /// How much longer a scanner may run than it was told: by then it ended by itself, and said why.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long it may take to tell its version, and how much that may be.
-const VERSION_TIME: Duration = Duration::from_secs(60);
+const VERSION_TIME: Duration = Duration::from_mins(1);
 const VERSION_BYTES: usize = 64 * 1024;
 /// Processors that a scanner is thought to use at once.
 const PROCESSORS: u32 = 4;
@@ -177,7 +177,7 @@ impl CommandScanner {
     /// A folder for one scan, with the bill in it if there is one.
     async fn folder(&self, bill: Option<Vec<u8>>) -> Result<TempDir, AdapterError> {
         let scratch = self.settings.scratch.clone();
-        let make = move || {
+        let begin = move || {
             std::fs::create_dir_all(&scratch)?;
             let folder = tempfile::Builder::new().prefix("scan-").tempdir_in(scratch)?;
             std::fs::create_dir(folder.path().join(WORK))?;
@@ -186,7 +186,7 @@ impl CommandScanner {
             }
             Ok(folder)
         };
-        let made = self.tasks.spawn_blocking(make).await.unwrap_or_else(|error| Err(error.into()));
+        let made = self.tasks.spawn_blocking(begin).await.unwrap_or_else(|error| Err(error.into()));
         made.map_err(|source| AdapterError::Work { scanner: self.kind().name(), source })
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pratique::adapter::{
-    AdapterError, CommandScanner, Job, Prepared, ScannerInput, ScannerKind, ScannerSettings,
+    AdapterError, CommandScanner, CommandJob, Prepared, ScannerInput, ScannerKind, ScannerSettings,
 };
 use pratique::oci::{Digest, Secret};
 use pratique::program::Launcher;
@@ -71,7 +71,7 @@ impl Rig {
 
     async fn scan_of(&self, image: Prepared<'_>) -> Result<Reported, AdapterError> {
         let asked = Asked { manifest: &self.manifest, indexes: &[], config: Some(&self.config) };
-        self.scanner().scan(Job { asked, image }).await
+        self.scanner().scan(CommandJob { asked, image }).await
     }
 
     async fn scan(&self) -> Result<Reported, AdapterError> {

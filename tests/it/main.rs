@@ -6,6 +6,7 @@ mod adapters;
 mod admin;
 #[cfg(test)]
 mod attestations;
+mod attested_scans;
 #[cfg(test)]
 mod bypass;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pratique::adapter::{
-    AdapterError, CommandScanner, Job, Prepared, ScannerInput, ScannerKind, ScannerSettings,
+    AdapterError, CommandScanner, CommandJob, Prepared, ScannerInput, ScannerKind, ScannerSettings,
 };
 use pratique::program::Launcher;
 use pratique::scan::{Asked, Fix, Reported, Severity};
@@ -83,7 +83,7 @@ impl Rig {
             ScannerInput::Layout => Prepared::Layout(self.layout.path()),
             ScannerInput::Sbom => Prepared::Sbom(&bill),
         };
-        scanner.scan(Job { asked, image }).await
+        scanner.scan(CommandJob { asked, image }).await
     }
 
     /// What this program writes as the image's bill of materials.
