@@ -182,8 +182,9 @@ impl CommandScanner {
             }
             Ok(folder)
         };
-        let made = self.tasks.spawn_blocking(make).await.unwrap_or_else(|error| Err(error.into()));
-        made.map_err(|source| AdapterError::Work { scanner: self.kind().name(), source })
+        let folder =
+            self.tasks.spawn_blocking(make).await.unwrap_or_else(|error| Err(error.into()));
+        folder.map_err(|source| AdapterError::Work { scanner: self.kind().name(), source })
     }
 
     fn invocation<'a>(&'a self, work: &'a Path) -> Invocation<'a> {
