@@ -27,9 +27,9 @@ impl Tail {
                     while bytes.next_if(|byte| !(0x40..=0x7e).contains(byte)).is_some() {}
                     bytes.next();
                 }
-                b' '..=b'~' => text.push(char::from(byte)),
-                b'\t' | b'\n' | b'\r' if text.ends_with(' ') || text.is_empty() => {}
+                b' ' | b'\t' | b'\n' | b'\r' if text.ends_with(' ') || text.is_empty() => {}
                 b'\t' | b'\n' | b'\r' => text.push(' '),
+                b' '..=b'~' => text.push(char::from(byte)),
                 _ => text.push('?'),
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pratique::adapter::{
-    AdapterError, CommandScanner, CommandJob, Prepared, ScannerInput, ScannerKind, ScannerSettings,
+    AdapterError, CommandJob, CommandScanner, Prepared, ScannerInput, ScannerKind, ScannerSettings,
 };
 use pratique::oci::{Digest, Secret};
 use pratique::program::Launcher;

@@ -141,7 +141,8 @@ async fn where_any_is_enough_an_attested_scan_stands_beside_the_scanner_inside()
 }
 
 #[tokio::test]
-async fn what_is_admitted_by_an_attested_scan_is_served_on_when_that_grows_old_or_upstream_is_away() {
+async fn what_is_admitted_by_an_attested_scan_is_served_on_when_that_grows_old_or_upstream_is_away()
+{
     let case = case(&format!("{ALONE}, maxReportAge: 6h")).await;
     case.attest(&case.team, &scan(&case.image, NOW, &[]));
     case.assert_served().await;
@@ -155,8 +156,7 @@ async fn a_scan_attested_about_an_index_says_nothing_of_its_images() {
     let case = case(ALONE).await;
     let index = Index::new().child(case.image.clone()).build();
     case.mirror.upstream.push(REPOSITORY, "2", &index);
-    let attestation =
-        case.team.attestation(&index, VULNERABILITIES, &scan(&case.image, NOW, &[]));
+    let attestation = case.team.attestation(&index, VULNERABILITIES, &scan(&case.image, NOW, &[]));
     let upstream = &case.mirror.upstream;
     upstream.attach_by_fallback_tag(REPOSITORY, &index.digest(), &attestation);
     case.mirror.clock.advance(Duration::from_mins(2));

@@ -296,8 +296,8 @@ fn results_of_an_unknown_class_are_read_and_a_gap() {
     assert_eq!(reported.gaps, ["results of the class \"firmware\", which is not known"]);
     assert_eq!(reported.unknown.len(), 1, "no list of the distribution's packages was compared");
     let mut secrets = super::trivy::report();
-    secrets["Results"][1] =
-        json!({"Target": "/key", "Class": "secret", "Secrets": [{"RuleID": "x"}]});
+    let of_secrets = json!({"Target": "/key", "Class": "secret", "Secrets": [{"RuleID": "x"}]});
+    secrets["Results"].as_array_mut().unwrap().push(of_secrets);
     assert!(trivy(&secrets).unwrap().gaps.is_empty(), "secrets are nothing that is asked for");
 }
 

@@ -119,9 +119,9 @@ fn add(result: &ScanResult, sink: &mut Sink) {
         packages.extend(listed.identifier.uid.as_deref().map(|uid| (uid, listed)));
     }
     let tell = |detected: &Detected, sink: &mut Sink| {
-        let by_uid = detected.identifier.uid.as_deref().and_then(|uid| packages.get(uid));
+        let exact = detected.identifier.uid.as_deref().and_then(|uid| packages.get(uid));
         let by_id = || detected.package_id.as_deref().and_then(|id| packages.get(id));
-        let said = said(detected, by_uid.or_else(by_id).copied(), result, sink);
+        let said = said(detected, exact.or_else(by_id).copied(), result, sink);
         sink.add(said);
     };
     for detected in &result.vulnerabilities {
