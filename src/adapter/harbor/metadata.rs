@@ -179,20 +179,13 @@ mod tests {
             (json!([able(&none, docker, &[new])]), None),
             (
                 json!([able(
-                    none.clone(),
+                    &none,
                     oci,
                     &["application/vnd.security.vulnerability.report; version=2.0"]
                 )]),
                 None,
             ),
-            (
-                json!([able(
-                    none.clone(),
-                    oci,
-                    &["application/vnd.security.vulnerability.report"]
-                )]),
-                None,
-            ),
+            (json!([able(&none, oci, &["application/vnd.security.vulnerability.report"])]), None),
             (json!([able(&none, oci, &["application/vnd.scanner.adapter.vuln.report.raw"])]), None),
             (json!([]), None),
         ] {

@@ -75,6 +75,7 @@ struct Document {
     vulnerabilities: Option<Vec<Item>>,
     /// What no version of the specification knows.
     #[serde(flatten)]
+    #[expect(clippy::zero_sized_map_values, reason = "what is left over is a map to serde")]
     more: BTreeMap<String, IgnoredAny>,
 }
 

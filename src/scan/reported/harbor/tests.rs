@@ -253,7 +253,7 @@ fn one_vulnerability_is_one_finding_per_package_and_the_worst_of_what_is_said() 
     let entries = json!([
         entry(&json!({"severity": "Low", "fix_version": "", "status": "will_not_fix"})),
         entry(
-            json!({"severity": "Critical", "fix_version": "", "links": ["https://x.test/DSA-1"]})
+            &json!({"severity": "Critical", "fix_version": "", "links": ["https://x.test/DSA-1"]})
         ),
         entry(&json!({"severity": "Unknown", "preferred_cvss": {"score_v3": 5.0}})),
         entry(&json!({"version": "3.0.12-1", "severity": "Medium"})),
