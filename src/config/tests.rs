@@ -112,12 +112,12 @@ fn scanners_beside_the_one_inside_are_named_once_and_are_whole() {
             "has credentials",
         ),
     ] {
-        let problems = read(&format!("[[scan.adapter]]\n{block}\n")).unwrap_err().to_string();
+        let problems = read(&format!("[[scan.adapter]]\n{block}\n")).unwrap_err();
         assert!(problems.contains(expected), "{block}: {problems}");
         assert!(!problems.contains("hunter2"), "{problems}");
     }
     let one = "[[scan.adapter]]\nname = \"t\"\nkind = \"grype\"\nprogram = \"/bin/sh\"\n";
-    assert!(read(&format!("{one}{one}")).unwrap_err().to_string().contains("has a block already"));
+    assert!(read(&format!("{one}{one}")).unwrap_err().contains("has a block already"));
     let local = "[[scan.adapter]]\nname = \"t\"\nkind = \"harbor\"\n\
                  url = \"http://127.0.0.1:8080\"\nregistry = \"http://127.0.0.1:5000\"\n";
     assert_eq!(read(local).unwrap().adapters.len(), 1);

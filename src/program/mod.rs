@@ -72,8 +72,8 @@ impl Default for ProgramLimits {
     /// Five minutes, 2 GiB of memory, files of 4 GiB, and 64 MiB of output.
     fn default() -> Self {
         Self {
-            time: Duration::from_secs(5 * 60),
-            processor: Duration::from_secs(10 * 60),
+            time: Duration::from_mins(5),
+            processor: Duration::from_mins(10),
             memory: 2 << 30,
             file: 4 << 30,
             descriptors: 1024,

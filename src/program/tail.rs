@@ -44,7 +44,9 @@ mod tests {
 
     fn said(parts: &[&[u8]]) -> String {
         let mut tail = Tail::default();
-        parts.iter().for_each(|part| tail.add(part));
+        for part in parts {
+            tail.add(part);
+        }
         tail.text()
     }
 

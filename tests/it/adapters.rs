@@ -171,10 +171,9 @@ async fn told(rig: &Rig) -> String {
         ScannerInput::Layout => Prepared::Layout(&image),
         ScannerInput::Sbom => Prepared::Sbom(b"{}"),
     };
-    match rig.scan_of(image).await.unwrap_err() {
-        AdapterError::Program { source, .. } => source.to_string(),
-        other => panic!("{other}"),
-    }
+    let error = rig.scan_of(image).await.unwrap_err();
+    let AdapterError::Program { source, .. } = error else { panic!("{error}") };
+    source.to_string()
 }
 
 const TELL: &str = "case \"$*\" in *version*) echo '{\"Version\":\"1\"}' ;; *) { echo \"[$*]\"; env | sort; } >&2; exit 1 ;; esac";

@@ -14,7 +14,7 @@ use crate::gate::checks::Finding;
 use crate::gate::text::few;
 use crate::gate::{CheckState, Context, Passed, ReasonCode, Silenced};
 use crate::oci::Digest;
-use crate::policy::{Answer, NewFinding, Rating, ScanGate, Scanners};
+use crate::policy::{Answer, NewFinding, Rating, ScanGate};
 use crate::time::Timestamp;
 
 /// Findings of one subject whose grace is counted; the rest has none.
@@ -147,7 +147,7 @@ impl<'a> Told<'a> {
         let text = format!("{}{why}", self.label);
         self.texts.push(text.clone());
         let remedy = "A signer of the policy would have to attest a scan of it.".to_owned();
-        self.open.add(ReasonCode::NotAttested, text, remedy, Scanners::ATTESTED);
+        self.open.add((ReasonCode::NotAttested, text, remedy), None);
     }
 
     /// What was attested and does not count.
@@ -161,7 +161,8 @@ impl<'a> Told<'a> {
         if let Some(gate) = self.refuses("incomplete", gates, |gate| gate.incomplete) {
             let remedy = format!("{} would have to say incomplete: allow.", gate.place());
             let text = format!("{}{said}", self.label);
-            self.open.add(ReasonCode::ScanIncomplete, text, remedy, seen.scanner);
+            let said = (ReasonCode::ScanIncomplete, text, remedy);
+            self.open.add(said, Some(seen.scanner));
         }
         self.texts.push(format!("{}{said}", self.front(seen)));
     }
@@ -170,7 +171,7 @@ impl<'a> Told<'a> {
         let Some(gate) = self.refuses("unknown", gates, |gate| gate.unknown) else { return };
         let text = format!("{}nothing is known about {}", self.label, few(&seen.unknown));
         let remedy = format!("{} would have to say unknown: allow.", gate.place());
-        self.open.add(ReasonCode::ScanUnknown, text, remedy, seen.scanner);
+        self.open.add((ReasonCode::ScanUnknown, text, remedy), Some(seen.scanner));
     }
 
     fn refuse(&mut self, denied: &Denied<'a>, seen: &Seen<'a>) {
@@ -184,7 +185,7 @@ impl<'a> Told<'a> {
         let listed_by = seen.attested.and_then(|attested| attested.by.get(&finding.package));
         let listed_by = listed_by.map(|signer| format!(", listed by {signer}")).unwrap_or_default();
         let text = format!("{}{}{listed_by}", self.label, findings::described(finding));
-        group.add(code, text, findings::remedy(finding, gate), seen.scanner);
+        group.add((code, text, findings::remedy(finding, gate)), Some(seen.scanner));
     }
 
     /// What was seen and what came of it, in one line.
@@ -300,14 +301,12 @@ impl<'a> Told<'a> {
     /// All of it. `gates` is what they ask for, in short.
     pub(super) fn finding(mut self, gates: Digest, voices: Option<&Voices<'_>>) -> Finding {
         let unused = self.unused(voices);
-        let names = self.names_scanners;
-        let groups = [
-            std::mem::take(&mut self.malware),
-            std::mem::take(&mut self.vulnerable),
-            std::mem::take(&mut self.open),
-        ];
-        let reasons: Vec<_> =
-            groups.into_iter().flat_map(|group: Against<'_>| group.reasons(names)).collect();
+        let word = |word: &'static str| self.names_scanners.then_some(word);
+        let (found, says) = (word("found by"), word("says"));
+        let [malware, vulnerable, open] =
+            [&mut self.malware, &mut self.vulnerable, &mut self.open].map(std::mem::take);
+        let groups = [malware.reasons(found), vulnerable.reasons(found), open.reasons(says)];
+        let reasons: Vec<_> = groups.into_iter().flatten().collect();
         let Self { texts, silenced, images, known, found_since, until, .. } = self;
         let text = texts.into_iter().chain(unused).collect::<Vec<_>>().join("; ");
         if !reasons.is_empty() {

@@ -27,6 +27,10 @@ pub(super) const LATELY_MAX: usize = 4096;
 /// Scans of one adapter that are under way at once; others wait for them.
 pub(super) const AT_ONCE: usize = 2;
 
+/// What is said of a scanner that a policy asks and the settings do not have.
+const NOT_SET_UP: &str =
+    "no scanner of that name is set up; it needs a [[scan.adapter]] in the settings";
+
 /// Which scanner, and which image.
 type Key = (String, Digest);
 
@@ -73,9 +77,7 @@ impl Mirror {
             return known;
         }
         let Some(other) = self.scanner().others.get(scanner) else {
-            return ScannedByOther::Failed(format!(
-                "no scanner of that name is set up; it needs a [[scan.adapter]] in the settings"
-            ));
+            return ScannedByOther::Failed(NOT_SET_UP.to_owned());
         };
         let key = (scanner.to_owned(), question.digest);
         let _turn = self.scanner().asking.take(key.clone()).await;

@@ -50,7 +50,10 @@ impl Asked<'_> {
             return Ok(());
         }
         match comparable.or_else(|| manifests.clone().next()) {
-            Some(other) => Err(ReportError::OtherImage { asked: *self.manifest, named: *other }),
+            Some(other) => {
+                let (asked, named) = (Box::new(*self.manifest), Box::new(*other));
+                Err(ReportError::OtherImage { asked, named })
+            }
             None => Ok(()),
         }
     }

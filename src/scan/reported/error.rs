@@ -27,9 +27,9 @@ pub enum ReportError {
     #[error("is a report of another image: it names {named}, and {asked} was asked about")]
     OtherImage {
         /// What was asked about.
-        asked: Digest,
+        asked: Box<Digest>,
         /// What it names.
-        named: Digest,
+        named: Box<Digest>,
     },
     /// A bound was reached.
     #[error("is a {form} of more than {most} bytes")]

@@ -132,7 +132,7 @@ fn add(result: &ScanResult, sink: &mut Sink) {
         match finding.map(serde_json::from_str::<Detected>) {
             Some(Ok(detected)) => tell(&detected, sink),
             Some(Err(_)) | None => {
-                sink.gap("a finding that Trivy left out, and that cannot be read")
+                sink.gap("a finding that Trivy left out, and that cannot be read");
             }
         }
     }
