@@ -58,7 +58,7 @@ def environment(run, load, seconds):
 
 
 def source(image):
-    return "a Debian bookworm of debootstrap with Python, curl and openssl" if image.source.endswith("/tree") else image.source
+    return "a Debian bookworm of debootstrap with Python, Node.js, git, curl and openssl" if image.source.endswith("/tree") else image.source
 
 
 def values(run, title, name, key):
