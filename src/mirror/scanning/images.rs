@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::reading::Reading;
@@ -18,6 +19,9 @@ use crate::store::FactKind;
 
 /// Layers of one image that are fetched at once.
 const LAYERS_AT_ONCE: usize = 4;
+/// Layers of one image that are read at once. Each may take a window of 128 MiB, a file as large, and what is
+/// kept of it: of several at once nobody could say what a scan takes.
+const READ_AT_ONCE: usize = 1;
 /// Largest config that is read, in bytes.
 const CONFIG_BYTES_MAX: usize = 4 << 20;
 
@@ -122,8 +126,9 @@ impl Mirror {
     ) -> Result<Vec<Arc<LayerFacts>>, Error> {
         let layers: BTreeMap<Digest, &Descriptor> =
             image.layers.iter().map(|layer| (layer.digest, layer)).collect();
+        let turn = Semaphore::new(READ_AT_ONCE);
         let read = async |layer: &Descriptor| {
-            Ok::<_, Error>((layer.digest, self.layer_facts(name, layer, limits).await?))
+            Ok::<_, Error>((layer.digest, self.layer_facts(name, layer, limits, &turn).await?))
         };
         let read: Vec<_> = layers.into_values().map(|layer| read(layer).boxed()).collect();
         let read = stream::iter(read).buffered(LAYERS_AT_ONCE);
