@@ -632,12 +632,12 @@ def packages_more_than_100_000():
 
 
 @image(EITHER)
-def packages_in_forty_layers():
+def packages_in_twelve_layers():
     """Each layer lists as much as a layer may, and hides what the one below it lists."""
-    def layer(number):
+    def pieces(number):
         text = "".join(stanza(f"p-{number}-{index:06}" + "x" * 100, "1.0" + "y" * 100, "Source: " + "s" * 150 + "\n") for index in range(90_000))
-        return Layer(Tar().noise(1).file(STATUS, text).end().pieces)
-    return [Layer(good().end().pieces)] + [layer(number) for number in range(40)]
+        yield from Tar().noise(1).file(STATUS, text).end().pieces
+    return [Layer(good().end().pieces)] + [Layer([pieces(number)]) for number in range(12)]
 
 
 @image(EITHER)
