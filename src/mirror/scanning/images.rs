@@ -7,10 +7,10 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use super::reading::Reading;
+use super::room::Room;
 use crate::gate::{Evidence, Gathered, ScannedImage, ScannedImages, Subject};
 use crate::mirror::{Error, Mirror};
 use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, Name};
@@ -19,9 +19,6 @@ use crate::store::FactKind;
 
 /// Layers of one image that are fetched at once.
 const LAYERS_AT_ONCE: usize = 4;
-/// Layers of one image that are read at once. Each may take a window of 128 MiB, a file as large, and what is
-/// kept of it: of several at once nobody could say what a scan takes.
-const READ_AT_ONCE: usize = 1;
 /// Largest config that is read, in bytes.
 const CONFIG_BYTES_MAX: usize = 4 << 20;
 
@@ -126,9 +123,10 @@ impl Mirror {
     ) -> Result<Vec<Arc<LayerFacts>>, Error> {
         let layers: BTreeMap<Digest, &Descriptor> =
             image.layers.iter().map(|layer| (layer.digest, layer)).collect();
-        let turn = Semaphore::new(READ_AT_ONCE);
+        let room = Room::new();
         let read = async |layer: &Descriptor| {
-            Ok::<_, Error>((layer.digest, self.layer_facts(name, layer, limits, &turn).await?))
+            let facts = self.layer_facts(name, layer, limits, room.turn()).await?;
+            Ok::<_, Error>((layer.digest, room.keep(facts)))
         };
         let read: Vec<_> = layers.into_values().map(|layer| read(layer).boxed()).collect();
         let read = stream::iter(read).buffered(LAYERS_AT_ONCE);

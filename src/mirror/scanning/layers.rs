@@ -40,6 +40,7 @@ impl Mirror {
         let _layer = scanner.layers.take(layer.digest).await;
         let place = fact_place(&layer.digest, limits);
         if let Some(kept) = scanner.facts.get(FactKind::Layer, &place).await {
+            let _turn = turn.acquire().await;
             let (limits, digest) = (limits.clone(), layer.digest);
             let read = move || LayerFacts::from_bytes(&kept, &digest, &limits);
             if let Ok(Some(facts)) = self.tasks().spawn_blocking(read).await {

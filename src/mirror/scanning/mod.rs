@@ -17,6 +17,7 @@ mod layout;
 mod reading;
 mod rejudge;
 mod reports;
+mod room;
 mod vex;
 
 use std::fmt;
