@@ -169,8 +169,8 @@ fn many_names_of_many_versions_are_kept_once_for_each_status() {
     let affects = json!([{"ref": "pkg:deb/debian/openssl", "versions": versions}, {"ref": "part"}]);
     let document =
         read(Format::CycloneDx, &bill(&json!({"references": names, "affects": affects})));
-    let named: usize = document.statements.iter().map(|it| it.vulnerability.len()).sum();
-    assert_eq!(named, 3 * 2_001);
+    let kept: usize = document.statements.iter().map(|it| it.vulnerability.len()).sum();
+    assert_eq!(kept, 3 * 2_001);
     let products = document.statements.iter().filter_map(|it| it.products.as_ref());
     assert_eq!(products.map(Vec::len).sum::<usize>(), 2_001, "nothing is lost");
 }
