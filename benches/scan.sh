@@ -8,7 +8,7 @@
 # The parts are `pull`, `again` and `beside`. A full run takes about 15 minutes on a quiet machine, --quick under 5,
 # and needs about 6 GB of scratch space, which is given back.
 #
-# The image is a Debian bookworm with Python, curl and openssl, one layer of about 138 MB in gzip: as root it is made
+# The image is a Debian bookworm with Python, Node.js, git, curl and openssl, one layer of about 138 MB in gzip: as root it is made
 # once by debootstrap and kept in $RIG/scan (default RIG=/var/tmp/pratique-rig); without root, or when that fails, it is
 # made of this machine's own files (dpkg's lists, and of /usr as much as makes 310 MB). --tree takes another root
 # file system. syft 1.18.1 comes from PyPI into the same place, or by --syft. What else is missing is installed by apt
@@ -56,7 +56,7 @@ if [[ ! -d $kept/tree && $(id -u) == 0 && " $* " != *" --tree "* ]] && command -
     mirror=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null |
         grep -v snapshot | head -1 | tr -d ' ' || true)
     rm -rf "$kept/tree.part"
-    if timeout 900 debootstrap --variant=minbase --include=openssl,curl,python3,python3-pip,python3-requests bookworm \
+    if timeout 900 debootstrap --variant=minbase --include=curl,git,nodejs,openssl,python3,python3-pip,python3-requests bookworm \
         "$kept/tree.part" "${mirror:-http://deb.debian.org/debian}" >"$kept/debootstrap.log" 2>&1; then
         mv "$kept/tree.part" "$kept/tree"
     else

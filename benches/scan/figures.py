@@ -58,7 +58,7 @@ def environment(run, load, seconds):
 
 
 def source(image):
-    return "a Debian bookworm of debootstrap with Python, curl and openssl" if image.source.endswith("/tree") else image.source
+    return "a Debian bookworm of debootstrap with Python, Node.js, git, curl and openssl" if image.source.endswith("/tree") else image.source
 
 
 def values(run, title, name, key):
@@ -134,7 +134,8 @@ def pulls(run):
     return ("### Cold pull with and without a scan\n\nManifest by tag, configuration, layer, one after the other, by one client that throws the bytes"
             " away; each time a server that was started for it, with an empty cache. The one is asked by a rule with a gate, the other by"
             " a rule without, and nothing else differs. With the gate the manifest waits until the layer has been read, and the layer"
-            " then comes from the cache. Processor time includes what is still done afterwards.\n\n" + "\n".join(tables)
+            " then comes from the cache. Processor time includes what is still done afterwards; memory is the process's `VmHWM`, pages of files that are"
+            " mapped while they are sent included.\n\n" + "\n".join(tables)
             + "\nThe same layer through gzip alone:\n\n" + alone)
 
 

@@ -75,7 +75,8 @@ def patient(server, path):
         try:
             return get(server, path)
         except Failed as error:
-            if " 503 " not in str(error) or time.monotonic() - begin > PATIENCE_SECONDS:
+            is_later = " 503 " in str(error) or "Still checking" in str(error)
+            if not is_later or time.monotonic() - begin > PATIENCE_SECONDS:
                 raise
             time.sleep(0.05)
 

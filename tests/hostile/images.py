@@ -436,9 +436,10 @@ def jar_with_a_million_entries():
 
 @image(OPEN)
 def jar_of_jars_that_inflate():
-    """Four archives of 120 MB each, stored, in one."""
-    inner = [(f"{number}.jar", jar(*((f"{index}.jar", jar(("x", bytes(30 * MIB)))) for index in range(12)))) for number in range(4)]
-    return one(clean().noise(2).file("app/app.jar", jar(*inner)))
+    """Forty-eight archives that inflate to 30 MB each, four by four in one: more than all of them may have."""
+    inner = jar(("x", bytes(30 * MIB)), compression=zipfile.ZIP_STORED)
+    outer = jar(*((f"{index}.jar", inner) for index in range(12)))
+    return one(clean().noise(2).file("app/app.jar", jar(*((f"{index}.jar", outer) for index in range(4)))))
 
 
 # --- programs -----------------------------------------------------------------------------------------------
@@ -459,9 +460,11 @@ def elf(sections, contents=b""):
 GO = b"\xff Go buildinf:"
 
 
-@image(OPEN)
+@image(FOUND)
 def program_with_a_section_of_2_to_the_63():
-    return one(clean().file("usr/bin/app", elf([(".go.buildinfo", 1, 3, 0x400000, 64, 1 << 63)], GO + bytes(18))))
+    """It runs all the same: who loads programs does not look at their sections."""
+    info = build_information(b"path\tx\nmod\tx\tv1.0.0\ndep\texample.com/vulnerable\tv0.9.0\n")
+    return one(clean().file("usr/bin/app", elf([(".go.buildinfo", 1, 3, 0x400000, 64, 1 << 63)], info)))
 
 
 @image(OPEN)
@@ -475,9 +478,14 @@ def program_whose_pointers_go_in_a_circle():
 @image(OPEN)
 def program_with_endless_modules():
     text = b"path\tx\nmod\tx\tv1.0.0\n" + b"".join(b"dep\texample.com/module/%07d\tv1.0.0\n" % number for number in range(1_500_000))
-    text = b"\x30\x77\xaf\x0c\x92\x74\x08\x02\x41\xe1\xc1\x07\xe6\xd6\x18\xe6" + text + b"\xf9\x32\x43\x31\x86\x18\x20\x72\x00\x82\x42\x10\x41\x16\xd8\xf2"
-    info = (GO + bytes([8, 2])).ljust(32, b"\0") + b"\6go1.22" + varint(len(text)) + text
+    info = build_information(text)
     return one(clean().noise(1).file("usr/bin/app", elf([(".go.buildinfo", 1, 3, 0x400000, 64, len(info))], info)))
+
+
+def build_information(modules):
+    """What the linker of Go leaves since 1.18: two texts after their lengths, the second within 16 bytes on each side."""
+    framed = b"0" * 16 + modules + b"0" * 16
+    return (GO + bytes([8, 2])).ljust(32, b"\0") + b"\x06go1.22" + varint(len(framed)) + framed
 
 
 def varint(value):
@@ -624,12 +632,12 @@ def packages_more_than_100_000():
 
 
 @image(EITHER)
-def packages_in_forty_layers():
+def packages_in_twelve_layers():
     """Each layer lists as much as a layer may, and hides what the one below it lists."""
-    def layer(number):
+    def pieces(number):
         text = "".join(stanza(f"p-{number}-{index:06}" + "x" * 100, "1.0" + "y" * 100, "Source: " + "s" * 150 + "\n") for index in range(90_000))
-        return Layer(Tar().noise(1).file(STATUS, text).end().pieces)
-    return [Layer(good().end().pieces)] + [layer(number) for number in range(40)]
+        yield from Tar().noise(1).file(STATUS, text).end().pieces
+    return [Layer(good().end().pieces)] + [Layer([pieces(number)]) for number in range(12)]
 
 
 @image(EITHER)

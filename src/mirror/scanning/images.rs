@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tracing::{info, warn};
 
 use super::reading::Reading;
+use super::room::Room;
 use crate::gate::{Evidence, Gathered, ScannedImage, ScannedImages, Subject};
 use crate::mirror::{Error, Mirror};
 use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, Name};
@@ -129,8 +130,10 @@ impl Mirror {
     ) -> Result<Vec<Arc<LayerFacts>>, Error> {
         let layers: BTreeMap<Digest, &Descriptor> =
             image.layers.iter().map(|layer| (layer.digest, layer)).collect();
+        let room = Room::new();
         let read = async |layer: &Descriptor| {
-            Ok::<_, Error>((layer.digest, self.layer_facts(name, layer, limits).await?))
+            let facts = self.layer_facts(name, layer, limits, room.turn()).await?;
+            Ok::<_, Error>((layer.digest, room.keep(facts)))
         };
         let read: Vec<_> = layers.into_values().map(|layer| read(layer).boxed()).collect();
         let read = stream::iter(read).buffered(LAYERS_AT_ONCE);

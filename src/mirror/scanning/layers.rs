@@ -4,10 +4,10 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 use tracing::debug;
 
-use crate::mirror::{Error, Mirror};
+use crate::mirror::{BlobBody, Error, Mirror};
 use crate::oci::{ByteRange, Descriptor, Digest, Name};
 use crate::scan::{LayerFacts, Limits, Wanted};
 use crate::store::{FactKind, ReadMode};
@@ -24,7 +24,8 @@ enum Work {
 }
 
 impl Mirror {
-    /// What is known of `layer`, or what reading it gives; kept for the next image that has it.
+    /// What is known of `layer`, or what reading it gives; kept for the next image that has it. It is
+    /// read when it is its `turn`; meanwhile it is fetched.
     ///
     /// # Errors
     /// When the layer cannot be had, or not all of it.
@@ -33,19 +34,22 @@ impl Mirror {
         name: &Name,
         layer: &Descriptor,
         limits: &Limits,
+        turn: &Semaphore,
     ) -> Result<Arc<LayerFacts>, Error> {
         let scanner = self.scanner();
-        let _turn = scanner.layers.take(layer.digest).await;
+        let _layer = scanner.layers.take(layer.digest).await;
         let place = fact_place(&layer.digest, limits);
         if let Some(kept) = scanner.facts.get(FactKind::Layer, &place).await {
+            let _turn = turn.acquire().await;
             let (limits, digest) = (limits.clone(), layer.digest);
             let read = move || LayerFacts::from_bytes(&kept, &digest, &limits);
             if let Ok(Some(facts)) = self.tasks().spawn_blocking(read).await {
                 return Ok(Arc::new(facts));
             }
         }
+        let (content, _turn) = self.content_in_turn(name, layer, turn).await?;
         let first = Work::First(layer.digest);
-        let (facts, bytes) = self.read_layer(name, layer, limits, first).await?;
+        let (facts, bytes) = self.read_layer(content, layer, limits, first).await?;
         // A busy machine is no property of a layer.
         if !facts.ran_out_of_time() {
             scanner.facts.put(FactKind::Layer, &place, bytes).await;
@@ -65,20 +69,41 @@ impl Mirror {
         limits: &Limits,
         (facts, wanted): (Arc<LayerFacts>, Wanted),
     ) -> Result<Arc<LayerFacts>, Error> {
-        let (facts, _) = self.read_layer(name, layer, limits, Work::More(facts, wanted)).await?;
+        let content = self.content(name, &layer.digest, layer.size).await?;
+        let (facts, _) = self.read_layer(content, layer, limits, Work::More(facts, wanted)).await?;
         Ok(facts)
+    }
+
+    /// What `layer` consists of, when it is its `turn`.
+    async fn content_in_turn<'a>(
+        &self,
+        name: &Name,
+        layer: &Descriptor,
+        turn: &'a Semaphore,
+    ) -> Result<(BlobBody, SemaphorePermit<'a>), Error> {
+        let waited = async || turn.acquire().await.map_err(|_closed| Error::Overloaded);
+        let Ok(permit) = turn.try_acquire() else {
+            // The fetch goes on by itself while others are read; what is not stored on the way would have
+            // to wait with its connection open, and is asked for when it is its turn.
+            let content = self.content(name, &layer.digest, layer.size).await?;
+            if !matches!(content, BlobBody::Through(_)) {
+                return Ok((content, waited().await?));
+            }
+            drop(content);
+            let permit = waited().await?;
+            return Ok((self.content(name, &layer.digest, layer.size).await?, permit));
+        };
+        Ok((self.content(name, &layer.digest, layer.size).await?, permit))
     }
 
     async fn read_layer(
         &self,
-        name: &Name,
+        content: BlobBody,
         layer: &Descriptor,
         limits: &Limits,
         work: Work,
     ) -> Result<(Arc<LayerFacts>, Bytes), Error> {
         let Descriptor { digest, size, .. } = layer;
-        // The fetch goes on by itself while others are read.
-        let content = self.content(name, digest, *size).await?;
         let scanner = self.scanner();
         let mut stream = content.reader(ByteRange::whole(*size), ReadMode::Copy);
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);

@@ -20,6 +20,7 @@ mod reading;
 mod rejudge;
 mod renewal;
 mod reports;
+mod room;
 mod vex;
 
 use std::collections::BTreeMap;

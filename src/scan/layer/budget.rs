@@ -5,7 +5,7 @@ use crate::scan::catalog::{Maker, Owned, OwnedFile};
 use crate::scan::{Limits, Package};
 
 /// Bytes of all that files of a layer say, as it lies in memory.
-const FACTS_BYTES_MAX: usize = 128 * 1024 * 1024;
+const FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// About what a package or a file costs beside its texts.
 const RECORD_BYTES: usize = 192;
 
@@ -22,30 +22,35 @@ impl Budget {
 
     /// Whether there is room for it.
     pub(super) fn take<K>(&mut self, seen: &Seen<K>) -> bool {
-        let facts = &seen.facts;
-        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let package = |package: &Package| {
-            let source = package.source.as_ref();
-            let source = source.map_or(0, |source| source.name.len() + source.version.len());
-            let optional = text(&package.architecture) + text(&package.module);
-            let named = package.name.len() + package.version.len() + package.found_in.len();
-            RECORD_BYTES + named + optional + source
-        };
-        let packages: usize = facts.packages.iter().map(package).sum();
-        let file = |file: &OwnedFile| size_of::<OwnedFile>() + file.path.len();
-        let of_package = |owned: &Owned| {
-            RECORD_BYTES + owned.package.len() + owned.files.iter().map(file).sum::<usize>()
-        };
-        let made = |(name, _): &(String, Maker)| size_of::<(String, Maker)>() + name.len();
-        let owned = facts.owns.iter().map(of_package).sum::<usize>()
-            + facts.makers.iter().map(made).sum::<usize>();
-        let gaps: usize = facts.gaps.iter().map(|(_, text)| text.len() + size_of::<String>()).sum();
-        let bytes = RECORD_BYTES + seen.path.len() + packages + owned + gaps;
-        let has_room = bytes <= self.bytes && facts.packages.len() <= self.packages;
+        let (bytes, packages) = (weight(seen), seen.facts.packages.len());
+        let has_room = bytes <= self.bytes && packages <= self.packages;
         if has_room {
             self.bytes -= bytes;
-            self.packages -= facts.packages.len();
+            self.packages -= packages;
         }
         has_room
     }
+}
+
+/// About how many bytes what a file says takes in memory.
+pub(super) fn weight<K>(seen: &Seen<K>) -> usize {
+    let facts = &seen.facts;
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let package = |package: &Package| {
+        let source = package.source.as_ref();
+        let source = source.map_or(0, |source| source.name.len() + source.version.len());
+        let optional = text(&package.architecture) + text(&package.module);
+        let named = package.name.len() + package.version.len() + package.found_in.len();
+        RECORD_BYTES + named + optional + source
+    };
+    let packages: usize = facts.packages.iter().map(package).sum();
+    let file = |file: &OwnedFile| size_of::<OwnedFile>() + file.path.len();
+    let of_package = |owned: &Owned| {
+        RECORD_BYTES + owned.package.len() + owned.files.iter().map(file).sum::<usize>()
+    };
+    let made = |(name, _): &(String, Maker)| size_of::<(String, Maker)>() + name.len();
+    let owned = facts.owns.iter().map(of_package).sum::<usize>()
+        + facts.makers.iter().map(made).sum::<usize>();
+    let gaps: usize = facts.gaps.iter().map(|(_, text)| text.len() + size_of::<String>()).sum();
+    RECORD_BYTES + seen.path.len() + packages + owned + gaps
 }

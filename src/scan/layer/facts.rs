@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::budget;
 use super::kind::Kind;
 use super::tree::{EntryId, Tree};
 use super::tree_bytes;
@@ -93,6 +94,19 @@ impl<K: Kind> Facts<K> {
         let of_kind = self.files.get(&entry)?.iter();
         let of_kind = of_kind.filter(|seen| seen.kind == kind && last(&seen.path) == name);
         of_kind.min_by_key(|seen| seen.path != path)
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        self.tree.weight() + self.files.values().flatten().map(budget::weight).sum::<usize>()
+    }
+
+    /// Of the same layer nothing but why it is left out.
+    pub(super) fn left_out(&self, text: &str) -> Self {
+        let gap = LayerGap { kind: GapKind::Limit, path: None, text: text.to_owned() };
+        let (tree, files) = (Tree::default(), BTreeMap::new());
+        let Self { blob, diff_id, inflated_bytes, .. } = *self;
+        Self { blob, diff_id, inflated_bytes, tree, files, gaps: vec![gap] }
     }
 
     /// Bytes that [`Self::from_bytes`] reads. Should they not be written, there are none, and the layer is

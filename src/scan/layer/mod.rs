@@ -85,6 +85,18 @@ impl LayerFacts {
         self.0.inflated_bytes
     }
 
+    /// About how many bytes they take in memory.
+    pub fn weight(&self) -> usize {
+        self.0.weight()
+    }
+
+    /// Nothing of the same layer but a gap that says in `text` why, so that the image that has it is
+    /// incomplete.
+    #[must_use]
+    pub fn left_out(&self, text: &str) -> Self {
+        Self(self.0.left_out(text))
+    }
+
     /// Bytes to keep; none when they cannot be written.
     pub fn to_bytes(&self, limits: &Limits) -> Vec<u8> {
         self.0.to_bytes(limits)

@@ -54,7 +54,8 @@ pub(in crate::scan) fn read<K: Kind>(
         inflated_bytes = bytes.bytes();
         diff_id = (!bytes.has_failed()).then(|| bytes.finish());
     }
-    let packed = reading.upper.pack();
+    let upper = std::mem::replace(&mut reading.upper, Upper::new(limits));
+    let packed = upper.pack();
     let tree = reading.noted(packed)?.unwrap_or_default();
     let files = reachable(&tree, reading.files);
     let gaps = reading.gaps;

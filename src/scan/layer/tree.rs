@@ -60,6 +60,11 @@ struct Span {
 impl Tree {
     pub(in crate::scan) const ROOT: NodeId = 0;
 
+    /// About how many bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
+        self.texts.len() + self.nodes.len() * size_of::<Packed>()
+    }
+
     /// How many nodes it has, the root included.
     pub(in crate::scan) fn len(&self) -> usize {
         self.nodes.len()

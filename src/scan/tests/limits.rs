@@ -104,6 +104,17 @@ fn paths_end_at_their_bytes_and_depth() {
 }
 
 #[test]
+fn names_and_links_end_at_their_bytes() {
+    let long = "t/".repeat(2_000);
+    let many = |count: u32| {
+        (0..count)
+            .fold(base(), |tar, n| tar.pax(&[("linkpath", &long)]).symlink(&n.to_string(), ""))
+    };
+    assert_eq!(learn::<TestKind>(&many(11_000).end(), &Limits::default()).gaps, []);
+    assert_limit(&many(13_000).end(), &Limits::default(), "names and links");
+}
+
+#[test]
 fn extended_headers_end_at_their_bytes() {
     let limits = Limits { header_bytes: 1000, ..Limits::default() };
     let value = "v".repeat(980);

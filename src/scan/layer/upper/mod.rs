@@ -116,7 +116,7 @@ impl Upper {
     ///
     /// # Errors
     /// When it is too large to be numbered.
-    pub(super) fn pack(&self) -> Result<Tree, Stop> {
+    pub(super) fn pack(self) -> Result<Tree, Stop> {
         self.slots.pack()
     }
 

@@ -7,8 +7,9 @@ use super::super::Stop;
 use super::super::tree::{EntryId, Node, NodeId, Packing, Tree};
 
 /// Bytes of all names and link targets of a layer, and of all different names once more: what keeps its
-/// tree small. A million files with names of common length have a quarter of it.
-const TEXT_BYTES_MAX: usize = 96 * 1024 * 1024;
+/// tree small: what is made of it takes about four times as much. A million files with names of common
+/// length have half of it.
+const TEXT_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 pub(super) type Name = Arc<[u8]>;
 
@@ -75,12 +76,14 @@ impl Slots {
         names.join(&b'/')
     }
 
-    /// The tree as it is now.
+    /// The tree as it is now; nothing is left here.
     ///
     /// # Errors
     /// When it is too large to be numbered.
-    pub(super) fn pack(&self) -> Result<Tree, Stop> {
+    pub(super) fn pack(mut self) -> Result<Tree, Stop> {
         let mut by_parent = self.living();
+        // Nobody looks anything up any more, and the tree takes its own room.
+        (self.children, self.name_ids) = (HashMap::new(), HashMap::new());
         by_parent.sort_unstable_by(|one, other| {
             let key =
                 |node: &NodeId| self.get(*node).map(|slot| (slot.parent, self.name(slot.name)));

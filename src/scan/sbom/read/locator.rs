@@ -64,6 +64,9 @@ pub(super) fn package(
     if is_flat && !parts.namespace.is_empty() {
         return Err("has a namespace, and its type has none");
     }
+    if kind == PackageKind::Maven && !is_of_maven(&name(kind, &parts, entry.name)) {
+        return Err("has a colon where Maven has none");
+    }
     let said = |key: &str| parts.qualifiers.get(key).filter(|value| !value.is_empty());
     let version = match (kind, said("epoch")) {
         (PackageKind::Rpm, Some(epoch)) if epoch != "0" => format!("{epoch}:{}", parts.version),
@@ -110,6 +113,16 @@ fn name(kind: PackageKind, parts: &Parts, own: &str) -> String {
         | PackageKind::Nuget
         | PackageKind::Other
         | PackageKind::Rpm => name.clone(),
+    }
+}
+
+/// Whether the colon between group and artifact is the only one: of several, it cannot be told which.
+fn is_of_maven(name: &str) -> bool {
+    match name.split_once(':') {
+        Some((group, artifact)) => {
+            !group.is_empty() && !artifact.is_empty() && !artifact.contains(':')
+        }
+        None => true,
     }
 }
 

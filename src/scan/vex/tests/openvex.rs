@@ -201,9 +201,9 @@ fn more_than_is_read_is_none_at_all() {
     ]);
     let error = Format::OpenVex.read(shared.to_string().as_bytes()).unwrap_err();
     assert!(matches!(error, VexError::TooLarge { .. }), "{error}");
-    let names = vec![json!("CVE-1"); 500_001];
-    let document = of(&[json!({"vulnerability": {"aliases": names}, "status": "fixed"})]);
-    let error = Format::OpenVex.read(document.to_string().as_bytes()).unwrap_err();
+    let aliases = vec![json!("CVE-1"); 500_001];
+    let many = of(&[json!({"vulnerability": {"aliases": aliases}, "status": "fixed"})]);
+    let error = Format::OpenVex.read(many.to_string().as_bytes()).unwrap_err();
     assert!(matches!(error, VexError::TooLarge { what: "names", .. }), "{error}");
 }
 
