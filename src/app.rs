@@ -139,7 +139,7 @@ impl App {
         let first_token = desk::first_token(&ledger, &settings.data_dir)
             .await
             .map_err(|error| Error::FirstToken(Box::new(error)))?;
-        floor.clear(settings.scan.work.clone()).await;
+        floor.clear(work_in(&settings.data_dir)).await;
         let collector =
             Collector::new(client.clone(), store.clone(), Arc::clone(&clock), settings.evidence);
         let parts = mirror::Parts {
@@ -187,6 +187,12 @@ impl App {
     }
 }
 
+/// The folder in which images are put for other scanners; these have other working directories.
+fn work_in(data_dir: &Path) -> PathBuf {
+    let path = data_dir.join("scans");
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 /// What everything stands on.
 struct Floor<'a> {
     clock: Arc<dyn Clock>,
@@ -230,9 +236,10 @@ impl Floor<'_> {
     ) -> Result<Arc<Scanner>, Error> {
         let (dir, bytes, tasks) =
             (data_dir.join("facts"), settings.facts_bytes, self.tasks.clone());
-        let clock = Arc::clone(&self.clock);
+        let settings = mirror::ScanSettings { work: work_in(data_dir), ..settings };
+        let (work, clock) = (settings.work.clone(), Arc::clone(&self.clock));
         let opening = self.tasks.spawn_blocking(move || {
-            let adapters = adapter::adapters(adapters, &clock, &tasks);
+            let adapters = adapter::adapters(adapters, &work, &clock, &tasks);
             (Facts::open(dir, bytes, tasks), adapters)
         });
         let (facts, adapters) = opening

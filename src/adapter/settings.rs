@@ -95,18 +95,19 @@ pub enum AdapterSettingsError {
     },
 }
 
-/// Makes the scanners of `settings` ready, by their names. Nothing is asked of them yet. It reads files, and
-/// blocks for that.
+/// Makes the scanners of `settings` ready, by their names; programs work in folders below `work`. Nothing is
+/// asked of them yet. It reads files, and blocks for that.
 ///
 /// # Errors
 /// When one of them cannot be used as it is set up.
 pub fn adapters(
     settings: Vec<AdapterSettings>,
+    work: &Path,
     clock: &Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<BTreeMap<String, Arc<dyn Adapter>>, AdapterSettingsError> {
     let made = settings.into_iter().map(|AdapterSettings { name, kind }| {
-        let adapter = one(&name, kind, clock, tasks)?;
+        let adapter = one(&name, kind, work, clock, tasks)?;
         Ok((name, adapter))
     });
     made.collect()
@@ -115,12 +116,14 @@ pub fn adapters(
 fn one(
     name: &str,
     kind: AdapterKind,
+    work: &Path,
     clock: &Arc<dyn Clock>,
     tasks: &Tasks,
 ) -> Result<Arc<dyn Adapter>, AdapterSettingsError> {
     let (clock, tasks) = (Arc::clone(clock), tasks.clone());
     match kind {
         AdapterKind::Command { mut settings, token_file, .. } => {
+            work.clone_into(&mut settings.scratch);
             let token = secret(name, token_file.as_deref())?;
             settings.environment.extend(token.map(|token| (SERVER_TOKEN.to_owned(), token)));
             let scanner = CommandScanner::new(settings, Launcher::own(), tasks, clock);

@@ -1,7 +1,7 @@
 //! `[[scan.adapter]]`: scanners beside the one inside.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::Section;
@@ -20,19 +20,23 @@ const TIME: Duration = Duration::from_mins(5);
 const MEMORY_USUAL: u64 = 2 << 30;
 const MEMORY: std::ops::RangeInclusive<u64> = 64 << 20..=1 << 40;
 
+/// `path` for a program with another working directory.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 /// What all blocks say.
 pub(super) fn read(
     blocks: Vec<Section<'_>>,
     proxy: &ProxySettings,
-    data_dir: &Path,
     given: &Given<'_>,
 ) -> Vec<AdapterSettings> {
     let mut names = BTreeSet::new();
     let one = |block: Section<'_>| {
         let name = name(&block, &mut names);
         let kind = match block.text("kind").map(|found| found.value) {
-            Some("trivy") => command(&block, ScannerKind::Trivy, data_dir, given),
-            Some("grype") => command(&block, ScannerKind::Grype, data_dir, given),
+            Some("trivy") => command(&block, ScannerKind::Trivy, given),
+            Some("grype") => command(&block, ScannerKind::Grype, given),
             Some("harbor") => harbor(&block, proxy, given),
             Some(other) => {
                 let text = format!("{other:?} is not one of \"trivy\", \"grype\", \"harbor\"");
@@ -73,12 +77,7 @@ fn name(block: &Section<'_>, names: &mut BTreeSet<String>) -> Option<String> {
     None
 }
 
-fn command(
-    block: &Section<'_>,
-    kind: ScannerKind,
-    data_dir: &Path,
-    given: &Given<'_>,
-) -> Option<AdapterKind> {
+fn command(block: &Section<'_>, kind: ScannerKind, given: &Given<'_>) -> Option<AdapterKind> {
     let program = block.file("program");
     given.must_be_readable(block, "program", program.as_ref());
     let program = program.map(|found| found.value);
@@ -110,8 +109,9 @@ fn command(
         kind,
         program: program?,
         server,
-        cache: cache.map(super::scan::absolute),
-        scratch: super::scan::absolute(data_dir.join(super::scan::WORK_DIR)),
+        cache: cache.map(absolute),
+        // Below the data directory of whoever runs it.
+        scratch: PathBuf::new(),
         timeout: timeout.unwrap_or(TIME),
         memory: memory.unwrap_or(MEMORY_USUAL),
         input: input.map_or(ScannerInput::Layout, |found| found.value),

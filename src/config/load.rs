@@ -157,7 +157,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let evidence = limits::evidence(root.section("evidence"));
     let keeping = cache::read(root.section("cache"));
     let scan = root.section("scan");
-    let adapters = adapters::read(scan.sections("adapter"), &proxy, &data_dir, given);
+    let adapters = adapters::read(scan.sections("adapter"), &proxy, given);
     let (scan, update) = scan::read(scan, &data_dir);
     let store = store(root.section("store"), data_dir.clone(), keeping);
     let log = log(root.section("log"));

@@ -16,14 +16,6 @@ const DAY: Duration = Duration::from_hours(24);
 /// The name of the database in the data directory.
 const DATABASE_FILE: &str = "vulnerabilities.db";
 
-/// The name of the folder in the data directory in which images are put for other scanners.
-pub(super) const WORK_DIR: &str = "scans";
-
-/// `path` for a program with another working directory.
-pub(super) fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
-}
-
 /// Where the database is, unless the settings say otherwise.
 pub(super) fn database_in(data_dir: &Path) -> PathBuf {
     data_dir.join(DATABASE_FILE)
@@ -94,10 +86,10 @@ pub(super) fn read(block: Section<'_>, data_dir: &Path) -> (ScanSettings, Update
     let settings = ScanSettings {
         database: Some(database.unwrap_or_else(|| database_in(data_dir))),
         limits,
-        work: absolute(data_dir.join(WORK_DIR)),
         facts_bytes: size("facts", TIB, default.facts_bytes),
         time: time("timeout", default.time),
         brake: brake.unwrap_or(default.brake),
+        ..default
     };
     let update = update(block.section("update"));
     block.finish();

@@ -93,7 +93,7 @@ impl Rig {
 
 /// Writes a program by way of another process: one that this process has open for writing while another
 /// test starts something could not be run.
-fn write_program(path: &Path, text: &str) {
+pub(crate) fn write_program(path: &Path, text: &str) {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"]).arg(path).stdin(Stdio::piped());
     let mut child = shell.spawn().unwrap();

@@ -64,7 +64,7 @@ pub struct ScanSettings {
     pub database: Option<PathBuf>,
     /// How much of an image is read.
     pub limits: Limits,
-    /// The folder in which images are put for other scanners, one by one.
+    /// The folder in which images are put for other scanners, one by one; it is made when one is.
     pub work: PathBuf,
     /// Bytes of all facts that are kept.
     pub facts_bytes: u64,

@@ -173,3 +173,51 @@ async fn who_is_interrupted_leaves_nothing_behind() {
     assert!(String::from_utf8_lossy(&ended.stderr).contains("not all images were judged"));
     ci.assert_nothing_left();
 }
+
+#[tokio::test]
+async fn a_scanner_of_the_settings_is_given_the_image_and_what_it_finds_counts() {
+    let ci = Ci::new().await;
+    let image = crate::scanning::vulnerable();
+    ci.upstream.push("app", "1", &image);
+    let policy = "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: ci, revision: 1}\n\
+                  gates: {strict: {deny: [{severity: high}], scanner: {all: [ours]}}}\n\
+                  rules: [{id: all, match: [\"up.test/**\"], trust: allow, gates: [strict]}]\n";
+    ci.write("policy.yaml", policy);
+    // It sees the image that it is asked about, in a layout of its own, and says what it finds.
+    let digest = image.digest();
+    let report = json!({
+        "SchemaVersion": 2,
+        "ArtifactName": "app",
+        "ArtifactType": "container_image",
+        "Metadata": {"OS": {"Family": "debian", "Name": "12.8"}},
+        "Results": [{
+            "Target": "app", "Class": "os-pkgs", "Type": "debian",
+            "Packages": [{"ID": "openssl@3.0.11-1", "Name": "openssl", "Version": "3.0.11-1"}],
+            "Vulnerabilities": [{
+                "VulnerabilityID": "CVE-2026-7", "PkgName": "openssl",
+                "InstalledVersion": "3.0.11-1", "FixedVersion": "3.0.14-1",
+                "Severity": "CRITICAL", "Status": "fixed",
+            }],
+        }],
+    });
+    let updated = pratique::time::Clock::now(&pratique::time::SystemClock);
+    let version = json!({
+        "Version": "0.76.0", "VulnerabilityDB": {"UpdatedAt": updated.to_string()},
+    });
+    let layer = image.layer(0).hex();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *version*) cat <<'EOF'\n{version}\nEOF\nexit;; esac\n\
+         for it; do case \"$it\" in --input=*) layout=${{it#--input=}};; esac; done\n\
+         grep -q {} \"$layout/index.json\" && [ -s \"$layout/blobs/sha256/{layer}\" ] || exit 9\n\
+         cat <<'EOF'\n{report}\nEOF\n",
+        digest.hex()
+    );
+    let program = ci.path("scanner");
+    crate::adapters::write_program(&program, &script);
+    let settings = std::fs::read_to_string(ci.path("pratique.toml")).unwrap();
+    let adapter =
+        format!("[[scan.adapter]]\nname = \"ours\"\nkind = \"trivy\"\nprogram = {program:?}\n");
+    ci.write("pratique.toml", &(settings + &adapter));
+    let ran = ci.verify(&["up.test/app:1"]).await;
+    ran.assert(3, &["Trivy 0.76.0: 1 critical found, 1 of them refused", "except CVE-2026-7."]);
+}
