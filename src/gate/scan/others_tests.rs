@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::tests::{codes, decided, found, report, scanned, scans};
 use super::*;
 use crate::gate::tests::{NOW, context, policy, subject};
-use crate::gate::{Judgement, Outcome, ReadyPolicy, ScannedByOther, decide};
+use crate::gate::{Judgement, Outcome, ReadyPolicy, ScannedByOther, SignatureSearch, decide};
 use crate::scan::{Finding as Found, Reported, Severity};
 
 /// What a scanner came to.
@@ -180,6 +180,15 @@ fn without_a_database_of_ones_own_the_others_are_enough_where_they_are() {
     ] {
         assert_eq!(short(world.outcome(&with(scanner))), expected, "{scanner}");
     }
+    // Bills of materials are compared by the scanner inside alone.
+    world.evidence.signatures = Gathered::Found(SignatureSearch::default());
+    let pem = include_str!("../../../tests/fixtures/signatures/p256.pub").replace('\n', "\\n");
+    let policy = policy(&format!(
+        "signers: {{team: {{key: {{pem: \"{pem}\"}}, transparencyLog: none}}}}\n\
+         gates: {{strict: {{deny: [{{severity: high}}], scanner: {{any: [pratique, trivy]}}, sbom: {{from: [team]}}}}}}\n\
+         rules: [{{id: a, match: [\"up.test/**\"], trust: allow, gates: [strict]}}]\n"
+    ));
+    assert_eq!(short(world.outcome(&policy)), "admit");
 }
 
 #[test]
