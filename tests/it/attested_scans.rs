@@ -165,3 +165,34 @@ async fn a_scan_attested_about_an_index_says_nothing_of_its_images() {
     case.attest(&case.team, &scan(&case.image, NOW, &[]));
     assert_eq!(case.mirror.manifest(REPOSITORY, "2").await.status, 200);
 }
+
+#[tokio::test]
+async fn each_gate_goes_by_the_scans_of_its_own_signers() {
+    let (team, audit) = (Signer::generate(), Signer::generate());
+    let key = |signer: &Signer| {
+        let pem = signer.public_pem().replace('\n', "\\n");
+        format!("{{key: {{pem: \"{pem}\"}}, transparencyLog: none}}")
+    };
+    let gate = |signer: &str| {
+        format!(
+            "{{deny: [{{severity: high}}], scanner: {{all: [attested], attestedBy: [{signer}]}}}}"
+        )
+    };
+    let policy = format!(
+        "signers: {{team: {}, audit: {}}}\ngates: {{own: {}, other: {}}}\n\
+         rules: [{{id: a, match: [\"up.test/**\"], trust: allow, gates: [own, other]}}]\n",
+        key(&team),
+        key(&audit),
+        gate("team"),
+        gate("audit"),
+    );
+    let mirror = TestMirror::start_with(&policy, |_| {}).await;
+    know(&mirror, &[other()]).await;
+    let image = vulnerable();
+    mirror.upstream.push(REPOSITORY, "1", &image);
+    let case = Case { mirror, image, team, others: audit };
+    case.attest(&case.team, &scan(&case.image, NOW, &[]));
+    case.assert_refused("no scan is attested by audit").await;
+    case.attest(&case.others, &scan(&case.image, NOW, &[("CVE-2026-4", "CRITICAL")]));
+    case.assert_refused("CVE-2026-4 in openssl 3.0.11-1").await;
+}

@@ -54,6 +54,19 @@ impl<'a> Seen<'a> {
             until: None,
         }
     }
+
+    /// Whether it is what `other` is. By one name gates may go by different scans: each names its own
+    /// signers.
+    fn is_same(&self, other: &Self) -> bool {
+        let reports = (self.report, other.report);
+        self.scanner == other.scanner
+            && self.lacks == other.lacks
+            && match reports {
+                (Some(one), Some(other)) => std::ptr::eq(one, other),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            }
+    }
 }
 
 /// What a scanner came to.
@@ -87,7 +100,7 @@ impl<'a> Pictured<'a, '_> {
         let mut counted: Vec<(Seen<'a>, Vec<&'a ScanGate>)> = Vec::new();
         for gate in gates {
             for seen in self.by_gate(gate)? {
-                match counted.iter_mut().find(|(known, _)| known.scanner == seen.scanner) {
+                match counted.iter_mut().find(|(known, _)| known.is_same(&seen)) {
                     Some((_, asking)) => asking.push(gate),
                     None => counted.push((seen, vec![gate.as_ref()])),
                 }
