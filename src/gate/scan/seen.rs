@@ -75,7 +75,7 @@ enum Came<'a> {
     /// It was not asked to look, by those who could have: in words.
     Lacks(String),
     /// It could not look, or what it says does not count: why.
-    Could(String),
+    CouldNot(String),
 }
 
 /// One image, and all that is known of it.
@@ -116,7 +116,7 @@ impl<'a> Pictured<'a, '_> {
             match self.by(name, gate)? {
                 Came::Saw(it) => seen.push(*it),
                 Came::Lacks(why) => lacking.push(Seen { lacks: Some(why), ..Seen::nothing(name) }),
-                Came::Could(why) => failed.push(why),
+                Came::CouldNot(why) => failed.push(why),
             }
         }
         // That nobody attested a scan refuses where it is needed: nothing was tried in vain.
@@ -166,7 +166,7 @@ impl<'a> Pictured<'a, '_> {
     fn by_embedded(&self, gate: &'a ScanGate) -> Result<Came<'a>, Box<Checked>> {
         let scans = self.context.scans;
         if let Some(why) = &scans.no_database {
-            return Ok(Came::Could(why.clone()));
+            return Ok(Came::CouldNot(why.clone()));
         }
         let blank = Seen::nothing(Scanners::EMBEDDED);
         let Some(inventory) = &self.image.inventory else {
@@ -176,7 +176,7 @@ impl<'a> Pictured<'a, '_> {
         let Some(scan) = scans.known.get(inventory) else { return Err(Box::new(MISSING)) };
         let ImageScan { inventory, report, attested } = scan;
         if let Some(why) = unfit(report, gate, self.context) {
-            return Ok(Came::Could(why));
+            return Ok(Came::CouldNot(why));
         }
         let gaps = inventory.gaps.iter().chain(&report.gaps).map(ToString::to_string);
         let unknown = report.unmatched.iter().map(|it| &it.text).chain(&attested.unknown);
@@ -193,7 +193,9 @@ impl<'a> Pictured<'a, '_> {
     fn by_other(&self, name: &'a str, gate: &'a ScanGate) -> Result<Came<'a>, Box<Checked>> {
         let (digest, at) = match self.image.others.get(name) {
             Some(ScannedByOther::Reported { report, at }) => (report, *at),
-            Some(ScannedByOther::Failed(why)) => return Ok(Came::Could(format!("{name}: {why}"))),
+            Some(ScannedByOther::Failed(why)) => {
+                return Ok(Came::CouldNot(format!("{name}: {why}")));
+            }
             None => return Err(Box::new(MISSING)),
         };
         let Some(scan) = self.context.scans.others.get(digest) else {
@@ -209,7 +211,7 @@ impl<'a> Pictured<'a, '_> {
                 None => Some("does not say how old its database is".to_owned()),
             };
             if let Some(why) = why {
-                return Ok(Came::Could(format!("{name}: {why}")));
+                return Ok(Came::CouldNot(format!("{name}: {why}")));
             }
         }
         let OtherScan { scanner, report, gaps, unknown, .. } = scan.as_ref();
@@ -224,13 +226,13 @@ impl<'a> Pictured<'a, '_> {
 
     fn by_attested(&self, gate: &'a ScanGate) -> Came<'a> {
         let Some(testimonies) = self.testimonies else {
-            return Came::Could("attested scans were not looked for".to_owned());
+            return Came::CouldNot("attested scans were not looked for".to_owned());
         };
         let by = gate.attested_by.join(" or ");
         let found = testimonies.latest(&self.digest, gate);
         let (Some(testimony), now) = (found, self.context.now) else {
             return match testimonies.open() {
-                Some(why) => Came::Could(format!("could not look for attested scans: {why}")),
+                Some(why) => Came::CouldNot(format!("could not look for attested scans: {why}")),
                 None => Came::Lacks(format!("no scan is attested by {by}")),
             };
         };
