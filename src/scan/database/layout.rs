@@ -12,11 +12,11 @@ use crate::oci::Digest;
 /// How the file begins.
 pub(super) const MAGIC: &[u8; 8] = b"PRTQVDB\n";
 /// The format that is written and read here.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 /// Bytes of the checksum at the end.
 pub(super) const CHECKSUM_BYTES: usize = 32;
 const HEAD_BYTES: usize = 8 + 4 + 4 + 8 + 8 * SECTIONS;
-const SECTIONS: usize = 16;
+const SECTIONS: usize = 17;
 
 /// What is in a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +47,15 @@ pub(super) enum Section {
     Groups,
     /// For each vulnerability its other names.
     GroupNames,
-    /// Rows: name of a kind of package, first version, versions.
+    /// Rows: name of a kind of package, first version, versions, how many of them can be compared, who
+    /// put those in order.
     Kinds,
     /// The strings of all versions, by kind.
     Versions,
-    /// For each kind the numbers of its versions, in their order.
+    /// For each kind the numbers of its versions that can be compared, in their order.
     VersionOrder,
+    /// For each version where it is in the order of its kind.
+    VersionPlaces,
 }
 
 /// The sections of a file that is written.
@@ -116,6 +119,7 @@ const fn index(section: Section) -> usize {
         Section::Kinds => 13,
         Section::Versions => 14,
         Section::VersionOrder => 15,
+        Section::VersionPlaces => 16,
     }
 }
 

@@ -13,10 +13,15 @@ use super::open::Database;
 use super::wire::{entry, row, rows};
 use super::{DatabaseError, names};
 use crate::scan::PackageKind;
-use crate::scan::version::{Order, Place, Scheme, Version};
+use crate::scan::version::{Landmarks, Order, Place, Scheme, Version};
 
 /// The version `0` of every kind, before all others where something is introduced in it.
 pub(in crate::scan) const BEGINNING: u32 = 0;
+
+/// Who put the versions of a file in order. The order of another program is not believed: what it took
+/// for lower may not be so here. Its last number grows with each change of an order between two versions
+/// of this program.
+const ORDERED_BY: &str = concat!("pratique ", env!("CARGO_PKG_VERSION"), ", 1");
 
 /// Versions while a database is being made.
 #[derive(Debug, Default)]
@@ -53,26 +58,32 @@ impl Listed {
         Some(number)
     }
 
-    /// Writes rows of kinds (name, first version, versions), the strings of the versions, and the order in
-    /// which those are. `None` when there is no room for them.
+    /// Writes rows of kinds, the strings of the versions, and the order in which those are. `None` when
+    /// there is no room for them.
     pub(super) fn write(self, strings: &mut Strings, sections: &mut Sections) -> Option<()> {
-        let (mut kinds, mut versions, mut orders) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut kinds, mut versions) = (Vec::new(), Vec::new());
+        let (mut orders, mut places) = (Vec::new(), Vec::new());
+        let ordered_by = strings.number(ORDERED_BY)?;
         for (kind, of_kind) in self.kinds {
             let name = strings.number(kind.map_or("", PackageKind::purl_type))?;
             let texts = of_kind.iter().map(|string| strings.text(*string));
             let texts: Vec<(u32, &str)> = (0..).zip(texts).collect();
-            match kind {
-                Some(kind) => orders.extend(Order::of(Scheme::of(kind), &texts).numbers()),
-                // Nobody compares them.
-                None => orders.extend(texts.iter().map(|(number, _)| *number)),
-            }
+            // Those of no kind nobody compares.
+            let order = kind.map(|kind| Order::of(Scheme::of(kind), &texts)).unwrap_or_default();
+            let readable = u32::try_from(order.numbers.len()).ok()?;
             let (first, count) = (u32::try_from(versions.len()), u32::try_from(of_kind.len()));
-            kinds.extend([name, first.ok()?, count.ok()?]);
+            kinds.extend([name, first.ok()?, count.ok()?, readable, ordered_by]);
+            // Tables of all versions, so that one number is the place in each.
+            orders.extend(order.numbers);
+            orders.resize(versions.len() + of_kind.len(), BEGINNING);
+            places.extend(order.places.iter().map(|place| place.number()));
+            places.resize(versions.len() + of_kind.len(), Place::NOWHERE.number());
             versions.extend(of_kind);
         }
         sections.put_numbers(Section::Kinds, &kinds);
         sections.put_numbers(Section::Versions, &versions);
         sections.put_numbers(Section::VersionOrder, &orders);
+        sections.put_numbers(Section::VersionPlaces, &places);
         Some(())
     }
 }
@@ -84,8 +95,18 @@ pub(super) struct OfKind {
     pub(super) kind: Option<PackageKind>,
     first: u32,
     count: u32,
+    /// How many of them can be read, as the file has it; `None` where its order is not believed.
+    readable: Option<u32>,
     /// Made when it is needed first, and shared by all who have the database.
-    order: Arc<OnceLock<Order>>,
+    kept: Arc<OnceLock<Kept>>,
+}
+
+/// What is kept of the order of a kind.
+#[derive(Debug)]
+struct Kept {
+    /// The order, where that of the file is not believed.
+    own: Option<Order>,
+    landmarks: Landmarks,
 }
 
 impl OfKind {
@@ -93,12 +114,49 @@ impl OfKind {
     pub(super) fn all(database: &Database) -> Result<Vec<Self>, DatabaseError> {
         let table = database.section(Section::Kinds)?;
         let mut kinds = Vec::new();
-        for index in 0..rows(table, 3)? {
-            let [name, first, count] = row(table, index)?;
+        for index in 0..rows(table, 5)? {
+            let [name, first, count, readable, ordered_by] = row(table, index)?;
             let kind = names::kind_of_type(database.string(name)?);
-            kinds.push(Self { kind, first, count, order: Arc::default() });
+            let is_believed = database.string(ordered_by)? == ORDERED_BY;
+            if readable > count {
+                return Err(outside());
+            }
+            let readable = is_believed.then_some(readable);
+            kinds.push(Self { kind, first, count, readable, kept: Arc::default() });
         }
         Ok(kinds)
+    }
+
+    /// What is kept of the order of this `kind`.
+    fn kept(&self, database: &Database, kind: PackageKind) -> Result<&Kept, DatabaseError> {
+        if let Some(kept) = self.kept.get() {
+            return Ok(kept);
+        }
+        let (scheme, mut own, mut count) = (Scheme::of(kind), None, self.readable);
+        if count.is_none() {
+            let numbers = 0..self.count;
+            let texts = numbers.map(|number| Ok((number, self.text(database, number)?)));
+            let order = Order::of(scheme, &texts.collect::<Result<Vec<_>, DatabaseError>>()?);
+            count = u32::try_from(order.numbers.len()).ok();
+            own = Some(order);
+        }
+        let landmarks = Landmarks::new(scheme, count.ok_or_else(outside)?);
+        Ok(self.kept.get_or_init(|| Kept { own, landmarks }))
+    }
+
+    fn text<'a>(&self, database: &'a Database, number: u32) -> Result<&'a str, DatabaseError> {
+        database.string(self.entry(database, Section::Versions, number)?)
+    }
+
+    /// The number that a table of all versions has for the one of this number.
+    fn entry(
+        &self,
+        database: &Database,
+        table: Section,
+        number: u32,
+    ) -> Result<u32, DatabaseError> {
+        let at = self.first.checked_add(number).filter(|_| number < self.count);
+        entry(database.section(table)?, at.ok_or_else(outside)?)
     }
 }
 
@@ -107,12 +165,13 @@ impl OfKind {
 pub(in crate::scan) struct Versions<'a> {
     database: &'a Database,
     of_kind: &'a OfKind,
-    order: &'a Order,
+    kept: &'a Kept,
+    scheme: Scheme,
 }
 
 impl<'a> Versions<'a> {
     /// The versions of a kind that records have; `None` where they have none. The first call takes a
-    /// while: all of them are read and sorted.
+    /// while where another program made the file: all of them are read and sorted.
     pub(super) fn of(
         database: &'a Database,
         kinds: &'a [OfKind],
@@ -121,31 +180,42 @@ impl<'a> Versions<'a> {
         let Some(of_kind) = kinds.iter().find(|of_kind| of_kind.kind == Some(kind)) else {
             return Ok(None);
         };
-        let order = if let Some(order) = of_kind.order.get() {
-            order
-        } else {
-            let texts = in_order(database, of_kind)?;
-            of_kind.order.get_or_init(|| Order::of(Scheme::of(kind), &texts))
-        };
-        Ok(Some(Self { database, of_kind, order }))
+        let kept = of_kind.kept(database, kind)?;
+        Ok(Some(Self { database, of_kind, kept, scheme: Scheme::of(kind) }))
     }
 
     /// Where a version is; `None` where it cannot be compared.
     pub(in crate::scan) fn place(&self, number: u32) -> Result<Option<Place>, DatabaseError> {
-        if number >= self.of_kind.count {
-            return Err(DatabaseError::Damaged("a version is outside"));
-        }
-        Ok(self.order.place(number))
+        let Some(own) = &self.kept.own else {
+            let place = self.of_kind.entry(self.database, Section::VersionPlaces, number)?;
+            return Ok(Place::of_number(place).known());
+        };
+        let at = usize::try_from(number).ok().and_then(|number| own.places.get(number));
+        Ok(at.copied().ok_or_else(outside)?.known())
     }
 
     /// Reads a version, and gives where it would be; `None` where it cannot be compared.
-    pub(in crate::scan) fn find(&self, text: &str) -> Option<(Version, Place)> {
-        self.order.find(text)
+    pub(in crate::scan) fn find(
+        &self,
+        text: &str,
+    ) -> Result<Option<(Version, Place)>, DatabaseError> {
+        let Ok(version) = Version::parse(self.scheme, text) else { return Ok(None) };
+        let text_at = |index| self.text(self.number_at(index)?);
+        let unreadable = || DatabaseError::Damaged("a version is in the order and cannot be read");
+        let place_at = |index| self.place(self.number_at(index)?)?.ok_or_else(unreadable);
+        let place = match self.kept.landmarks.search(&version, text_at, unreadable)? {
+            Ok(index) => place_at(index)?,
+            Err(index) => match index.checked_sub(1) {
+                Some(before) => place_at(before)?.after(),
+                None => Place::FIRST,
+            },
+        };
+        Ok(Some((version, place)))
     }
 
     /// The version of a number, as records write it.
     pub(in crate::scan) fn text(&self, number: u32) -> Result<&'a str, DatabaseError> {
-        text(self.database, self.of_kind, number)
+        self.of_kind.text(self.database, number)
     }
 
     /// Whether `version` is a release of the one of this number, which names none.
@@ -154,40 +224,23 @@ impl<'a> Versions<'a> {
         version: &Version,
         number: u32,
     ) -> Result<bool, DatabaseError> {
-        let is_of_distribution = self.of_kind.kind.is_some_and(PackageKind::is_of_distribution);
-        Ok(is_of_distribution && self.order.is_release_of(version, self.text(number)?))
-    }
-}
-
-/// All versions of a kind with their numbers, in the order in which the file has them: the one that the
-/// importer found, which is nearly always that of this program.
-fn in_order<'a>(
-    database: &'a Database,
-    of_kind: &OfKind,
-) -> Result<Vec<(u32, &'a str)>, DatabaseError> {
-    let order = database.section(Section::VersionOrder)?;
-    let (mut texts, mut seen) = (Vec::new(), Vec::new());
-    for index in 0..of_kind.count {
-        let at = of_kind.first.checked_add(index);
-        let number = entry(order, at.ok_or(DatabaseError::Damaged("a version is outside"))?)?;
-        texts.push((number, text(database, of_kind, number)?));
-    }
-    seen.resize(texts.len(), false);
-    for (number, _) in &texts {
-        let place = usize::try_from(*number).ok().and_then(|number| seen.get_mut(number));
-        if place.is_none_or(|seen| std::mem::replace(seen, true)) {
-            return Err(DatabaseError::Damaged("a version is twice in the order"));
+        if !self.of_kind.kind.is_some_and(PackageKind::is_of_distribution) {
+            return Ok(false);
         }
+        let bound = Version::parse(self.scheme, self.text(number)?);
+        Ok(bound.is_ok_and(|bound| version.is_release_of(&bound)))
     }
-    Ok(texts)
+
+    /// The number of the version at an index of the order.
+    fn number_at(&self, index: u32) -> Result<u32, DatabaseError> {
+        let Some(own) = &self.kept.own else {
+            return self.of_kind.entry(self.database, Section::VersionOrder, index);
+        };
+        let number = usize::try_from(index).ok().and_then(|index| own.numbers.get(index));
+        number.copied().ok_or_else(outside)
+    }
 }
 
-fn text<'a>(
-    database: &'a Database,
-    of_kind: &OfKind,
-    number: u32,
-) -> Result<&'a str, DatabaseError> {
-    let at = of_kind.first.checked_add(number).filter(|_| number < of_kind.count);
-    let at = at.ok_or(DatabaseError::Damaged("a version is outside"))?;
-    database.string(entry(database.section(Section::Versions)?, at)?)
+const fn outside() -> DatabaseError {
+    DatabaseError::Damaged("a version is outside")
 }

@@ -117,7 +117,7 @@ impl<'a> Matcher<'a> {
         let named = self.named(package.kind, name)?;
         let versions = database.versions(package.kind)?;
         let Some(versions) = versions.filter(|_| !named.is_empty()) else { return Ok(()) };
-        let subject = Subject::new(versions, version);
+        let subject = Subject::new(versions, version)?;
         let mut statement = std::mem::take(&mut self.statement);
         for name in named {
             for ecosystem in ecosystems {

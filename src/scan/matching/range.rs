@@ -32,8 +32,8 @@ pub(super) struct Fixed {
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn new(versions: Versions<'a>, text: &'a str) -> Self {
-        Self { versions, text, version: versions.find(text) }
+    pub(super) fn new(versions: Versions<'a>, text: &'a str) -> Result<Self, DatabaseError> {
+        Ok(Self { versions, text, version: versions.find(text)? })
     }
 
     /// Judges a statement. A version that a record lists, in these or in other words, is affected,

@@ -27,7 +27,7 @@ mod tests;
 use std::fmt;
 
 use super::PackageKind;
-pub(super) use order::{Order, Place};
+pub(super) use order::{Landmarks, Order, Place};
 
 /// Bytes of a version. The longest that are really in use (Go's pseudo-versions, npm's canaries) have
 /// about 100.
