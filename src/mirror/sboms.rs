@@ -191,7 +191,7 @@ impl Mirror {
             return None;
         };
         let of = Arc::clone(scanned);
-        let writing = self.tasks().spawn_bulk_blocking(move || {
+        let writing = self.tasks().spawn_bulk_apart(move || {
             let Scanned { image, platform, at, .. } = of.as_ref();
             let (name, digest, platform) = (Some(&image.name), image.digest, platform.as_ref());
             let bill = Sbom { name, digest, platform, inventory: &inventory, at: *at };

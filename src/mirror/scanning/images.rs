@@ -186,13 +186,13 @@ impl Mirror {
         let layers: Vec<Layer> = facts.iter().enumerate().map(layer).collect();
         let is_known = |distribution: &Distribution| distribution.feed().is_some();
         let merging =
-            self.tasks().spawn_bulk_blocking(move || Merged::of(&layers, &is_known, &limits));
+            self.tasks().spawn_bulk_apart(move || Merged::of(&layers, &is_known, &limits));
         merging.await.map_err(|_panicked| Error::Abandoned(crate::mirror::Abandoned))
     }
 
     /// Keeps an inventory, and gives its digest.
     async fn keep_inventory(&self, inventory: Inventory) -> Result<Digest, Error> {
-        let writing = self.tasks().spawn_blocking(move || {
+        let writing = self.tasks().spawn_bulk_apart(move || {
             let bytes = serde_json::to_vec(&inventory).map(Bytes::from)?;
             Ok::<_, serde_json::Error>((inventory, Digest::sha256(&bytes), bytes))
         });

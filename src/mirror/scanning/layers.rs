@@ -109,7 +109,7 @@ impl Mirror {
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
         let limits = limits.clone();
         let reader = ChunkReader { receiver, chunk: Bytes::new(), permit: None };
-        let reading = self.tasks().spawn_bulk_blocking(move || {
+        let reading = self.tasks().spawn_bulk_apart(move || {
             let facts = match work {
                 Work::First(digest) => LayerFacts::read(&digest, reader, &limits),
                 Work::More(facts, wanted) => facts.read_more(reader, &wanted, &limits),

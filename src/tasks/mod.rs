@@ -1,5 +1,7 @@
 //! The only spawner: every task is known, and shutdown waits for it.
 
+mod apart;
+
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
+
+use self::apart::Apart;
 
 /// How much less than everything else the threads of the bulk lane count to the scheduler, as of nice(1).
 const BULK_NICE: i32 = 10;
@@ -26,6 +30,7 @@ pub struct Tasks {
     tracker: TaskTracker,
     stopping: CancellationToken,
     bulk: Option<Arc<BulkLane>>,
+    apart: Apart,
 }
 
 #[derive(Debug)]
@@ -105,6 +110,19 @@ impl Tasks {
         }
     }
 
+    /// As [`spawn_bulk_blocking`](Self::spawn_bulk_blocking), on threads for work that fills much memory,
+    /// of which there are as many as ever work at once.
+    pub fn spawn_bulk_apart<F, T>(&self, work: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let apart = self.apart.clone();
+        // Whoever waits for it is told as of any other work that could not be done.
+        let failed = |panicked| std::panic::resume_unwind(panicked);
+        self.spawn_bulk_blocking(move || apart.run(work).unwrap_or_else(failed))
+    }
+
     /// Runs `future` as a task that shutdown waits for.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -153,6 +171,7 @@ mod tests {
         let bulk = (common + BULK_NICE).min(19);
         assert_eq!(tasks.spawn_bulk(async move { priority() }).await.unwrap(), bulk);
         assert_eq!(tasks.spawn_bulk_blocking(priority).await.unwrap(), bulk);
+        assert_eq!(tasks.spawn_bulk_apart(priority).await.unwrap(), bulk);
         assert_eq!(priority(), common);
         let stopping = tasks.stopping();
         let polite = tasks.spawn_bulk(stopping);
