@@ -635,7 +635,7 @@ def packages_more_than_100_000():
 def packages_in_twelve_layers():
     """Each layer lists as much as a layer may, and hides what the one below it lists."""
     def pieces(number):
-        text = "".join(stanza(f"p-{number}-{index:06}" + "x" * 100, "1.0" + "y" * 100, "Source: " + "s" * 150 + "\n") for index in range(70_000))
+        text = "".join(stanza(f"p-{number}-{index:06}" + "x" * 100, "1.0" + "y" * 100, "Source: " + "s" * 150 + "\n") for index in range(60_000))
         yield from Tar().noise(1).file(STATUS, text).end().pieces
     return [Layer(good().end().pieces)] + [Layer([pieces(number)]) for number in range(12)]
 

@@ -11,7 +11,7 @@ use crate::scan::LayerFacts;
 /// is kept of it: of several at once nobody could say what a scan takes.
 const READ_AT_ONCE: usize = 1;
 /// Bytes of what is kept in memory of all layers of an image, beside those of the first.
-const FACTS_BYTES_MAX: usize = 48 * 1024 * 1024;
+const FACTS_BYTES_MAX: usize = 40 * 1024 * 1024;
 
 /// The room for one image.
 pub(super) struct Room {

@@ -5,7 +5,7 @@ use crate::scan::catalog::{Maker, Owned, OwnedFile};
 use crate::scan::{Limits, Package};
 
 /// Bytes of all that files of a layer say, as it lies in memory.
-const FACTS_BYTES_MAX: usize = 48 * 1024 * 1024;
+const FACTS_BYTES_MAX: usize = 40 * 1024 * 1024;
 /// About what a package or a file costs beside its texts.
 const RECORD_BYTES: usize = 192;
 
