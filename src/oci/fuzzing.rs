@@ -159,7 +159,24 @@ pub(crate) fn manifest(bytes: &[u8]) {
     assert!(types.len() <= 1, "the same bytes are an image and an index");
 }
 
+/// The keys of a manifest that its readers know.
+const KEYS: [&str; 9] = [
+    "annotations",
+    "artifactType",
+    "config",
+    "fsLayers",
+    "layers",
+    "manifests",
+    "mediaType",
+    "schemaVersion",
+    "subject",
+];
+
 fn check_manifest(manifest: &Manifest, value: Option<&Value>) {
+    for key in value.and_then(Value::as_object).into_iter().flat_map(serde_json::Map::keys) {
+        let is_meant = KEYS.iter().any(|known| known.eq_ignore_ascii_case(key));
+        assert!(!is_meant || KEYS.contains(&key.as_str()), "{key} is read as another by nodes");
+    }
     let said = value.and_then(|value| value.get("mediaType")).and_then(Value::as_str);
     if let Some(said) = said {
         assert_eq!(manifest.media_type(), &MediaType::new(said), "the body's own type is kept");

@@ -1,15 +1,20 @@
 //! Strict JSON: one document, no duplicate keys, bounded depth.
 //!
 //! Two parsers that read one text differently are how signed and served content come apart, so
-//! everything that trust hangs on goes through here.
+//! everything that trust hangs on goes through here. Nodes read by Go's `encoding/json`, which takes a key
+//! for a field's whatever its letter case, and of several the last: where a key is that of a field in other
+//! letters, the document is refused.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer as _, MapAccess, SeqAccess,
+    Visitor,
+};
+use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use serde_json::error::Category;
 
 /// Deepest nesting of arrays and objects that is read.
@@ -38,7 +43,8 @@ impl JsonError {
 ///
 /// # Errors
 /// On malformed JSON, a byte order mark, trailing bytes, a duplicate key at any depth, nesting
-/// deeper than [`JSON_DEPTH_MAX`], anything but an object, or a shape that is not `T`.
+/// deeper than [`JSON_DEPTH_MAX`], anything but an object, a key that is that of a field in other letters,
+/// or a shape that is not `T`.
 pub fn from_strict_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     check_strict(bytes)?;
     serde_json::from_slice(bytes).map(|Object(value)| value).map_err(JsonError)
@@ -64,8 +70,84 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(entries))
+        T::deserialize(Entries(entries))
     }
+}
+
+/// The entries of an object, for a struct whose fields are spelled in one way only.
+struct Entries<A>(A);
+
+impl<'de, A: MapAccess<'de>> Deserializer<'de> for Entries<A> {
+    type Error = A::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, A::Error> {
+        visitor.visit_map(self.0)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        visitor.visit_map(Spelled { entries: self.0, fields })
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, A::Error> {
+        MapAccessDeserializer::new(self.0).deserialize_enum(name, variants, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+/// The same, looked at key by key.
+struct Spelled<A> {
+    entries: A,
+    fields: &'static [&'static str],
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Spelled<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        let Some(key) = self.entries.next_key::<String>()? else { return Ok(None) };
+        if !self.fields.contains(&key.as_str())
+            && let Some(field) = self.fields.iter().find(|field| is_spelled_otherwise(field, &key))
+        {
+            return Err(A::Error::custom(format_args!("{field} is spelled {key:?}")));
+        }
+        seed.deserialize(key.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.entries.next_value_seed(seed)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.entries.size_hint()
+    }
+}
+
+/// Whether Go takes `key` for `field`: by the simple folding of Unicode, which has two letters besides for
+/// those of ASCII, the long s and the sign of Kelvin.
+fn is_spelled_otherwise(field: &str, key: &str) -> bool {
+    let folded = |letter: char| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    field.chars().map(folded).eq(key.chars().map(folded))
 }
 
 /// Reads an object that may be missing.
@@ -216,6 +298,33 @@ mod tests {
         assert_eq!(read(br#"{"b":2,"a":1}"#).unwrap(), Pair { a: 1, b: Some(2) });
         for bad in ["[1,2]", "[]", "1", "null", r#""a""#, r#"[{"a":1}]"#] {
             assert!(read(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_field_in_other_letters_is_none_and_refused() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Disk {
+            disks: u64,
+            #[serde(default)]
+            labels: BTreeMap<String, u64>,
+            #[serde(default, deserialize_with = "object")]
+            inner: Option<Box<Self>>,
+        }
+        let read = from_strict_slice::<Disk>;
+        let good = br#"{"disks":1,"labels":{"Disks":1,"disks":2,"DISKS":3},"other":{"Disks":1}}"#;
+        assert_eq!(read(good).unwrap().labels.len(), 3);
+        for bad in [
+            r#"{"disks":1,"Disks":2}"#,
+            r#"{"DISKS":2,"disks":1}"#,
+            r#"{"disks":1,"di\u017fks":2}"#,
+            "{\"disks\":1,\"dis\u{212a}s\":2}",
+            r#"{"Disks":2}"#,
+            r#"{"disks":1,"Labels":{}}"#,
+            r#"{"disks":1,"inner":{"disks":1,"diskS":2}}"#,
+        ] {
+            let told = read(bad.as_bytes()).unwrap_err().to_string();
+            assert!(told.contains(" is spelled "), "{bad}: {told}");
         }
     }
 

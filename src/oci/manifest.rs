@@ -343,6 +343,30 @@ mod tests {
         ));
     }
 
+    /// Go reads `Layers` as `layers`, and of both the last: a node would run what nobody scanned.
+    #[test]
+    fn keys_in_other_letters_are_refused() {
+        let layer = descriptor("application/vnd.oci.image.layer.v1.tar+gzip");
+        let good = image("");
+        assert!(Manifest::parse(good.as_bytes(), None).is_ok());
+        let with = |extra: &str| good.replacen('{', &format!("{{{extra},"), 1);
+        for bad in [
+            with(&format!(r#""Layers":[{layer}]"#)),
+            with(r#""layer\u017f":[]"#),
+            with(r#""LAYERS":null"#),
+            with(&format!(r#""Config":{layer}"#)),
+            with(r#""MediaType":"application/vnd.oci.image.index.v1+json""#),
+            with(r#""Manifests":[]"#),
+            with(r#""FsLayers":[]"#),
+            with(r#""SchemaVersion":1"#),
+            good.replace(r#""layers":"#, r#""Layers":"#),
+            good.replacen(r#""digest":"#, r#""Digest":"x","digest":"#, 1),
+            good.replacen(r#""size":"#, r#""\u017fize":1,"size":"#, 1),
+        ] {
+            assert!(Manifest::parse(bad.as_bytes(), None).is_err(), "{bad}");
+        }
+    }
+
     #[test]
     fn an_array_in_the_place_of_an_object_is_refused() {
         let digest = Digest::sha256(b"{}");

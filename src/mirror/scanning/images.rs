@@ -13,7 +13,7 @@ use super::reading::Reading;
 use super::room::Room;
 use crate::gate::{Evidence, Gathered, ScannedImage, ScannedImages, Subject};
 use crate::mirror::{Error, Mirror};
-use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, Name};
+use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, Name, from_strict_slice};
 use crate::scan::{Distribution, Inventory, Layer, LayerFacts, Limits, Merged};
 use crate::store::FactKind;
 
@@ -147,7 +147,7 @@ impl Mirror {
     async fn diff_ids(&self, name: &Name, config: &Descriptor) -> Result<Vec<Digest>, Error> {
         let bytes = self.small_content(name, config, CONFIG_BYTES_MAX).await?;
         let config: Config =
-            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+            bytes.and_then(|bytes| from_strict_slice(&bytes).ok()).unwrap_or_default();
         let parsed = config.rootfs.diff_ids.iter().map(|digest| digest.parse());
         Ok(parsed.collect::<Result<_, _>>().unwrap_or_default())
     }

@@ -71,6 +71,16 @@ async fn a_manifest_that_two_parsers_may_read_differently_is_denied() {
         ("config twice", oci, twice("config")),
         ("layers twice", oci, twice("layers")),
         ("mediaType twice", oci, twice("mediaType")),
+        // Go, by which nodes read, takes each for the one before, and of both the last.
+        ("layers in two spellings", oci, with("Layers", json!([]))),
+        ("layers by a long s", oci, with("layer\u{17f}", json!([]))),
+        ("config in two spellings", oci, with("CONFIG", config.clone())),
+        ("layers in another spelling", oci, text.replace("\"layers\"", "\"Layers\"").into_bytes()),
+        ("digest in two spellings", oci, {
+            let mut config = config.clone();
+            config["Digest"] = manifest["layers"][0]["digest"].clone();
+            with("config", config)
+        }),
         (
             "100,000 arrays",
             oci,
