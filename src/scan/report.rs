@@ -60,8 +60,8 @@ pub struct Finding {
     /// they name others just as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisories: Vec<String>,
-    /// The package.
-    pub package: Package,
+    /// The package. Findings share it.
+    pub package: Arc<Package>,
     /// How bad it is; `None` where no record says so in a way that can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,

@@ -12,7 +12,7 @@ type Work = Box<dyn FnOnce() + Send>;
 
 /// Threads that have nothing to do, the one that worked last at the end. They end with this.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Apart(Arc<Mutex<Vec<mpsc::Sender<Work>>>>);
+pub(super) struct Apart(Arc<Mutex<Vec<mpsc::SyncSender<Work>>>>);
 
 impl Apart {
     /// Has `work` done, and waits for it. A thread that is started for it has the priority of this one.
@@ -33,13 +33,13 @@ impl Apart {
         done
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<mpsc::Sender<Work>>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<mpsc::SyncSender<Work>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn started() -> thread::Result<mpsc::Sender<Work>> {
-    let (sender, receiver) = mpsc::channel::<Work>();
+fn started() -> thread::Result<mpsc::SyncSender<Work>> {
+    let (sender, receiver) = mpsc::sync_channel::<Work>(1);
     let thread = thread::Builder::new().name("apart".to_owned());
     let started = thread.spawn(move || receiver.into_iter().for_each(|work| work()));
     started.map(|_detached| sender).map_err(|error| because(&error.to_string()))

@@ -30,7 +30,7 @@ fn finding(severity: Severity, malware: bool) -> Finding {
         id: "MAL-2026-1".to_owned(),
         aliases: Arc::default(),
         advisories: Vec::new(),
-        package: Package::new(PackageKind::Npm, "left", "1.0.0", "package.json"),
+        package: Package::new(PackageKind::Npm, "left", "1.0.0", "package.json").into(),
         severity: Some(severity),
         score: None,
         fix: Fix::None,

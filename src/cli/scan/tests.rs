@@ -22,7 +22,8 @@ fn finding(id: &str, malware: bool) -> Finding {
         id: id.to_owned(),
         aliases: [].into(),
         advisories: Vec::new(),
-        package: Package::new(PackageKind::Deb, "openssl", "3.0.11-1", "var/lib/dpkg/status"),
+        package: Package::new(PackageKind::Deb, "openssl", "3.0.11-1", "var/lib/dpkg/status")
+            .into(),
         severity: Some(Severity::High),
         score: None,
         fix: Fix::None,
@@ -38,7 +39,7 @@ fn finding(id: &str, malware: bool) -> Finding {
 fn view(findings: Vec<Finding>) -> ScanView {
     let digest = Digest::sha256(b"image");
     let distribution = Distribution { id: "debian".to_owned(), ..Distribution::default() };
-    let packages = findings.iter().map(|it| it.package.clone()).collect();
+    let packages = findings.iter().map(|it| Package::clone(&it.package)).collect();
     let inventory = Inventory { distribution: Some(distribution), packages, gaps: Vec::new() };
     let database = DatabaseId { digest, as_of: NOW.parse().unwrap() };
     let report = Report {

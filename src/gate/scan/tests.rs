@@ -37,7 +37,7 @@ pub(super) fn found(id: &str, severity: Option<Severity>) -> Found {
         id: id.to_owned(),
         aliases: ["DSA-1".to_owned()].into(),
         advisories: Vec::new(),
-        package: Package::new(PackageKind::Deb, "openssl", "3.0.11", "var/lib/dpkg/status"),
+        package: Package::new(PackageKind::Deb, "openssl", "3.0.11", "var/lib/dpkg/status").into(),
         severity,
         score: None,
         fix: Fix::In("3.0.13".to_owned()),
@@ -344,7 +344,8 @@ fn what_nobody_rates_counts_as_the_policy_says() {
 fn malware_comes_first_and_is_named() {
     let mut bad = found("MAL-2026-1", None);
     bad.malware = true;
-    bad.package = Package::new(PackageKind::Npm, "evil", "1.0.0", "node_modules/evil/package.json");
+    bad.package =
+        Package::new(PackageKind::Npm, "evil", "1.0.0", "node_modules/evil/package.json").into();
     let policy = with_gate(GATE, "");
     let judgement = judged(&policy, vec![found("CVE-1", Some(Severity::Critical)), bad]);
     assert_eq!(codes(&judgement), [ReasonCode::Malware, ReasonCode::Vulnerable]);

@@ -23,6 +23,9 @@ pub(in crate::scan) const BEGINNING: u32 = 0;
 /// of this program.
 const ORDERED_BY: &str = concat!("pratique ", env!("CARGO_PKG_VERSION"), ", 1");
 
+/// Bytes of a number in a table.
+const NUMBER_BYTES: usize = size_of::<u32>();
+
 /// Versions while a database is being made.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
@@ -134,8 +137,9 @@ impl OfKind {
         }
         let (scheme, mut own, mut count) = (Scheme::of(kind), None, self.readable);
         if count.is_none() {
-            let numbers = 0..self.count;
-            let texts = numbers.map(|number| Ok((number, self.text(database, number)?)));
+            let strings = self.rows(database, Section::Versions)?;
+            let texts = (0..self.count)
+                .map(|number| Ok((number, database.string(entry(strings, number)?)?)));
             let order = Order::of(scheme, &texts.collect::<Result<Vec<_>, DatabaseError>>()?);
             count = u32::try_from(order.numbers.len()).ok();
             own = Some(order);
@@ -144,19 +148,12 @@ impl OfKind {
         Ok(self.kept.get_or_init(|| Kept { own, landmarks }))
     }
 
-    fn text<'a>(&self, database: &'a Database, number: u32) -> Result<&'a str, DatabaseError> {
-        database.string(self.entry(database, Section::Versions, number)?)
-    }
-
-    /// The number that a table of all versions has for the one of this number.
-    fn entry(
-        &self,
-        database: &Database,
-        table: Section,
-        number: u32,
-    ) -> Result<u32, DatabaseError> {
-        let at = self.first.checked_add(number).filter(|_| number < self.count);
-        entry(database.section(table)?, at.ok_or_else(outside)?)
+    /// Its part of a table of all versions.
+    fn rows<'a>(&self, database: &'a Database, table: Section) -> Result<&'a [u8], DatabaseError> {
+        let place = |number: u32| usize::try_from(number).ok()?.checked_mul(NUMBER_BYTES);
+        let (start, bytes) = place(self.first).zip(place(self.count)).ok_or_else(outside)?;
+        let end = start.checked_add(bytes).ok_or_else(outside)?;
+        database.section(table)?.get(start..end).ok_or_else(outside)
     }
 }
 
@@ -167,6 +164,10 @@ pub(in crate::scan) struct Versions<'a> {
     of_kind: &'a OfKind,
     kept: &'a Kept,
     scheme: Scheme,
+    /// What the file has of the kind: the strings of its versions, their order, and their places in it.
+    strings: &'a [u8],
+    order: &'a [u8],
+    places: &'a [u8],
 }
 
 impl<'a> Versions<'a> {
@@ -180,15 +181,21 @@ impl<'a> Versions<'a> {
         let Some(of_kind) = kinds.iter().find(|of_kind| of_kind.kind == Some(kind)) else {
             return Ok(None);
         };
-        let kept = of_kind.kept(database, kind)?;
-        Ok(Some(Self { database, of_kind, kept, scheme: Scheme::of(kind) }))
+        Ok(Some(Self {
+            database,
+            of_kind,
+            kept: of_kind.kept(database, kind)?,
+            scheme: Scheme::of(kind),
+            strings: of_kind.rows(database, Section::Versions)?,
+            order: of_kind.rows(database, Section::VersionOrder)?,
+            places: of_kind.rows(database, Section::VersionPlaces)?,
+        }))
     }
 
     /// Where a version is; `None` where it cannot be compared.
     pub(in crate::scan) fn place(&self, number: u32) -> Result<Option<Place>, DatabaseError> {
         let Some(own) = &self.kept.own else {
-            let place = self.of_kind.entry(self.database, Section::VersionPlaces, number)?;
-            return Ok(Place::of_number(place).known());
+            return Ok(Place::of_number(entry(self.places, number)?).known());
         };
         let at = usize::try_from(number).ok().and_then(|number| own.places.get(number));
         Ok(at.copied().ok_or_else(outside)?.known())
@@ -215,7 +222,7 @@ impl<'a> Versions<'a> {
 
     /// The version of a number, as records write it.
     pub(in crate::scan) fn text(&self, number: u32) -> Result<&'a str, DatabaseError> {
-        self.of_kind.text(self.database, number)
+        self.database.string(entry(self.strings, number)?)
     }
 
     /// Whether `version` is a release of the one of this number, which names none.
@@ -233,9 +240,7 @@ impl<'a> Versions<'a> {
 
     /// The number of the version at an index of the order.
     fn number_at(&self, index: u32) -> Result<u32, DatabaseError> {
-        let Some(own) = &self.kept.own else {
-            return self.of_kind.entry(self.database, Section::VersionOrder, index);
-        };
+        let Some(own) = &self.kept.own else { return entry(self.order, index) };
         let number = usize::try_from(index).ok().and_then(|index| own.numbers.get(index));
         number.copied().ok_or_else(outside)
     }

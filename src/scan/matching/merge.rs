@@ -61,7 +61,7 @@ impl Merged {
         database: &Database,
         versions: Versions<'_>,
         (group, names): (u32, &mut NamesOf),
-        package: &Package,
+        package: &Arc<Package>,
     ) -> Result<Finding, DatabaseError> {
         let vulnerability = database.vulnerability(group)?;
         let aliases = if let Some(aliases) = names.get(&group) {
@@ -89,7 +89,7 @@ impl Merged {
             id: vulnerability.id.to_owned(),
             aliases,
             advisories: advisories.into_iter().map(str::to_owned).collect(),
-            package: package.clone(),
+            package: Arc::clone(package),
             severity: self.word.map(|(_, word)| word).or(self.score.map(Severity::from_score)),
             score: self.score,
             fix,

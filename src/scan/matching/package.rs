@@ -1,6 +1,7 @@
 //! One package after the other against the records about it.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::feeds::Chosen;
 use super::merge::{Merged, NamesOf};
@@ -210,13 +211,14 @@ impl<'a> Matcher<'a> {
 
     fn take(&mut self, package: &Package, found: Found) -> Result<(), DatabaseError> {
         if let Some(versions) = self.versions_for(package.kind, &found)? {
+            let shared = Arc::new(package.clone());
             for (group, merged) in found.vulnerabilities {
                 if self.findings.len() >= FINDINGS_MAX {
                     self.is_too_much("FINDINGS_MAX", package);
                     break;
                 }
                 let names = (group, &mut self.names);
-                self.findings.push(merged.finding(self.database, versions, names, package)?);
+                self.findings.push(merged.finding(self.database, versions, names, &shared)?);
             }
         }
         if found.unknown.is_empty() {

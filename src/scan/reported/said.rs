@@ -87,7 +87,7 @@ impl Said {
             likelihood: self.likelihood,
             malware,
             kernel_headers: has_only_headers(&self.package),
-            package: self.package.clone(),
+            package: Arc::new(self.package.clone()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use super::said::Said;
 use super::{ReportError, Reported};
@@ -24,7 +25,7 @@ const TOLD_MAX: usize = 50;
 pub(super) struct Sink {
     findings: Vec<Finding>,
     /// Where each vulnerability of each package is.
-    places: HashMap<(String, Package), usize>,
+    places: HashMap<(String, Arc<Package>), usize>,
     beyond: usize,
     gaps: Told,
     unknown: Told,

@@ -62,7 +62,7 @@ fn finding(id: String, package: Package) -> Finding {
         id,
         aliases: [].into(),
         advisories: Vec::new(),
-        package,
+        package: package.into(),
         severity: None,
         score: None,
         fix: Fix::None,

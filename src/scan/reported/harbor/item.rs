@@ -60,7 +60,7 @@ pub(super) fn finding(item: &Item, index: usize, gaps: &mut Gaps) -> Option<Find
         id: id.to_owned(),
         aliases: Arc::from([]),
         advisories: advisories(item.links.as_deref().unwrap_or_default()),
-        package: package(item, name),
+        package: package(item, name).into(),
         severity: severity.or(score.map(Severity::from_score)),
         score,
         fix: fix(item),

@@ -78,7 +78,7 @@ fn a_report_is_read_with_all_that_it_says() {
     assert!(reported.gaps.is_empty() && reported.unknown.is_empty(), "{reported:?}");
     let finding = &reported.findings[0];
     let package = Package::new(PackageKind::Deb, "openssl", "3.0.11-1", "usr/lib/x");
-    assert_eq!((finding.id.as_str(), &finding.package), ("CVE-2026-1", &package));
+    assert_eq!((finding.id.as_str(), finding.package.as_ref()), ("CVE-2026-1", &package));
     assert_eq!((finding.severity, finding.score), (Some(Severity::High), Some(75)));
     assert_eq!(finding.fix, Fix::In("3.0.13-1".to_owned()));
     assert_eq!(finding.advisories, ["DSA-5532-1", "RHSA-2026:0001"]);

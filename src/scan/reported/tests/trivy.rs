@@ -185,7 +185,7 @@ fn packages_of_languages_are_named_as_ours_are() {
                 }]},
             ]),
         );
-        let package = only(&trivy(&report).unwrap()).package.clone();
+        let package = only(&trivy(&report).unwrap()).package.as_ref().clone();
         assert_eq!(package.found_in, "opt/x/METADATA");
         (package.kind, package.name)
     };
@@ -225,7 +225,7 @@ fn an_rpm_has_its_epoch_and_its_module() {
             }]
         }]),
     );
-    let package = only(&trivy(&report).unwrap()).package.clone();
+    let package = only(&trivy(&report).unwrap()).package.as_ref().clone();
     assert_eq!((package.kind, package.version.as_str()), (PackageKind::Rpm, "4:5.26.3-419.el8"));
     assert_eq!(package.module.as_deref(), Some("perl:5.26:8:ab"));
     let source = SourcePackage { name: "perl".to_owned(), version: "4:5.26.3-419.el8".to_owned() };

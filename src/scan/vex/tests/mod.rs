@@ -35,7 +35,7 @@ pub(super) fn finding(id: &str, package: Package) -> Finding {
         id: id.to_owned(),
         aliases: ["DSA-1-1".to_owned()].into(),
         advisories: Vec::new(),
-        package,
+        package: package.into(),
         severity: None,
         score: None,
         fix: Fix::None,
