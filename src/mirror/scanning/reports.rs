@@ -139,7 +139,7 @@ impl Mirror {
             return Ok(known);
         }
         let (inventory, database, now) = (Arc::clone(inventory), Arc::clone(database), self.now());
-        let matching = self.tasks().spawn_bulk_apart(move || {
+        let matching = self.tasks().spawn_blocking(move || {
             let report = database.report(&inventory, now);
             drop(turn);
             report
