@@ -276,12 +276,12 @@ mod tests {
             PackageKind::Python,
             PackageKind::Rpm,
         ];
-        let mut all = String::new();
-        for kind in kinds {
+        let told = kinds.map(|kind| {
             let order = Order::of(Scheme::of(kind), &texts);
             let places: Vec<u32> = order.places.iter().map(|place| place.number()).collect();
-            all.push_str(&format!("{kind:?} {:?} {places:?}\n", order.numbers));
-        }
+            format!("{kind:?} {:?} {places:?}\n", order.numbers)
+        });
+        let all = told.concat();
         let digest = crate::oci::Digest::sha256(all.as_bytes()).short();
         let known = (", 1", "56662356e7f4");
         let text = "raise the number at the end of ORDERED_BY, and put it and the new digest here";
