@@ -3,7 +3,8 @@
 //! Two parsers that read one text differently are how signed and served content come apart, so
 //! everything that trust hangs on goes through here. Nodes read by Go's `encoding/json`, which takes a key
 //! for a field's whatever its letter case, and of several the last: where a key is that of a field in other
-//! letters, the document is refused.
+//! letters, the document is refused. That holds for its outermost object, and for those below it that are
+//! read by [`object`] and [`objects`].
 
 use std::collections::HashSet;
 use std::fmt;

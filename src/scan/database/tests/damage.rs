@@ -105,7 +105,7 @@ fn the_order_of_another_program_is_made_again() {
     let at = own.windows(by.len()).position(|window| window == by).unwrap();
     let mut other = own.clone();
     other[at] = b'P';
-    // All places of the file, which are the last before the checksum, are the same now.
+    // The places of the last versions, which stand before the checksum, are the same now.
     let places = other.len() - CHECKSUM_BYTES - 4 * 9..other.len() - CHECKSUM_BYTES;
     other[places.clone()].fill(0);
     let report = |bytes: Vec<u8>| {
