@@ -122,6 +122,12 @@ impl FileKind {
         system.or_else(|| language::File::of(path, head).map(Self::Language))
     }
 
+    /// What a file that is of no kind where it lies would be if a link led to it: it is read with the rest, so
+    /// that its layer need not be read once more for it.
+    pub(super) fn by_link(path: &str) -> Option<Self> {
+        language::File::by_link(path).map(Self::Language)
+    }
+
     /// Whether contents may tell it, whatever the file's name is.
     pub(super) fn is_by_contents(self) -> bool {
         matches!(self, Self::Language(language::File::JavaArchive | language::File::Program))

@@ -25,7 +25,8 @@ pub(in crate::scan) fn read_more<K: Kind>(
     limits: &Limits,
 ) -> io::Result<Facts<K>> {
     let mut reading = Reading::new(limits);
-    for seen in facts.files.values().flatten() {
+    // Those that were read in case a link leads to them have had room of their own.
+    for seen in facts.files.values().flatten().filter(|seen| !seen.path.is_empty()) {
         reading.budget.take(seen);
     }
     // Contents come by once: of several kinds for one file, the first.

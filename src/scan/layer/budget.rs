@@ -6,6 +6,9 @@ use crate::scan::{Limits, Package};
 
 /// Bytes of all that files of a layer say, as it lies in memory.
 const FACTS_BYTES_MAX: usize = 40 * 1024 * 1024;
+/// Packages, and bytes, of files that count only if a link leads to them.
+const BY_LINK_PACKAGES_MAX: usize = 10_000;
+const BY_LINK_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// About what a package or a file costs beside its texts.
 const RECORD_BYTES: usize = 192;
 
@@ -18,6 +21,11 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn new(limits: &Limits) -> Self {
         Self { packages: limits.packages, bytes: FACTS_BYTES_MAX }
+    }
+
+    /// For files that count only if a link leads to them: what has no room is read when that turns out.
+    pub(super) fn by_link() -> Self {
+        Self { packages: BY_LINK_PACKAGES_MAX, bytes: BY_LINK_BYTES_MAX }
     }
 
     /// Whether there is room for it.

@@ -39,6 +39,7 @@ pub(in crate::scan) struct Facts<K> {
 #[serde(bound = "K: Kind")]
 pub(in crate::scan) struct Seen<K> {
     pub(in crate::scan) kind: K,
+    /// Empty where it counts as that only if a link leads to it.
     pub(in crate::scan) path: String,
     pub(in crate::scan) facts: FileFacts,
 }

@@ -17,6 +17,12 @@ pub(in crate::scan) trait Kind:
     /// What a file is; see [`FileKind::of`].
     fn of(path: &str, head: &[u8]) -> Option<Self>;
 
+    /// What a file would be, by its name, if a link led to it from where its kind is told by the directory;
+    /// see [`FileKind::by_link`].
+    fn by_link(_path: &str) -> Option<Self> {
+        None
+    }
+
     /// Where it counts.
     fn place(self) -> Place;
 
@@ -53,6 +59,10 @@ pub(in crate::scan) trait Kind:
 impl Kind for FileKind {
     fn of(path: &str, head: &[u8]) -> Option<Self> {
         Self::of(path, head)
+    }
+
+    fn by_link(path: &str) -> Option<Self> {
+        Self::by_link(path)
     }
 
     fn place(self) -> Place {

@@ -68,6 +68,7 @@ pub(super) struct Reading<'a, K> {
     upper: Upper,
     pub(super) files: BTreeMap<EntryId, Vec<Seen<K>>>,
     pub(super) budget: Budget,
+    by_link: Budget,
     pub(super) gaps: Vec<LayerGap>,
     entries: EntryId,
 }
@@ -80,6 +81,7 @@ impl<'a, K: Kind> Reading<'a, K> {
             upper: Upper::new(limits),
             files: BTreeMap::new(),
             budget: Budget::new(limits),
+            by_link: Budget::by_link(),
             gaps: Vec::new(),
             entries: 0,
         }
@@ -164,9 +166,31 @@ impl<'a, K: Kind> Reading<'a, K> {
             let said = text_of(&cleaned(&entry.name).join(&b'/'));
             (said != lies).then(|| K::of(&said, head).map(|kind| (kind, said)))?
         });
-        let Some((kind, path)) = kind else { return Ok(()) };
+        let Some((kind, path)) = kind else {
+            return match K::by_link(&lies) {
+                Some(kind) => self.read_by_link(archive, id, (kind, &lies), entry.size),
+                None => Ok(()),
+            };
+        };
         let facts = self.facts(archive, kind, &path, entry.size)?;
         self.add(&WantedFile { entry: id, kind, path }, facts);
+        Ok(())
+    }
+
+    /// Reads a file that counts only if a link leads to it. What is odd about it is found out, by the path of
+    /// the link, when one does.
+    fn read_by_link<R: Read>(
+        &mut self,
+        archive: &mut Archive<R>,
+        id: EntryId,
+        (kind, lies): (K, &str),
+        size: u64,
+    ) -> Result<(), Stop> {
+        let facts = self.facts(archive, kind, lies, size)?;
+        let seen = Seen { kind, path: String::new(), facts };
+        if seen.facts.gaps.is_empty() && self.by_link.take(&seen) {
+            self.files.entry(id).or_default().push(seen);
+        }
         Ok(())
     }
 

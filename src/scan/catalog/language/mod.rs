@@ -113,6 +113,14 @@ impl File {
         by_name.or_else(|| of_head(head))
     }
 
+    /// What a file would be if a link led to it: packages of npm are often linked from where they lie
+    /// (`node_modules/left -> ../packages/left`; Debian has all of its own so). One within another package
+    /// is left to be read when it is asked for: what its path says of it counts.
+    pub(super) fn by_link(path: &str) -> Option<Self> {
+        let directory = path.strip_suffix("/package.json")?;
+        (!directory.split('/').any(|name| name == "node_modules")).then_some(Self::NodePackage)
+    }
+
     /// What a file is that begins as a program: an archive with one before it stays an archive, too.
     pub(super) fn of_program(path: &str) -> Self {
         match Self::of(path, &[]) {

@@ -49,7 +49,10 @@ impl<'a, K: Kind> Collector<'a, '_, K> {
     pub(super) fn consider(&mut self, path: &[u8], file: File) {
         let path = text(path);
         let Some(kind) = kind_anywhere(&path) else { return };
-        let reached: Vec<usize> = reached_by(self.seen(file), &path).collect();
+        let seen = self.seen(file);
+        let by_link = |seen: &Seen<K>| seen.path.is_empty() && seen.kind == kind;
+        let by_link = seen.iter().position(by_link);
+        let reached: Vec<usize> = reached_by(seen, &path).chain(by_link).collect();
         if !reached.is_empty() {
             self.files.entry(file).or_default().reached.extend(reached);
         }
