@@ -1,5 +1,6 @@
 //! What is known against an inventory.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{Gap, Package};
 use crate::oci::Digest;
 use crate::time::Timestamp;
+
+/// Bytes of a name by which findings are sorted first: a CVE's whole one.
+const NAME_BYTES: usize = 16;
 
 /// What a database says of an inventory. It is not a verdict: what counts is the policy's to say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +92,29 @@ pub struct Finding {
     pub kernel_headers: bool,
 }
 
+/// Sorts findings as reports have them: worst first, and what is as bad by name and package.
+pub(in crate::scan) fn sort_worst_first(findings: &mut [Finding]) {
+    // Names lie all over the memory: what can be told by numbers is not looked up there.
+    findings.sort_by_cached_key(|finding| (Reverse(finding.badness()), finding.beginning()));
+    let name = |finding: &Finding| (finding.badness(), finding.beginning());
+    for same in findings.chunk_by_mut(|a, b| name(a) == name(b)) {
+        same.sort_by(|a, b| (&a.id, &a.package).cmp(&(&b.id, &b.package)));
+    }
+}
+
+impl Finding {
+    fn badness(&self) -> impl Ord + use<> {
+        (self.malware, self.severity, self.exploited, self.score, self.likelihood)
+    }
+
+    /// The first bytes of its name, with zeros behind one that is shorter.
+    fn beginning(&self) -> [u8; NAME_BYTES] {
+        let mut bytes = [0; NAME_BYTES];
+        bytes.iter_mut().zip(self.id.bytes()).for_each(|(at, byte)| *at = byte);
+        bytes
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_false(value: &bool) -> bool {
     !*value
@@ -148,4 +175,63 @@ pub enum UnmatchedKind {
     NoPackages,
     /// Its version, or one in a record about it, cannot be compared.
     Version,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::PackageKind;
+
+    fn finding(id: &str, package: &str, severity: Option<Severity>) -> Finding {
+        Finding {
+            id: id.to_owned(),
+            aliases: [].into(),
+            advisories: Vec::new(),
+            package: Arc::new(Package::new(PackageKind::Deb, package, "1", "status")),
+            severity,
+            score: None,
+            fix: Fix::None,
+            published: None,
+            exploited: false,
+            likelihood: None,
+            malware: false,
+            kernel_headers: false,
+        }
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_names_are_told_apart_by_all_their_letters() {
+        let high = Some(Severity::High);
+        let mut malware = finding("Z", "z", None);
+        malware.malware = true;
+        let long = "GHSA-aaaa-bbbb-cccc";
+        let mut findings = vec![
+            finding("CVE-2026-2", "b", None),
+            finding("GHSA-aaaa-bbbb-cccd", "a", high),
+            finding(long, "b", high),
+            finding("CVE-2026-10", "a", high),
+            malware,
+            finding(long, "a", high),
+            finding("CVE-2026-10", "a", Some(Severity::Critical)),
+            finding("CVE-2026-2", "a", None),
+            finding("CVE-2026-1", "c", None),
+        ];
+        sort_worst_first(&mut findings);
+        let all: Vec<(&str, &str)> =
+            findings.iter().map(|it| (it.id.as_str(), it.package.name.as_str())).collect();
+        assert_eq!(
+            all,
+            [
+                ("Z", "z"),
+                ("CVE-2026-10", "a"),
+                ("CVE-2026-10", "a"),
+                (long, "a"),
+                (long, "b"),
+                ("GHSA-aaaa-bbbb-cccd", "a"),
+                ("CVE-2026-1", "c"),
+                ("CVE-2026-2", "a"),
+                ("CVE-2026-2", "b"),
+            ]
+        );
+    }
 }

@@ -30,6 +30,7 @@ pub(super) mod names;
 mod open;
 mod record;
 mod rows;
+mod shared;
 mod statement;
 #[cfg(test)]
 pub(super) mod testing;

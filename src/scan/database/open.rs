@@ -9,9 +9,10 @@ use super::artifacts::{Artifacts, name_of_key};
 use super::assemble::{NO_LIKELIHOOD, NO_TIME};
 use super::feed::Status;
 use super::layout::{Places, Section, verified};
+use super::shared::SharedNames;
 use super::statement::Statements;
 use super::versions::{OfKind, Versions};
-use super::wire::{Cursor, entry, row, rows, unzigzag};
+use super::wire::{Cursor, Numbers, entry, row, rows, unzigzag};
 use crate::oci::Digest;
 use crate::scan::{DatabaseId, PackageKind};
 use crate::time::Timestamp;
@@ -30,6 +31,7 @@ pub struct Database {
     kinds: Vec<OfKind>,
     /// Made when they are needed first.
     artifacts: Arc<OnceLock<Artifacts>>,
+    names: Arc<SharedNames>,
 }
 
 /// Where the statements of one ecosystem are.
@@ -71,8 +73,8 @@ impl Database {
         let status = status.ok_or(DatabaseError::Damaged("what it says of itself"))?;
         let id = DatabaseId { digest, as_of: status.as_of };
         let (ecosystems, kinds) = (Vec::new(), Vec::new());
-        let artifacts = Arc::default();
-        let mut database = Self { file, places, id, status, ecosystems, kinds, artifacts };
+        let (artifacts, names) = (Arc::default(), Arc::default());
+        let mut database = Self { file, places, id, status, ecosystems, kinds, artifacts, names };
         database.kinds = OfKind::all(&database)?;
         let table = database.section(Section::Ecosystems)?;
         let mut ecosystems = Vec::new();
@@ -196,7 +198,7 @@ impl Database {
         let [id, groups, low, high] = row(self.section(Section::Records)?, number)?;
         let published = (u64::from(high) << 32 | u64::from(low)).cast_signed();
         let groups = self.numbers_at(Section::RecordGroups, groups)?;
-        if groups.is_empty() {
+        if groups.len() == 0 {
             return Err(DatabaseError::Damaged("a record is about nothing"));
         }
         Ok(Record {
@@ -225,11 +227,13 @@ impl Database {
         })
     }
 
-    /// The other names of a vulnerability.
-    pub(in crate::scan) fn names_of(&self, number: u32) -> Result<Vec<&str>, DatabaseError> {
-        let [_, names, _, _] = row(self.section(Section::Groups)?, number)?;
-        let names = self.numbers_at(Section::GroupNames, names)?;
-        names.into_iter().map(|name| self.string(name)).collect()
+    /// The other names of a vulnerability, in their order. All who ask share them.
+    pub(in crate::scan) fn names_of(&self, number: u32) -> Result<Arc<[String]>, DatabaseError> {
+        self.names.of(number, || {
+            let [_, names, _, _] = row(self.section(Section::Groups)?, number)?;
+            let names = self.numbers_at(Section::GroupNames, names)?;
+            names.map(|name| self.string(name?)).collect()
+        })
     }
 
     /// The names of all packages of a kind, by their numbers.
@@ -257,13 +261,8 @@ impl Database {
         artifacts.named(self, artifact)
     }
 
-    fn numbers_at(&self, section: Section, start: u32) -> Result<Vec<u32>, DatabaseError> {
-        let mut cursor = Cursor::at(self.section(section)?, start)?;
-        let mut numbers = Vec::new();
-        for _ in 0..cursor.number()? {
-            numbers.push(cursor.short()?);
-        }
-        Ok(numbers)
+    fn numbers_at(&self, section: Section, start: u32) -> Result<Numbers<'_>, DatabaseError> {
+        Numbers::new(Cursor::at(self.section(section)?, start)?)
     }
 }
 
@@ -290,7 +289,7 @@ pub(in crate::scan) struct Record<'a> {
     pub(in crate::scan) id: &'a str,
     pub(in crate::scan) published: Option<Timestamp>,
     /// The vulnerabilities that it is about, by their numbers: one at least.
-    pub(in crate::scan) groups: Vec<u32>,
+    pub(in crate::scan) groups: Numbers<'a>,
 }
 
 /// A vulnerability.

@@ -70,6 +70,39 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// A list of short numbers that says first how many there are.
+#[derive(Debug, Clone)]
+pub(in crate::scan) struct Numbers<'a> {
+    cursor: Cursor<'a>,
+    left: u64,
+}
+
+impl<'a> Numbers<'a> {
+    pub(super) fn new(mut cursor: Cursor<'a>) -> Result<Self, DatabaseError> {
+        let left = cursor.number()?;
+        Ok(Self { cursor, left })
+    }
+
+    /// How many are left, as the list says: no bound of what is there.
+    pub(in crate::scan) const fn len(&self) -> u64 {
+        self.left
+    }
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = Result<u32, DatabaseError>;
+
+    /// The last one is the first that cannot be read.
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let number = self.cursor.short();
+        if number.is_err() {
+            self.left = 0;
+        }
+        Some(number)
+    }
+}
+
 /// The number at `index` of a table of numbers.
 pub(super) fn entry(table: &[u8], index: u32) -> Result<u32, DatabaseError> {
     let [value] = row(table, index)?;

@@ -1,6 +1,5 @@
 //! What several records say of one vulnerability in one package, as one finding.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::kernel;
@@ -26,9 +25,6 @@ pub(super) struct Merged {
     /// Records that are about others, too, by number.
     advisories: Vec<u32>,
 }
-
-/// The names of vulnerabilities, by their number: one that many packages have has them once.
-pub(super) type NamesOf = HashMap<u32, Arc<[String]>>;
 
 impl Merged {
     /// Takes in what one record says. Its own name is one of the vulnerability only where it is about
@@ -60,20 +56,11 @@ impl Merged {
         self,
         database: &Database,
         versions: Versions<'_>,
-        (group, names): (u32, &mut NamesOf),
+        group: u32,
         package: &Arc<Package>,
     ) -> Result<Finding, DatabaseError> {
         let vulnerability = database.vulnerability(group)?;
-        let aliases = if let Some(aliases) = names.get(&group) {
-            Arc::clone(aliases)
-        } else {
-            let mut aliases = database.names_of(group)?;
-            aliases.sort_unstable();
-            aliases.dedup();
-            let aliases: Arc<[String]> = aliases.into_iter().map(str::to_owned).collect();
-            names.insert(group, Arc::clone(&aliases));
-            aliases
-        };
+        let aliases = database.names_of(group)?;
         let ids = self.advisories.iter().map(|record| database.record_id(*record));
         let mut advisories = ids.collect::<Result<Vec<&str>, _>>()?;
         advisories.sort_unstable();

@@ -18,12 +18,11 @@ mod rpm;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-
 pub(super) use kernel::has_only_headers;
 
 use super::database::{Database, DatabaseError};
-use super::{Finding, Inventory, Report};
+use super::report::sort_worst_first;
+use super::{Inventory, Report};
 use crate::time::Timestamp;
 use package::Matcher;
 
@@ -44,15 +43,6 @@ pub(super) fn report(
         }
     }
     let mut report = matcher.finish();
-    report.findings.sort_by(|a, b| badness(b).cmp(&badness(a)).then_with(|| name(a).cmp(&name(b))));
+    sort_worst_first(&mut report.findings);
     Ok(report)
-}
-
-/// What comes first in a report.
-fn badness(finding: &Finding) -> impl Ord + use<> {
-    (finding.malware, finding.severity, finding.exploited, finding.score, finding.likelihood)
-}
-
-fn name(finding: &Finding) -> impl Ord + '_ {
-    (&finding.id, Reverse(finding.exploited), &finding.package)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::feeds::Chosen;
-use super::merge::{Merged, NamesOf};
+use super::merge::Merged;
 use super::range::{Outcome, Subject};
 use super::{kernel, rpm};
 use crate::scan::database::{
@@ -33,7 +33,6 @@ pub(super) struct Matcher<'a> {
     /// Of [`WORK_MAX`], what may still be done.
     left: u64,
     statement: Statement,
-    names: NamesOf,
 }
 
 /// What is found of one package.
@@ -58,7 +57,6 @@ impl<'a> Matcher<'a> {
             cut_off: None,
             left: WORK_MAX,
             statement: Statement::default(),
-            names: NamesOf::new(),
         }
     }
 
@@ -185,14 +183,14 @@ impl<'a> Matcher<'a> {
             Outcome::Unknown => found.unknown.push(statement.record),
             Outcome::Affected(fix) => {
                 let record = self.database.record(statement.record)?;
-                let groups = u64::try_from(record.groups.len()).unwrap_or(u64::MAX);
+                let groups = record.groups.len();
                 if !self.may_go_on(groups) {
                     self.is_too_much("WORK_MAX", package);
                     return Ok(());
                 }
                 let published = record.published.filter(|published| *published <= self.now);
                 for group in record.groups {
-                    let merged = found.vulnerabilities.entry(group).or_default();
+                    let merged = found.vulnerabilities.entry(group?).or_default();
                     merged.add(statement, groups > 1, fix, published);
                 }
             }
@@ -217,8 +215,7 @@ impl<'a> Matcher<'a> {
                     self.is_too_much("FINDINGS_MAX", package);
                     break;
                 }
-                let names = (group, &mut self.names);
-                self.findings.push(merged.finding(self.database, versions, names, &shared)?);
+                self.findings.push(merged.finding(self.database, versions, group, &shared)?);
             }
         }
         if found.unknown.is_empty() {

@@ -1,6 +1,5 @@
 //! Where the readers put what they read: bounded, and each vulnerability once per package.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use super::said::Said;
 use super::{ReportError, Reported};
 use crate::scan::database::printable;
+use crate::scan::report::sort_worst_first;
 use crate::scan::{Finding, Fix, Package};
 use crate::time::Timestamp;
 
@@ -124,8 +124,7 @@ impl Sink {
             let text = format!("{} findings beyond {FINDINGS_MAX}", self.beyond);
             self.gap(&text);
         }
-        self.findings
-            .sort_by(|a, b| badness(b).cmp(&badness(a)).then_with(|| place(a).cmp(&place(b))));
+        sort_worst_first(&mut self.findings);
         Ok(Reported {
             scanner: printable(format!("{scanner} {version}").trim_end()),
             database,
@@ -135,15 +134,6 @@ impl Sink {
             unknown: self.unknown.finish(),
         })
     }
-}
-
-/// What comes first in a report.
-fn badness(finding: &Finding) -> impl Ord + use<> {
-    (finding.malware, finding.severity, finding.exploited, finding.score, finding.likelihood)
-}
-
-fn place(finding: &Finding) -> impl Ord + '_ {
-    (&finding.id, Reverse(finding.exploited), &finding.package)
 }
 
 /// Two entries about one vulnerability in one package: the worse of each.
