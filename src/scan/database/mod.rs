@@ -15,6 +15,7 @@
 mod advisory;
 mod artifacts;
 mod assemble;
+mod before;
 mod build;
 mod coverage;
 mod error;
@@ -42,6 +43,7 @@ mod zip;
 
 pub use advisory::Score;
 pub(super) use advisory::{Authority, Bound};
+pub(super) use before::{Asked, Matched};
 pub use build::{Builder, Summary};
 pub use error::{DatabaseError, ImportError};
 pub(super) use feed::printable;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::DatabaseError;
 use super::artifacts::{Artifacts, name_of_key};
 use super::assemble::{NO_LIKELIHOOD, NO_TIME};
+use super::before::Before;
 use super::feed::Status;
 use super::layout::{Places, Section, verified};
 use super::shared::SharedNames;
@@ -32,6 +33,7 @@ pub struct Database {
     /// Made when they are needed first.
     artifacts: Arc<OnceLock<Artifacts>>,
     names: Arc<SharedNames>,
+    before: Arc<Before>,
 }
 
 /// Where the statements of one ecosystem are.
@@ -41,8 +43,16 @@ pub(in crate::scan) struct Ecosystem {
     /// The kind of its packages, by whose rules its versions were kept; `None` where no image is read
     /// for them.
     pub(in crate::scan) kind: Option<PackageKind>,
-    first_key: u32,
+    pub(super) first_key: u32,
     keys: u32,
+}
+
+#[cfg(test)]
+impl Ecosystem {
+    /// One without any record.
+    pub(super) fn testing(name: &str, kind: PackageKind, first_key: u32) -> Self {
+        Self { name: name.to_owned(), kind: Some(kind), first_key, keys: 0 }
+    }
 }
 
 impl Database {
@@ -73,8 +83,17 @@ impl Database {
         let status = status.ok_or(DatabaseError::Damaged("what it says of itself"))?;
         let id = DatabaseId { digest, as_of: status.as_of };
         let (ecosystems, kinds) = (Vec::new(), Vec::new());
-        let (artifacts, names) = (Arc::default(), Arc::default());
-        let mut database = Self { file, places, id, status, ecosystems, kinds, artifacts, names };
+        let mut database = Self {
+            file,
+            places,
+            id,
+            status,
+            ecosystems,
+            kinds,
+            artifacts: Arc::default(),
+            names: Arc::default(),
+            before: Arc::default(),
+        };
         database.kinds = OfKind::all(&database)?;
         let table = database.section(Section::Ecosystems)?;
         let mut ecosystems = Vec::new();
@@ -100,6 +119,11 @@ impl Database {
     /// What it says of itself.
     pub const fn status(&self) -> &Status {
         &self.status
+    }
+
+    /// What was found of packages in it before.
+    pub(in crate::scan) fn before(&self) -> &Before {
+        &self.before
     }
 
     /// The ecosystems that `are_asked_for`.

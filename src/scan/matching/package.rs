@@ -8,7 +8,8 @@ use super::merge::Merged;
 use super::range::{Outcome, Subject};
 use super::{kernel, rpm};
 use crate::scan::database::{
-    Bound, Database, DatabaseError, Ecosystem, Statement, Versions, names, printable,
+    Asked, Bound, Database, DatabaseError, Ecosystem, Matched, Statement, Versions, names,
+    printable,
 };
 use crate::scan::{
     FeedNames, Finding, Gap, GapKind, Package, PackageKind, Report, Unmatched, UnmatchedKind,
@@ -45,6 +46,10 @@ struct Found {
     looked_at: Vec<u32>,
     /// Records that name it itself, when its source is looked at.
     named: HashSet<u32>,
+    /// When the last of its records was published, be it in the future.
+    published: Option<Timestamp>,
+    /// Whether not all of its records were looked at.
+    is_cut_off: bool,
 }
 
 impl<'a> Matcher<'a> {
@@ -73,12 +78,37 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Compares a package with the records of what was chosen for its kind.
+    /// Compares a package with the records of what was chosen for its kind, or gives what was found of the
+    /// same before.
     pub(super) fn add(
         &mut self,
         package: &Package,
         chosen: &Chosen<'_>,
     ) -> Result<(), DatabaseError> {
+        let database = self.database;
+        let asked = Asked { ecosystems: &chosen.ecosystems, names: chosen.names, package };
+        if let Some(matched) = database.before().get(&asked)
+            && matched.published <= Some(self.now)
+            && self.may_go_on(matched.work)
+        {
+            self.take(package, &matched);
+            return Ok(());
+        }
+        let left = self.left;
+        let found = self.found(package, chosen)?;
+        // What is cut off, or tells otherwise on a later day, is not for the next who asks.
+        let is_kept = !found.is_cut_off && found.published <= Some(self.now);
+        let mut matched = self.matched(package, found)?;
+        matched.work = left.saturating_sub(self.left);
+        let matched = Arc::new(matched);
+        self.take(package, &matched);
+        if is_kept {
+            database.before().keep(&asked, matched);
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, package: &Package, chosen: &Chosen<'_>) -> Result<Found, DatabaseError> {
         let mut found = Found::default();
         let own = (package.name.as_str(), package.version.as_str());
         let source = (package.source_name(), package.source_version());
@@ -101,7 +131,7 @@ impl<'a> Matcher<'a> {
                 self.compare(package, own, &chosen.ecosystems, &mut found)?;
             }
         }
-        self.take(package, found)
+        Ok(found)
     }
 
     /// Compares a name and a version with the records of these ecosystems.
@@ -124,6 +154,7 @@ impl<'a> Matcher<'a> {
                 while statements.next(&mut statement)? {
                     if !self.may_go_on(self.work(&statement)?) {
                         self.is_too_much("WORK_MAX", package);
+                        found.is_cut_off = true;
                         return Ok(());
                     }
                     if found.named.contains(&statement.record) {
@@ -186,9 +217,11 @@ impl<'a> Matcher<'a> {
                 let groups = record.groups.len();
                 if !self.may_go_on(groups) {
                     self.is_too_much("WORK_MAX", package);
+                    found.is_cut_off = true;
                     return Ok(());
                 }
                 let published = record.published.filter(|published| *published <= self.now);
+                found.published = found.published.max(record.published);
                 for group in record.groups {
                     let merged = found.vulnerabilities.entry(group?).or_default();
                     merged.add(statement, groups > 1, fix, published);
@@ -207,32 +240,48 @@ impl<'a> Matcher<'a> {
         if found.vulnerabilities.is_empty() { Ok(None) } else { self.database.versions(kind) }
     }
 
-    fn take(&mut self, package: &Package, found: Found) -> Result<(), DatabaseError> {
+    /// What a report says of what was found.
+    fn matched(&self, package: &Package, found: Found) -> Result<Matched, DatabaseError> {
+        let mut matched = Matched { published: found.published, ..Matched::default() };
         if let Some(versions) = self.versions_for(package.kind, &found)? {
             let shared = Arc::new(package.clone());
-            for (group, merged) in found.vulnerabilities {
-                if self.findings.len() >= FINDINGS_MAX {
-                    self.is_too_much("FINDINGS_MAX", package);
-                    break;
-                }
-                self.findings.push(merged.finding(self.database, versions, group, &shared)?);
+            // One more than are taken, so that it is seen that there are more.
+            for (group, merged) in found.vulnerabilities.into_iter().take(FINDINGS_MAX + 1) {
+                matched.findings.push(merged.finding(self.database, versions, group, &shared)?);
             }
         }
-        if found.unknown.is_empty() {
-            return Ok(());
+        if !found.unknown.is_empty() {
+            let mut named = Vec::new();
+            for record in found.unknown.iter().take(NAMED_MAX) {
+                named.push(self.database.record(*record)?.id);
+            }
+            let more = found.unknown.len().saturating_sub(NAMED_MAX);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let (version, named) = (printable(&package.version), named.join(", "));
+            let text = format!("its version {version} cannot be compared with {named}{more}");
+            matched.unmatched = Some(text);
         }
-        let mut named = Vec::new();
-        for record in found.unknown.iter().take(NAMED_MAX) {
-            named.push(self.database.record(*record)?.id);
+        Ok(matched)
+    }
+
+    /// Takes what was found of a package into the report.
+    fn take(&mut self, package: &Package, matched: &Matched) {
+        let room = FINDINGS_MAX.saturating_sub(self.findings.len());
+        if matched.findings.len() > room {
+            self.is_too_much("FINDINGS_MAX", package);
         }
-        let more = found.unknown.len().saturating_sub(NAMED_MAX);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let version = printable(&package.version);
-        let text =
-            format!("its version {version} cannot be compared with {}{more}", named.join(", "));
-        let package = Some(package.clone());
-        self.unmatched.push(Unmatched { kind: UnmatchedKind::Version, package, text });
-        Ok(())
+        if let Some(first) = matched.findings.first() {
+            let is_own = *first.package == *package;
+            let shared =
+                if is_own { Arc::clone(&first.package) } else { Arc::new(package.clone()) };
+            let of_this =
+                |finding: &Finding| Finding { package: Arc::clone(&shared), ..finding.clone() };
+            self.findings.extend(matched.findings.iter().take(room).map(of_this));
+        }
+        if let Some(text) = matched.unmatched.clone() {
+            let package = Some(package.clone());
+            self.unmatched.push(Unmatched { kind: UnmatchedKind::Version, package, text });
+        }
     }
 
     /// Notes, once, that from this package on not everything is in the report.

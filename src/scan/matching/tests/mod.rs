@@ -1,5 +1,6 @@
 //! What is found, what is not, and what cannot be told.
 
+mod before;
 mod outcomes;
 mod ranges;
 mod real;

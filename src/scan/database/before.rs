@@ -1,0 +1,164 @@
+//! What was found of a package before: images have most of theirs in common, and the same database says the
+//! same of the same package.
+
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hashbrown::{Equivalent, HashMap};
+
+use super::open::Ecosystem;
+use crate::scan::{FeedNames, Finding, Package, SourcePackage};
+use crate::time::Timestamp;
+
+/// Findings that are remembered, a package without any counted as one. Each has some hundred bytes.
+const FINDINGS_MAX: usize = 65_536;
+
+/// What was found of packages so far.
+#[derive(Debug, Default)]
+pub(in crate::scan) struct Before(RwLock<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    packages: HashMap<OwnedAsked, Arc<Matched>>,
+    findings: usize,
+}
+
+/// What is asked of a package: all that what is found of it depends on.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::scan) struct Asked<'a> {
+    pub(in crate::scan) ecosystems: &'a [&'a Ecosystem],
+    pub(in crate::scan) names: FeedNames,
+    pub(in crate::scan) package: &'a Package,
+}
+
+/// The same, to be kept.
+#[derive(Debug, PartialEq, Eq)]
+struct OwnedAsked {
+    /// By where their keys begin.
+    ecosystems: Box<[u32]>,
+    names: FeedNames,
+    /// Without where it was found, and its architecture.
+    package: Package,
+}
+
+/// What was found of a package.
+#[derive(Debug, Default)]
+pub(in crate::scan) struct Matched {
+    /// Their package is the first one of which it was found.
+    pub(in crate::scan) findings: Vec<Finding>,
+    /// Why there may be more, if there may.
+    pub(in crate::scan) unmatched: Option<String>,
+    /// When the last record of these was published: before that, they would be others.
+    pub(in crate::scan) published: Option<Timestamp>,
+    /// How much was looked at for it.
+    pub(in crate::scan) work: u64,
+}
+
+impl Before {
+    /// What was found when this was asked before.
+    pub(in crate::scan) fn get(&self, asked: &Asked<'_>) -> Option<Arc<Matched>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).packages.get(asked).cloned()
+    }
+
+    /// Remembers what was found. When there is no room, all before it is forgotten.
+    pub(in crate::scan) fn keep(&self, asked: &Asked<'_>, matched: Arc<Matched>) {
+        let weight = matched.findings.len().max(1);
+        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if weight > FINDINGS_MAX - kept.findings.min(FINDINGS_MAX) {
+            *kept = Kept::default();
+        }
+        if weight <= FINDINGS_MAX && kept.packages.insert(asked.owned(), matched).is_none() {
+            kept.findings += weight;
+        }
+    }
+}
+
+impl Asked<'_> {
+    fn owned(self) -> OwnedAsked {
+        let mut package = self.package.clone();
+        package.architecture = None;
+        package.found_in = String::new();
+        let ecosystems = self.ecosystems.iter().map(|ecosystem| ecosystem.first_key).collect();
+        OwnedAsked { ecosystems, names: self.names, package }
+    }
+}
+
+/// What of a package counts.
+fn key(package: &Package) -> impl Hash + Eq + '_ {
+    let source: Option<&SourcePackage> = package.source.as_ref();
+    (package.kind, &package.name, &package.version, source, &package.module)
+}
+
+impl Hash for Asked<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        key(self.package).hash(state);
+    }
+}
+
+impl Hash for OwnedAsked {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        key(&self.package).hash(state);
+    }
+}
+
+impl Equivalent<OwnedAsked> for Asked<'_> {
+    fn equivalent(&self, kept: &OwnedAsked) -> bool {
+        let ecosystems = self.ecosystems.iter().map(|ecosystem| ecosystem.first_key);
+        key(self.package) == key(&kept.package)
+            && self.names == kept.names
+            && ecosystems.eq(kept.ecosystems.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::PackageKind;
+
+    fn ecosystem(first_key: u32) -> Ecosystem {
+        Ecosystem::testing("Debian:12", PackageKind::Deb, first_key)
+    }
+
+    fn asked<'a>(ecosystems: &'a [&'a Ecosystem], package: &'a Package) -> Asked<'a> {
+        Asked { ecosystems, names: FeedNames::Source, package }
+    }
+
+    #[test]
+    fn the_same_is_asked_wherever_it_was_found_and_nothing_else_is() {
+        let (before, bookworm, trixie) = (Before::default(), ecosystem(0), ecosystem(9));
+        let (bookworm, trixie) = ([&bookworm], [&trixie]);
+        let package = Package::new(PackageKind::Deb, "a", "1", "status");
+        let matched = Arc::new(Matched { work: 7, ..Matched::default() });
+        before.keep(&asked(&bookworm, &package), matched);
+        let work = |asked: &Asked<'_>| before.get(asked).map(|matched| matched.work);
+        let mut elsewhere = package.clone();
+        elsewhere.found_in = "status.d/a".to_owned();
+        elsewhere.architecture = Some("amd64".to_owned());
+        assert_eq!(work(&asked(&bookworm, &elsewhere)), Some(7));
+        let mut others = vec![package.clone(); 5];
+        others[0].kind = PackageKind::Rpm;
+        others[1].name = "b".to_owned();
+        others[2].version = "1.0".to_owned();
+        others[3].source = Some(SourcePackage { name: "a".to_owned(), version: "1".to_owned() });
+        others[4].module = Some("a:1".to_owned());
+        for other in &others {
+            assert_eq!(work(&asked(&bookworm, other)), None, "{other:?}");
+        }
+        assert_eq!(work(&asked(&trixie, &package)), None);
+        assert_eq!(work(&asked(&[], &package)), None);
+        let by_own_name = Asked { names: FeedNames::SourceOrPackage, ..asked(&bookworm, &package) };
+        assert_eq!(work(&by_own_name), None);
+    }
+
+    #[test]
+    fn what_is_too_much_is_forgotten() {
+        let (before, ecosystem) = (Before::default(), ecosystem(0));
+        let ecosystems = [&ecosystem];
+        for number in 0..FINDINGS_MAX + 1 {
+            let package = Package::new(PackageKind::Deb, &format!("p{number}"), "1", "status");
+            before.keep(&asked(&ecosystems, &package), Arc::default());
+        }
+        let kept = before.0.read().unwrap();
+        assert_eq!((kept.findings, kept.packages.len()), (1, 1));
+    }
+}
