@@ -58,6 +58,11 @@ impl EnvEntry {
         let name = if of_name.is_some() { WITHHELD } else { name };
         Self { name: name.to_owned(), looks_like: SecretForm::of(value).or(of_name) }
     }
+
+    /// Whether its name is not kept, so that nobody can say which it is not.
+    pub fn is_withheld(&self) -> bool {
+        self.name == WITHHELD
+    }
 }
 
 /// Why a configuration cannot be judged.
@@ -283,6 +288,7 @@ mod tests {
             let entry = entry.replace('*', "");
             let found = read(&format!(r#"{{"Env":["{entry}"]}}"#)).unwrap();
             assert_eq!(names(&found), [WITHHELD], "{entry}");
+            assert!(found.env[0].is_withheld());
             assert_eq!(found.env[0].looks_like, Some(SecretForm::AwsKey), "{entry}");
         }
     }

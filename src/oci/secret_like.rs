@@ -34,7 +34,8 @@ pub enum SecretForm {
 impl SecretForm {
     /// The form that a credential in `text` has, if there is one. Takes time in proportion to the text.
     pub fn of(text: &str) -> Option<Self> {
-        const WAYS: [(SecretForm, fn(&str) -> bool); 7] = [
+        type IsIn = fn(&str) -> bool;
+        const WAYS: [(SecretForm, IsIn); 7] = [
             (SecretForm::PrivateKey, has_private_key),
             (SecretForm::AwsKey, has_aws_key),
             (SecretForm::GithubToken, has_github_token),
@@ -92,7 +93,7 @@ fn has_private_key(text: &str) -> bool {
 fn has_aws_key(text: &str) -> bool {
     let is_meant = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
     let is_key = |rest: &str| {
-        let ends = rest.bytes().nth(16).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        let ends = rest.as_bytes().get(16).is_none_or(|byte| !byte.is_ascii_alphanumeric());
         begins(rest, 16, is_meant) && ends
     };
     ["AKIA", "ASIA"].iter().any(|prefix| after(text, prefix).any(is_key))
@@ -120,7 +121,7 @@ fn has_google_key(text: &str) -> bool {
 
 fn has_json_web_token(text: &str) -> bool {
     // What is no character of a token ends a word, so that each byte is looked at once.
-    let words = text.split(|c: char| !c.is_ascii() || (c != '.' && !is_base64url(c as u8)));
+    let words = text.split(|c: char| c != '.' && !u8::try_from(c).is_ok_and(is_base64url));
     words.into_iter().any(|word| {
         let parts: Vec<&str> = word.split('.').collect();
         parts.windows(3).any(|parts| {
