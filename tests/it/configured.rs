@@ -68,7 +68,7 @@ async fn an_image_is_served_by_what_its_configuration_says_without_a_scan() {
         ("none", json!({}), "runs as root: its configuration has no USER"),
         ("null", Value::Null, "runs as root: its configuration has no USER"),
         ("zero", json!({"User": "00:7"}), "runs as root: its USER is 00:7"),
-        ("large", json!({"User": "4294967296"}), "its USER \"4294967296\" is nobody for certain"),
+        ("large", json!({"User": "4294967296"}), "its USER 4294967296 is nobody for certain"),
     ] {
         let artifact = image("amd64", &config);
         mirror.upstream.push(REPOSITORY, tag, &artifact);

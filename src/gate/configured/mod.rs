@@ -149,18 +149,18 @@ impl Judged<'_, '_, '_> {
         let (config, gate) = (self.config, self.gate);
         for label in gate.required_labels.iter().filter(|label| !config.labels.contains(*label)) {
             let text = format!("label {} is missing", shown(label));
-            self.refuse(&text, "The image would have to have it, with a value.", "labels");
+            self.refuse(&text, "The image would have to have it, with a value", "labels");
         }
         if gate.requires_healthcheck && !config.has_healthcheck {
-            let remedy = "The image would have to have a HEALTHCHECK.";
+            let remedy = "The image would have to have a HEALTHCHECK";
             self.refuse("has no health check", remedy, "healthcheck");
         }
     }
 
-    /// Adds what is refused by the part `key` of the gate.
+    /// Adds what is refused by the part `key` of the gate, which stands after `remedy`.
     fn refuse(&mut self, text: &str, remedy: &str, key: &str) {
         let text = format!("{}{text}", self.label);
-        let remedy = format!("{remedy} What asks for it is {}.{key}.", self.gate.place());
+        let remedy = format!("{remedy} ({}.{key}).", self.gate.place());
         self.against.add((ReasonCode::ConfigNotAllowed, text, remedy), None);
     }
 
@@ -168,14 +168,14 @@ impl Judged<'_, '_, '_> {
         let Some(rule) = self.gate.user else { return };
         let user = User::of(&self.config.user);
         if let Some(text) = user.objection(rule, &shown(&self.config.user)) {
-            let remedy = "The image would have to set another USER, best a number.";
+            let remedy = "The image would have to set another USER, best a number";
             self.refuse(&text, remedy, "user");
         }
     }
 
     fn env(&mut self) {
-        const REMEDY: &str = "The image would have to be built without it, and what it says changed: \
-            whoever has the image has that, too.";
+        const REMEDY: &str = "Whoever has the image has it, too: it would have to be changed, and the \
+            image be built without it";
         let (config, gate) = (self.config, self.gate);
         for entry @ EnvEntry { name, looks_like } in &config.env {
             let is_denied = |pattern: &EnvPattern| entry.is_withheld() || pattern.covers(name);
@@ -185,7 +185,7 @@ impl Judged<'_, '_, '_> {
                 self.refuse(&text, REMEDY, "env");
             } else if gate.denied_env.iter().any(is_denied) {
                 let text = format!("environment variable {} is refused by its name", shown(name));
-                self.refuse(&text, "The image would have to be built without it.", "env");
+                self.refuse(&text, "The image would have to be built without it", "env");
             }
         }
     }
@@ -204,7 +204,7 @@ impl Judged<'_, '_, '_> {
                 Ok(Some(_)) => format!("port {} is exposed", shown(written)),
                 Err(()) => format!("exposed port \"{}\" cannot be read", shown(written)),
             };
-            self.refuse(&text, "The image would have to expose others only.", "exposedPorts");
+            self.refuse(&text, "The image would have to expose others only", "exposedPorts");
         }
     }
 }

@@ -114,7 +114,7 @@ fn each_part_refuses_what_it_names_and_says_so() {
             assert!(!judgement.rests_on_absence(), "its configuration never changes");
             let key = gate.split(':').next().unwrap();
             let remedy = &judgement.reasons()[0].remedy;
-            assert!(remedy.ends_with(&format!("gates.strict.{key}.")), "{remedy}");
+            assert!(remedy.ends_with(&format!(" (gates.strict.{key}).")), "{remedy}");
         }
     }
 }

@@ -57,7 +57,7 @@ impl User {
             (Self::Name, UserRule::Numeric) => Some(format!("its USER {shown} is not a number")),
             (Self::Root, _) => Some(format!("runs as root: its USER is {shown}")),
             (Self::Unset, _) => Some("runs as root: its configuration has no USER".to_owned()),
-            (Self::Unreadable, _) => Some(format!("its USER \"{shown}\" is nobody for certain")),
+            (Self::Unreadable, _) => Some(format!("its USER {shown} is nobody for certain")),
         }
     }
 }

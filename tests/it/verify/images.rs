@@ -232,7 +232,12 @@ async fn what_gates_ask_of_configurations_is_judged() {
     ci.write("policy.yaml", &policy.replace("rules:\n", gates));
     for (tag, config, code, expected) in [
         ("1", json!({"User": "app"}), 0, "config     pass"),
-        ("2", json!({"ExposedPorts": {"22/tcp": {}}}), 3, "no USER; port 22/tcp is exposed"),
+        (
+            "2",
+            json!({"ExposedPorts": {"22/tcp": {}}}),
+            3,
+            "FAIL                 runs as root: its configuration has no USER; port 22/tcp",
+        ),
     ] {
         let config = json!({"os": "linux", "architecture": "amd64", "config": config}).to_string();
         let image = Image::new().config(MediaType::OCI_CONFIG, config).layer(tag).build();
