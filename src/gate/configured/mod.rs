@@ -149,7 +149,8 @@ impl Judged<'_, '_, '_> {
         let (config, gate) = (self.config, self.gate);
         for label in gate.required_labels.iter().filter(|label| !config.labels.contains(*label)) {
             let text = format!("label {} is missing", shown(label));
-            self.refuse(&text, "The image would have to have it, with a value", "labels");
+            let remedy = "The image would have to have each label that is asked for, with a value";
+            self.refuse(&text, remedy, "labels");
         }
         if gate.requires_healthcheck && !config.has_healthcheck {
             let remedy = "The image would have to have a HEALTHCHECK";
@@ -185,7 +186,7 @@ impl Judged<'_, '_, '_> {
                 self.refuse(&text, REMEDY, "env");
             } else if gate.denied_env.iter().any(is_denied) {
                 let text = format!("environment variable {} is refused by its name", shown(name));
-                self.refuse(&text, "The image would have to be built without it", "env");
+                self.refuse(&text, "The image would have to be built without that variable", "env");
             }
         }
     }
