@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::pattern::Pattern;
-use super::{Artifact, ConfigGate, Policy};
+use super::{Artifact, ConfigGate, Policy, Rule};
 use crate::oci::{Digest, Name, Tag};
 
 /// Longest texts that the slow matcher is asked about, in bytes.
@@ -59,7 +59,7 @@ fn asked(policy: &Policy) {
             assert!(outright.text.is_ascii() && !outright.text.contains('\n'), "{outright:?}");
         }
     }
-    for gate in policy.rules().iter().flat_map(|rule| rule.configured()) {
+    for gate in policy.rules().iter().flat_map(Rule::configured) {
         configured(gate);
     }
     assert!(policy.denied_image(&Digest::sha256(b"")).is_none_or(|reason| !reason.is_empty()));

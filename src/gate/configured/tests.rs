@@ -1,5 +1,7 @@
 //! What configurations let pass, and what they refuse.
 
+use serde_json::json;
+
 use super::*;
 use crate::gate::tests::{codes, context, decided, evidence, facts, policy, revoked, subject};
 use crate::gate::{
@@ -41,81 +43,67 @@ fn check_of(judgement: &Judgement) -> &Check {
     judgement.checks.iter().find(|check| check.name == NAME).unwrap()
 }
 
+/// What `gate` refuses of an image whose container is `found`, and where it says that this is asked.
+#[track_caller]
+fn refused(gate: &str, found: &str) -> Option<String> {
+    let judgement = judged(gate, config(found));
+    let text = judgement.reasons().first().map(|reason| reason.text.clone());
+    assert_eq!(judgement.admits(), text.is_none());
+    if let [reason, ..] = judgement.reasons() {
+        assert_eq!(codes(&judgement), [ReasonCode::ConfigNotAllowed]);
+        assert!(!judgement.rests_on_absence(), "its configuration never changes");
+        let key = gate.split(':').next().unwrap();
+        assert!(reason.remedy.ends_with(&format!(" (gates.strict.{key}).")), "{reason:?}");
+    }
+    text
+}
+
 #[test]
 fn each_part_refuses_what_it_names_and_says_so() {
-    let aws = ["AKI", "AIOSFODNN7EXAMPLE"].concat();
-    let key = format!(r#"{{"User":"7","Env":["KEY={aws}"]}}"#);
-    let withheld = format!(r#"{{"Env":["PASSWORD {aws}=x"]}}"#);
+    const NO_USER: Option<&str> = Some("runs as root: its configuration has no USER");
+    const PORTS: &str = "exposedPorts: {deny: [22]}";
+    const LABELS: &str = "labels: {require: [a]}";
+    const HEALTH: &str = "healthcheck: require";
     for (gate, found, expected) in [
         ("user: {nonRoot: true}", r#"{"User":"app"}"#, None),
-        ("user: {nonRoot: true}", "{}", Some("runs as root: its configuration has no USER")),
-        ("user: {nonRoot: true}", "null", Some("runs as root: its configuration has no USER")),
+        ("user: {nonRoot: true}", "{}", NO_USER),
+        ("user: {nonRoot: true}", "null", NO_USER),
         ("user: {nonRoot: true}", r#"{"User":"+0:7"}"#, Some("runs as root: its USER is +0:7")),
         ("user: {nonRoot: numeric}", r#"{"User":"7"}"#, None),
         ("user: {nonRoot: numeric}", r#"{"User":"app"}"#, Some("its USER app is not a number")),
-        ("exposedPorts: {deny: [22]}", r#"{"ExposedPorts":{"80/tcp":{}}}"#, None),
-        (
-            "exposedPorts: {deny: [22]}",
-            r#"{"ExposedPorts":{"22/tcp":{}}}"#,
-            Some("port 22/tcp is exposed"),
-        ),
-        (
-            "exposedPorts: {deny: [22]}",
-            r#"{"ExposedPorts":{"20-25/tcp":{}}}"#,
-            Some("port 22 is exposed, by 20-25/tcp"),
-        ),
-        (
-            "exposedPorts: {deny: [22]}",
-            r#"{"ExposedPorts":{"ssh":{}}}"#,
-            Some("exposed port \"ssh\" cannot be read"),
-        ),
-        ("env: {denySecretLike: true}", r#"{"Env":["PASSWORD=hunter2"]}"#, None),
-        (
-            "env: {denySecretLike: true}",
-            &key,
-            Some("environment variable KEY looks like a secret (AWS key id)"),
-        ),
-        ("env: {denyNames: [\"*password\"]}", &key, None),
-        (
-            "env: {denyNames: [\"*password\"]}",
-            r#"{"Env":["DB_PASSWORD="]}"#,
-            Some("environment variable DB_PASSWORD is refused by its name"),
-        ),
-        (
-            "env: {denyNames: [\"*password\"]}",
-            r#"{"Env":["db_password"]}"#,
-            Some("environment variable db_password is refused by its name"),
-        ),
-        // A name that may not be told could be any.
-        (
-            "env: {denyNames: [\"*password\"]}",
-            &withheld,
-            Some("environment variable (name withheld) is refused by its name"),
-        ),
-        ("labels: {require: [a]}", r#"{"Labels":{"a":"1"}}"#, None),
-        ("labels: {require: [a]}", r#"{"Labels":{"a":""}}"#, Some("label a is missing")),
-        ("labels: {require: [a]}", r#"{"Labels":{"A":"1"}}"#, Some("label a is missing")),
-        ("healthcheck: require", r#"{"Healthcheck":{"Test":["CMD","true"]}}"#, None),
-        (
-            "healthcheck: require",
-            r#"{"Healthcheck":{"Test":["NONE"]}}"#,
-            Some("has no health check"),
-        ),
+        (PORTS, r#"{"ExposedPorts":{"80/tcp":{}}}"#, None),
+        (PORTS, r#"{"ExposedPorts":{"22/tcp":{}}}"#, Some("port 22/tcp is exposed")),
+        (PORTS, r#"{"ExposedPorts":{"20-25":{}}}"#, Some("port 22 is exposed, by 20-25")),
+        (PORTS, r#"{"ExposedPorts":{"ssh":{}}}"#, Some("exposed port \"ssh\" cannot be read")),
+        (LABELS, r#"{"Labels":{"a":"1"}}"#, None),
+        (LABELS, r#"{"Labels":{"a":""}}"#, Some("label a is missing")),
+        (LABELS, r#"{"Labels":{"A":"1"}}"#, Some("label a is missing")),
+        (HEALTH, r#"{"Healthcheck":{"Test":["CMD","true"]}}"#, None),
+        (HEALTH, r#"{"Healthcheck":{"Test":["NONE"]}}"#, Some("has no health check")),
     ] {
-        let judgement = judged(gate, config(found));
-        assert_eq!(
-            judgement.reasons().first().map(|it| it.text.as_str()),
-            expected,
-            "{gate} {found}"
-        );
-        assert_eq!(judgement.admits(), expected.is_none());
-        if expected.is_some() {
-            assert_eq!(codes(&judgement), [ReasonCode::ConfigNotAllowed]);
-            assert!(!judgement.rests_on_absence(), "its configuration never changes");
-            let key = gate.split(':').next().unwrap();
-            let remedy = &judgement.reasons()[0].remedy;
-            assert!(remedy.ends_with(&format!(" (gates.strict.{key}).")), "{remedy}");
-        }
+        assert_eq!(refused(gate, found).as_deref(), expected, "{gate} {found}");
+    }
+}
+
+#[test]
+fn variables_are_refused_by_name_and_by_what_their_values_look_like() {
+    const SECRETS: &str = "env: {denySecretLike: true}";
+    const NAMES: &str = "env: {denyNames: [\"*password\"]}";
+    let aws = ["AKI", "AIOSFODNN7EXAMPLE"].concat();
+    let (key, withheld) = (format!("KEY={aws}"), format!("PASSWORD {aws}=x"));
+    for (gate, entry, expected) in [
+        (SECRETS, "PASSWORD=hunter2", None),
+        (SECRETS, &key, Some("KEY looks like a secret (AWS key id)")),
+        (SECRETS, &withheld, Some("(name withheld) looks like a secret (AWS key id)")),
+        (NAMES, &key, None),
+        (NAMES, "DB_PASSWORD=", Some("DB_PASSWORD is refused by its name")),
+        (NAMES, "db_password", Some("db_password is refused by its name")),
+        // A name that may not be told could be any.
+        (NAMES, &withheld, Some("(name withheld) is refused by its name")),
+    ] {
+        let expected = expected.map(|expected| format!("environment variable {expected}"));
+        let found = json!({"User": "7", "Env": ["PATH=/bin", entry]}).to_string();
+        assert_eq!(refused(gate, &found), expected, "{gate} {entry}");
     }
 }
 
