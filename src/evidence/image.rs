@@ -3,10 +3,12 @@
 use serde::Deserialize;
 
 use crate::gate::{Grant, GrantKind};
-use crate::oci::{Descriptor, Digest, ImageManifest, Platform, from_strict_slice, platform_part};
+use crate::oci::{
+    Descriptor, Digest, ImageConfig, ImageManifest, Platform, from_strict_slice, platform_part,
+};
 
 /// Largest config that is read, in bytes.
-pub(super) const CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub(super) const CONFIG_BYTES_MAX: u64 = ImageConfig::BYTES_MAX;
 
 /// The parts of an image config that are read.
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ mod absence;
 mod attachment;
 mod attestations;
 mod children;
+mod configs;
 mod fetch;
 mod image;
 mod layout;
@@ -194,13 +195,17 @@ impl<S: Source> Gatherer<S> {
             let contents = self.collect_attestations(subject, found.unwrap_or_default()).await;
             collected.evidence.child_attestations = contents;
         }
+        if kinds.contains(&EvidenceKind::Configs) {
+            self.collect_configs(subject, &mut collected).await;
+        }
         // What was only believed has not been looked at now: it is looked at again as soon as if nobody
         // had asked in between.
         let age = believed.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let now = self.clock.now().milliseconds();
         let at = Timestamp::from_milliseconds(now.saturating_sub(age));
         // The contents of what was found say nothing of what there may be besides.
-        let are_contents = [EvidenceKind::Attestations, EvidenceKind::ChildAttestations];
+        let are_contents =
+            [EvidenceKind::Attestations, EvidenceKind::ChildAttestations, EvidenceKind::Configs];
         let searched = kinds.iter().any(|kind| !are_contents.contains(kind));
         if searched || collected.evidence.gathered_at.is_none() {
             collected.evidence.gathered_at = Some(at);

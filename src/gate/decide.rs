@@ -7,7 +7,7 @@ use super::{
     Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
     Silenced, Standing, Subject, Verdict,
 };
-use super::{attestations, continuity, scan};
+use super::{attestations, configured, continuity, scan};
 use crate::policy::{Artifact, Mode, Rule, Scope, SignatureRule};
 
 /// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
@@ -89,10 +89,11 @@ fn look_closer(
     certain: bool,
 ) -> Result<(), Box<Outcome>> {
     type Check = fn(&Subject, &Evidence, &Context<'_>, Option<&Rule>, bool) -> Checked;
-    const CHECKS: [(&str, Check); 4] = [
+    const CHECKS: [(&str, Check); 5] = [
         ("signatures", signatures::check),
         ("attestations", attestations::check),
         ("signatures", continuity::check),
+        ("configuration", configured::check),
         (SCAN, scan::check),
     ];
     for (what, check) in CHECKS {

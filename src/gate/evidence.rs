@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{Descriptor, Digest, MediaType, Platform, Tag};
+use crate::oci::{Descriptor, Digest, ImageConfig, MediaType, Platform, Tag};
 use crate::policy::Artifact;
 use crate::signature::{FoundAttestation, FoundSignature};
 use crate::time::Timestamp;
@@ -55,6 +55,8 @@ pub enum EvidenceKind {
     Scan,
     /// The contents of attestations about the images that an index lists.
     ChildAttestations,
+    /// What the configurations of the subject's images say.
+    Configs,
 }
 
 /// Everything known about a subject; the default is that nothing is.
@@ -78,6 +80,9 @@ pub struct Evidence {
     /// What reading the images came to, where a rule asks for it.
     #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
     pub scan: Gathered<ScannedImages>,
+    /// What the configurations of the images say, where a rule asks for it.
+    #[serde(default, skip_serializing_if = "Gathered::is_not_gathered")]
+    pub configs: Gathered<ImageConfigs>,
     /// When evidence was last looked for.
     pub gathered_at: Option<Timestamp>,
 }
@@ -246,6 +251,35 @@ pub enum ScannedByOther {
         /// When.
         at: Timestamp,
     },
+}
+
+/// What the configurations of the subject's images say. Their values of the environment are not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ImageConfigs {
+    /// By the digests of their manifests.
+    pub images: BTreeMap<Digest, ConfigOf>,
+    /// Which version of [`ImageConfig::READING`] read them.
+    #[serde(default)]
+    pub read_by: u32,
+}
+
+impl ImageConfigs {
+    /// Most images of one index whose configurations are judged.
+    pub const IMAGES_MAX: usize = 64;
+}
+
+/// What reading the configuration of one image came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigOf {
+    /// Upstream does not have the image, or not its configuration.
+    Absent,
+    /// It is no configuration of an image, by its media type.
+    NoImage,
+    /// This is it.
+    Read(Box<ImageConfig>),
+    /// It cannot be read; why, in words fit for clients.
+    Unreadable(String),
 }
 
 /// A tag of the form `sha256-<hex>[.suffix]`, by which something is attached to a subject.

@@ -4,11 +4,13 @@
 //! or failed; every reason that the evidence supports is listed; nothing here panics or waits.
 //! "Decided no" and "could not decide" are different outcomes, and neither serves.
 
+mod against;
 mod attestations;
 mod by_name;
 mod checks;
 mod children;
 mod condition;
+mod configured;
 mod continuity;
 mod decide;
 mod distinct;
@@ -17,6 +19,7 @@ mod edges;
 mod evidence;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod images;
 mod logic;
 mod phrase;
 mod ready;
@@ -34,9 +37,9 @@ pub use by_name::refuse_by_name;
 pub use continuity::Predecessor;
 pub use decide::decide;
 pub use evidence::{
-    AttachedTag, AttestationContents, ChildImage, ChildSignatures, Evidence, EvidenceKind,
-    Gathered, Grant, GrantKind, ManifestFacts, ScannedByOther, ScannedImage, ScannedImages,
-    SignatureSearch,
+    AttachedTag, AttestationContents, ChildImage, ChildSignatures, ConfigOf, Evidence,
+    EvidenceKind, Gathered, Grant, GrantKind, ImageConfigs, ManifestFacts, ScannedByOther,
+    ScannedImage, ScannedImages, SignatureSearch,
 };
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};

@@ -114,7 +114,9 @@ fn denied(reasons: &[Reason], rule: Option<&RuleId>) -> String {
 /// Whether it is the rule that speaks in the first reason, and not the floor, people or upstream.
 fn is_by_rule(reasons: &[Reason]) -> bool {
     reasons.first().is_some_and(|reason| match reason.code {
-        ReasonCode::DeniedByRule
+        ReasonCode::ConfigNotAllowed
+        | ReasonCode::ConfigUnreadable
+        | ReasonCode::DeniedByRule
         | ReasonCode::Malware
         | ReasonCode::NotAttested
         | ReasonCode::NotScannable

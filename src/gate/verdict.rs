@@ -152,6 +152,10 @@ pub enum ReasonCode {
     ApprovalExpired,
     /// The rule asks for an approval and there is none.
     ApprovalNeeded,
+    /// Its configuration says something that a gate of the rule refuses, or lacks what one asks for.
+    ConfigNotAllowed,
+    /// Its configuration cannot be judged: it is not there, or cannot be read.
+    ConfigUnreadable,
     /// The rule that applies denies.
     DeniedByRule,
     /// The digest, or that of a child, is on the policy's list of denied images.
@@ -211,7 +215,8 @@ impl ReasonCode {
     pub const fn is_absence(self) -> bool {
         matches!(
             self,
-            Self::NotAttested
+            Self::ConfigUnreadable
+                | Self::NotAttested
                 | Self::NotFound
                 | Self::TooManySignatures
                 | Self::Unsigned
@@ -239,7 +244,8 @@ impl ReasonCode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some,
-    /// `continuity` where it was signed before, `scan` where the rule has gates, `approval`.
+    /// `continuity` where it was signed before, `config` and `scan` where the rule has gates that ask for
+    /// it, `approval`.
     pub name: String,
     /// What came of it.
     pub state: CheckState,

@@ -9,7 +9,8 @@ use super::deciding::Said;
 use super::{Decision, Error, Mirror, Refusal};
 use crate::evidence::Collected;
 use crate::gate::{
-    Evidence, EvidenceKind, Gathered, Judgement, Outcome, ReadyPolicy, Reason, Standing, Subject,
+    ConfigOf, Evidence, EvidenceKind, Gathered, ImageConfigs, Judgement, Outcome, ReadyPolicy,
+    Reason, Standing, Subject,
 };
 use crate::ledger::{New, NewGrants, Record};
 use crate::oci::Reference;
@@ -17,7 +18,7 @@ use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
 /// evidence, and one to decide on all of it.
-const ROUNDS_MAX: usize = 8;
+const ROUNDS_MAX: usize = 9;
 /// A denial that rests on something absent upstream is looked at again no sooner than this.
 pub(super) const ABSENCE_RETRY: Duration = Duration::from_mins(1);
 /// First and longest pause after evidence could not be gathered.
@@ -460,6 +461,13 @@ fn without_absence(mut evidence: Evidence) -> Evidence {
     // What is in an image never changes; only that it could not be read may.
     if !matches!(evidence.scan, Gathered::Found(_)) {
         evidence.scan = Gathered::NotGathered;
+    }
+    // So it is with configurations, but for those that were not there.
+    let is_whole = |configs: &ImageConfigs| {
+        configs.images.values().all(|config| !matches!(config, ConfigOf::Absent))
+    };
+    if !evidence.configs.found().is_some_and(is_whole) {
+        evidence.configs = Gathered::NotGathered;
     }
     if !matches!(evidence.manifest, Gathered::Found(_)) {
         evidence.manifest = Gathered::NotGathered;

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::endpoint::PATH_BYTES_MAX;
 use super::{
-    ByteRange, Descriptor, Digest, Endpoint, INDEX_CHILDREN_MAX, ImageReference, JSON_DEPTH_MAX,
-    LAYERS_MAX, Manifest, MediaType, Name, Platform, RangeRequest, Reference, Registry, Repository,
-    Request, TAG_LENGTH_MAX, Tag, check_strict,
+    ByteRange, Descriptor, Digest, Endpoint, INDEX_CHILDREN_MAX, ImageConfig, ImageReference,
+    JSON_DEPTH_MAX, LAYERS_MAX, Manifest, MediaType, Name, Platform, RangeRequest, Reference,
+    Registry, Repository, Request, TAG_LENGTH_MAX, Tag, check_strict,
 };
 
 /// A path, a query, and whatever else a request may say, a line each.
@@ -130,8 +130,9 @@ fn range(text: &str, size: u64) {
     }
 }
 
-/// The body of a manifest, offered as each type in turn.
+/// The body of a manifest, offered as each type in turn; and a configuration.
 pub(crate) fn manifest(bytes: &[u8]) {
+    image_config(bytes);
     let strict = check_strict(bytes).is_ok();
     let value = serde_json::from_slice::<Value>(bytes);
     if strict {
@@ -158,6 +159,30 @@ pub(crate) fn manifest(bytes: &[u8]) {
     types.dedup();
     assert!(types.len() <= 1, "the same bytes are an image and an index");
 }
+
+/// What is kept of a configuration is bounded, can be read again, and has no value of the environment.
+fn image_config(bytes: &[u8]) {
+    let Ok(config) = ImageConfig::parse(bytes) else { return };
+    let kept = serde_json::to_string(&config).unwrap_or_default();
+    assert_eq!(serde_json::from_str::<ImageConfig>(&kept).ok().as_ref(), Some(&config), "{kept}");
+    let value = serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    let inner = value.get("config");
+    let key = |name: &str| inner.and_then(|inner| inner.get(name));
+    assert_eq!(config.user, key("User").and_then(Value::as_str).unwrap_or_default());
+    let env = key("Env").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    assert_eq!(config.env.len(), env.len());
+    for (entry, text) in config.env.iter().zip(env.iter().filter_map(Value::as_str)) {
+        let name = text.split('=').next().unwrap_or_default();
+        assert!(entry.name == name || entry.is_withheld(), "{} of {text}", entry.name);
+    }
+    for key in inner.and_then(Value::as_object).into_iter().flat_map(serde_json::Map::keys) {
+        let is_meant = CONFIG_KEYS.iter().any(|known| known.eq_ignore_ascii_case(key));
+        assert!(!is_meant || CONFIG_KEYS.contains(&key.as_str()), "{key} is read as another");
+    }
+}
+
+/// The keys of a configuration that are judged.
+const CONFIG_KEYS: [&str; 5] = ["Env", "ExposedPorts", "Healthcheck", "Labels", "User"];
 
 /// The keys of a manifest that its readers know.
 const KEYS: [&str; 9] = [

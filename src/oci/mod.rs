@@ -10,17 +10,20 @@ mod endpoint;
 mod error_code;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod image_config;
 mod json;
 mod manifest;
 mod media_type;
 mod name;
 mod range;
 mod secret;
+mod secret_like;
 
 pub use descriptor::{Descriptor, Platform, platform_part};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use endpoint::{Endpoint, EndpointError, Request, TagsPage};
 pub use error_code::ErrorCode;
+pub use image_config::{EnvEntry, ImageConfig, ImageConfigError};
 pub use json::{JSON_DEPTH_MAX, JsonError, check_strict, from_strict_slice};
 pub use manifest::{
     INDEX_CHILDREN_MAX, ImageIndex, ImageManifest, LAYERS_MAX, MANIFEST_BYTES_MAX, Manifest,
@@ -32,3 +35,4 @@ pub use name::{
 };
 pub use range::{ByteRange, RangeRequest, Unsatisfiable};
 pub use secret::Secret;
+pub use secret_like::SecretForm;

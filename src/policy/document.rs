@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::attested::AttestationRule;
+use super::configured::ConfigGate;
 use super::pattern::Pattern;
 use super::problem::Position;
 use super::scanned::ScanGate;
@@ -162,6 +163,7 @@ pub struct Rule {
     pub(super) signatures: Option<SignatureRule>,
     pub(super) attestations: Vec<AttestationRule>,
     pub(super) gates: Vec<Arc<ScanGate>>,
+    pub(super) configured: Vec<Arc<ConfigGate>>,
     pub(super) mode: Mode,
     pub(super) tag_move: TagMove,
     pub(super) signer_change: SignerChange,
@@ -206,6 +208,11 @@ impl Rule {
     /// What scans have to show: all of these.
     pub fn gates(&self) -> &[Arc<ScanGate>] {
         &self.gates
+    }
+
+    /// What the configurations of images have to say: all of these.
+    pub fn configured(&self) -> &[Arc<ConfigGate>] {
+        &self.configured
     }
 
     /// Whether its verdicts are acted on.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::pattern::Pattern;
-use super::{Artifact, Policy};
+use super::{Artifact, ConfigGate, Policy, Rule};
 use crate::oci::{Digest, Name, Tag};
 
 /// Longest texts that the slow matcher is asked about, in bytes.
@@ -59,7 +59,27 @@ fn asked(policy: &Policy) {
             assert!(outright.text.is_ascii() && !outright.text.contains('\n'), "{outright:?}");
         }
     }
+    for gate in policy.rules().iter().flat_map(Rule::configured) {
+        configured(gate);
+    }
     assert!(policy.denied_image(&Digest::sha256(b"")).is_none_or(|reason| !reason.is_empty()));
+}
+
+/// A gate about configurations refuses something, and names whatever letter case they have.
+fn configured(gate: &ConfigGate) {
+    let refuses = gate.user.is_some()
+        || gate.denies_secret_like
+        || gate.requires_healthcheck
+        || !gate.denied_env.is_empty()
+        || !gate.denied_ports.is_empty()
+        || !gate.required_labels.is_empty();
+    assert!(refuses, "{} refuses nothing", gate.place());
+    assert!(!gate.denied_ports.contains(&0), "0 is no port");
+    for pattern in &gate.denied_env {
+        let own = pattern.to_string().replace('*', "x/Y");
+        let cases = [own.clone(), own.to_ascii_lowercase(), own.to_ascii_uppercase()];
+        assert!(cases.iter().all(|name| pattern.covers(name)), "{pattern} and {own}");
+    }
 }
 
 /// Two patterns and texts: matching is what the definition says, and what both cover, overlaps.

@@ -9,6 +9,7 @@
 //! times name. It must not do I/O: files that a policy refers to come through the caller's function.
 
 mod attested;
+mod configured;
 mod document;
 mod fields;
 #[cfg(feature = "fuzzing")]
@@ -26,6 +27,7 @@ mod vex;
 mod yaml;
 
 pub use attested::{AttestationRule, AttestationType};
+pub use configured::{ConfigGate, EnvPattern, UserRule};
 pub use document::{
     Artifact, ArtifactKind, DeniedImage, FloorLimits, KeyText, Level, Mode, NotationRoot, PolicyId,
     Rule, RuleId, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,

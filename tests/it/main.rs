@@ -16,6 +16,8 @@ mod clocks;
 #[cfg(test)]
 mod cold_pull;
 #[cfg(test)]
+mod configured;
+#[cfg(test)]
 mod continuity;
 #[cfg(test)]
 mod crowds;

@@ -4,7 +4,6 @@
 //! nothing is known about, and what is no image are outcomes of their own, which pass only where the
 //! policy says so.
 
-mod against;
 mod attestations;
 mod bills;
 mod findings;
@@ -25,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::{Checked, Finding, reason};
+use super::images::Images;
 use super::{
     CheckState, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, ReasonCode, ScannedImage,
     ScannedImages, Subject,
@@ -108,7 +108,7 @@ pub(super) fn check(
     if certain {
         return Checked::Finding(Finding::new(NAME, CheckState::NotLooked, "not looked at"));
     }
-    let images = match images(subject, facts, context) {
+    let images = match scanned_images(subject, facts, context) {
         Ok(images) => images,
         Err(checked) => return *checked,
     };
@@ -218,33 +218,21 @@ fn may_be_silenced(finding: &Finding) -> bool {
 }
 
 /// The images that are scanned, each with what to call it in front of what is said of it.
-fn images(
+fn scanned_images(
     subject: &Subject,
     facts: &ManifestFacts,
     context: &Context<'_>,
 ) -> Result<Vec<(String, Digest)>, Box<Checked>> {
-    if !facts.is_index {
-        return Ok(vec![(String::new(), subject.digest)]);
-    }
-    let Some(images) = facts.images_for(context.policy.platforms()) else {
-        return Err(Box::new(Checked::Missing(EvidenceKind::Manifest)));
-    };
-    let count = images.len();
-    let text = match count {
-        0 => "lists no image that could be scanned".to_owned(),
-        1..=ScannedImages::IMAGES_MAX => {
-            let label = |platform: Option<String>| platform.map(|it| format!("{it}: "));
-            let named = images.into_iter().map(|image| {
-                let platform = image.platform.as_ref().map(ToString::to_string);
-                let label = label(platform).filter(|_| count > 1).unwrap_or_default();
-                (label, image.digest)
-            });
-            return Ok(named.collect());
+    let text = match Images::of(subject, facts, context.policy.platforms()) {
+        Images::These(images) if images.len() <= ScannedImages::IMAGES_MAX => return Ok(images),
+        Images::These(images) => {
+            let (count, most) = (images.len(), ScannedImages::IMAGES_MAX);
+            format!("lists {count} images, of which {most} are scanned")
         }
-        _ => format!("lists {count} images, of which {} are scanned", ScannedImages::IMAGES_MAX),
+        Images::None => "lists no image that could be scanned".to_owned(),
+        Images::Unknown => return Err(Box::new(Checked::Missing(EvidenceKind::Manifest))),
     };
-    let remedy = "floor.platforms would have to list platforms that it has, and fewer of them.";
-    let reasons = vec![reason(ReasonCode::ScanIncomplete, &text, remedy)];
+    let reasons = vec![reason(ReasonCode::ScanIncomplete, &text, Images::REMEDY)];
     let finding = Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) };
     Err(Box::new(Checked::Finding(finding)))
 }

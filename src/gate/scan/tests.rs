@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::against::REASONS_MAX;
 use super::*;
 use crate::gate::Passed;
+use crate::gate::against::REASONS_MAX;
 use crate::gate::tests::{NOW, context, evidence, facts, policy, subject};
 use crate::gate::{
     ChildImage, Judgement, Outcome, ReadyPolicy, ScannedImage, Verdict, decide, phrase,

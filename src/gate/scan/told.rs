@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::NAME;
-use super::against::Against;
 use super::bills::{self, Bills};
 use super::findings::{self, Denied, Exceptions, Scales, Weighed};
 use super::seen::Seen;
 use super::testimony::Testimonies;
 use super::vex::{Voices, Words};
+use crate::gate::against::Against;
 use crate::gate::checks::Finding;
 use crate::gate::text::few;
 use crate::gate::{CheckState, Context, Passed, ReasonCode, Silenced};

@@ -6,7 +6,6 @@ use super::super::document::{ArtifactKind, Located, Rule, RuleId, Trust};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::pattern::Pattern;
 use super::super::problem::Position;
-use super::super::scanned::ScanGate;
 use super::super::tags::TagFilter;
 use super::super::yaml::{Content, Node};
 use super::attestations::{self, ReadAttestation};
@@ -47,7 +46,7 @@ pub(super) struct ReadRule {
 pub(super) fn read(
     node: Node,
     defaults: Defaults,
-    gates: &[Arc<ScanGate>],
+    gates: &[gates::Gate],
     problems: &mut Problems,
 ) -> Vec<ReadRule> {
     let position = node.position;
@@ -66,7 +65,7 @@ fn rule(
     index: usize,
     node: Node,
     path: &str,
-    (defaults, gates): (Defaults, &[Arc<ScanGate>]),
+    (defaults, gates): (Defaults, &[gates::Gate]),
     problems: &mut Problems,
 ) -> Option<ReadRule> {
     let mut fields = Fields::of(node, path, RULE, problems)?;
@@ -100,7 +99,8 @@ fn rule(
             trust: trust.unwrap_or(Trust::Deny),
             signatures: signatures.rule,
             attestations: attestations.iter().map(|read| read.rule.clone()).collect(),
-            gates,
+            gates: gates.scans,
+            configured: gates.configs,
             mode,
             tag_move,
             signer_change,

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use pratique::oci::MediaType;
 use serde_json::json;
 
 use super::Ci;
@@ -220,4 +221,28 @@ async fn a_scanner_of_the_settings_is_given_the_image_and_what_it_finds_counts()
     ci.write("pratique.toml", &(settings + &adapter));
     let ran = ci.verify(&["up.test/app:1"]).await;
     ran.assert(3, &["Trivy 0.76.0: 1 critical found, 1 of them refused", "except CVE-2026-7."]);
+}
+
+#[tokio::test]
+async fn what_gates_ask_of_configurations_is_judged() {
+    let ci = Ci::new().await;
+    let policy = std::fs::read_to_string(ci.path("policy.yaml")).unwrap();
+    let gates = "gates: {strict: {user: {nonRoot: true}, exposedPorts: {deny: [22]}}}\nrules:\n\
+                 - {id: strict, match: [\"up.test/strict/**\"], trust: allow, gates: [strict]}\n";
+    ci.write("policy.yaml", &policy.replace("rules:\n", gates));
+    for (tag, config, code, expected) in [
+        ("1", json!({"User": "app"}), 0, "config     pass"),
+        (
+            "2",
+            json!({"ExposedPorts": {"22/tcp": {}}}),
+            3,
+            "FAIL                 runs as root: its configuration has no USER; port 22/tcp",
+        ),
+    ] {
+        let config = json!({"os": "linux", "architecture": "amd64", "config": config}).to_string();
+        let image = Image::new().config(MediaType::OCI_CONFIG, config).layer(tag).build();
+        ci.upstream.push("strict/app", tag, &image);
+        ci.verify(&[&format!("up.test/strict/app:{tag}")]).await.assert(code, &[expected]);
+        assert_eq!(ci.upstream.count(&image.layer(0).to_string()), 0, "no layer was fetched");
+    }
 }

@@ -1,5 +1,8 @@
 //! The named gates, and the exceptions from what they refuse.
 
+mod config;
+#[cfg(test)]
+mod config_tests;
 mod exceptions;
 mod floor;
 mod later;
@@ -11,6 +14,7 @@ mod vex;
 
 use std::sync::Arc;
 
+use super::super::configured::ConfigGate;
 use super::super::document::{Signer, Trust};
 use super::super::fields::{Fields, Problems, Words, extract};
 use super::super::scanned::{Answer, FindingCondition, Rating, ScanGate};
@@ -34,9 +38,27 @@ const GATE: Words = Words {
         "vex",
         "limits",
         "sbom",
+        "user",
+        "env",
+        "exposedPorts",
+        "labels",
+        "healthcheck",
     ],
-    later: &["env", "exposedPorts", "fastTrack", "healthcheck", "labels", "maxImageAge"],
+    later: &["fastTrack", "maxImageAge", "minObservedAge", "setuidFiles"],
 };
+/// Its keys that are about scans alone.
+const SCAN_KEYS: [&str; 10] = [
+    "scanner",
+    "deny",
+    "unrated",
+    "unknown",
+    "incomplete",
+    "kernelHeaders",
+    "onNewFinding",
+    "vex",
+    "limits",
+    "sbom",
+];
 const CONDITION: Words = Words {
     known: &["severity", "fixable", "olderThan", "exploited", "likelihood"],
     later: &["package"],
@@ -45,8 +67,23 @@ const ATTESTED: Words = Words { known: &["from"], later: &[] };
 /// Most gates of a policy, conditions of a gate, and gates of a rule.
 const GATES_MAX: usize = 100;
 
+/// A gate, as rules name it: what it asks of scans, and of configurations.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    name: String,
+    scan: Option<Arc<ScanGate>>,
+    config: Option<Arc<ConfigGate>>,
+}
+
+/// What the gates of a rule ask for.
+#[derive(Debug, Default)]
+pub(super) struct Gates {
+    pub(super) scans: Vec<Arc<ScanGate>>,
+    pub(super) configs: Vec<Arc<ConfigGate>>,
+}
+
 /// The gates at `gates`, of a policy with these signers.
-pub(super) fn read(node: Node, signers: &[Signer], problems: &mut Problems) -> Vec<Arc<ScanGate>> {
+pub(super) fn read(node: Node, signers: &[Signer], problems: &mut Problems) -> Vec<Gate> {
     let position = node.position;
     let entries = Fields::free(node, "gates", problems);
     if entries.len() > GATES_MAX {
@@ -56,7 +93,7 @@ pub(super) fn read(node: Node, signers: &[Signer], problems: &mut Problems) -> V
     let gate = |entry: Entry| {
         let path = format!("gates.{}", extract(&entry.key));
         let name = checked_name(entry.key, entry.position, &path, problems)?;
-        gate(name, entry.value, &path, signers, problems).map(Arc::new)
+        gate(name, entry.value, &path, signers, problems)
     };
     entries.into_iter().filter_map(gate).collect()
 }
@@ -67,11 +104,36 @@ fn gate(
     path: &str,
     signers: &[Signer],
     problems: &mut Problems,
-) -> Option<ScanGate> {
-    let position = node.position;
+) -> Option<Gate> {
     let mut fields = Fields::of(node, path, GATE, problems)?;
+    // Without a word about configurations it is one that scans, whatever it lacks.
+    let is_config = config::KEYS.iter().any(|key| fields.has(key));
+    let is_scan = is_about_scans(&fields) || !is_config;
+    let not_applicable = answer(&mut fields, "notApplicable", problems);
+    let config = config::read(&name, &mut fields, not_applicable, problems).map(Arc::new);
+    let scan = if is_scan {
+        Some(Arc::new(scan_gate(name.clone(), &mut fields, not_applicable, signers, problems)?))
+    } else {
+        None
+    };
+    (scan.is_some() || config.is_some()).then_some(Gate { name, scan, config })
+}
+
+/// Whether a gate asks for a scan.
+fn is_about_scans(gate: &Fields) -> bool {
+    SCAN_KEYS.iter().any(|key| gate.has(key))
+}
+
+fn scan_gate(
+    name: String,
+    fields: &mut Fields,
+    not_applicable: Answer,
+    signers: &[Signer],
+    problems: &mut Problems,
+) -> Option<ScanGate> {
+    let position = fields.position;
     let scanner::Asked { scanners, attested_by, database_age, report_age_max } =
-        scanner::read(&mut fields, signers, problems);
+        scanner::read(fields, signers, problems);
     let (database_age_max, database_age_warn) = database_age;
     let deny = fields.list("deny", problems);
     if deny.is_none() && problems.0.iter().all(|problem| problem.key != fields.path_of("deny")) {
@@ -93,15 +155,14 @@ fn gate(
         problems.add(position, &fields.path_of("deny"), text);
     }
     let unrated = fields.choice("unrated", &Rating::CHOICES, &[], problems);
-    let mut answer = |key| answer(&mut fields, key, problems);
+    let mut answer = |key| answer(fields, key, problems);
     let (unknown, incomplete) = (answer("unknown"), answer("incomplete"));
-    let not_applicable = answer("notApplicable");
     let choices = [("count", true), ("ignore", false)];
     let counts = fields.choice("kernelHeaders", &choices, &[], problems).unwrap_or(false);
-    let on_new_finding = later::read(&mut fields, problems);
-    let limits = limits::read(&mut fields, problems);
-    let sbom_from = attesters(&mut fields, "sbom", signers, problems);
-    let vex = vex::read(&mut fields, signers, problems);
+    let on_new_finding = later::read(fields, problems);
+    let limits = limits::read(fields, problems);
+    let sbom_from = attesters(fields, "sbom", signers, problems);
+    let vex = vex::read(fields, signers, problems);
     Some(ScanGate {
         name,
         deny,
@@ -170,30 +231,33 @@ fn condition(node: Node, path: &str, problems: &mut Problems) -> Option<FindingC
     Some(condition)
 }
 
-/// The gates that a rule names, out of `gates`.
+/// What the gates ask for that a rule names, out of `gates`.
 pub(super) fn of_rule(
     rule: &mut Fields,
     trust: Option<Trust>,
-    gates: &[Arc<ScanGate>],
+    gates: &[Gate],
     problems: &mut Problems,
-) -> Vec<Arc<ScanGate>> {
+) -> Gates {
     let position = rule.position;
-    let mut found: Vec<Arc<ScanGate>> = Vec::new();
-    let Some(names) = rule.texts("gates", problems) else { return found };
+    let Some(names) = rule.texts("gates", problems) else { return Gates::default() };
     if trust == Some(Trust::Deny) {
         let text = "has no effect on a rule that denies; remove it";
         problems.add(position, &rule.path_of("gates"), text);
     }
+    let mut found: Vec<&Gate> = Vec::new();
     for (name, position, path) in names {
         if found.iter().any(|gate| gate.name == name) {
             problems.add(position, &path, format!("\"{name}\" is listed twice; keep one"));
         } else if let Some(gate) = gates.iter().find(|gate| gate.name == name) {
-            found.push(Arc::clone(gate));
+            found.push(gate);
         } else if !is_reported(&name, problems) {
             problems.add(position, &path, format!("\"{}\" is not among the gates", extract(&name)));
         }
     }
-    found
+    Gates {
+        scans: found.iter().filter_map(|gate| gate.scan.clone()).collect(),
+        configs: found.iter().filter_map(|gate| gate.config.clone()).collect(),
+    }
 }
 
 /// Whether gate `name` is missing only because something is wrong with it.

@@ -121,7 +121,10 @@ fn what_a_gate_cannot_say_is_a_problem_with_its_place() {
             "{deny: [{severity: low}], unknown: ignore}",
             "gates.strict.unknown  \"ignore\" is not one",
         ),
-        ("{deny: [{severity: low}], env: {}}", "gates.strict.env  not supported by this version"),
+        (
+            "{deny: [{severity: low}], maxImageAge: 1d}",
+            "gates.strict.maxImageAge  not supported by this version",
+        ),
         (
             "{deny: [{severity: low}], scanner: {any: [trivy, trivy]}}",
             "gates.strict.scanner.any[1]  \"trivy\" is listed twice",

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::gate::checks::reason;
-use crate::gate::{Reason, ReasonCode};
+use super::checks::reason;
+use super::{Reason, ReasonCode};
 
 /// Reasons of one kind that are told one by one.
 pub(super) const REASONS_MAX: usize = 20;
