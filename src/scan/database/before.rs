@@ -154,7 +154,7 @@ mod tests {
     fn what_is_too_much_is_forgotten() {
         let (before, ecosystem) = (Before::default(), ecosystem(0));
         let ecosystems = [&ecosystem];
-        for number in 0..FINDINGS_MAX + 1 {
+        for number in 0..=FINDINGS_MAX {
             let package = Package::new(PackageKind::Deb, &format!("p{number}"), "1", "status");
             before.keep(&asked(&ecosystems, &package), Arc::default());
         }
