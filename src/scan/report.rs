@@ -9,9 +9,6 @@ use super::{Gap, Package};
 use crate::oci::Digest;
 use crate::time::Timestamp;
 
-/// Bytes of a name by which findings are sorted first: a CVE's whole one.
-const NAME_BYTES: usize = 16;
-
 /// What a database says of an inventory. It is not a verdict: what counts is the policy's to say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -95,23 +92,28 @@ pub struct Finding {
 /// Sorts findings as reports have them: worst first, and what is as bad by name and package.
 pub(in crate::scan) fn sort_worst_first(findings: &mut [Finding]) {
     // Names lie all over the memory: what can be told by numbers is not looked up there.
-    findings.sort_by_cached_key(|finding| (Reverse(finding.badness()), finding.beginning()));
-    let name = |finding: &Finding| (finding.badness(), finding.beginning());
-    for same in findings.chunk_by_mut(|a, b| name(a) == name(b)) {
+    findings.sort_by_cached_key(Finding::rank);
+    for same in findings.chunk_by_mut(|a, b| a.rank() == b.rank()) {
         same.sort_by(|a, b| (&a.id, &a.package).cmp(&(&b.id, &b.package)));
     }
 }
 
 impl Finding {
-    fn badness(&self) -> impl Ord + use<> {
-        (self.malware, self.severity, self.exploited, self.score, self.likelihood)
-    }
-
-    /// The first bytes of its name, with zeros behind one that is shorter.
-    fn beginning(&self) -> [u8; NAME_BYTES] {
-        let mut bytes = [0; NAME_BYTES];
-        bytes.iter_mut().zip(self.id.bytes()).for_each(|(at, byte)| *at = byte);
-        bytes
+    /// Where it stands: by how bad it is, and by the first bytes of its name.
+    fn rank(&self) -> (Reverse<u64>, u128) {
+        let or_none = |value: Option<u64>| value.map_or(0, |value| value + 1);
+        // Each has a field that is wide enough for it.
+        let badness = [
+            (1, u64::from(self.malware)),
+            (3, or_none(self.severity.map(Severity::rank))),
+            (1, u64::from(self.exploited)),
+            (9, or_none(self.score.map(u64::from))),
+            (17, or_none(self.likelihood.map(u64::from))),
+        ];
+        let badness = badness.iter().fold(0, |all, (bits, value)| all << bits | value);
+        let mut begins = [0; size_of::<u128>()];
+        begins.iter_mut().zip(self.id.bytes()).for_each(|(at, byte)| *at = byte);
+        (Reverse(badness), u128::from_be_bytes(begins))
     }
 }
 
@@ -146,6 +148,18 @@ pub enum Severity {
     High,
     /// 9.0 and above.
     Critical,
+}
+
+impl Severity {
+    const fn rank(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Low => 1,
+            Self::Medium => 2,
+            Self::High => 3,
+            Self::Critical => 4,
+        }
+    }
 }
 
 /// A package that nothing can be said about.

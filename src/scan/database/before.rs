@@ -1,7 +1,7 @@
 //! What was found of a package before: images have most of theirs in common, and the same database says the
 //! same of the same package.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::{Equivalent, HashMap};
@@ -13,7 +13,10 @@ use crate::time::Timestamp;
 /// Findings that are remembered, a package without any counted as one. Each has some hundred bytes.
 const FINDINGS_MAX: usize = 65_536;
 
-/// What was found of packages so far.
+/// Places of what was asked once. Two that come to have one are asked once more.
+const ONCE_MAX: usize = 65_536;
+
+/// What was found of packages that more than one image has.
 #[derive(Debug, Default)]
 pub(in crate::scan) struct Before(RwLock<Kept>);
 
@@ -21,6 +24,8 @@ pub(in crate::scan) struct Before(RwLock<Kept>);
 struct Kept {
     packages: HashMap<OwnedAsked, Arc<Matched>>,
     findings: usize,
+    /// Hashes of what was asked once, each at its place: what is never asked again takes no room.
+    once: Vec<u64>,
 }
 
 /// What is asked of a package: all that what is found of it depends on.
@@ -60,16 +65,31 @@ impl Before {
         self.0.read().unwrap_or_else(PoisonError::into_inner).packages.get(asked).cloned()
     }
 
-    /// Remembers what was found. When there is no room, all before it is forgotten.
+    /// Remembers what was found, if it is asked for the second time. When there is no room, all before it is
+    /// forgotten.
     pub(in crate::scan) fn keep(&self, asked: &Asked<'_>, matched: Arc<Matched>) {
         let weight = matched.findings.len().max(1);
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_first(asked) {
+            return;
+        }
         if weight > FINDINGS_MAX - kept.findings.min(FINDINGS_MAX) {
-            *kept = Kept::default();
+            (kept.packages, kept.findings) = Default::default();
         }
         if weight <= FINDINGS_MAX && kept.packages.insert(asked.owned(), matched).is_none() {
             kept.findings += weight;
         }
+    }
+}
+
+impl Kept {
+    /// Whether this was not asked lately.
+    fn is_first(&mut self, asked: &Asked<'_>) -> bool {
+        let hash = self.packages.hasher().hash_one(asked);
+        self.once.resize(ONCE_MAX, 0);
+        let place = usize::try_from(hash).unwrap_or(usize::MAX) % ONCE_MAX;
+        let known = self.once.get_mut(place).map(|known| std::mem::replace(known, hash));
+        known != Some(hash)
     }
 }
 
@@ -129,8 +149,10 @@ mod tests {
         let (bookworm, trixie) = ([&bookworm], [&trixie]);
         let package = Package::new(PackageKind::Deb, "a", "1", "status");
         let matched = Arc::new(Matched { work: 7, ..Matched::default() });
-        before.keep(&asked(&bookworm, &package), matched);
         let work = |asked: &Asked<'_>| before.get(asked).map(|matched| matched.work);
+        before.keep(&asked(&bookworm, &package), Arc::clone(&matched));
+        assert_eq!(work(&asked(&bookworm, &package)), None, "one image has it");
+        before.keep(&asked(&bookworm, &package), matched);
         let mut elsewhere = package.clone();
         elsewhere.found_in = "status.d/a".to_owned();
         elsewhere.architecture = Some("amd64".to_owned());
@@ -156,7 +178,9 @@ mod tests {
         let ecosystems = [&ecosystem];
         for number in 0..=FINDINGS_MAX {
             let package = Package::new(PackageKind::Deb, &format!("p{number}"), "1", "status");
-            before.keep(&asked(&ecosystems, &package), Arc::default());
+            for _ in 0..2 {
+                before.keep(&asked(&ecosystems, &package), Arc::default());
+            }
         }
         let kept = before.0.read().unwrap();
         assert_eq!((kept.findings, kept.packages.len()), (1, 1));

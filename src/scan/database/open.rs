@@ -219,14 +219,13 @@ impl Database {
 
     /// The record of a number.
     pub(in crate::scan) fn record(&self, number: u32) -> Result<Record<'_>, DatabaseError> {
-        let [id, groups, low, high] = row(self.section(Section::Records)?, number)?;
+        let [_, groups, low, high] = row(self.section(Section::Records)?, number)?;
         let published = (u64::from(high) << 32 | u64::from(low)).cast_signed();
         let groups = self.numbers_at(Section::RecordGroups, groups)?;
         if groups.len() == 0 {
             return Err(DatabaseError::Damaged("a record is about nothing"));
         }
         Ok(Record {
-            id: self.string(id)?,
             published: (published != NO_TIME).then(|| Timestamp::from_milliseconds(published)),
             groups,
         })
@@ -310,7 +309,6 @@ fn search<T>(
 /// A record.
 #[derive(Debug)]
 pub(in crate::scan) struct Record<'a> {
-    pub(in crate::scan) id: &'a str,
     pub(in crate::scan) published: Option<Timestamp>,
     /// The vulnerabilities that it is about, by their numbers: one at least.
     pub(in crate::scan) groups: Numbers<'a>,

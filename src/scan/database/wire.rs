@@ -111,15 +111,13 @@ pub(super) fn entry(table: &[u8], index: u32) -> Result<u32, DatabaseError> {
 
 /// The row at `index` of a table of rows of `N` numbers.
 pub(super) fn row<const N: usize>(table: &[u8], index: u32) -> Result<[u32; N], DatabaseError> {
-    let outside = DatabaseError::Damaged("a row is outside its table");
-    let index = usize::try_from(index).unwrap_or(usize::MAX);
-    let start = index.checked_mul(4 * N).ok_or_else(|| outside.clone())?;
-    let mut bytes = table.get(start..).unwrap_or_default();
+    let start = usize::try_from(index).ok().and_then(|index| index.checked_mul(4 * N));
+    let end = start.and_then(|start| start.checked_add(4 * N));
+    let bytes = start.zip(end).and_then(|(start, end)| table.get(start..end));
+    let bytes = bytes.ok_or(DatabaseError::Damaged("a row is outside its table"))?;
     let mut values = [0; N];
-    for value in &mut values {
-        let (first, rest) = bytes.split_first_chunk::<4>().ok_or_else(|| outside.clone())?;
-        *value = u32::from_le_bytes(*first);
-        bytes = rest;
+    for (value, bytes) in values.iter_mut().zip(bytes.as_chunks().0) {
+        *value = u32::from_le_bytes(*bytes);
     }
     Ok(values)
 }

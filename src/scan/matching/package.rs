@@ -253,7 +253,7 @@ impl<'a> Matcher<'a> {
         if !found.unknown.is_empty() {
             let mut named = Vec::new();
             for record in found.unknown.iter().take(NAMED_MAX) {
-                named.push(self.database.record(*record)?.id);
+                named.push(self.database.record_id(*record)?);
             }
             let more = found.unknown.len().saturating_sub(NAMED_MAX);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };

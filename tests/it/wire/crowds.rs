@@ -18,6 +18,9 @@ const MIB: u64 = 1 << 20;
 /// Memory that a crowd of idle and slow connections may cost, in all.
 const RESIDENT_MAX: u64 = 250 * MIB;
 
+/// Times that the program is started before it counts as one that does not.
+const STARTS_MAX: usize = 5;
+
 /// `pratique serve` in front of a fake upstream.
 struct Running {
     child: Child,
@@ -29,6 +32,29 @@ struct Running {
 impl Running {
     /// With at most `files` open files, where that is said.
     async fn start(files: Option<u32>) -> Self {
+        for _ in 0..STARTS_MAX {
+            let mut running = Self::launched(files).await;
+            let is_up = in_time(async {
+                loop {
+                    if let Some(ended) = running.child.try_wait().expect("a process") {
+                        break Err(ended);
+                    }
+                    if TcpStream::connect(running.node).await.is_ok() {
+                        break Ok(());
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+            match is_up.await {
+                Ok(()) => return running,
+                // Another test may have got the port meanwhile.
+                Err(ended) => say(&format!("{ended}: {}\n", running.log())),
+            }
+        }
+        panic!("it does not start");
+    }
+
+    async fn launched(files: Option<u32>) -> Self {
         let upstream = FakeUpstream::start().await;
         let folder = tempfile::tempdir().expect("a folder");
         let (node, admin) = (free_port(), free_port());
@@ -57,14 +83,7 @@ impl Running {
             .kill_on_drop(true)
             .spawn()
             .expect("a process");
-        let running = Self { child, node, folder, upstream };
-        in_time(async {
-            while TcpStream::connect(running.node).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-        running
+        Self { child, node, folder, upstream }
     }
 
     fn pid(&self) -> u32 {

@@ -25,7 +25,9 @@ fn one(fields: &Value) -> Value {
 fn it_is_the_same_in_another_image_but_for_where_it_was_found() {
     let database = database(&[one(&json!({ "aliases": ["CVE-2026-1"] }))]);
     let first = report_at(&database, vec![npm("1")], NOW);
-    assert_eq!(report_at(&database, vec![npm("1")], NOW), first);
+    for _ in 0..3 {
+        assert_eq!(report_at(&database, vec![npm("1")], NOW), first);
+    }
     let mut elsewhere = npm("1");
     elsewhere.found_in = "app/package.json".to_owned();
     let second = report_at(&database, vec![elsewhere.clone()], NOW);
@@ -39,7 +41,7 @@ fn it_is_the_same_in_another_image_but_for_where_it_was_found() {
 #[test]
 fn what_cannot_be_compared_is_said_of_each() {
     let database = database(&[one(&json!({}))]);
-    for found_in in ["a/package.json", "b/package.json"] {
+    for found_in in ["a/package.json", "b/package.json", "c/package.json"] {
         let mut package = npm("not a version");
         package.found_in = found_in.to_owned();
         let report = report_at(&database, vec![package.clone()], NOW);
@@ -56,7 +58,11 @@ fn what_is_published_tomorrow_is_looked_up_again() {
     let (database, day) = (database(&[record]), day.parse().unwrap());
     let published = |now| report_at(&database, vec![npm("1")], now).findings[0].published;
     let day_before = Timestamp::from_milliseconds(NOW.milliseconds() - 100_000_000);
-    assert_eq!(published(day_before), None);
-    assert_eq!(published(day), Some(day));
+    for _ in 0..3 {
+        assert_eq!(published(day_before), None);
+    }
+    for _ in 0..3 {
+        assert_eq!(published(day), Some(day));
+    }
     assert_eq!(published(day_before), None, "by a clock that goes back");
 }
