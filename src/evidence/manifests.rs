@@ -1,6 +1,6 @@
 //! The manifest of a subject, and for an index everything below it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -16,6 +16,9 @@ use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, MediaType, Platfor
 
 /// How deep indexes may be nested: an index may list indexes, and those list images.
 const INDEX_DEPTH_MAX: usize = 2;
+
+/// Platforms that are known of a layer: with two, each image has another one.
+const PLATFORMS_MAX: usize = 2;
 
 /// A manifest with what it says, and what it entitles its repository to.
 pub(super) struct Gathering {
@@ -81,7 +84,12 @@ struct Tally {
     has_image: bool,
     platforms: Vec<Platform>,
     children: Vec<Digest>,
+    child_digests: HashSet<Digest>,
     images: Vec<ChildImage>,
+    /// The layers of each of these.
+    image_layers: Vec<Vec<Digest>>,
+    /// The platforms that images have a layer for.
+    layer_platforms: HashMap<Digest, Vec<Option<Platform>>>,
     layers: u64,
     image_bytes: u64,
     foreign_layer: Option<Digest>,
@@ -110,6 +118,41 @@ impl Tally {
         }
     }
 
+    fn child(&mut self, digest: Digest) {
+        if self.child_digests.insert(digest) {
+            self.children.push(digest);
+        }
+    }
+
+    /// Notes an image of an index, with the layers that it is known to have.
+    fn image(&mut self, digest: Digest, platform: Option<Platform>, layers: &[Descriptor]) {
+        let layers: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
+        for layer in &layers {
+            let platforms = self.layer_platforms.entry(*layer).or_default();
+            if platforms.len() < PLATFORMS_MAX && !platforms.contains(&platform) {
+                platforms.push(platform.clone());
+            }
+        }
+        self.images.push(ChildImage { digest, platform });
+        self.image_layers.push(layers);
+    }
+
+    /// The images. One that has only layers which others have for other platforms can be run where theirs
+    /// are served, whatever it is listed for: it stands there for all, too.
+    fn all_images(&self) -> Vec<ChildImage> {
+        let mut images = self.images.clone();
+        for (image, layers) in self.images.iter().zip(&self.image_layers) {
+            let is_elsewhere = |layer: &Digest| {
+                let mut platforms = self.layer_platforms.get(layer).into_iter().flatten();
+                platforms.any(|platform| *platform != image.platform)
+            };
+            if !layers.is_empty() && layers.iter().all(is_elsewhere) {
+                images.push(ChildImage { digest: image.digest, platform: None });
+            }
+        }
+        images
+    }
+
     fn grant(&mut self, grant: Grant) {
         let key = (grant.digest, grant.kind, grant.platform.clone());
         if self.granted.insert(key) {
@@ -119,6 +162,7 @@ impl Tally {
 
     fn gathering(self, manifest: &Manifest, size: u64) -> Gathering {
         let is_index = matches!(manifest, Manifest::Index(_));
+        let images = is_index.then(|| self.all_images());
         let facts = ManifestFacts {
             media_type: manifest.media_type().clone(),
             size,
@@ -126,7 +170,7 @@ impl Tally {
             is_index,
             platforms: self.platforms,
             children: self.children,
-            images: is_index.then_some(self.images),
+            images,
             layers: self.layers,
             image_bytes: self.image_bytes,
             foreign_layer: self.foreign_layer,
@@ -194,10 +238,14 @@ async fn tree<S: Source>(
     limits: &Limits,
 ) -> Result<Tallied, Trouble> {
     let mut tally = Tally { artifact_type, ..Tally::default() };
-    let mut seen = HashSet::from([subject.digest]);
+    // One that is listed for two platforms is two: nodes take the one for theirs.
+    let mut seen = HashSet::from([(subject.digest, None)]);
     let mut level: Vec<Listed> = top.iter().map(|descriptor| listed(descriptor, None)).collect();
     for depth in 1.. {
-        level.retain(|child| seen.insert(child.descriptor.digest));
+        level.retain(|child| {
+            let is_itself = child.descriptor.digest == subject.digest;
+            !is_itself && seen.insert((child.descriptor.digest, child.platform.clone()))
+        });
         if level.is_empty() {
             break;
         }
@@ -209,7 +257,9 @@ async fn tree<S: Source>(
         {
             return Ok(Err(format!("indexes are nested deeper than {INDEX_DEPTH_MAX}")));
         }
-        tally.children.extend(level.iter().map(|child| child.descriptor.digest));
+        for child in &level {
+            tally.child(child.descriptor.digest);
+        }
         let work = level.drain(..).map(|child| fetch_child(fetcher, child)).collect();
         for child in fetcher.together(work).await {
             level.extend(add_child(&mut tally, &child?));
@@ -274,19 +324,18 @@ fn add_child(tally: &mut Tally, child: &Child) -> Vec<Listed> {
         None => {
             // It may come later, and what it is then shows when it is looked at again.
             if descriptor.media_type.is_image_manifest() && listed_as != Some(&unknown()) {
-                let (digest, platform) = (descriptor.digest, listed_as.cloned());
-                tally.images.push(ChildImage { digest, platform });
+                tally.image(descriptor.digest, listed_as.cloned(), &[]);
             }
             Vec::new()
         }
         Some(Content { manifest: Manifest::Image(image), config }) => {
             let of_config = config.as_deref().and_then(|config| platform_of(config).ok().flatten());
+            let platform = layers_for(image, listed_as.or(of_config.as_ref()));
+            tally.grant(grant(descriptor, GrantKind::Manifest, platform.as_ref()));
             if !is_built_attestation(image, listed_as, of_config.as_ref()) {
-                let platform = layers_for(image, listed_as.or(of_config.as_ref()));
-                tally.images.push(ChildImage { digest: descriptor.digest, platform });
+                tally.image(descriptor.digest, platform, &image.layers);
             }
             let platform = listed_as.cloned().or(of_config);
-            tally.grant(grant(descriptor, GrantKind::Manifest, platform.as_ref()));
             let has_config = config.is_some() || !image.config.media_type.is_image_config();
             tally.add(image, platform.as_ref(), has_config);
             Vec::new()

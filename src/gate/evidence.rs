@@ -1,6 +1,6 @@
 //! What was gathered about a subject, and what that entitles a repository to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -122,8 +122,8 @@ impl ManifestFacts {
         Artifact::from(self.artifact_type.as_deref())
     }
 
-    /// The images of an index whose layers are served where only `platforms` are; all when that is
-    /// empty. `None` when it is not known.
+    /// The images of an index whose layers are served where only `platforms` are, each once; all when that
+    /// is empty. `None` when it is not known.
     pub fn images_for(&self, platforms: &[Platform]) -> Option<Vec<&ChildImage>> {
         let is_served = |image: &&ChildImage| match &image.platform {
             Some(platform) if !platforms.is_empty() => {
@@ -131,7 +131,9 @@ impl ManifestFacts {
             }
             Some(_) | None => true,
         };
-        Some(self.images.as_ref()?.iter().filter(is_served).collect())
+        let mut seen = HashSet::new();
+        let served = self.images.as_ref()?.iter().filter(is_served);
+        Some(served.filter(|image| seen.insert(image.digest)).collect())
     }
 }
 
@@ -143,7 +145,8 @@ pub struct ChildImage {
     /// The manifest.
     pub digest: Digest,
     /// The platform that its layers are served for: what the index says it runs on, or else its
-    /// config. `None` is one that upstream does not have or that is no image, of which neither says it.
+    /// config. `None` is one that upstream does not have or that is no image, of which neither says it;
+    /// and, beside its own entry, one whose layers all are those of images for other platforms, too.
     pub platform: Option<Platform>,
 }
 

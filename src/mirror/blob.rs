@@ -12,7 +12,7 @@ use super::board::{Boarded, Place};
 use super::keeping::{Through, ThroughReader};
 use super::{Error, Mirror};
 use crate::gate::{Grant, GrantKind, ReadyPolicy, Subject};
-use crate::oci::{ByteRange, Descriptor, Digest, MediaType, Name};
+use crate::oci::{ByteRange, Descriptor, Digest, MediaType, Name, Platform};
 use crate::policy::{Mode, Policy};
 use crate::store::{self, Blob, ReadMode};
 
@@ -385,11 +385,13 @@ fn disk_trouble(boarded: &Result<Boarded, Error>) -> Option<Arc<store::Error>> {
 
 /// Layers are served for the platforms of the floor only; everything else of an index is.
 fn platform_is_served(grant: &Grant, policy: &Policy) -> bool {
+    grant.kind != GrantKind::Layer || platform_is_covered(grant, policy)
+}
+
+/// Whether a grant is for a platform of the floor, or for none.
+pub(super) fn platform_is_covered(grant: &Grant, policy: &Policy) -> bool {
     let wanted = policy.platforms();
-    match (&grant.kind, &grant.platform) {
-        (GrantKind::Layer, Some(platform)) if !wanted.is_empty() => {
-            wanted.iter().any(|wanted| wanted.covers(platform))
-        }
-        _ => true,
-    }
+    let covered =
+        |platform: &Platform| wanted.is_empty() || wanted.iter().any(|it| it.covers(platform));
+    grant.platform.as_ref().is_none_or(covered)
 }

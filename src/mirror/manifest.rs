@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
+use super::blob::platform_is_covered;
 use super::judge::{is_refused_by_people, may_be_served};
 use super::resolve::Answer;
 use super::{Decision, Error, Freshness, Mirror, Refusal};
@@ -177,8 +178,11 @@ impl Mirror {
                     // was signed by somebody, and no list of others makes up for that.
                     let held =
                         judgement.reasons().iter().any(|it| it.code == ReasonCode::SignerChanged);
-                    if !held && let Some(grant) = self.inherited(&pull.name, &digest).await? {
-                        let answer = self.serve_granted(&subject, &grant).await?;
+                    if !held
+                        && let Some(listed) =
+                            self.listed_to_run(&pull.name, &digest, policy).await?
+                    {
+                        let answer = self.serve_granted(&subject, &listed.grant).await?;
                         return Ok(ManifestAnswer { warning, ..answer });
                     }
                     refused(pull, Some(digest), judgement)
@@ -277,9 +281,30 @@ impl Mirror {
         name: &Name,
         digest: &Digest,
     ) -> Result<Option<Granted>, Error> {
+        self.listed_where(name, digest, |_| true).await
+    }
+
+    /// As [`Mirror::listed_by`], where the list has it for a platform that is served: what it has for
+    /// others was not judged with it. They are served as parts of the list, which nodes fetch whole, and
+    /// under no tag.
+    async fn listed_to_run(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        policy: &Policy,
+    ) -> Result<Option<Granted>, Error> {
+        self.listed_where(name, digest, |grant| platform_is_covered(grant, policy)).await
+    }
+
+    async fn listed_where(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        counts: impl Fn(&Grant) -> bool,
+    ) -> Result<Option<Granted>, Error> {
         for granted in self.ledger().granted(name, digest).await?.iter() {
             let readable = matches!(granted.grant.kind, GrantKind::Manifest | GrantKind::Referrer);
-            if readable && self.admits(name, &granted.subject).await? {
+            if readable && counts(&granted.grant) && self.admits(name, &granted.subject).await? {
                 let withheld = self.is_withheld(name, digest).await?;
                 return Ok((!withheld).then(|| granted.clone()));
             }

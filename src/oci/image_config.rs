@@ -54,9 +54,14 @@ pub struct EnvEntry {
 impl EnvEntry {
     fn read(text: &str) -> Self {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        let of_name = SecretForm::of(name);
+        let of_value = SecretForm::of(value);
+        // A password in a URL may have an `=`, and no name before it.
+        let of_name = SecretForm::of(name).or_else(|| {
+            let of_all = SecretForm::of(text);
+            of_all.filter(|_| of_value.is_none())
+        });
         let name = if of_name.is_some() { WITHHELD } else { name };
-        Self { name: name.to_owned(), looks_like: SecretForm::of(value).or(of_name) }
+        Self { name: name.to_owned(), looks_like: of_value.or(of_name) }
     }
 
     /// Whether its name is not kept, so that nobody can say which it is not.
@@ -291,6 +296,15 @@ mod tests {
             assert!(found.env[0].is_withheld());
             assert_eq!(found.env[0].looks_like, Some(SecretForm::AwsKey), "{entry}");
         }
+    }
+
+    #[test]
+    fn a_password_with_an_equals_sign_is_one_where_no_name_is_before_it() {
+        let found = read(r#"{"Env":["postgres://app:hunter=2@db","DB=postgres://app:a=b@db"]}"#);
+        let found = found.unwrap();
+        assert_eq!(names(&found), [WITHHELD, "DB"]);
+        let forms: Vec<_> = found.env.iter().map(|entry| entry.looks_like).collect();
+        assert_eq!(forms, [Some(SecretForm::UrlPassword); 2]);
     }
 
     #[test]

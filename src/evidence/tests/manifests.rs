@@ -169,6 +169,57 @@ async fn nesting_and_counts_are_bounded() {
     assert!(failed(&collected.evidence.manifest));
 }
 
+/// Nodes take the entry for their platform, wherever in the list it stands.
+#[tokio::test]
+async fn an_image_that_is_listed_as_an_attestation_and_for_a_platform_is_an_image() {
+    let mut registry = Registry::default();
+    let unknown = json!({"os": "unknown", "architecture": "unknown"});
+    let config = registry.described(MediaType::OCI_CONFIG, unknown.to_string().as_bytes());
+    let layer = registry.described("application/vnd.in-toto+json", b"a tar all the same");
+    let mut as_attestation = registry.manifest(&image_of(&config, &[layer]));
+    as_attestation["platform"] = unknown;
+    let mut as_image = as_attestation.clone();
+    as_image["platform"] = json!({"os": "linux", "architecture": "amd64"});
+    let other = registry.image("linux/arm64");
+    for (listed, count) in [
+        (vec![as_attestation.clone(), other.clone()], 1),
+        (vec![as_attestation.clone(), as_image.clone(), other.clone()], 2),
+        (vec![as_image, as_attestation, other], 2),
+    ] {
+        let index = registry.manifest(&index_of(&listed));
+        let facts = facts(registry.clone(), &index).await;
+        assert_eq!(facts.images_for(&[]).unwrap().len(), count, "{listed:?}");
+        let amd64 = "linux/amd64".parse().unwrap();
+        assert_eq!(facts.images_for(&[amd64]).unwrap().len(), count - 1, "{listed:?}");
+        assert_eq!(facts.children.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn an_image_of_layers_for_other_platforms_can_run_there() {
+    let mut registry = Registry::default();
+    let config = registry.described(MediaType::OCI_CONFIG, b"{}");
+    let layer_type = "application/vnd.oci.image.layer.v1.tar+gzip";
+    let mut image = |layers: &[&str], platform: &str| {
+        let layers: Vec<Value> =
+            layers.iter().map(|layer| registry.described(layer_type, layer.as_bytes())).collect();
+        let mut image = registry.manifest(&image_of(&config, &layers));
+        let (os, architecture) = platform.split_once('/').unwrap();
+        image["platform"] = json!({"os": os, "architecture": architecture});
+        image
+    };
+    let amd64 = image(&["a", "b", "c"], "linux/amd64");
+    let part = image(&["a", "b"], "linux/s390x");
+    let mixed = image(&["a", "own"], "linux/arm64");
+    let none = image(&[], "linux/riscv64");
+    let index = registry.manifest(&index_of(&[amd64.clone(), part.clone(), mixed, none]));
+    let facts = facts(registry, &index).await;
+    let served = facts.images_for(&["linux/amd64".parse().unwrap()]).unwrap();
+    let served: Vec<Digest> = served.into_iter().map(|image| image.digest).collect();
+    assert_eq!(served, [digest_of(&amd64), digest_of(&part)]);
+    assert_eq!(facts.images_for(&[]).unwrap().len(), 4, "each is there once");
+}
+
 #[tokio::test]
 async fn a_child_listed_many_times_is_fetched_once() {
     let mut registry = Registry::default();

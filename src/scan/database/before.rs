@@ -7,11 +7,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use hashbrown::{Equivalent, HashMap};
 
 use super::open::Ecosystem;
-use crate::scan::{FeedNames, Finding, Package, SourcePackage};
+use crate::scan::{FeedNames, Finding, Fix, Package, SourcePackage};
 use crate::time::Timestamp;
 
-/// Findings that are remembered, a package without any counted as one. Each has some hundred bytes.
-const FINDINGS_MAX: usize = 65_536;
+/// Bytes of all that is remembered, about.
+const BYTES_MAX: usize = 32 * 1024 * 1024;
+/// About what a finding or a package takes beside its texts.
+const RECORD_BYTES: usize = 256;
 
 /// Places of what was asked once. Two that come to have one are asked once more.
 const ONCE_MAX: usize = 65_536;
@@ -23,7 +25,7 @@ pub(in crate::scan) struct Before(RwLock<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     packages: HashMap<OwnedAsked, Arc<Matched>>,
-    findings: usize,
+    bytes: usize,
     /// Hashes of what was asked once, each at its place: what is never asked again takes no room.
     once: Vec<u64>,
 }
@@ -49,7 +51,7 @@ struct OwnedAsked {
 /// What was found of a package.
 #[derive(Debug, Default)]
 pub(in crate::scan) struct Matched {
-    /// Their package is the first one of which it was found.
+    /// Their package is without its place.
     pub(in crate::scan) findings: Vec<Finding>,
     /// Why there may be more, if there may.
     pub(in crate::scan) unmatched: Option<String>,
@@ -68,16 +70,16 @@ impl Before {
     /// Remembers what was found, if it is asked for the second time. When there is no room, all before it is
     /// forgotten.
     pub(in crate::scan) fn keep(&self, asked: &Asked<'_>, matched: Arc<Matched>) {
-        let weight = matched.findings.len().max(1);
+        let weight = weight(asked.package, &matched);
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if kept.is_first(asked) {
+        if weight > BYTES_MAX || kept.is_first(asked) {
             return;
         }
-        if weight > FINDINGS_MAX - kept.findings.min(FINDINGS_MAX) {
-            (kept.packages, kept.findings) = Default::default();
+        if weight > BYTES_MAX - kept.bytes.min(BYTES_MAX) {
+            (kept.packages, kept.bytes) = Default::default();
         }
-        if weight <= FINDINGS_MAX && kept.packages.insert(asked.owned(), matched).is_none() {
-            kept.findings += weight;
+        if kept.packages.insert(asked.owned(), matched).is_none() {
+            kept.bytes += weight;
         }
     }
 }
@@ -95,12 +97,32 @@ impl Kept {
 
 impl Asked<'_> {
     fn owned(self) -> OwnedAsked {
-        let mut package = self.package.clone();
-        package.architecture = None;
-        package.found_in = String::new();
         let ecosystems = self.ecosystems.iter().map(|ecosystem| ecosystem.first_key).collect();
-        OwnedAsked { ecosystems, names: self.names, package }
+        OwnedAsked { ecosystems, names: self.names, package: without_place(self.package) }
     }
+}
+
+/// A package without what does not count, where it was found above all.
+pub(in crate::scan) fn without_place(package: &Package) -> Package {
+    Package { architecture: None, found_in: String::new(), ..package.clone() }
+}
+
+/// About how many bytes are kept. Names of a vulnerability are shared, and bounded by themselves.
+fn weight(package: &Package, matched: &Matched) -> usize {
+    let finding = |finding: &Finding| {
+        let fix = match &finding.fix {
+            Fix::In(version) => version.len(),
+            Fix::None | Fix::WillNot => 0,
+        };
+        let advisories = finding.advisories.iter().map(|it| it.len() + size_of::<String>());
+        RECORD_BYTES + finding.id.len() + fix + advisories.sum::<usize>()
+    };
+    let source = package.source.as_ref().map_or(0, |it| it.name.len() + it.version.len());
+    let module = package.module.as_ref().map_or(0, String::len);
+    // Once in the question, and once in the answer.
+    let package = 2 * (RECORD_BYTES + package.name.len() + package.version.len() + source + module);
+    let unmatched = matched.unmatched.as_ref().map_or(0, String::len);
+    package + unmatched + matched.findings.iter().map(finding).sum::<usize>()
 }
 
 /// What of a package counts.
@@ -176,13 +198,23 @@ mod tests {
     fn what_is_too_much_is_forgotten() {
         let (before, ecosystem) = (Before::default(), ecosystem(0));
         let ecosystems = [&ecosystem];
-        for number in 0..=FINDINGS_MAX {
+        let text = "x".repeat(BYTES_MAX / 10);
+        for number in 0..25 {
             let package = Package::new(PackageKind::Deb, &format!("p{number}"), "1", "status");
+            let unmatched = Some(text.clone());
+            let matched = Arc::new(Matched { unmatched, ..Matched::default() });
             for _ in 0..2 {
-                before.keep(&asked(&ecosystems, &package), Arc::default());
+                before.keep(&asked(&ecosystems, &package), Arc::clone(&matched));
             }
         }
+        let package = Package::new(PackageKind::Deb, "large", "1", "status");
+        let matched = Matched { unmatched: Some(text.repeat(11)), ..Matched::default() };
+        let matched = Arc::new(matched);
+        for _ in 0..2 {
+            before.keep(&asked(&ecosystems, &package), Arc::clone(&matched));
+        }
         let kept = before.0.read().unwrap();
-        assert_eq!((kept.findings, kept.packages.len()), (1, 1));
+        assert_eq!(kept.packages.len(), 7, "nine have room, and the large one has none");
+        assert!(kept.bytes > 7 * text.len() && kept.bytes <= BYTES_MAX);
     }
 }

@@ -43,7 +43,7 @@ mod zip;
 
 pub use advisory::Score;
 pub(super) use advisory::{Authority, Bound};
-pub(super) use before::{Asked, Matched};
+pub(super) use before::{Asked, Matched, without_place};
 pub use build::{Builder, Summary};
 pub use error::{DatabaseError, ImportError};
 pub(super) use feed::printable;

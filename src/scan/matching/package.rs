@@ -9,7 +9,7 @@ use super::range::{Outcome, Subject};
 use super::{kernel, rpm};
 use crate::scan::database::{
     Asked, Bound, Database, DatabaseError, Ecosystem, Matched, Statement, Versions, names,
-    printable,
+    printable, without_place,
 };
 use crate::scan::{
     FeedNames, Finding, Gap, GapKind, Package, PackageKind, Report, Unmatched, UnmatchedKind,
@@ -244,7 +244,7 @@ impl<'a> Matcher<'a> {
     fn matched(&self, package: &Package, found: Found) -> Result<Matched, DatabaseError> {
         let mut matched = Matched { published: found.published, ..Matched::default() };
         if let Some(versions) = self.versions_for(package.kind, &found)? {
-            let shared = Arc::new(package.clone());
+            let shared = Arc::new(without_place(package));
             // One more than are taken, so that it is seen that there are more.
             for (group, merged) in found.vulnerabilities.into_iter().take(FINDINGS_MAX + 1) {
                 matched.findings.push(merged.finding(self.database, versions, group, &shared)?);
@@ -270,10 +270,8 @@ impl<'a> Matcher<'a> {
         if matched.findings.len() > room {
             self.is_too_much("FINDINGS_MAX", package);
         }
-        if let Some(first) = matched.findings.first() {
-            let is_own = *first.package == *package;
-            let shared =
-                if is_own { Arc::clone(&first.package) } else { Arc::new(package.clone()) };
+        if !matched.findings.is_empty() {
+            let shared = Arc::new(package.clone());
             let of_this =
                 |finding: &Finding| Finding { package: Arc::clone(&shared), ..finding.clone() };
             self.findings.extend(matched.findings.iter().take(room).map(of_this));
