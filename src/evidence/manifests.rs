@@ -17,8 +17,10 @@ use crate::oci::{Descriptor, Digest, ImageManifest, Manifest, MediaType, Platfor
 /// How deep indexes may be nested: an index may list indexes, and those list images.
 const INDEX_DEPTH_MAX: usize = 2;
 
-/// Platforms that are known of a layer: with two, each image has another one.
-const PLATFORMS_MAX: usize = 2;
+/// Images that are known of a layer, of one digest, and for one platform: so that of as many as there may be,
+/// one is of another digest and for another platform than any that is asked for, if there is one.
+const HOLDERS_MAX: usize = 2 * HOLDERS_ALIKE_MAX + 1;
+const HOLDERS_ALIKE_MAX: usize = 3;
 
 /// A manifest with what it says, and what it entitles its repository to.
 pub(super) struct Gathering {
@@ -87,9 +89,9 @@ struct Tally {
     child_digests: HashSet<Digest>,
     images: Vec<ChildImage>,
     /// The layers of each of these.
-    image_layers: Vec<Vec<Digest>>,
-    /// The platforms that images have a layer for.
-    layer_platforms: HashMap<Digest, Vec<Option<Platform>>>,
+    layers_of: HashMap<Digest, Vec<Digest>>,
+    /// Images that have a layer.
+    holders: HashMap<Digest, Vec<ChildImage>>,
     layers: u64,
     image_bytes: u64,
     foreign_layer: Option<Digest>,
@@ -126,27 +128,36 @@ impl Tally {
 
     /// Notes an image of an index, with the layers that it is known to have.
     fn image(&mut self, digest: Digest, platform: Option<Platform>, layers: &[Descriptor]) {
-        let layers: Vec<Digest> = layers.iter().map(|layer| layer.digest).collect();
-        for layer in &layers {
-            let platforms = self.layer_platforms.entry(*layer).or_default();
-            if platforms.len() < PLATFORMS_MAX && !platforms.contains(&platform) {
-                platforms.push(platform.clone());
+        let image = ChildImage { digest, platform };
+        for layer in layers {
+            let holders = self.holders.entry(layer.digest).or_default();
+            let count = |is_alike: &dyn Fn(&ChildImage) -> bool| {
+                holders.iter().filter(|holder| is_alike(holder)).count()
+            };
+            if holders.len() < HOLDERS_MAX
+                && !holders.contains(&image)
+                && count(&|holder| holder.digest == image.digest) < HOLDERS_ALIKE_MAX
+                && count(&|holder| holder.platform == image.platform) < HOLDERS_ALIKE_MAX
+            {
+                holders.push(image.clone());
             }
         }
-        self.images.push(ChildImage { digest, platform });
-        self.image_layers.push(layers);
+        let layers = layers.iter().map(|layer| layer.digest);
+        self.layers_of.entry(digest).or_insert_with(|| layers.collect());
+        self.images.push(image);
     }
 
-    /// The images. One that has only layers which others have for other platforms can be run where theirs
-    /// are served, whatever it is listed for: it stands there for all, too.
+    /// The images. One that has only layers which other images have for other platforms can be run where
+    /// theirs are served, whatever it is listed for: it stands there for all, too.
     fn all_images(&self) -> Vec<ChildImage> {
         let mut images = self.images.clone();
-        for (image, layers) in self.images.iter().zip(&self.image_layers) {
+        for image in &self.images {
             let is_elsewhere = |layer: &Digest| {
-                let mut platforms = self.layer_platforms.get(layer).into_iter().flatten();
-                platforms.any(|platform| *platform != image.platform)
+                let mut holders = self.holders.get(layer).into_iter().flatten();
+                holders.any(|it| it.digest != image.digest && it.platform != image.platform)
             };
-            if !layers.is_empty() && layers.iter().all(is_elsewhere) {
+            let layers = self.layers_of.get(&image.digest).filter(|layers| !layers.is_empty());
+            if layers.is_some_and(|layers| layers.iter().all(is_elsewhere)) {
                 images.push(ChildImage { digest: image.digest, platform: None });
             }
         }

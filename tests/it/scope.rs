@@ -211,7 +211,7 @@ async fn whatever_an_image_is_listed_as_it_is_signed_or_its_layers_are_not_serve
             mirror.upstream.push_untagged(REPOSITORY, artifact);
         }
         sign(&mirror, &team, &good.digest());
-        // Listed a second time, as something else: the first is what counts.
+        // Listed a second time, for what is not served: that takes nothing from the first, and adds nothing.
         let again = listed_for(&evil, Some("windows/arm64"));
         let listed = [good.descriptor(), listed_for(&evil, platform), again];
         let index = put_index(&mirror, &listed);
