@@ -42,8 +42,8 @@ impl<'a> Against<'a> {
     }
 
     /// The reasons, which say after `word` who found them if there is one; of many only the first, and how
-    /// many more.
-    pub(super) fn reasons(self, word: Option<&str>) -> Vec<Reason> {
+    /// many more, with where those are told.
+    pub(super) fn reasons(self, word: Option<&str>, rest: &str) -> Vec<Reason> {
         let more = self.found.len().saturating_sub(REASONS_MAX);
         let last = self.found.first().map(|first| first.code).filter(|_| more > 0);
         let told = |One { code, text, remedy, by }: One<'_>| {
@@ -56,7 +56,7 @@ impl<'a> Against<'a> {
         let mut reasons: Vec<Reason> = self.found.into_iter().take(REASONS_MAX).map(told).collect();
         if let Some(code) = last {
             let text = format!("{more} more like these");
-            reasons.push(reason(code, &text, "pratique explain lists them all."));
+            reasons.push(reason(code, &text, rest));
         }
         reasons
     }

@@ -264,6 +264,7 @@ fn a_flood_of_what_is_wrong_is_told_in_short() {
         judged("env: {denyNames: [\"*\"]}", config(&format!(r#"{{"Env":[{}]}}"#, env.join(","))));
     assert_eq!(judgement.reasons().len(), 21);
     assert_eq!(judgement.reasons()[20].text, "980 more like these");
+    assert_eq!(judgement.reasons()[20].remedy, "They are told once these are mended.");
     let long = format!(r#"{{"Env":["{}\u001b[31m\n=x"]}}"#, "A".repeat(10_000));
     let judgement = judged("env: {denyNames: [\"*\"]}", config(&long));
     let text = texts(&judgement)[0];

@@ -23,6 +23,9 @@ const FOUND_SINCE_MAX: usize = 2_000;
 /// kept of what passed, and all of it is asked about anew.
 const KNOWN_MAX: usize = 5_000;
 
+/// Where what is left out is told.
+const REST: &str = "pratique explain lists them all.";
+
 /// What was said so far.
 pub(super) struct Told<'a> {
     /// Whether others than the scanner inside are asked, so that it is told who said what.
@@ -305,7 +308,11 @@ impl<'a> Told<'a> {
         let (found, says) = (word("found by"), word("says"));
         let [malware, vulnerable, open] =
             [&mut self.malware, &mut self.vulnerable, &mut self.open].map(std::mem::take);
-        let groups = [malware.reasons(found), vulnerable.reasons(found), open.reasons(says)];
+        let groups = [
+            malware.reasons(found, REST),
+            vulnerable.reasons(found, REST),
+            open.reasons(says, REST),
+        ];
         let reasons: Vec<_> = groups.into_iter().flatten().collect();
         let Self { texts, silenced, images, known, found_since, until, .. } = self;
         let text = texts.into_iter().chain(unused).collect::<Vec<_>>().join("; ");
