@@ -142,8 +142,11 @@ impl Tally {
                 holders.push(image.clone());
             }
         }
-        let layers = layers.iter().map(|layer| layer.digest);
-        self.layers_of.entry(digest).or_insert_with(|| layers.collect());
+        // It may have been listed before in a way in which nobody has it.
+        let known = self.layers_of.entry(digest).or_default();
+        if known.is_empty() {
+            known.extend(layers.iter().map(|layer| layer.digest));
+        }
         self.images.push(image);
     }
 

@@ -212,7 +212,12 @@ async fn an_image_of_layers_for_other_platforms_can_run_there() {
     let part = image(&["a", "b"], "linux/s390x");
     let mixed = image(&["a", "own"], "linux/arm64");
     let none = image(&[], "linux/riscv64");
-    let index = registry.manifest(&index_of(&[amd64.clone(), part.clone(), mixed, none]));
+    // Listed before with another size, under which nobody has it: that hides no layer.
+    let mut wrong = part.clone();
+    wrong["size"] = json!(1);
+    wrong["platform"] = json!({"os": "linux", "architecture": "ppc64le"});
+    let listed = [wrong, amd64.clone(), part.clone(), mixed, none];
+    let index = registry.manifest(&index_of(&listed));
     let facts = facts(registry, &index).await;
     let served = facts.images_for(&["linux/amd64".parse().unwrap()]).unwrap();
     let served: Vec<Digest> = served.into_iter().map(|image| image.digest).collect();
