@@ -2,11 +2,13 @@
 //! look at a layer.
 //!
 //! ```text
-//! cargo bench --bench rematch -- [--records N] [--images N] [--status FILE] [--databases FOLDER] [--json]
+//! cargo bench --bench rematch -- [--records N] [--about-images-every N] [--images N] [--status FILE]
+//!     [--databases FOLDER] [--json]
 //! ```
 //!
 //! Every image is another one: its versions differ. `--status` is a `status` of dpkg whose packages the images
-//! have; without it they have made-up ones. `--databases` keeps what is compared with, for others to use:
+//! have; without it they have made-up ones. Of every so many records, one is about a package that images have:
+//! that decides how much is found. `--databases` keeps what is compared with, for others to use:
 //! `first.db`, `second.db` with some records more, none of them about the images, and `third.db` with one more
 //! that is about each. One thread; the figures are of this process alone.
 
@@ -33,7 +35,7 @@ const SYSTEM_PACKAGES: usize = 135;
 const PYTHON_PACKAGES: usize = 10;
 /// Names that records of one ecosystem are about.
 const NAMES: usize = 6_000;
-/// Of so many records, one is about a package that images have.
+/// Of so many records, one is about a package that images have: far more than about any real image of its size.
 const ABOUT_IMAGES_EVERY: usize = 20;
 /// A vector of medium severity: no gate of the measurements refuses it.
 const MEDIUM: &str = "CVSS:3.1/AV:L/AC:L/PR:N/UI:R/S:U/C:N/I:N/A:H";
@@ -43,6 +45,7 @@ const SHARES: [(&str, usize); 6] =
 
 struct Options {
     records: usize,
+    about_images_every: usize,
     images: usize,
     status: Option<PathBuf>,
     databases: Option<PathBuf>,
@@ -51,14 +54,21 @@ struct Options {
 
 impl Options {
     fn read() -> Self {
-        let mut options =
-            Self { records: RECORDS, images: IMAGES, status: None, databases: None, json: false };
+        let mut options = Self {
+            records: RECORDS,
+            about_images_every: ABOUT_IMAGES_EVERY,
+            images: IMAGES,
+            status: None,
+            databases: None,
+            json: false,
+        };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let mut value = || words.next().expect("a value behind the option");
             let number = |text: String| text.parse().expect("a number");
             match word.as_str() {
                 "--records" => options.records = number(value()),
+                "--about-images-every" => options.about_images_every = number(value()).max(1),
                 "--images" => options.images = number(value()),
                 "--status" => options.status = Some(value().into()),
                 "--databases" => options.databases = Some(value().into()),
@@ -144,7 +154,7 @@ fn inventory(packages: &[Package], number: usize) -> Inventory {
 }
 
 /// The record of that number.
-fn record(number: usize, packages: &[Package], chance: &mut Chance) -> Value {
+fn record(number: usize, options: &Options, packages: &[Package], chance: &mut Chance) -> Value {
     let mut share = number % 100;
     let ecosystem = SHARES.iter().find_map(|(ecosystem, of)| {
         let is_here = share < *of;
@@ -153,7 +163,7 @@ fn record(number: usize, packages: &[Package], chance: &mut Chance) -> Value {
     });
     let ecosystem = ecosystem.unwrap_or("Debian");
     let affected: Vec<Value> = match ecosystem {
-        "Debian" if number.is_multiple_of(ABOUT_IMAGES_EVERY) => about_images(packages, chance),
+        "Debian" if number.is_multiple_of(options.about_images_every) => about_images(packages, chance),
         "Debian" => releases(&["Debian:11", "Debian:12", "Debian:13"], chance),
         "Ubuntu" => releases(&["Ubuntu:20.04:LTS", "Ubuntu:22.04:LTS", "Ubuntu:24.04:LTS"], chance),
         _ => vec![affected(ecosystem, &name(ecosystem, chance), "2.28.2")],
@@ -202,10 +212,10 @@ fn about_images(packages: &[Package], chance: &mut Chance) -> Vec<Value> {
 }
 
 /// A database of so many records, and of those that come on top.
-fn database(records: usize, packages: &[Package], more: &[Value], as_of: Timestamp) -> Vec<u8> {
+fn database(options: &Options, packages: &[Package], more: &[Value], as_of: Timestamp) -> Vec<u8> {
     let mut builder = Builder::at(as_of);
     let mut chance = Chance(7);
-    let all = (0..records).map(|number| record(number, packages, &mut chance));
+    let all = (0..options.records).map(|number| record(number, options, packages, &mut chance));
     let all = all.chain(more.iter().cloned()).enumerate();
     let documents =
         all.map(|(index, record)| Ok((format!("{index}.json"), record.to_string().into())));
@@ -233,7 +243,7 @@ fn keep(folder: &Path, first: &[u8], options: &Options, packages: &[Package], no
     std::fs::write(folder.join("first.db"), first).expect("a database");
     for (name, more) in ["second.db", "third.db"].iter().zip(later(packages)) {
         let as_of = now.after(Duration::from_secs(1));
-        let file = database(options.records, packages, &more, as_of);
+        let file = database(options, packages, &more, as_of);
         std::fs::write(folder.join(name), file).expect("a database");
     }
 }
@@ -266,7 +276,7 @@ fn main() {
     let packages = packages(options.status.as_deref());
     let now = SystemClock.now();
     let begin = Instant::now();
-    let file = database(options.records, &packages, &[], now);
+    let file = database(&options, &packages, &[], now);
     let built = begin.elapsed();
     let size = file.len();
     if let Some(folder) = &options.databases {

