@@ -163,7 +163,9 @@ fn record(number: usize, options: &Options, packages: &[Package], chance: &mut C
     });
     let ecosystem = ecosystem.unwrap_or("Debian");
     let affected: Vec<Value> = match ecosystem {
-        "Debian" if number.is_multiple_of(options.about_images_every) => about_images(packages, chance),
+        "Debian" if number.is_multiple_of(options.about_images_every) => {
+            about_images(packages, chance)
+        }
         "Debian" => releases(&["Debian:11", "Debian:12", "Debian:13"], chance),
         "Ubuntu" => releases(&["Ubuntu:20.04:LTS", "Ubuntu:22.04:LTS", "Ubuntu:24.04:LTS"], chance),
         _ => vec![affected(ecosystem, &name(ecosystem, chance), "2.28.2")],
