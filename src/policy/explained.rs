@@ -330,26 +330,28 @@ rules:
 - {id: app, match: ["up.test/app"], trust: approve}
 - {id: range, match: ["up.test/app"], tags: {semver: ">=1.5"}, trust: allow}
 - {id: exact, match: ["up.test/app"], tags: {exact: ["1.0"]}, trust: allow}
-- {id: chart, match: {images: ["up.test/app"], artifact: [chart]}, trust: allow}
+- {id: charts, match: ["up.test/charts"], trust: allow}
+- {id: chart, match: {images: ["up.test/charts"], artifact: [chart]}, trust: allow}
 "#,
         );
-        let name = "up.test/app".parse().unwrap();
-        let told: Vec<(&str, String)> = policy
-            .matching(&name)
-            .into_iter()
-            .map(|it| (it.rule.id().as_str(), it.behind.unwrap_or_default()))
-            .collect();
+        let told = |name: &str| -> Vec<(String, String)> {
+            let matching = policy.matching(&name.parse().unwrap()).into_iter();
+            matching.map(|it| (it.rule.id().to_string(), it.behind.unwrap_or_default())).collect()
+        };
+        let charts = told("up.test/charts");
+        assert_eq!((charts[0].0.as_str(), charts[1].1.as_str()), ("chart", "names no artifact"));
+        let told = told("up.test/app");
         let expected = [
             ("exact", ""),
             ("range", "tags by range or pattern come after exact ones"),
-            ("chart", "names no tags"),
-            ("app", "names no artifact"),
+            ("app", "names no tags"),
             ("end", "less text before the first *: 8 characters, not 11"),
             ("narrow", "less text beside *: 8 characters, not 10"),
             ("wide", "** comes after *"),
             ("all", "less text before the first *: 0 characters, not 8"),
         ];
-        let told: Vec<(&str, &str)> = told.iter().map(|(id, why)| (*id, why.as_str())).collect();
+        let told: Vec<(&str, &str)> =
+            told.iter().map(|(id, why)| (id.as_str(), why.as_str())).collect();
         assert_eq!(told, expected);
     }
 
@@ -359,8 +361,8 @@ rules:
             r#"
 rules:
 - {id: range, match: ["up.test/app"], tags: {semver: ">=1.5"}, trust: allow}
-- {id: chart, match: {images: ["up.test/app"], artifact: [chart]}, trust: allow}
-- {id: rest, match: ["up.test/app"], trust: deny}
+- {id: chart, match: {images: ["up.test/*"], artifact: [chart]}, trust: allow}
+- {id: rest, match: ["up.test/**"], trust: deny}
 "#,
         );
         let name = "up.test/app".parse().unwrap();

@@ -247,7 +247,7 @@ fn mistakes_in_tests_are_told_with_their_place() {
     let policy =
         ready(&format!("{SIGNERS}rules: [{{id: a, match: [\"up.test/**\"], trust: allow}}]\n"));
     for (text, expected) in [
-        ("- {expect: admit}", "line 4:3   cases[0].image  is missing"),
+        ("- {expect: admit}", "line 4:3    cases[0].image  is missing"),
         ("- {image: UPPER, expect: admit}", "cases[0].image  \"UPPER\": "),
         ("- {image: a.io/b:1}", "cases[0].expect  is missing; write admit, pending or deny"),
         ("- {image: a.io/b:1, expect: yes}", "cases[0].expect  \"yes\" is not one of: admit"),

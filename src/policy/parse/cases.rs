@@ -289,7 +289,8 @@ impl Reader<'_> {
             let text = "is missing; write admit, pending or deny";
             self.problems.add(fields.position, &path, text);
         }
-        let reasons = fields.texts("reasons", self.problems);
+        let reasons = entries(fields, "reasons", self.problems);
+        let reasons = reasons.map(|items| fields::texts(items, self.problems));
         let rule = fields.text("rule", self.problems).and_then(|(id, position)| {
             let known = self.policy.rules().iter().find(|rule| rule.id().as_str() == id);
             if known.is_none() {
