@@ -148,15 +148,15 @@ fn tree(node: Node, document: &Document<'_>, names_files: bool) -> Tree {
         }
         Content::List(items) => {
             let items = items.into_iter().map(|item| tree(item, document, names_files));
-            by_identity(items.collect())
+            by_identity(&items.collect::<Vec<_>>())
         }
     }
 }
 
 /// The entries of a list by what tells them apart, or else as they are.
-fn by_identity(items: Vec<Tree>) -> Tree {
+fn by_identity(items: &[Tree]) -> Tree {
     let mut entries = BTreeMap::new();
-    for item in &items {
+    for item in items {
         let Tree::Map(entry) = item else { continue };
         let identity = IDENTITIES.iter().find_map(|key| match entry.get(*key) {
             Some(Tree::Text(text)) => Some((*key, text.clone())),

@@ -257,7 +257,7 @@ fn scan_gate(gate: &ScanGate) -> String {
             it.severity.map(|least| match least {
                 Rating::None => "any severity".to_owned(),
                 Rating::Critical => "critical".to_owned(),
-                _ => format!("{least} or worse"),
+                Rating::Low | Rating::Medium | Rating::High => format!("{least} or worse"),
             }),
             it.fixable.map(|is| (if is { "fixable" } else { "not fixable" }).to_owned()),
             it.older_than.map(|age| format!("known for {} h", age.as_secs() / 3600)),

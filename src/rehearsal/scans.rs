@@ -56,8 +56,8 @@ pub(super) fn of(
     let unknown: Vec<String> = report.unmatched.iter().map(|it| it.text.clone()).collect();
     let others = names.iter().map(|name| {
         let (gaps, unknown) = (gaps.clone(), unknown.clone());
-        let (scanner, report) = (name.clone(), Arc::clone(&report));
-        let scan = OtherScan { scanner, database: Some(now), report, gaps, unknown };
+        let report = Arc::clone(&report);
+        let scan = OtherScan { scanner: name.clone(), database: Some(now), report, gaps, unknown };
         (report_of(name), Arc::new(scan))
     });
     let others = others.collect();

@@ -130,7 +130,7 @@ fn an_image_is_explained_by_the_policy_alone() {
         0,
         &[
             "rule     lab",
-            "new  up.test/ours/lab/* (line 14); does not apply: only for versions >=2",
+            "new  up.test/ours/lab/* (line 13); does not apply: only for versions >=2",
             "comes next: names no tags",
             "comes next: less text before the first *",
         ],

@@ -82,6 +82,7 @@ fn render(view: &SimulationView, flips: &[FlipView], times: Times) -> String {
             Column::Fixed("THEN"),
             Column::Fixed("PULLS"),
             Column::Fixed("LAST"),
+            Column::Fixed("DIGEST"),
             Column::Name("IMAGE"),
             Column::Text("WHY"),
         ]);
@@ -93,6 +94,7 @@ fn render(view: &SimulationView, flips: &[FlipView], times: Times) -> String {
                 flip.after.clone(),
                 flip.pulls.to_string(),
                 flip.last_pull.map_or_else(|| "-".to_owned(), |at| times.past(at)),
+                flip.digest.short(),
                 image(flip),
                 because(flip, &why.join("; ")),
             ]);
@@ -133,11 +135,8 @@ fn render(view: &SimulationView, flips: &[FlipView], times: Times) -> String {
 /// The image, by a tag where it has one.
 fn image(flip: &FlipView) -> String {
     let (name, _) = flip.image.split_once('@').unwrap_or((&flip.image, ""));
-    let image = match flip.tags.first() {
-        Some(tag) => format!("{name}:{tag}@{}", flip.digest.short()),
-        None => format!("{name}@{}", flip.digest.short()),
-    };
-    printable(&image)
+    let tag = flip.tags.first().map(|tag| format!(":{tag}")).unwrap_or_default();
+    printable(&format!("{name}{tag}"))
 }
 
 fn because(flip: &FlipView, why: &str) -> String {

@@ -98,9 +98,9 @@ fn between(old: &Path, new: &Path, json: bool) -> Result<bool, CliError> {
     .map_err(|problems| mistaken(new, problems, json))?;
     let view = View { old: named(&before), new: named(&after), changes };
     if json {
-        output::print_json(&view)?
+        output::print_json(&view)?;
     } else {
-        output::print(&render(&view))?
+        output::print(&render(&view))?;
     }
     Ok(!view.changes.is_empty())
 }
@@ -128,5 +128,5 @@ fn render(view: &View<'_>) -> String {
         (_, false) => "The new one does not have a higher revision; raise it.".to_owned(),
         (count, true) => format!("{count} differences."),
     });
-    lines.iter().map(|line| format!("{}\n", printable(line))).collect()
+    lines.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
 }

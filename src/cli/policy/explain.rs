@@ -99,9 +99,9 @@ pub(super) fn run(arguments: &ExplainArguments, json: bool) -> Result<Exit, CliE
     }
     let view = view(&policy, &image, tags, arguments.artifact_type.as_deref());
     if json {
-        output::print_json(&view)?
+        output::print_json(&view)?;
     } else {
-        output::print(&render(&view))?
+        output::print(&render(&view))?;
     }
     Ok(if view.refused.is_some() || view.rule.is_none() { Exit::Refused } else { Exit::Done })
 }
@@ -216,7 +216,8 @@ fn render(view: &View) -> String {
         let signers = view.signers.iter();
         lines.extend(signers.map(|it| format!("     {:<18} {}", it.name, it.who)));
     }
-    lines.iter().map(|line| format!("{}\n", printable(line).trim_end())).collect()
+    let lines: Vec<String> = lines.iter().map(|line| printable(line)).collect();
+    lines.join("\n")
 }
 
 fn asked(asked: &[Asked]) -> impl Iterator<Item = String> {

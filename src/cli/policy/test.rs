@@ -88,9 +88,9 @@ pub(super) fn run(policy: &Path, tests: &Path, json: bool) -> Result<Exit, CliEr
         cases: views,
     };
     if json {
-        output::print_json(&view)?
+        output::print_json(&view)?;
     } else {
-        output::print(&render(&view, tests))?
+        output::print(&render(&view, tests))?;
     }
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }

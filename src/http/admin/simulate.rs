@@ -59,7 +59,7 @@ async fn next_lines(running: Running) -> Option<(impl Stream<Item = Line>, Runni
         }
         Ok(Err(error)) => (vec![failed(error)], None),
     };
-    Some((stream::iter(lines.into_iter().map(line)), rest))
+    Some((stream::iter(lines.into_iter().map(|line| Ok(bytes_of(&line)))), rest))
 }
 
 /// What to say of an end before the end: as any other answer would have it.
@@ -67,8 +67,8 @@ fn failed(error: desk::Error) -> SimulationLine {
     SimulationLine::Failed(Problem::from(error).detail().to_owned())
 }
 
-fn line(line: SimulationLine) -> Line {
-    let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
+fn bytes_of(line: &SimulationLine) -> Bytes {
+    let mut bytes = serde_json::to_vec(line).unwrap_or_default();
     bytes.push(b'\n');
-    Ok(bytes.into())
+    bytes.into()
 }
