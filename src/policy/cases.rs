@@ -51,6 +51,8 @@ pub struct CaseFacts {
     pub config: Option<ConfigFact>,
     /// What people decided about it.
     pub standing: Option<StandingFact>,
+    /// For how long the mirror has known it; `None` is not at all.
+    pub known_for: Option<Duration>,
     /// When it is asked for; `None` is when the test runs.
     pub now: Option<Timestamp>,
 }
@@ -114,6 +116,8 @@ pub struct ConfigFact {
     pub labels: Vec<String>,
     /// Whether it has a health check.
     pub healthcheck: bool,
+    /// When it says that it was built.
+    pub created: Option<Timestamp>,
 }
 
 /// What people decided.

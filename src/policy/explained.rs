@@ -2,6 +2,7 @@
 //! that one asks for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use super::configured::{ConfigGate, UserRule};
 use super::document::{
     Artifact, ArtifactKind, Mode, Rule, Signer, SignerChange, TagMove, Trust, WantedText, Who,
 };
+use super::fresh::FreshGate;
 use super::pattern::Pattern;
 use super::scanned::{NewFinding, Rating, ScanGate};
 use super::signed::{Scope, SignatureRule};
@@ -118,6 +120,9 @@ impl Rule {
         for gate in &self.gates {
             add(&gate.place(), scan_gate(gate));
         }
+        for gate in &self.fresh {
+            add(&gate.place(), fresh_gate(gate));
+        }
         add("mode", mode(self.mode).to_owned());
         add("tagMove", tag_move(self.tag_move).to_owned());
         add("signerChange", signer_change(self.signer_change).to_owned());
@@ -140,6 +145,8 @@ impl Rule {
             let others = gate.attested_by.iter().chain(&gate.sbom_from);
             names.extend(vex.chain(others).map(String::as_str));
         }
+        let tracks = self.fresh.iter().filter_map(|gate| gate.fast_track.as_ref());
+        names.extend(tracks.flat_map(|track| &track.signers).map(String::as_str));
         names
     }
 }
@@ -279,6 +286,21 @@ fn scan_gate(gate: &ScanGate) -> String {
         text.push_str(", also when something is found later");
     }
     text
+}
+
+fn fresh_gate(gate: &FreshGate) -> String {
+    let hours = |time: Duration| format!("{} h", time.as_secs() / 3600);
+    let mut said = Vec::new();
+    if let Some(time) = gate.observed_age_min {
+        said.push(format!("known here for {}", hours(time)));
+    }
+    if let Some(track) = &gate.fast_track {
+        said.push(format!("or at once by [{}] ({})", track.signers.join(", "), track.when));
+    }
+    if let Some(time) = gate.image_age_max {
+        said.push(format!("built within {}", hours(time)));
+    }
+    said.join("; ")
 }
 
 fn config_gate(gate: &ConfigGate) -> String {

@@ -15,6 +15,7 @@ mod difference;
 mod document;
 mod explained;
 mod fields;
+mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod lately;
@@ -44,6 +45,7 @@ pub use document::{
     WantedText, Who,
 };
 pub use explained::{Asked, Match};
+pub use fresh::{FastTrack, FastTrackWhen, FreshGate};
 pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};

@@ -35,5 +35,8 @@ fn document(fact: &ConfigFact) -> Value {
     if let Some(config) = config.as_object_mut().filter(|_| fact.healthcheck) {
         config.insert("Healthcheck".to_owned(), json!({"Test": ["CMD", "check"]}));
     }
-    json!({"config": config})
+    match fact.created {
+        Some(created) => json!({"created": created.to_string(), "config": config}),
+        None => json!({"config": config}),
+    }
 }

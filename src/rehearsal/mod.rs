@@ -18,6 +18,7 @@ mod signed;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -127,6 +128,7 @@ impl Rehearsal {
             before: &[],
             contents: &contents,
             scans: &scans,
+            first_seen: case.facts.known_for.map(|time| before(now, time)),
             passed: None,
             silenced: &[],
         };
@@ -153,6 +155,11 @@ fn code_of(word: &str) -> Option<ReasonCode> {
 pub fn word_of(code: ReasonCode) -> String {
     let value = serde_json::to_value(code).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()
+}
+
+fn before(now: Timestamp, time: Duration) -> Timestamp {
+    let time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_milliseconds(now.milliseconds().saturating_sub(time))
 }
 
 fn standing(fact: StandingFact, now: Timestamp) -> Standing {

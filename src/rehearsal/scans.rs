@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::before;
 use super::manifest::images;
 use crate::gate::{
     Bills, Gathered, ImageScan, ManifestFacts, OtherScan, ReadyPolicy, ScannedByOther,
@@ -63,11 +64,11 @@ pub(super) fn of(
     let others = others.collect();
     let scan = ImageScan { inventory: Arc::new(inventory), report, attested: Arc::default() };
     let scans = Scans {
-        no_database: None,
         reading: Some(read_by),
         known: BTreeMap::from([(key, scan)]),
         others,
         bills: Some(Arc::new(Bills::default())),
+        ..Scans::default()
     };
     (Gathered::Found(ScannedImages { images: scanned }), scans)
 }
@@ -112,10 +113,7 @@ fn report(findings: Vec<Finding>, fact: ScanFact, now: Timestamp) -> Report {
 
 fn finding(fact: &FindingFact, now: Timestamp) -> Finding {
     let package = Package::new(PackageKind::Deb, &fact.package, &fact.version, PLACE);
-    let published = fact.age.map(|age| {
-        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_milliseconds(now.milliseconds().saturating_sub(age))
-    });
+    let published = fact.age.map(|age| before(now, age));
     Finding {
         id: fact.id.clone(),
         aliases: Arc::default(),

@@ -186,6 +186,33 @@ rules:
 }
 
 #[test]
+fn time_is_what_the_case_says() {
+    let policy = ready(&format!(
+        r#"{SIGNERS}
+gates:
+  young: {{maxImageAge: 180d}}
+  known: {{minObservedAge: 72h, fastTrack: {{signers: [ci]}}}}
+rules:
+- {{id: young, match: ["up.test/young"], trust: allow, gates: [young]}}
+- {{id: known, match: ["up.test/known"], trust: allow, gates: [known]}}
+"#
+    ));
+    assert_all_hold(
+        &policy,
+        r#"
+- {image: "up.test/young:1", config: {created: 2026-11-01T00:00:00Z}, signedBy: [], expect: admit}
+- {image: "up.test/young:1", config: {created: 2026-01-01T00:00:00Z}, signedBy: [], expect: deny, reasons: [too-old]}
+- {image: "up.test/young:1", config: {}, signedBy: [], expect: deny, reasons: [undated]}
+- {image: "up.test/known:1", knownFor: 73h, signedBy: [], expect: admit}
+- {image: "up.test/known:1", knownFor: 71h, signedBy: [], expect: deny, reasons: [cooling-down]}
+- {image: "up.test/known:1", signedBy: [], expect: deny, reasons: [cooling-down]}
+- {image: "up.test/known:1", signedBy: [ci], expect: admit}
+- {image: "up.test/known:1", signedBy: [team], expect: deny, reasons: [cooling-down]}
+"#,
+    );
+}
+
+#[test]
 fn what_a_case_does_not_say_is_not_taken_for_good() {
     let policy = ready(&format!(
         r#"{SIGNERS}

@@ -41,6 +41,7 @@ const CASE: Words = Words {
         "config",
         "standing",
         "approvalExpires",
+        "knownFor",
         "now",
         "expect",
         "reasons",
@@ -53,8 +54,10 @@ const FINDING: Words = Words {
     known: &["id", "package", "version", "severity", "fixed", "age", "exploited", "likelihood"],
     later: &[],
 };
-const CONFIG: Words =
-    Words { known: &["user", "env", "exposedPorts", "labels", "healthcheck"], later: &[] };
+const CONFIG: Words = Words {
+    known: &["user", "env", "exposedPorts", "labels", "healthcheck", "created"],
+    later: &[],
+};
 const TRUTH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 impl Case {
@@ -143,6 +146,7 @@ impl Reader<'_> {
             scan: fields.choice("scan", &choices, &[], self.problems).unwrap_or_default(),
             config: self.config(fields),
             standing: self.standing(fields),
+            known_for: time_at(fields, "knownFor", self.problems),
             now: moment_at(fields, "now", self.problems).map(|(now, _)| now).or(self.now),
         }
     }
@@ -257,6 +261,7 @@ impl Reader<'_> {
             exposed_ports,
             labels,
             healthcheck: config.choice("healthcheck", &TRUTH, &[], problems).unwrap_or(false),
+            created: moment_at(&mut config, "created", problems).map(|(time, _)| time),
         })
     }
 
