@@ -109,6 +109,11 @@ impl Problem {
         Self::new(status, problem::INTERNAL, "Failed", detail)
     }
 
+    /// What is wrong, in words.
+    pub(super) fn detail(&self) -> &str {
+        &self.view.detail
+    }
+
     fn undecided(detail: impl Into<String>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let undecided = Self::new(status, problem::UNDECIDED, "Could not decide", detail);
@@ -139,10 +144,13 @@ impl From<desk::Error> for Problem {
             | Error::NotPinned { .. }
             | Error::RequestUnknown { .. }
             | Error::TokenUnknown { .. } => Self::not_found(detail),
-            Error::Changed { .. } | Error::LastAdminToken { .. } | Error::NothingToUndo { .. } => {
-                Self::conflict(detail)
-            }
-            Error::ExpiryPast
+            Error::Changed { .. }
+            | Error::LastAdminToken { .. }
+            | Error::NothingToUndo { .. }
+            | Error::Simulating => Self::conflict(detail),
+            Error::Days { .. }
+            | Error::Draft { .. }
+            | Error::ExpiryPast
             | Error::ExpiryUnwanted
             | Error::ReasonForm
             | Error::Role { .. }

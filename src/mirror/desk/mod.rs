@@ -18,6 +18,7 @@ mod rejudge;
 mod requests;
 mod scans;
 mod show;
+pub mod simulate;
 mod target;
 mod tokens;
 pub mod view;
@@ -47,6 +48,7 @@ pub struct Desk {
     started_at: Timestamp,
     backing_up: Arc<Mutex<()>>,
     deciding: Arc<Mutex<()>>,
+    simulating: Arc<Mutex<()>>,
 }
 
 impl Desk {
@@ -58,6 +60,7 @@ impl Desk {
             started_at,
             backing_up: Arc::new(Mutex::new(())),
             deciding: Arc::new(Mutex::new(())),
+            simulating: Arc::new(Mutex::new(())),
         }
     }
 
