@@ -8,6 +8,7 @@
 //!
 //! It must not know HTTP, and it shows no secret but a token that was just made.
 
+pub mod audit;
 pub mod cache;
 mod decide;
 mod error;
@@ -47,6 +48,7 @@ pub struct Desk {
     started_at: Timestamp,
     backing_up: Arc<Mutex<()>>,
     deciding: Arc<Mutex<()>>,
+    reading_audit: Arc<Mutex<()>>,
 }
 
 impl Desk {
@@ -58,6 +60,7 @@ impl Desk {
             started_at,
             backing_up: Arc::new(Mutex::new(())),
             deciding: Arc::new(Mutex::new(())),
+            reading_audit: Arc::new(Mutex::new(())),
         }
     }
 
