@@ -48,8 +48,9 @@ pub(in crate::ledger) fn latest_path(dir: &Path) -> PathBuf {
 /// # Errors
 /// When it cannot be read, or is larger than any.
 pub(in crate::ledger) fn read(dir: &Path) -> Result<Journal, Error> {
-    let old = entries(&contents(&old_path(dir))?);
+    // In this order, one that becomes the old one meanwhile is read twice, and not missed.
     let current = entries(&contents(&current_path(dir))?);
+    let old = entries(&contents(&old_path(dir))?);
     let mut all = old.entries;
     all.extend(current.entries);
     Ok(Journal { entries: all, ..current })
@@ -223,9 +224,9 @@ mod tests {
         for checkpoint in &signed {
             at = append(dir.path(), checkpoint, at).unwrap();
         }
-        let mut bytes = fs::read(current_path(dir.path())).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle - 20] = 0xff;
+        let text = fs::read_to_string(current_path(dir.path())).unwrap();
+        let (before, after) = text.split_once("\n2\n").unwrap();
+        let bytes = [before.as_bytes(), b"\n\xff\n", after.as_bytes()].concat();
         fs::write(current_path(dir.path()), bytes).unwrap();
         let journal = read(dir.path()).unwrap();
         assert_eq!((journal.entries.len(), good(&journal).len(), journal.is_torn), (3, 2, false));

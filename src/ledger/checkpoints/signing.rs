@@ -64,7 +64,7 @@ impl Ledger {
     /// not, and that there is another key, is put on record.
     pub(super) async fn resume_signing(&self) -> Result<State, Error> {
         let dir = self.inner.dir.clone();
-        let found = self.read(move |_connection| {
+        let found = self.inner.readers.read(move |_connection| {
             Ok(Found { opened: keys::open(&dir)?, journal: journal::read(&dir)? })
         });
         let Found { opened, journal } = found.await?;
@@ -142,7 +142,7 @@ impl Ledger {
         let (dir, signer, tree) =
             (self.inner.dir.clone(), Arc::clone(&state.signer), state.tree.clone());
         let (origin, whole_bytes) = (state.origin.clone(), state.journal_bytes);
-        let signing = self.read(move |_connection| {
+        let signing = self.inner.readers.read(move |_connection| {
             let unsigned = Unsigned { origin: &origin, tree: &tree };
             let checkpoint = unsigned.sign(&signer).ok_or(Error::Random)?;
             let whole_bytes = journal::append(&dir, &checkpoint, whole_bytes)?;

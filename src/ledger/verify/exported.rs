@@ -47,7 +47,7 @@ impl<R: BufRead> Lines<R> {
         let mut bounded = (&mut self.from).take(LINE_BYTES_MAX);
         bounded.read_until(b'\n', &mut self.line).map_err(Error::Read)?;
         let Some(line) = self.line.strip_suffix(b"\n") else {
-            if self.line.len() as u64 >= LINE_BYTES_MAX {
+            if u64::try_from(self.line.len()).is_ok_and(|length| length >= LINE_BYTES_MAX) {
                 return Err(not_an_export(self.number, "it is longer than any"));
             }
             return Ok(None);

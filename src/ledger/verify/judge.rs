@@ -81,6 +81,10 @@ impl Judging {
         self.problems.push(AuditProblem { sequence, fault });
     }
 
+    fn is_clean(&self) -> bool {
+        self.walk.problem.is_none() && self.walk.cut.is_none() && self.problems.is_empty()
+    }
+
     fn mark(&self, size: u64) -> Mark {
         self.walk.marks.get(&size).copied().unwrap_or_default()
     }
@@ -215,7 +219,8 @@ impl Judging {
         let trusted = trusted.map(Checkpoint::size).max();
         let signed = largest.map(|one| one.checkpoint.size());
         let records = signed.max(trusted).unwrap_or(self.walk.first - 1);
-        if !trust.keys.is_empty() && signed.is_none() && trusted.is_none() {
+        let is_bare = signed.is_none() && trusted.is_none() && self.is_clean();
+        if is_bare && !trust.keys.is_empty() {
             self.fault(self.walk.first, AuditFault::NoCheckpoint);
         }
         Coverage {

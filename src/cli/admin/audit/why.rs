@@ -91,18 +91,30 @@ fn render(view: &WhyView, times: Times) -> String {
     if let Some(index) = &view.index {
         line(&mut out, "index", index);
     }
+    facts(&mut out, view);
+    let skipped = view.before.len().saturating_sub(RECORDS_SHOWN);
+    records(&mut out, "before", view.before.iter().skip(skipped), times);
+    records(&mut out, "since", view.since.iter().take(RECORDS_SHOWN), times);
+    for unknown in &view.unknown {
+        line(&mut out, "not known", unknown);
+    }
+    out
+}
+
+/// What was judged, decided and in force.
+fn facts(out: &mut String, view: &WhyView) {
     if let Some(verdict) = &view.verdict {
         let mut text = verdict.verdict.clone();
         if let Some(rule) = &verdict.rule {
             let _infallible = write!(text, " by rule {rule}");
         }
         let _infallible = write!(text, ", {} (record {})", absolute(verdict.at), verdict.sequence);
-        line(&mut out, "verdict", &text);
+        line(out, "verdict", &text);
         for (label, part) in
             [("reasons", &verdict.reasons), ("checks", &verdict.checks), ("under", &verdict.policy)]
         {
             if let Some(part) = part {
-                line(&mut out, label, part);
+                line(out, label, part);
             }
         }
     }
@@ -117,7 +129,7 @@ fn render(view: &WhyView, times: Times) -> String {
         let at = absolute(decision.at);
         let _infallible =
             write!(text, ", {at} (record {}): {}", decision.sequence, decision.reason);
-        line(&mut out, "people", &text);
+        line(out, "people", &text);
     }
     if let Some(policy) = &view.policy {
         let text = format!(
@@ -128,15 +140,8 @@ fn render(view: &WhyView, times: Times) -> String {
             policy.sequence,
             policy.id
         );
-        line(&mut out, "policy", &text);
+        line(out, "policy", &text);
     }
-    let skipped = view.before.len().saturating_sub(RECORDS_SHOWN);
-    records(&mut out, "before", view.before.iter().skip(skipped), times);
-    records(&mut out, "since", view.since.iter().take(RECORDS_SHOWN), times);
-    for unknown in &view.unknown {
-        line(&mut out, "not known", unknown);
-    }
-    out
 }
 
 fn records<'a>(

@@ -161,29 +161,26 @@ impl Known<'_> {
     /// The state at the time, and why it was so.
     fn answer(&self) -> (&'static str, String) {
         let (judged, decided) = (self.last_judged(), self.last_decision());
-        if let Some(decided) = decided {
-            let is_last = judged.is_none_or(|judged| judged.sequence < decided.sequence);
-            let said = said(decided);
-            match decided.event.kind {
-                AuditKind::Rejected | AuditKind::Revoked if is_last => return ("refused", said),
-                AuditKind::Approved if is_last => {
-                    let state = if self.has_run_out(decided) { "pending" } else { "undecided" };
-                    let then = match state {
-                        "pending" => "which had run out by then",
-                        _ => "and no verdict is on record between that and then",
-                    };
-                    return (state, format!("{said}, {then}"));
-                }
-                _ if is_last => {
-                    return ("undecided", format!("{said}, and not judged again until then"));
-                }
-                _ => {}
+        match (judged, decided) {
+            (Some(judged), Some(decided)) if decided.sequence < judged.sequence => {
+                self.judged(judged, Some(decided))
             }
+            (_, Some(decided)) => self.decided(decided),
+            (Some(judged), None) => self.judged(judged, None),
+            (None, None) => ("unknown", "no verdict about it is on record by then".to_owned()),
         }
-        let Some(judged) = judged else {
-            return ("unknown", "no verdict about it is on record by then".to_owned());
-        };
-        self.judged(judged, decided)
+    }
+
+    /// The state where people decided and nothing was judged since.
+    fn decided(&self, decided: &AuditRow) -> (&'static str, String) {
+        let (kind, said) = (decided.event.kind, said(decided));
+        if matches!(kind, AuditKind::Rejected | AuditKind::Revoked) {
+            ("refused", said)
+        } else if kind == AuditKind::Approved && self.has_run_out(decided) {
+            ("pending", format!("{said}, which had run out by then"))
+        } else {
+            ("undecided", format!("{said}, and no verdict is on record between that and then"))
+        }
     }
 
     fn judged(&self, judged: &AuditRow, decided: Option<&AuditRow>) -> (&'static str, String) {
