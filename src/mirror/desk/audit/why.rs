@@ -189,23 +189,28 @@ impl Known<'_> {
         let rule = rule.unwrap_or_else(|| "no rule".to_owned());
         let reasons = detail("reasons").map(|reasons| format!(": {reasons}")).unwrap_or_default();
         let is_enforced = detail("enforced") != Some("false");
+        let said = decided.map(said);
+        let by = |kinds: &[AuditKind]| {
+            decided
+                .is_some_and(|row| kinds.contains(&row.event.kind))
+                .then(|| said.clone())
+                .flatten()
+        };
+        let approval =
+            by(&[AuditKind::Approved]).map(|said| format!(", {said}")).unwrap_or_default();
+        let refusal = by(&[AuditKind::Rejected, AuditKind::Revoked]);
+        let refusal = refusal.map(|said| format!(", {said}")).unwrap_or_default();
         match detail("verdict") {
-            Some("admit") => {
-                let approval = decided.filter(|row| row.event.kind == AuditKind::Approved);
-                match approval {
-                    Some(row) if self.has_run_out(row) => {
-                        ("pending", format!("{rule} admitted it, {}, which had run out", said(row)))
-                    }
-                    Some(row) => ("admitted", format!("{rule} admitted it, {}", said(row))),
-                    None => ("admitted", format!("{rule} admitted it")),
-                }
+            Some("admit") if decided.is_some_and(|row| self.has_run_out(row)) => {
+                ("pending", format!("{rule} admitted it{approval}, which had run out by then"))
             }
+            Some("admit") => ("admitted", format!("{rule} admitted it{approval}")),
             Some(_) if !is_enforced => (
                 "observed",
-                format!("{rule} only watched; enforced, it would have refused{reasons}"),
+                format!("{rule} only watched; enforced, it would have refused{refusal}{reasons}"),
             ),
             Some("pending") => ("pending", format!("{rule} asked for a decision{reasons}")),
-            Some(_) => ("refused", format!("{rule} denied it{reasons}")),
+            Some(_) => ("refused", format!("{rule} denied it{refusal}{reasons}")),
             None => ("unknown", "its verdict is not in the record".to_owned()),
         }
     }
