@@ -166,12 +166,12 @@ mod tests {
     fn checkpoints(count: u8) -> Vec<Checkpoint> {
         let signer = NoteSigner::generate("log.test/a").unwrap();
         let mut tree = Tree::default();
-        let mut signed = Vec::new();
+        let mut all = Vec::new();
         for leaf in 0..count {
             tree.push(&[leaf]);
-            signed.push(Unsigned { origin: "log.test/a", tree: &tree }.sign(&signer).unwrap());
+            all.push(Unsigned { origin: "log.test/a", tree: &tree }.sign(&signer).unwrap());
         }
-        signed
+        all
     }
 
     fn good(journal: &Journal) -> Vec<Checkpoint> {

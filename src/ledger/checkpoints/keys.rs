@@ -52,10 +52,10 @@ pub(super) fn open(dir: &Path) -> Result<Opened, Error> {
         None => Opened::First(signer),
     };
     let (Opened::Instead(signer, _) | Opened::First(signer) | Opened::Known(signer)) = &opened;
-    let list: String =
-        before.iter().chain([signer.public()]).map(|key| format!("{key}\n")).collect();
+    let list: Vec<String> =
+        before.iter().chain([signer.public()]).map(ToString::to_string).collect();
     head::prepare(dir)?;
-    write_private(&list_path(dir), &list)?;
+    write_private(&list_path(dir), &format!("{}\n", list.join("\n")))?;
     Ok(opened)
 }
 

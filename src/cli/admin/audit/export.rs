@@ -70,7 +70,7 @@ impl Write for Target {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         self.to.write_all(piece)?;
         self.bytes += u64::try_from(piece.len()).unwrap_or(0);
-        let lines = piece.iter().filter(|byte| **byte == b'\n').count();
+        let lines = memchr::memchr_iter(b'\n', piece).count();
         self.lines += u64::try_from(lines).unwrap_or(0);
         let last = piece.get(piece.len().saturating_sub(END_BYTES_MAX)..).unwrap_or_default();
         self.tail.extend_from_slice(last);
@@ -111,16 +111,14 @@ pub(super) async fn run(
         sync_folder_of(path).map_err(failed)?;
         Ok(target.bytes)
     };
-    match written.await {
-        Ok(size) if connection.json => output::print_json(&json!({"file": path, "bytes": size}))?,
-        Ok(size) => {
-            output::print(&format!("audit exported to {}, {}", path.display(), bytes(size)))?
-        }
-        Err(error) => {
-            // Half an export is none; it was made by us a moment ago.
-            drop(std::fs::remove_file(path));
-            return Err(error);
-        }
+    let size = written.await.inspect_err(|_| {
+        // Half an export is none; it was made by us a moment ago.
+        drop(std::fs::remove_file(path));
+    })?;
+    if connection.json {
+        output::print_json(&json!({"file": path, "bytes": size}))?;
+    } else {
+        output::print(&format!("audit exported to {}, {}", path.display(), bytes(size)))?;
     }
     Ok(Exit::Done.into())
 }

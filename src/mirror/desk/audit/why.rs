@@ -88,7 +88,7 @@ impl Desk {
             let known = Known { at, about: &about, policies: &none, restored: &none };
             let Some(verdict) = known.last_judged().map(verdict) else { continue };
             let (state, because) = known.answer();
-            view.state = state.to_owned();
+            state.clone_into(&mut view.state);
             view.because = format!("an index that lists it was judged: {because}");
             view.verdict = Some(verdict);
             view.decision = known.last_decision().map(decision);
