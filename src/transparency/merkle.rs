@@ -270,7 +270,9 @@ mod tests {
             let root = defined(&leaves(size));
             for index in 0..size {
                 let mut proving = Inclusion::begin(index, size).unwrap();
-                leaves(size).iter().for_each(|leaf| proving.push(leaf));
+                for leaf in &leaves(size) {
+                    proving.push(leaf);
+                }
                 let proof = proving.finish().unwrap();
                 let content = index.to_be_bytes();
                 assert!(verify_inclusion(&content, index, size, &proof, &root), "{index}/{size}");
