@@ -139,6 +139,7 @@ impl App {
         let first_token = desk::first_token(&ledger, &settings.data_dir)
             .await
             .map_err(|error| Error::FirstToken(Box::new(error)))?;
+        ledger.keep_checkpoints(tasks);
         floor.clear(work_in(&settings.data_dir)).await;
         let collector =
             Collector::new(client.clone(), store.clone(), Arc::clone(&clock), settings.evidence);

@@ -144,6 +144,8 @@ metrics! {
     Counter blobs_through "pratique_blobs_passed_through_total" "" "Blobs sent to nodes past the store, because it had no room or its disk failed.";
     Gauge index_available "pratique_index_available" "" "1 while the rebuildable index works.";
     Counter ledger_failures "pratique_ledger_failures_total" "" "Operations of the ledger that failed.";
+    Counter audit_checkpoint_failures "pratique_audit_checkpoint_failures_total" "" "Checkpoints of the audit that could not be signed or written.";
+    Gauge audit_records_covered "pratique_audit_records_covered" "" "Records of the audit that a signed checkpoint covers.";
     Gauge connections "pratique_node_connections" "" "Open connections of nodes.";
     Counter connections_refused "pratique_node_connections_refused_total" "" "Connections of nodes refused because too many were open.";
 }

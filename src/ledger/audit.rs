@@ -2,7 +2,8 @@
 //!
 //! A row is canonical JSON; its hash covers those bytes and the hash before it, so that no row can be
 //! changed, removed or moved without every later hash being wrong. Rows are appended inside the
-//! transaction of what they record. Someone who rewrites the whole chain and its head is not caught.
+//! transaction of what they record. Someone who rewrites the whole chain and its head is caught by the
+//! signed checkpoints ([`super::checkpoints`]).
 
 use std::collections::BTreeMap;
 
@@ -28,9 +29,11 @@ pub(super) const AUDIT_PAGE_MAX: u32 = 10_000;
 pub enum AuditKind {
     /// A subject was approved by a person.
     Approved,
+    /// Another key signs checkpoints of this chain from now on.
+    AuditKeyReplaced,
     /// A backup was made.
     BackupMade,
-    /// At start, the chain did not reach as far as its head said.
+    /// At start, the chain was not the one that its head or its last checkpoint knew.
     ChainCut,
     /// A verdict was reached that differs from the one before.
     Judged,
@@ -218,7 +221,7 @@ impl Stored {
         })
     }
 
-    fn open(&self) -> Result<AuditRow, Error> {
+    pub(super) fn open(&self) -> Result<AuditRow, Error> {
         let corrupt = || Error::corrupt("audit", self.sequence);
         let previous = hash_of(&self.previous).ok_or_else(corrupt)?;
         let hash = link(&self.previous, &self.body);

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::audit::{AuditEvent, AuditKind, Chain};
 use super::head;
 use super::rows::{self, Sealed};
-use super::{Error, Ledger, database, open, schema, verify};
+use super::{Error, Ledger, checkpoints, database, open, schema, verify};
 use crate::oci::from_strict_slice;
 use crate::time::Clock;
 
@@ -113,7 +113,11 @@ pub(super) fn put_in_place(
         }
         Ok(()) | Err(_) => {}
     }
-    let prepared = prepare(from, &coming, clock, event, finish);
+    let prepared = prepare(from, &coming, clock, event, finish).and_then(|prepared| {
+        // Before anything is replaced: a restored chain that is not signed looks like one that was cut.
+        checkpoints::sign_restored(dir, &coming)?;
+        Ok(prepared)
+    });
     let (audit_records, chain) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {

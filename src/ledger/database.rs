@@ -49,6 +49,37 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// Opens a connection that can only read the database in `path`, of which it is not known whether a
+/// program has it open. Where even reading takes a file that cannot be made, as on a disk that is mounted
+/// read-only, it is read as one that nobody writes.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub(super) fn open_still(path: &Path) -> Result<Connection, Error> {
+    File::open(path).map_err(Error::file("open", path))?;
+    let readable = |connection: &Connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_row| Ok(()))
+    };
+    let opened = open_reader(path);
+    if let Ok(connection) = &opened
+        && readable(connection).is_ok()
+    {
+        return opened;
+    }
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if Path::new(&log).metadata().is_ok_and(|log| log.len() > 0) {
+        return opened;
+    }
+    let encoded = percent_encoding::percent_encode(
+        path.as_os_str().as_encoded_bytes(),
+        percent_encoding::NON_ALPHANUMERIC,
+    );
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let still = Connection::open_with_flags(format!("file:{encoded}?immutable=1"), flags)?;
+    if readable(&still).is_ok() { Ok(still) } else { opened }
+}
+
 /// Options for a file that only we may read: hashes of tokens are in it.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();

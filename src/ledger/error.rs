@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::requests::{RequestId, RequestState};
+use super::verify::AuditProblem;
 use crate::gate::Subject;
+use crate::transparency::KeyError;
 
 /// Why an operation of the ledger failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,21 @@ pub enum Error {
         /// The data directory.
         dir: PathBuf,
     },
+    /// The file does not hold the key that signs checkpoints; it was not replaced, because others may
+    /// rely on it.
+    #[error(
+        "{} is no key for checkpoints ({source}); put back the right one, or move it away for a new one",
+        path.display()
+    )]
+    AuditKey {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: KeyError,
+    },
+    /// The audit chain is broken, so that it is not signed any further.
+    #[error("the audit chain is broken: {0}; see pratique audit verify")]
+    ChainBroken(AuditProblem),
     /// The ledger was closed.
     #[error("ledger is closed")]
     Closed,
@@ -99,6 +116,14 @@ pub enum Error {
     /// There is no such token.
     #[error("there is no token {0:?}")]
     NoSuchToken(String),
+    /// The file is no export of an audit chain.
+    #[error("line {line} is not one of an export of the audit: {problem}")]
+    NotAnExport {
+        /// The line.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Neither rejected nor revoked.
     #[error("{0} is neither rejected nor revoked")]
     NothingToReinstate(Subject),
@@ -132,6 +157,9 @@ pub enum Error {
     /// The machine gave no random bytes.
     #[error("no random bytes to be had")]
     Random,
+    /// What was to be checked cannot be read.
+    #[error("it cannot be read")]
+    Read(#[source] io::Error),
     /// No snapshot could be taken, so the schema was not changed either.
     #[error("no snapshot of the ledger could be written to {}, so its schema was left as it is", dir.display())]
     Snapshot {
@@ -164,6 +192,9 @@ pub enum Error {
     /// There are as many tokens as there may be.
     #[error("there are {0} tokens already")]
     TooManyTokens(usize),
+    /// What was to be exported cannot be written.
+    #[error("it cannot be written")]
+    Write(#[source] io::Error),
 }
 
 impl Error {
@@ -210,7 +241,9 @@ impl Error {
     pub fn is_failure(&self) -> bool {
         matches!(
             self,
-            Self::Commit(_)
+            Self::AuditKey { .. }
+                | Self::ChainBroken(_)
+                | Self::Commit(_)
                 | Self::CorruptRow { .. }
                 | Self::Database(_)
                 | Self::Damaged { .. }

@@ -18,9 +18,11 @@
 mod audit;
 mod backup;
 mod canonical;
+mod checkpoints;
 mod database;
 mod decisions;
 mod error;
+mod export;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod grants;
@@ -30,6 +32,7 @@ mod memory;
 mod open;
 mod pins;
 mod policy;
+mod proof;
 mod pulls;
 mod readers;
 mod records;
@@ -43,6 +46,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trail;
 mod verify;
 mod writer;
 
@@ -51,11 +55,14 @@ use std::sync::Arc;
 
 pub use audit::{AuditEvent, AuditKind, AuditRow};
 pub use backup::{Restored, restore};
+pub use checkpoints::{audit_keys, last_checkpoint};
 pub use decisions::{Decided, Decision, Verb};
 pub use error::Error;
+pub use export::{Export, export_audit};
 pub use grants::{Granted, NewGrants};
 pub use pins::Pin;
 pub use policy::{InForce, PolicyChange};
+pub use proof::AuditProof;
 pub use pulls::{PullCount, PullOutcome};
 pub use records::{New, Record};
 pub use requests::{
@@ -65,10 +72,14 @@ pub use rollback::{Loss, LostDecision, LostRows, loss, roll_back};
 pub use snapshots::{Snapshot, snapshot, snapshots};
 pub use tags::TagMove;
 pub use tokens::{Role, Token, TokenRow};
-pub use verify::{AuditFault, AuditProblem, AuditReport};
+pub use trail::Trail;
+pub use verify::{
+    AuditFault, AuditNote, AuditProblem, AuditReport, Coverage, Trust, verify_audit, verify_export,
+};
 
 use crate::metrics::Metrics;
 use crate::time::Clock;
+use checkpoints::Checkpoints;
 use memory::Memory;
 use readers::Readers;
 use writer::Writer;
@@ -110,6 +121,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     memory: Arc<Memory>,
+    checkpoints: Checkpoints,
     writer: Writer,
     readers: Readers,
 }

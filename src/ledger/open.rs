@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use rusqlite::{Connection, params};
 
 use super::audit::{AuditEvent, AuditKind, Chain};
+use super::checkpoints::Checkpoints;
 use super::memory::Memory;
 use super::readers::Readers;
 use super::rows::{self, Sealed};
@@ -83,7 +84,8 @@ impl Ledger {
         let (owned, is_checked) = owned.await.map_err(|_| Error::Panicked)??;
         let writer = Writer::start(owned)?;
         let readers = Readers::new(path, tasks.clone());
-        let inner = Inner { dir, settings, clock, metrics, memory, writer, readers };
+        let checkpoints = Checkpoints::default();
+        let inner = Inner { dir, settings, clock, metrics, memory, checkpoints, writer, readers };
         let ledger = Self { inner: Arc::new(inner) };
         ledger.show_open_requests();
         pulls::start_flushing(&tasks, Arc::downgrade(&ledger.inner));
@@ -91,9 +93,11 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Writes what was counted, takes no more, and closes the files; every clone is closed with it.
+    /// Writes what was counted, signs a last checkpoint where they are kept, takes no more, and closes the
+    /// files; every clone is closed with it.
     pub async fn close(&self) {
         self.flush().await;
+        self.sign_last().await;
         self.inner.readers.close().await;
         self.inner.writer.close().await;
     }

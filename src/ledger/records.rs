@@ -13,13 +13,18 @@ use super::rows::{self, Sealed};
 use super::tags::load_tags_of;
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::gate::{Evidence, Judgement, Logic, Passed, Standing, Subject, Verdict};
+use crate::gate::{
+    Check, CheckState, Evidence, Judgement, Logic, Passed, Standing, Subject, Verdict,
+};
 use crate::oci::{Digest, MediaType, Name};
 use crate::policy::PolicyId;
 use crate::time::Timestamp;
 
 /// Most records that one read gives.
 const RECORDS_PAGE_MAX: u32 = 1000;
+
+/// Longest text of one check that is put into the audit, in characters.
+const CHECK_LENGTH_MAX: usize = 300;
 
 /// Everything on record about a subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +172,24 @@ pub(super) fn key(name: &Name, digest: &Digest) -> Key {
     Key::new(name, digest.as_bytes())
 }
 
+/// What every gate that was asked said: what answers later why something ran.
+fn checks_in_short(judgement: &Judgement) -> String {
+    let asked =
+        |check: &&Check| !matches!(check.state, CheckState::NotAsked | CheckState::NotLooked);
+    let short = |check: &Check| {
+        let state = match check.state {
+            CheckState::Fail => "fail",
+            CheckState::Failed => "failed",
+            CheckState::NotAsked | CheckState::NotLooked => "not asked",
+            CheckState::Pass => "pass",
+            CheckState::Waiting => "waiting",
+        };
+        let text: String = check.text.chars().take(CHECK_LENGTH_MAX).collect();
+        format!("{} {state}: {text}", check.name)
+    };
+    judgement.checks.iter().filter(asked).map(short).collect::<Vec<_>>().join("; ")
+}
+
 /// Reads the record of `subject`.
 pub(super) fn load(connection: &Connection, subject: &Subject) -> Result<Option<Loaded>, Error> {
     let (name, digest) = (subject.name.to_string(), subject.digest.to_string());
@@ -269,6 +292,10 @@ impl Writing<'_> {
         if !reasons.is_empty() {
             event = event.with("reasons", reasons.join("; "));
         }
+        if let Some(database) = &judgement.database {
+            event = event.with("database", database.digest).with("database_as_of", database.as_of);
+        }
+        event = event.with("checks", checks_in_short(judgement)).with("logic", record.logic);
         self.audit(&event)?;
         record.announced = Some(announced);
         Ok(())

@@ -86,6 +86,7 @@ where
 pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     ended: watch::Receiver<bool>,
+    grown: watch::Receiver<u64>,
 }
 
 /// What the thread owns.
@@ -105,6 +106,7 @@ impl Writer {
     pub(super) fn start(mut owned: Owned) -> Result<Self, Error> {
         let (queue, mut jobs) = mpsc::channel::<Box<dyn Job>>(QUEUE_MAX);
         let (ending, ended) = watch::channel(false);
+        let (growing, grown) = watch::channel(owned.chain.count);
         let dir = owned.dir.clone();
         let thread = move || {
             while let Some(first) = jobs.blocking_recv() {
@@ -114,6 +116,9 @@ impl Writer {
                     group.push(job);
                 }
                 owned.commit(group);
+                growing.send_if_modified(|count| {
+                    std::mem::replace(count, owned.chain.count) != owned.chain.count
+                });
             }
             let Owned { connection, lock, .. } = owned;
             drop(connection); // checkpoints
@@ -124,7 +129,12 @@ impl Writer {
             .name("ledger-writer".to_owned())
             .spawn(thread)
             .map_err(Error::file("start the writer of", &dir))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), ended })
+        Ok(Self { queue: Mutex::new(Some(queue)), ended, grown })
+    }
+
+    /// How many audit records there are, as it grows.
+    pub(super) fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.clone()
     }
 
     fn queue(&self) -> Result<mpsc::Sender<Box<dyn Job>>, Error> {

@@ -136,6 +136,17 @@ impl Client {
         Ok((self.send(Method::POST, path, Some(body.into())).await?, self))
     }
 
+    /// `GET path`, answered with a body that is read as it comes.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or says no.
+    pub(super) async fn get_open(
+        &self,
+        path: &str,
+    ) -> Result<(Response<Incoming>, &Self), CliError> {
+        Ok((self.send(Method::GET, path, None).await?, self))
+    }
+
     /// The next piece of a body; `None` at its end.
     ///
     /// # Errors

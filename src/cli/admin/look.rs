@@ -1,4 +1,4 @@
-//! `requests`, `show`, `explain`, `observed`, `audit`, `status`.
+//! `requests`, `show`, `explain`, `observed`, `status`.
 
 use std::process::ExitCode;
 
@@ -9,9 +9,7 @@ use super::client::encoded;
 use super::text::Times;
 use super::{connect, explain, lists};
 use crate::cli::{CliError, Connection, Exit, output};
-use crate::mirror::desk::view::{
-    AuditPage, AuditReportView, ExplainView, ObservedPage, RequestView, StatusView,
-};
+use crate::mirror::desk::view::{ExplainView, ObservedPage, RequestView, StatusView};
 
 /// Which requests to list.
 #[derive(Debug, clap::Args)]
@@ -22,26 +20,6 @@ pub(crate) struct RequestsArguments {
     /// Show at most so many
     #[arg(long, value_name = "COUNT")]
     limit: Option<u32>,
-}
-
-/// Which stretch of the audit to list, or to check it.
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct AuditArguments {
-    /// Begin with this record; without it, the last ones are shown
-    #[arg(long, value_name = "NUMBER")]
-    from: Option<u64>,
-    /// Show so many
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: u32,
-    #[command(subcommand)]
-    command: Option<AuditCommand>,
-}
-
-#[derive(Debug, clap::Subcommand)]
-pub(crate) enum AuditCommand {
-    /// Check that no record was changed, removed, moved or cut off
-    Verify,
 }
 
 async fn show_answer<T: Serialize + DeserializeOwned>(
@@ -114,33 +92,6 @@ pub(super) async fn observed(
     let path = format!("/observed{limit}");
     show_answer::<ObservedPage>(connection, &path, lists::observed).await?;
     Ok(Exit::Done.into())
-}
-
-/// `audit` and `audit verify`; a damaged chain ends with the code for no.
-///
-/// # Errors
-/// When the server cannot be reached, or says no.
-pub(super) async fn audit(
-    connection: &Connection,
-    arguments: AuditArguments,
-) -> Result<ExitCode, CliError> {
-    if let Some(AuditCommand::Verify) = arguments.command {
-        let report = show_answer(connection, "/audit/verify", report).await?;
-        return Ok(if report.intact { Exit::Done } else { Exit::Refused }.into());
-    }
-    let from = arguments.from.map(|from| format!("&from={from}")).unwrap_or_default();
-    let path = format!("/audit?limit={}{from}", arguments.limit);
-    show_answer::<AuditPage>(connection, &path, lists::audit).await?;
-    Ok(Exit::Done.into())
-}
-
-fn report(view: &AuditReportView, _times: Times) -> String {
-    let records = super::text::count(view.records, "record");
-    if view.intact {
-        let head = view.head.as_deref().unwrap_or("none");
-        return format!("audit intact: {records}, head {head}\n");
-    }
-    format!("audit DAMAGED after {records}: {}\n", view.problems.join("; "))
 }
 
 /// `status`

@@ -1,9 +1,10 @@
-//! The admin commands: clients of the admin API of a running server, and the three that work on
-//! the data directory while it is down.
+//! The admin commands: clients of the admin API of a running server, and those that work on the data
+//! directory.
 //!
 //! Results go to standard output as tables or, with `--json`, as the API's own JSON.
 
 mod act;
+mod audit;
 mod cache;
 mod client;
 mod connect;
@@ -35,8 +36,8 @@ use crate::mirror::desk::view::ExplainView;
 pub(crate) enum AdminCommand {
     /// Say yes to a digest where its rule asks for it
     Approve(act::ApproveArguments),
-    /// List the audit chain, or check it
-    Audit(look::AuditArguments),
+    /// List the audit chain, check it, export it, or tell from it why an image ran
+    Audit(audit::AuditArguments),
     /// Write a backup of the trust ledger to a new file
     Backup {
         /// The file to write; it must not exist
@@ -109,7 +110,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, CliError> {
     match command {
         AdminCommand::Approve(arguments) => act::approve(&connection, arguments).await,
-        AdminCommand::Audit(arguments) => look::audit(&connection, arguments).await,
+        AdminCommand::Audit(arguments) => audit::run(&connection, arguments).await,
         AdminCommand::Backup { file } => offline::backup(&connection, &file).await,
         AdminCommand::Cache(command) => cache::run(&connection, command).await,
         AdminCommand::Explain { image } => look::explain(&connection, &image).await,

@@ -17,6 +17,10 @@ use crate::ledger::Role;
 /// Longest token that is looked at, in bytes: ours are much shorter.
 const TOKEN_LENGTH_MAX: usize = 512;
 
+/// Whether whoever asks may change something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MayChange(pub(super) bool);
+
 /// The name of the token that asks: what the audit carries.
 #[derive(Debug, Clone)]
 pub(super) struct Caller(pub(super) String);
@@ -72,6 +76,7 @@ async fn let_through(
             return Err(Problem::role(&token.name, if reads { "viewer" } else { "admin" }));
         }
     }
+    request.extensions_mut().insert(MayChange(token.role == Role::Admin));
     request.extensions_mut().insert(Caller(token.name));
     Ok(next.run(request).await)
 }

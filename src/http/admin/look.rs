@@ -1,4 +1,4 @@
-//! Looking: explain, observed, audit, policy, status, backup.
+//! Looking: explain, observed, policy, status, backup.
 
 use std::io::Read as _;
 
@@ -27,14 +27,6 @@ pub(super) struct Image {
     image: String,
 }
 
-/// A stretch of a list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Stretch {
-    from: Option<u64>,
-    limit: Option<u32>,
-}
-
 /// How many entries.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,19 +48,6 @@ pub(super) async fn observed(
     Parameters(Limit { limit }): Parameters<Limit>,
 ) -> Result<Response, Problem> {
     Ok(json(&state.desk.observed(limit).await?))
-}
-
-/// `GET /audit?from=&limit=`
-pub(super) async fn audit(
-    State(state): State<AdminState>,
-    Parameters(Stretch { from, limit }): Parameters<Stretch>,
-) -> Result<Response, Problem> {
-    Ok(json(&state.desk.audit(from, limit).await?))
-}
-
-/// `GET /audit/verify`
-pub(super) async fn verify_audit(State(state): State<AdminState>) -> Result<Response, Problem> {
-    Ok(json(&state.desk.verify_audit().await?))
 }
 
 /// `GET /policy`

@@ -6,6 +6,7 @@
 //! so that no page in a browser can act for its user. Decisions are the desk's: here they only get
 //! their HTTP form.
 
+mod audit;
 mod auth;
 mod body;
 mod cache;
@@ -55,8 +56,13 @@ impl AdminState {
 pub fn router(state: AdminState) -> Router {
     let api = Router::new()
         .route("/approvals", post(decisions::approve))
-        .route("/audit", get(look::audit))
-        .route("/audit/verify", get(look::verify_audit))
+        .route("/audit", get(audit::list))
+        .route("/audit/checkpoint", get(audit::checkpoint).post(audit::new_checkpoint))
+        .route("/audit/export", get(audit::export))
+        .route("/audit/keys", get(audit::keys))
+        .route("/audit/proof", get(audit::proof))
+        .route("/audit/verify", get(audit::verify))
+        .route("/audit/why", get(audit::why))
         .route("/backup", post(look::backup))
         .route("/cache", get(cache::status))
         .route("/cache/gc", post(cache::gc))

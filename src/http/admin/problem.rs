@@ -141,8 +141,11 @@ impl From<desk::Error> for Problem {
         let detail = error.to_string();
         match &error {
             Error::Absent { .. }
+            | Error::AuditRecordUnknown { .. }
+            | Error::NoCheckpoint
             | Error::NotPinned { .. }
             | Error::RequestUnknown { .. }
+            | Error::TagNotServed { .. }
             | Error::TokenUnknown { .. } => Self::not_found(detail),
             Error::Changed { .. }
             | Error::LastAdminToken { .. }

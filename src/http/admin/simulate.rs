@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderValue;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 
 use super::AdminState;
+use super::auth::MayChange;
 use super::body::JsonBody;
 use super::problem::Problem;
 use crate::mirror::desk;
@@ -32,9 +34,10 @@ type Work =
 /// and what all that comes to. Whoever stops reading stops it.
 pub(super) async fn simulate(
     State(state): State<AdminState>,
+    Extension(MayChange(may_compute)): Extension<MayChange>,
     JsonBody(body): JsonBody<SimulateBody, DRAFT_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let simulation = state.desk.simulate(body).await?;
+    let simulation = state.desk.simulate(body, may_compute).await?;
     let examined = simulation.examined();
     let work: Work = Box::pin(simulation.run());
     let lines = stream::unfold(Some((work, examined)), next_lines).flatten();

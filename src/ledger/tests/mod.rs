@@ -1,6 +1,7 @@
 //! What the ledger promises, tried.
 
 mod auditing;
+mod checkpointing;
 mod crashing;
 mod deciding;
 mod failing;
@@ -9,6 +10,7 @@ mod recording;
 mod remembering;
 mod requesting;
 mod restoring;
+mod tampering;
 mod upgrading;
 
 use std::path::Path;

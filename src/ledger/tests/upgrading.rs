@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::*;
 use crate::gate::Logic;
 use crate::ledger::{
-    AuditKind, Error, Loss, database, loss, restore, roll_back, schema, snapshot, snapshots,
+    AuditKind, AuditNote, Error, Loss, Trust, database, loss, restore, roll_back, schema, snapshot,
+    snapshots, verify_audit,
 };
 
 /// What a program of schema version 1 wrote, and the anchored head of its chain.
@@ -229,4 +230,19 @@ async fn a_backup_of_an_earlier_program_restores_into_this_one() {
         snapshots(other.path()).unwrap().is_empty(),
         "the backup itself is there to go back to"
     );
+}
+
+#[tokio::test]
+async fn what_was_signed_before_going_back_is_a_cut_that_is_known() {
+    let mut bench = with_old_ledger().await;
+    bench.ledger = bench.open().await.unwrap();
+    bench.ledger.approve(decision(3, "carol")).await.unwrap();
+    let signed = bench.ledger.checkpoint().await.unwrap().unwrap();
+    bench.ledger.close().await;
+    let snapshot = snapshots(bench.dir.path()).unwrap().remove(0);
+    roll_back(bench.dir.path(), &snapshot, &bench.clock).unwrap();
+    let report = verify_audit(bench.dir.path(), &Trust::default()).unwrap();
+    assert_eq!(report.problem, None);
+    let known = AuditNote::Restored { sequence: 12, checkpoints: 1, until: signed.size() };
+    assert_eq!(report.notes, [known]);
 }

@@ -10,6 +10,7 @@ use crate::oci::NameError;
 use crate::policy::Problem;
 use crate::store;
 use crate::summary::KeyFileError;
+use crate::time::Timestamp;
 
 /// Why the desk does not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,23 @@ pub enum Error {
     Draft {
         /// All of them.
         problems: Vec<Problem>,
+    },
+    /// There is no such record in the audit.
+    #[error("there is no record {sequence} in the audit")]
+    AuditRecordUnknown {
+        /// Its number.
+        sequence: u64,
+    },
+    /// Nothing was signed yet.
+    #[error("there is no checkpoint of the audit yet")]
+    NoCheckpoint,
+    /// The tag was served as nothing by then.
+    #[error("{image} was not served under that tag by {at}, as far as the audit knows")]
+    TagNotServed {
+        /// The image.
+        image: String,
+        /// Until when.
+        at: Timestamp,
     },
     /// An approval that would have run out already.
     #[error("the expiry is in the past")]

@@ -8,6 +8,7 @@
 //!
 //! It must not know HTTP, and it shows no secret but a token that was just made.
 
+pub mod audit;
 pub mod cache;
 mod decide;
 mod error;
@@ -49,6 +50,7 @@ pub struct Desk {
     backing_up: Arc<Mutex<()>>,
     deciding: Arc<Mutex<()>>,
     simulating: Arc<Mutex<()>>,
+    reading_audit: Arc<Mutex<()>>,
 }
 
 impl Desk {
@@ -61,6 +63,7 @@ impl Desk {
             backing_up: Arc::new(Mutex::new(())),
             deciding: Arc::new(Mutex::new(())),
             simulating: Arc::new(Mutex::new(())),
+            reading_audit: Arc::new(Mutex::new(())),
         }
     }
 

@@ -1,16 +1,15 @@
-//! Looking: what audit mode would have refused, the audit chain, the policy, how everything is.
+//! Looking: what audit mode would have refused, the policy, how everything is.
 
 use std::fs::File;
 use std::path::Path;
 
 use super::show::{judgement_word, policy_name, reason_views};
 use super::view::{
-    AuditPage, AuditReportView, AuditView, ObservedPage, ObservedView, PolicyView, RuleView,
-    StatusView, StoreView, UpstreamView,
+    ObservedPage, ObservedView, PolicyView, RuleView, StatusView, StoreView, UpstreamView,
 };
 use super::{Desk, Error, PAGE_MAX};
 use crate::gate::{Judgement, Logic, Verdict};
-use crate::ledger::{AuditEvent, AuditKind, AuditRow, Record, RequestFilter, RequestState};
+use crate::ledger::{AuditEvent, AuditKind, Record, RequestFilter, RequestState};
 use crate::policy::{Rule, Trust};
 use crate::upstream::{Breaker, UpstreamStatus};
 
@@ -45,56 +44,6 @@ impl Desk {
                 page.refused.push(observed_view(record, judgement, tags));
             }
         }
-    }
-
-    /// Records of the audit chain: `limit` of them from number `from` on, or the last ones.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub async fn audit(&self, from: Option<u64>, limit: Option<u32>) -> Result<AuditPage, Error> {
-        let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let from = match from {
-            Some(from) => from,
-            None => (self.last_audit_record().await? + 1).saturating_sub(u64::from(limit)),
-        };
-        let rows = self.mirror.ledger().audit(from.max(1), limit).await?;
-        let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        let next = rows.last().filter(|_| full).map(|row| row.sequence + 1);
-        Ok(AuditPage { records: rows.iter().map(audit_view).collect(), next })
-    }
-
-    /// The number of the last record: the chain has no gaps, so it is found by halving.
-    async fn last_audit_record(&self) -> Result<u64, Error> {
-        let ledger = self.mirror.ledger();
-        let mut beyond: u64 = 1;
-        while !ledger.audit(beyond, 1).await?.is_empty() {
-            beyond = beyond.saturating_mul(2);
-        }
-        let mut last = beyond / 2;
-        while beyond - last > 1 {
-            let middle = last + (beyond - last) / 2;
-            if ledger.audit(middle, 1).await?.is_empty() {
-                beyond = middle;
-            } else {
-                last = middle;
-            }
-        }
-        Ok(last)
-    }
-
-    /// Checks the whole audit chain.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn verify_audit(&self) -> Result<AuditReportView, Error> {
-        let report = self.mirror.ledger().verify_audit().await?;
-        let last = self.mirror.ledger().audit(report.records, 1).await?;
-        Ok(AuditReportView {
-            intact: report.is_whole(),
-            records: report.records,
-            head: last.first().map(|row| row.hash.to_string()),
-            problems: report.problem.iter().map(ToString::to_string).collect(),
-        })
     }
 
     /// The policy in force.
@@ -179,22 +128,6 @@ fn observed_view(
         rule: judgement.rule.as_ref().map(ToString::to_string),
         reasons: reason_views(judgement.reasons()),
         first_seen: record.first_seen,
-    }
-}
-
-fn audit_view(row: &AuditRow) -> AuditView {
-    let AuditEvent { kind, by, subject, request, reason, details } = &row.event;
-    let details = details.iter().map(|(key, value)| format!("{key} {value}"));
-    let said: Vec<String> = reason.iter().cloned().chain(details).collect();
-    AuditView {
-        sequence: row.sequence,
-        at: row.at,
-        by: by.clone(),
-        action: super::show::word(kind),
-        subject: subject.as_ref().map(ToString::to_string),
-        request: request.map(|id| id.to_string()),
-        reason: (!said.is_empty()).then(|| said.join(", ")),
-        hash: row.hash.to_string(),
     }
 }
 

@@ -341,6 +341,24 @@ pub struct AuditReportView {
     pub head: Option<String>,
     /// What is wrong.
     pub problems: Vec<String>,
+    /// The number of the first record that is bad, or that something is wrong with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad: Option<u64>,
+    /// How many signed checkpoints were verified and fit the records.
+    #[serde(default)]
+    pub checkpoints: u64,
+    /// The number of the last record that one of them covers; 0 when there is none.
+    #[serde(default)]
+    pub covered: u64,
+    /// The public key that signed the latest of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// When the first record was written that no checkpoint covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncovered_since: Option<Timestamp>,
+    /// What is on record, is no fault, and should be known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A token, without its secret.

@@ -1,6 +1,7 @@
 //! The desk: who may ask, what people may decide, and that it is said in words.
 
 mod access;
+mod audit;
 mod cache;
 mod command_line;
 mod decisions;

@@ -166,13 +166,13 @@ async fn there_is_one_simulation_at_a_time() {
         files: std::collections::BTreeMap::new(),
         days: 1,
     };
-    let first = office.simulate(body()).await.expect("the first");
-    assert!(matches!(office.clone().simulate(body()).await, Err(desk::Error::Simulating)));
+    let first = office.simulate(body(), true).await.expect("the first");
+    assert!(matches!(office.clone().simulate(body(), true).await, Err(desk::Error::Simulating)));
     // One that is given up makes room, and so does one that has come to its end.
     drop(first);
-    let second = office.simulate(body()).await.expect("the second");
+    let second = office.simulate(body(), true).await.expect("the second");
     second.run().await.expect("an end");
-    office.simulate(body()).await.expect("the third");
+    office.simulate(body(), true).await.expect("the third");
 }
 
 #[tokio::test]

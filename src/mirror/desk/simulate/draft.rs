@@ -9,16 +9,23 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::SimulateBody;
 use crate::gate::ReadyPolicy;
-use crate::policy::{Policy, Problem};
+use crate::policy::{Policy, Problem, Rule};
 
 /// The policy in `body`. A file that it names is what `body` has under that name, and nothing else: whoever
-/// may send a draft may not look into files of the server.
+/// may send a draft may not look into files of the server. Nor may everybody have it compute: conditions
+/// are taken from somebody who `may_compute`.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(super) fn read(body: &SimulateBody) -> Result<ReadyPolicy, Vec<Problem>> {
+pub(super) fn read(body: &SimulateBody, may_compute: bool) -> Result<ReadyPolicy, Vec<Problem>> {
     let read = |path: &Path| file(&body.files, path);
-    Policy::parse(&body.policy, &read).and_then(ReadyPolicy::new)
+    let policy = Policy::parse(&body.policy, &read)?;
+    let asked = policy.rules().iter().flat_map(Rule::attestations);
+    let computed = asked.filter(|it| !may_compute && it.condition.is_some());
+    let text = "is a program for the server to run; it takes a token with role admin to send one";
+    let problems = computed.map(|it| Problem::new(it.position(), it.path_of("cel"), text));
+    let problems: Vec<Problem> = problems.collect();
+    if problems.is_empty() { ReadyPolicy::new(policy) } else { Err(problems) }
 }
 
 fn file(files: &BTreeMap<String, String>, path: &Path) -> io::Result<Vec<u8>> {
@@ -50,7 +57,7 @@ mod tests {
     #[test]
     fn a_file_is_only_ever_what_was_sent_for_it() {
         let pem = STANDARD.encode(PEM);
-        assert!(read(&body("key.pub", &[("key.pub", &pem)])).is_ok());
+        assert!(read(&body("key.pub", &[("key.pub", &pem)]), false).is_ok());
         // A file that is there for sure, and would be a key.
         let there = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/signatures/p256.pub");
         assert!(std::fs::read(there).is_ok());
@@ -60,11 +67,23 @@ mod tests {
             ("../key.pub", &[("key.pub", pem.as_str())]),
             ("/etc/passwd", &[]),
         ] {
-            let problems = read(&body(file, files)).expect_err(file);
+            let problems = read(&body(file, files), true).expect_err(file);
             let text = problems.iter().map(ToString::to_string).collect::<String>();
             assert!(text.contains("a draft names no files of the server"), "{file}: {text}");
         }
-        let problems = read(&body("key.pub", &[("key.pub", "*")])).expect_err("no base64");
+        let problems = read(&body("key.pub", &[("key.pub", "*")]), true).expect_err("no base64");
         assert!(problems[0].text.contains("is not base64"), "{problems:?}");
+    }
+
+    #[test]
+    fn who_may_only_look_has_the_server_compute_nothing() {
+        let pem = STANDARD.encode(PEM);
+        let mut draft = body("key.pub", &[("key.pub", &pem)]);
+        let asked = "attestations: [{type: vuln, signers: [x], cel: \"predicate.a == 1\"}]";
+        draft.policy = draft.policy.replace("trust: deny", &format!("trust: allow, {asked}"));
+        assert!(read(&draft, true).is_ok(), "{:?}", read(&draft, true));
+        let problems = read(&draft, false).expect_err("a program");
+        assert_eq!(problems[0].key, "rules[0].attestations[0].cel");
+        assert!(problems[0].text.contains("role admin"), "{problems:?}");
     }
 }

@@ -59,19 +59,24 @@ impl Examined {
 }
 
 impl Desk {
-    /// Reads the draft in `body`; nothing is simulated yet.
+    /// Reads the draft in `body`; nothing is simulated yet. Conditions in it, which are programs of a kind,
+    /// are taken only from somebody who `may_compute`.
     ///
     /// # Errors
     /// [`Error::Simulating`] while another simulation is there; [`Error::Draft`] when it is no policy;
     /// [`Error::Days`].
-    pub async fn simulate(&self, body: SimulateBody) -> Result<Simulation, Error> {
+    pub async fn simulate(
+        &self,
+        body: SimulateBody,
+        may_compute: bool,
+    ) -> Result<Simulation, Error> {
         if !(1..=SimulateBody::DAYS_MAX).contains(&body.days) {
             return Err(Error::Days { most: SimulateBody::DAYS_MAX });
         }
         let simulating = Arc::clone(&self.simulating).try_lock_owned();
         let only = simulating.map_err(|_locked| Error::Simulating)?;
         let days = body.days;
-        let reading = self.mirror.tasks().spawn_blocking(move || draft::read(&body));
+        let reading = self.mirror.tasks().spawn_blocking(move || draft::read(&body, may_compute));
         let draft = match reading.await {
             Ok(Ok(draft)) => Arc::new(draft),
             Ok(Err(problems)) => return Err(Error::Draft { problems }),

@@ -1,0 +1,113 @@
+//! The audit: its records, whether they are whole, checkpoints, proofs, exports, and why something ran.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::AdminState;
+use super::body::{Parameters, json};
+use super::problem::Problem;
+use crate::ledger::{Export, Ledger};
+use crate::time::Timestamp;
+
+/// A stretch of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stretch {
+    from: Option<u64>,
+    limit: Option<u32>,
+}
+
+/// From which record on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct From {
+    from: Option<u64>,
+}
+
+/// Which record.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sequence {
+    seq: u64,
+}
+
+/// Which image, and when.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ImageThen {
+    image: String,
+    at: Option<Timestamp>,
+}
+
+/// `GET /audit?from=&limit=`
+pub(super) async fn list(
+    State(state): State<AdminState>,
+    Parameters(Stretch { from, limit }): Parameters<Stretch>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.audit(from, limit).await?))
+}
+
+/// `GET /audit/verify`
+pub(super) async fn verify(State(state): State<AdminState>) -> Result<Response, Problem> {
+    Ok(json(&state.desk.verify_audit().await?))
+}
+
+/// `GET /audit/checkpoint`: the last one.
+pub(super) async fn checkpoint(State(state): State<AdminState>) -> Result<Response, Problem> {
+    Ok(json(&state.desk.checkpoint().await?))
+}
+
+/// `POST /audit/checkpoint`: one of every record that there is.
+pub(super) async fn new_checkpoint(State(state): State<AdminState>) -> Result<Response, Problem> {
+    Ok(json(&state.desk.new_checkpoint().await?))
+}
+
+/// `GET /audit/keys`
+pub(super) async fn keys(State(state): State<AdminState>) -> Result<Response, Problem> {
+    Ok(json(&state.desk.audit_keys().await?))
+}
+
+/// `GET /audit/proof?seq=`
+pub(super) async fn proof(
+    State(state): State<AdminState>,
+    Parameters(Sequence { seq }): Parameters<Sequence>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.audit_proof(seq).await?))
+}
+
+/// `GET /audit/why?image=&at=`
+pub(super) async fn why(
+    State(state): State<AdminState>,
+    Parameters(ImageThen { image, at }): Parameters<ImageThen>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.why(&image, at).await?))
+}
+
+/// `GET /audit/export?from=`: JSON lines, as they are read.
+pub(super) async fn export(
+    State(state): State<AdminState>,
+    Parameters(From { from }): Parameters<From>,
+) -> Result<Response, Problem> {
+    let export = state.desk.begin_export(from).await?;
+    let ledger = state.desk.mirror().ledger().clone();
+    let stream = futures_util::stream::try_unfold((ledger, export), next_piece);
+    let mut response = Body::from_stream(stream).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
+}
+
+type Exporting = (Ledger, Export);
+
+/// Reads on. What fails breaks the answer off, which has no last line then.
+async fn next_piece((ledger, export): Exporting) -> std::io::Result<Option<(Bytes, Exporting)>> {
+    let piece = ledger.next_piece(export).await.map_err(std::io::Error::other)?;
+    Ok(piece.map(|(piece, export)| (Bytes::from(piece), (ledger, export))))
+}
