@@ -9,7 +9,7 @@
 //! | layer | module | owns |
 //! |---|---|---|
 //! | 0 | [`oci`] | pure types and parsers of the OCI specifications |
-//! | 0 | [`time`], [`tasks`], [`metrics`] | the clock, the only spawner, the counters |
+//! | 0 | [`time`], [`tasks`], [`metrics`], [`text`] | the clock, the only spawner, the counters, how values look |
 //! | 0 | [`program`] | foreign programs, isolated and within bounds |
 //! | 1 | [`policy`] | the policy document: parse, lint, match |
 //! | 1 | [`scan`] | the scanner: layers to inventory, inventory and database to report |
@@ -59,5 +59,6 @@ pub mod signature;
 pub mod store;
 pub mod summary;
 pub mod tasks;
+pub mod text;
 pub mod time;
 pub mod upstream;

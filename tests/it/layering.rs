@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 22] = [
+const LAYERS: [(&str, u8); 23] = [
     ("metrics", 0),
     ("oci", 0),
     ("program", 0),
     ("tasks", 0),
+    ("text", 0),
     ("time", 0),
     ("layout", 1),
     ("policy", 1),

@@ -92,4 +92,6 @@ mod vex;
 #[cfg(test)]
 mod warm_pull;
 #[cfg(test)]
+mod web;
+#[cfg(test)]
 mod wire;

@@ -143,6 +143,14 @@ pub enum Error {
         /// The word.
         text: String,
     },
+    /// What speaks for and against it changed since whoever decides was shown it.
+    #[error("{image} has changed since you looked at it: {}", changes.join("; "))]
+    Stale {
+        /// The image.
+        image: String,
+        /// What is different now, in sentences.
+        changes: Vec<String>,
+    },
     /// The word is not a state.
     #[error("{text:?} is not a state of requests; there are {known}")]
     State {
@@ -198,6 +206,14 @@ impl From<store::Error> for Error {
 }
 
 impl Error {
+    /// What changed since whoever decides was shown it, when that is why.
+    pub fn changes(&self) -> &[String] {
+        if let Self::Stale { changes, .. } = self {
+            return changes;
+        }
+        &[]
+    }
+
     /// The reasons of the gate, when they are why.
     pub fn reasons(&self) -> &[Reason] {
         if let Self::NotAllowed { reasons, .. } | Self::Undecided { reasons, .. } = self {
