@@ -70,7 +70,7 @@ free_port() { node -e 's=require("net").createServer().listen(0,"127.0.0.1",()=>
 NODES=$(free_port) ADMINS=$(free_port)
 mkdir "$WORK/feeds"
 node "$HERE/upstream.mjs" --feeds "$WORK/feeds"
-"$PRATIQUE" db import --to "$WORK/vulnerabilities.db" --ecosystem Debian:12 "$WORK/feeds" >"$OUT/db.log"
+"$PRATIQUE" db import --to "$WORK/vulnerabilities.db" "$WORK/feeds" >"$OUT/db.log"
 cp "$HERE/policy.yaml" "$WORK/policy.yaml"
 cat >"$WORK/pratique.toml" <<TOML
 data_dir = "$WORK/data"

@@ -113,6 +113,8 @@ await page.keyboard.press("j");
 await page.keyboard.press("k");
 const first = await page.evaluate(() => document.activeElement.textContent);
 assert.match(first, /^R-\d+$/, "j and k move between requests");
+await page.goto(`${ADMINS}/?q=shop/web&state=all`);
+await page.keyboard.press("j");
 await page.keyboard.press("Enter");
 await page.waitForURL(/\/requests\/R-\d+$/);
 await page.keyboard.press("r");
@@ -127,8 +129,12 @@ await page.keyboard.press("/");
 assert.equal(await page.evaluate(() => document.activeElement.id), "search", "/ searches");
 for (let stop = 0; stop < 12; stop += 1) {
   await page.keyboard.press("Tab");
-  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
-  assert.notEqual(outline, "none", "focus is seen");
+  const [where, outline] = await page.evaluate(() => {
+    const { tagName, className } = document.activeElement;
+    return [`${tagName}.${className}`, getComputedStyle(document.activeElement).outlineStyle];
+  });
+  if (where.startsWith("BODY")) break;
+  assert.notEqual(outline, "none", `focus is seen on ${where}`);
 }
 step("by keyboard: skip link, j, k, Enter, r, ?, /, and focus is seen");
 

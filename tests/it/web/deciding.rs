@@ -64,7 +64,8 @@ async fn what_a_rule_admits_by_itself_is_revoked_and_reinstated() {
     let path = "/images/up.test/open/app:1";
     assert_eq!(browser.decide(path, "revoke", "malicious").await.status, 303);
     desk.mirror.pull("open/app", "1").await.assert_refused("Revoked");
-    assert_eq!(browser.decide(path, "reinstate", "a mistake").await.status, 303);
+    let back = browser.decide(path, "reinstate", "a mistake").await;
+    assert_eq!(back.status, 303, "{}", back.text());
     desk.mirror.pull("open/app", "1").await.assert_complete();
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Browser, RULES};
 use crate::admin::Desk;
 use crate::scanning::{know, openssl, other};
-use crate::support::archive::{CRITICAL, debian, record};
+use crate::support::archive::{CRITICAL, debian, record, tar};
 use crate::support::mirror::TestMirror;
 use crate::support::upstream::{Artifact, Image};
 
@@ -19,7 +19,7 @@ fn image(packages: &[(&str, &str)], user: &str, ports: &serde_json::Value) -> Ar
         "rootfs": {"type": "layers", "diff_ids": []},
     });
     Image::new()
-        .layer("the same in both")
+        .layer(tar(&[("usr/bin/same", b"the same in both")]))
         .layer(debian(packages))
         .config("application/vnd.oci.image.config.v1+json", config.to_string())
         .build()
@@ -92,7 +92,7 @@ async fn a_new_tag_is_compared_with_the_nearest_and_what_is_not_known_is_said_to
     }
     let page = browser.page("/images/up.test/asked/app:1.2").await;
     assert!(page.contains("<bdi>1.1</bdi></strong>, the nearest tag that was served"), "{page}");
-    assert!(page.contains("of both: no gate of its rule asked for a scan"), "{page}");
+    assert!(page.contains("of both: it was not scanned"), "{page}");
     // One that is revoked since is said to be so.
     let path = "/images/up.test/asked/app:1.1";
     assert_eq!(browser.decide(path, "revoke", "bad").await.status, 303);

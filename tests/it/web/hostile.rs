@@ -188,7 +188,7 @@ async fn what_images_say_is_text() {
                   rules:\n- {id: a, match: [\"up.test/**\"], trust: approve, gates: [strict]}\n";
     let desk = Desk::of(TestMirror::start_with(policy, |_| {}).await);
     let hostile = HOSTILE.replace('\u{202e}', "").replace('\u{200b}', "");
-    let advisory = record(&hostile, "Debian:12", "openssl", "3.0.13-1", CRITICAL);
+    let advisory = record("CVE-2026-1", "Debian:12", "openssl", &hostile, CRITICAL);
     know(&desk.mirror, &[other(), advisory]).await;
     let config = json!({
         "architecture": "amd64", "os": "linux", "variant": HOSTILE,
@@ -227,7 +227,7 @@ async fn what_images_say_is_text() {
 async fn what_the_policy_says_is_text() {
     let hostile = HOSTILE.replace('\u{202e}', "").replace('\u{200b}', "").replace('\'', "");
     let policy = format!(
-        "rules:\n{RULES}- {{id: b, match: [\"up.test/b\"], trust: approve, signatures: {{none: {{reason: '{hostile}'}}}}}}\n"
+        "rules:\n{RULES}- {{id: b, match: [\"up.test/b\"], trust: approve, signatures: {{none: '{hostile}'}}}}\n"
     );
     let started = TestMirror::start_with(&policy, |_| {});
     let desk = Desk::of(started.await);

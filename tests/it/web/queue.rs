@@ -88,9 +88,20 @@ async fn an_empty_queue_says_how_it_fills() {
     );
 }
 
-/// What it takes with optimisation is in docs/desk.md.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
+async fn a_thousand_requests_are_no_burden() {
+    pages_of(1_000).await;
+}
+
+/// What it comes to is in docs/desk.md.
+#[tokio::test]
+#[ignore = "filing ten thousand requests takes a minute"]
 async fn ten_thousand_requests_are_no_burden() {
+    pages_of(10_000).await;
+}
+
+/// Files that many requests, and looks at pages of them.
+async fn pages_of(requests: u64) {
     let desk = Desk::of(
         crate::support::mirror::TestMirror::start_with(
             &format!("rules:\n{}", super::RULES),
@@ -100,7 +111,7 @@ async fn ten_thousand_requests_are_no_burden() {
     );
     let ledger = desk.mirror.mirror().ledger();
     let mut filing = Vec::new();
-    for number in 1..=10_000 {
+    for number in 1..=requests {
         let tag = format!("1.{number}");
         filing.push(Filing {
             name: "up.test/asked/app".parse().unwrap(),
@@ -119,10 +130,10 @@ async fn ten_thousand_requests_are_no_burden() {
     let browser = Browser::signed_in(&desk).await;
     for path in [
         "/",
-        "/?before=R-5000",
+        &format!("/?before=R-{}", requests / 2),
         "/?q=node-7&state=open",
         "/?q=nowhere&state=all",
-        "/requests/R-5000",
+        &format!("/requests/R-{}", requests / 2),
     ] {
         let began = Instant::now();
         let reply = browser.get(path).await;

@@ -16,6 +16,10 @@ use crate::mirror::desk::view::{AuditReportView, AuditView};
 use crate::text::count;
 use crate::time::Timestamp;
 
+/// Digits of a digest that people are shown.
+const SHORT_DIGITS: usize = 12;
+/// Digits of a whole SHA-256.
+const WHOLE_DIGITS: usize = 64;
 /// Records on one page.
 const RECORDS_SHOWN: u32 = 100;
 
@@ -90,7 +94,7 @@ pub(super) fn table(records: &[AuditView], now: Timestamp) -> Markup {
                 tbody {
                     @for record in records {
                         tr {
-                            td.number title=(record.hash) { (record.sequence) }
+                            td.number title=(record.hash) data-label="No." { (record.sequence) }
                             td { (ago(record.at, now)) }
                             td { bdi { (record.by) } }
                             td { (record.action) }
@@ -109,8 +113,23 @@ fn about(record: &AuditView) -> Markup {
         @if let Some(subject) = &record.subject {
             a href=(image_path(subject)) { bdi.image { (shortened(subject)) } }
         }
-        @if let Some(reason) = &record.reason { span.said { bdi { (reason) } } }
+        @if let Some(reason) = &record.reason { span.said { bdi { (legible(reason)) } } }
     }
+}
+
+/// `text` with the first digits of each digest in it; programs get them whole from the API.
+fn legible(text: &str) -> String {
+    let mut parts = text.split("sha256:");
+    let mut legible = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        let (digest, rest) = part.split_at_checked(digits).unwrap_or((part, ""));
+        let kept = if digits == WHOLE_DIGITS { SHORT_DIGITS } else { digits };
+        legible.push_str(if digits == WHOLE_DIGITS { "" } else { "sha256:" });
+        legible.push_str(digest.get(..kept).unwrap_or(digest));
+        legible.push_str(rest);
+    }
+    legible
 }
 
 /// A subject with the first digits of its digest.
@@ -118,9 +137,24 @@ fn shortened(subject: &str) -> String {
     match subject.split_once('@') {
         Some((name, digest)) => {
             let digits = digest.split_once(':').map_or(digest, |(_, digits)| digits);
-            let first: String = digits.chars().take(12).collect();
+            let first: String = digits.chars().take(SHORT_DIGITS).collect();
             format!("{name}@{first}")
         }
         None => subject.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_shortened_and_nothing_else_is() {
+        let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        assert_eq!(legible(&format!("policy {digest}, rule a")), "policy 0123456789ab, rule a");
+        assert_eq!(legible(&digest), "0123456789ab");
+        for text in ["", "because", "sha256:", "sha256:12 sha256:zz", "a sha256:ä"] {
+            assert_eq!(legible(text), text);
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::words::{ago, count, lines, linked, state as state_mark};
 use crate::mirror::desk::difference::{
     Difference, FindingChanges, ImageDifference, PackageChanges,
 };
-use crate::mirror::desk::dossier::{Before, Dossier, Known};
+use crate::mirror::desk::dossier::{Before, Dossier, Known, TagEvent, TagEventKind};
 use crate::text::bytes;
 use crate::time::Timestamp;
 
@@ -35,8 +35,15 @@ pub(super) fn section(dossier: &Dossier, now: Timestamp) -> Markup {
 
 fn nothing(dossier: &Dossier) -> String {
     let admitted = dossier.explained.as_ref().is_some_and(|it| it.verdict == "admit");
+    let own = dossier.subject.as_ref().map(|subject| subject.digest);
+    let is_last = |event: &TagEvent| {
+        event.what == TagEventKind::Moved { is_admitted: true } && Some(event.digest) == own
+    };
     match &dossier.tag {
         Some(tag) if admitted => format!("This is what {tag} is served as."),
+        Some(tag) if dossier.events.iter().any(is_last) => {
+            format!("This is what {tag} was served as last; nothing else was admitted since.")
+        }
         Some(tag) => {
             format!("Nothing to compare with: {tag} was never served, and no tag near it.")
         }

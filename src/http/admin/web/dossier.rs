@@ -117,9 +117,9 @@ impl Shown<'_> {
                     ". What follows is what was kept." }
             }
             (self.reasons())
+            (difference::section(self.dossier, self.now))
             (people::panel(self))
             @if let Some(request) = request { (self.asked(request)) }
-            (difference::section(self.dossier, self.now))
             @if let Some(explained) = explained { (evidence::section(explained, self.now)) }
             @if let Some(facts) = &self.dossier.facts {
                 (findings::section(facts, explained.as_ref(), self.now))

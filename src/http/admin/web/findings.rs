@@ -135,7 +135,7 @@ fn row(finding: &Finding, silenced: Option<&Silenced>) -> Markup {
             }
             td { (severity(finding)) }
             td { bdi { (finding.package.name) } " " bdi { (finding.package.version) } }
-            td {
+            td data-label="Fixed in" {
                 @match &finding.fix {
                     Fix::In(version) => { bdi { (version) } }
                     Fix::None => { span.quiet { "not yet" } }

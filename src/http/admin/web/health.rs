@@ -68,14 +68,14 @@ fn upstream_row(upstream: &UpstreamView, now: Timestamp) -> Markup {
                     span.quiet { (count(upstream.credentials_refused, "credential")) " refused" }
                 }
             }
-            td {
+            td data-label="Pulls left" {
                 @match (upstream.rate_remaining, upstream.rate_limit) {
                     (Some(left), Some(limit)) => { (left) " of " (limit) }
                     _ => { span.quiet { "not said" } }
                 }
                 @if let Some(at) = upstream.rate_exhausted_at { span.quiet { "none left by " (until(at, now)) } }
             }
-            td {
+            td data-label="Answers" {
                 @match upstream.last_success {
                     Some(at) => { "well " (ago(at, now)) }
                     None => { span.quiet { "none yet" } }

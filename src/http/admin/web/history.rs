@@ -42,8 +42,8 @@ pub(super) fn section(shown: &Shown<'_>) -> Markup {
                                 tr {
                                     th scope="row" { bdi { (pulled.client) } }
                                     td { (state_mark(pulled.outcome)) }
-                                    td.number { (pulled.count) }
-                                    td { (ago(pulled.last, shown.now)) }
+                                    td.number data-label="Pulls" { (pulled.count) }
+                                    td data-label="Last" { (ago(pulled.last, shown.now)) }
                                 }
                             }
                         }

@@ -155,7 +155,7 @@ fn choices(shown: &Shown<'_>) -> Vec<Verb> {
 fn form(shown: &Shown<'_>, verb: Verb) -> Markup {
     let word = word(verb);
     let kept = shown.refused.filter(|refused| refused.verb == verb);
-    let target = target(shown);
+    let target = target(shown, verb);
     let (reason, note) = (format!("{word}-reason"), format!("{word}-note"));
     let term = format!("{word}-term");
     let class = if matches!(verb, Verb::Approve | Verb::Reinstate) { "yes" } else { "no" };
@@ -188,10 +188,12 @@ fn form(shown: &Shown<'_>, verb: Verb) -> Markup {
 }
 
 /// What a decision is bound to.
-fn target(shown: &Shown<'_>) -> String {
+fn target(shown: &Shown<'_>, verb: Verb) -> String {
     let request = shown.dossier.request.as_ref();
     // An open request is answered by number: then it fails if somebody else was first.
-    let open = request.filter(|request| matches!(request.state.as_str(), "pending" | "denied"));
+    let is_open = |state: &str| matches!(state, "pending" | "denied");
+    let answers = matches!(verb, Verb::Approve | Verb::Reject);
+    let open = request.filter(|request| answers && is_open(&request.state));
     let subject = shown.dossier.subject.as_ref().map(ToString::to_string);
     open.map(|request| request.id.clone()).or(subject).unwrap_or_default()
 }

@@ -184,7 +184,7 @@ impl Desk {
             Gathered::Absent | Gathered::NotGathered => None,
         };
         let Some(ScannedImage { inventory, unread, .. }) = scanned else {
-            return Known::No("no gate of its rule asked for a scan".to_owned());
+            return Known::No("it was not scanned, as nothing hung on that".to_owned());
         };
         let Some(digest) = inventory else {
             return Known::No(format!("nothing of it can be read: {}", unread.join("; ")));
