@@ -63,6 +63,7 @@ fn policy_parts(criterion: &mut Criterion) {
         let evidence = evidence();
         let (contents, scans) = (BTreeMap::new(), Scans::default());
         let context = Context {
+            first_seen: None,
             policy: &policy,
             tags: &[],
             standing: None,
@@ -88,6 +89,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
     let now = SystemClock.now();
     let (contents, scans) = (BTreeMap::new(), Scans::default());
     let context = Context {
+        first_seen: None,
         policy: &policy,
         tags: &[],
         standing: None,

@@ -29,6 +29,7 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
             database: None,
             silenced: Vec::new(),
             awaits_vex: false,
+            awaits_fast_track: false,
         });
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
@@ -45,5 +46,6 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
         database: None,
         silenced: Vec::new(),
         awaits_vex: false,
+        awaits_fast_track: false,
     })
 }

@@ -20,12 +20,24 @@ pub(super) struct Finding {
     pub(super) silenced: Vec<Silenced>,
     /// What gates let pass.
     pub(super) passed: Option<Box<Passed>>,
+    /// The earliest moment at which the subject is proven to have existed, by somebody who counts.
+    pub(super) existed_at: Option<Timestamp>,
+    /// Whether somebody could shorten the wait that it is refused for.
+    pub(super) awaits_fast_track: bool,
 }
 
 impl Finding {
     pub(super) fn new(name: &str, state: CheckState, text: impl Into<String>) -> Self {
         let check = Check { name: name.to_owned(), state, text: text.into() };
-        Self { check, reasons: Vec::new(), until: None, silenced: Vec::new(), passed: None }
+        Self {
+            check,
+            reasons: Vec::new(),
+            until: None,
+            silenced: Vec::new(),
+            passed: None,
+            existed_at: None,
+            awaits_fast_track: false,
+        }
     }
 
     /// A finding that passes if there are no `reasons`, and fails with all of them otherwise.

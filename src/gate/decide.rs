@@ -7,7 +7,7 @@ use super::{
     Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
     Silenced, Standing, Subject, Verdict,
 };
-use super::{attestations, configured, continuity, scan};
+use super::{attestations, configured, continuity, fresh, scan};
 use crate::policy::{Artifact, Mode, Rule, Scope, SignatureRule};
 
 /// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
@@ -45,6 +45,16 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
         look_closer(subject, evidence, context, applicable.rule(), &mut findings, certain)
     {
         return *open;
+    }
+    let found = fresh::Found {
+        certain: certain || findings.iter().any(Finding::denies),
+        existed_at: findings.iter().filter_map(|finding| finding.existed_at).min(),
+    };
+    match fresh::check(subject, evidence, context, applicable.rule(), found) {
+        Checked::Finding(finding) => findings.push(finding),
+        Checked::Nothing => {}
+        Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
+        Checked::Failed(why) => return undecided("configuration", &why),
     }
     let approval = checks::approval(applicable, context.standing, context.now);
 
@@ -133,6 +143,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
     let good_until = findings.iter().filter_map(|finding| finding.until).min();
+    let awaits_fast_track = findings.iter().any(|finding| finding.awaits_fast_track);
     let (mut silenced, mut passed) = (Vec::new(), None);
     for finding in findings {
         silenced.extend(finding.silenced);
@@ -169,6 +180,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         database: None,
         silenced,
         awaits_vex: false,
+        awaits_fast_track,
     }
 }
 
@@ -187,6 +199,7 @@ fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<
             || hears
             || !rule.attestations().is_empty()
             || !scan::bill_signers(rule.gates()).is_empty()
+            || fresh::signers(rule).next().is_some()
     };
     let mut kinds = vec![EvidenceKind::Manifest];
     // Who signs is found out the first time, too, where it is compared the next.

@@ -1,6 +1,7 @@
 //! The images that are judged by what is in them: the subject itself, or those of an index.
 
-use super::{ManifestFacts, Subject};
+use super::checks::{Checked, Finding, reason};
+use super::{CheckState, Context, EvidenceKind, ManifestFacts, ReasonCode, Subject};
 use crate::oci::{Digest, Platform};
 
 /// Which they are.
@@ -34,5 +35,45 @@ impl Images {
             (label, image.digest)
         });
         Self::These(named.collect())
+    }
+}
+
+/// What images are judged for.
+pub(super) struct Judging {
+    /// The name of the check.
+    pub(super) check: &'static str,
+    /// What it is that cannot be judged.
+    pub(super) code: ReasonCode,
+    /// Most images of one index.
+    pub(super) most: usize,
+    /// What is said of an index without images: `lists no image that could be scanned`.
+    pub(super) none: &'static str,
+    /// What is said of how many are: `are scanned`.
+    pub(super) are_judged: &'static str,
+}
+
+impl Judging {
+    /// The images of `subject` that are judged, each with what to call it in front of what is said of it.
+    ///
+    /// # Errors
+    /// What has to be known first, or the finding that an index lists none, or too many.
+    pub(super) fn images(
+        &self,
+        subject: &Subject,
+        facts: &ManifestFacts,
+        context: &Context<'_>,
+    ) -> Result<Vec<(String, Digest)>, Box<Checked>> {
+        let text = match Images::of(subject, facts, context.policy.platforms()) {
+            Images::These(images) if images.len() <= self.most => return Ok(images),
+            Images::These(images) => {
+                let (count, most) = (images.len(), self.most);
+                format!("lists {count} images, of which {most} {}", self.are_judged)
+            }
+            Images::None => self.none.to_owned(),
+            Images::Unknown => return Err(Box::new(Checked::Missing(EvidenceKind::Manifest))),
+        };
+        let reasons = vec![reason(self.code, &text, Images::REMEDY)];
+        let finding = Finding { reasons, ..Finding::new(self.check, CheckState::Fail, text) };
+        Err(Box::new(Checked::Finding(finding)))
     }
 }

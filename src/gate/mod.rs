@@ -17,6 +17,7 @@ mod distinct;
 #[cfg(test)]
 mod edges;
 mod evidence;
+mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod images;
@@ -41,6 +42,7 @@ pub use evidence::{
     EvidenceKind, Gathered, Grant, GrantKind, ImageConfigs, ManifestFacts, ScannedByOther,
     ScannedImage, ScannedImages, SignatureSearch,
 };
+pub use fresh::tracks_fixes;
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
 pub use ready::ReadyPolicy;
@@ -83,4 +85,6 @@ pub struct Context<'a> {
     /// What VEX documents had taken away when it was last judged: it is no new finding when they do not
     /// any more.
     pub silenced: &'a [Silenced],
+    /// When it was first heard of here; `None` is now.
+    pub first_seen: Option<Timestamp>,
 }

@@ -116,6 +116,7 @@ fn is_by_rule(reasons: &[Reason]) -> bool {
     reasons.first().is_some_and(|reason| match reason.code {
         ReasonCode::ConfigNotAllowed
         | ReasonCode::ConfigUnreadable
+        | ReasonCode::CoolingDown
         | ReasonCode::DeniedByRule
         | ReasonCode::Malware
         | ReasonCode::NotAttested
@@ -123,6 +124,8 @@ fn is_by_rule(reasons: &[Reason]) -> bool {
         | ReasonCode::ScanIncomplete
         | ReasonCode::ScanUnknown
         | ReasonCode::TooManySignatures
+        | ReasonCode::TooOld
+        | ReasonCode::Undated
         | ReasonCode::Unsigned
         | ReasonCode::Vulnerable
         | ReasonCode::WrongSigner => true,

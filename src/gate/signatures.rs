@@ -95,6 +95,8 @@ pub(super) struct Answer {
     pub(super) open: Option<String>,
     /// Until when it holds.
     pub(super) until: Option<Timestamp>,
+    /// The earliest moment at which it is proven to have been signed, by one who counts.
+    pub(super) existed_at: Option<Timestamp>,
 }
 
 /// Judges the signatures over the subject itself.
@@ -110,12 +112,13 @@ fn itself(subject: &Subject, evidence: &Evidence, asked: &Asked<'_>) -> Checked 
         }
         Gathered::NotGathered => return Checked::Missing(EvidenceKind::Signatures),
     };
-    let Answer { seen, lacking, open, until } = asked.answer(subject, search, "It");
+    let Answer { seen, lacking, open, until, existed_at } = asked.answer(subject, search, "It");
     let text = format!("needs {}; {seen}", asked.needs());
     match open {
         Some(why) if !asked.certain => Checked::Failed(why),
         _ if lacking.is_empty() => {
-            Checked::Finding(Finding { until, ..Finding::new(NAME, CheckState::Pass, text) })
+            let passing = Finding::new(NAME, CheckState::Pass, text);
+            Checked::Finding(Finding { until, existed_at, ..passing })
         }
         _ => {
             let failing = Finding::new(NAME, CheckState::Fail, text);
@@ -139,7 +142,7 @@ impl Asked<'_> {
             let text = format!("{} signatures, the policy allows {most}", search.found.len());
             let remedy = "Signatures that are not needed would have to be removed upstream.";
             let lacking = vec![reason(ReasonCode::TooManySignatures, &text, remedy)];
-            return Answer { seen: text, lacking, open: None, until: None };
+            return Answer { seen: text, lacking, open: None, until: None, existed_at: None };
         }
         let signed = Signed::new(&names_of(subject, self.context), search, self.by, self.context);
         let quorums = self.by.as_slice().iter();
@@ -149,7 +152,8 @@ impl Asked<'_> {
             last.remedy.push_str(&looked(search));
         }
         let open = search.incomplete.clone().filter(|_| !lacking.is_empty());
-        Answer { seen: signed.seen(&unmet), lacking, open, until: signed.until() }
+        let (until, existed_at) = (signed.until(), signed.existed_at());
+        Answer { seen: signed.seen(&unmet), lacking, open, until, existed_at }
     }
 }
 
@@ -227,6 +231,11 @@ impl<'a> Signed<'a> {
         self.by.values().filter_map(|by| by.until).min()
     }
 
+    /// The earliest moment at which one who counts is proven to have signed.
+    fn existed_at(&self) -> Option<Timestamp> {
+        self.by.values().filter_map(|by| by.existed_at).min()
+    }
+
     fn is_by(&self, name: &str) -> bool {
         self.by.get(name).is_some_and(|by| !by.people.is_empty())
     }
@@ -286,6 +295,8 @@ pub(super) struct SignedBy {
     pub(super) people: BTreeSet<String>,
     /// When the first of the signatures that count ends.
     until: Option<Timestamp>,
+    /// The earliest moment at which one of them is proven to have been there.
+    existed_at: Option<Timestamp>,
     /// What is telling about the signatures that are by nobody whom the signer takes.
     told: BTreeSet<String>,
 }
@@ -303,6 +314,8 @@ pub(super) fn signed_by(
                 Ok(proof) => {
                     so_far.people.insert(proof.by);
                     so_far.until = so_far.until.into_iter().chain(proof.until).min();
+                    let existed_at = so_far.existed_at.into_iter().chain(proof.existed_at);
+                    so_far.existed_at = existed_at.min();
                     break;
                 }
                 // That somebody else signed too is no news.

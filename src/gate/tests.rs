@@ -18,6 +18,7 @@ static NO_SCANS: Scans = Scans {
     no_database: None,
     reading: None,
     known: BTreeMap::new(),
+    before: BTreeMap::new(),
     others: BTreeMap::new(),
     bills: None,
 };
@@ -63,6 +64,7 @@ pub(super) fn evidence(facts: ManifestFacts) -> Evidence {
 
 pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
     Context {
+        first_seen: None,
         policy,
         tags: &[],
         standing: None,

@@ -49,6 +49,9 @@ pub struct Judgement {
     /// may appear upstream.
     #[serde(default, skip_serializing_if = "is_false")]
     pub awaits_vex: bool,
+    /// Whether it waits until it has been known for long enough, and a signature could shorten that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub awaits_fast_track: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -71,7 +74,9 @@ impl Judgement {
     /// that something was not there (yet).
     pub fn rests_on_absence(&self) -> bool {
         self.verdict.rests_on(|code| {
-            code.is_absence() || (self.awaits_vex && code == ReasonCode::Vulnerable)
+            code.is_absence()
+                || (self.awaits_vex && code == ReasonCode::Vulnerable)
+                || (self.awaits_fast_track && code == ReasonCode::CoolingDown)
         })
     }
 }
@@ -156,6 +161,8 @@ pub enum ReasonCode {
     ConfigNotAllowed,
     /// Its configuration cannot be judged: it is not there, or cannot be read.
     ConfigUnreadable,
+    /// It is not known here for as long as a gate of the rule asks.
+    CoolingDown,
     /// The rule that applies denies.
     DeniedByRule,
     /// The digest, or that of a child, is on the policy's list of denied images.
@@ -198,10 +205,14 @@ pub enum ReasonCode {
     Schema1,
     /// It was signed by a signer whom the policy knows, and now is not.
     SignerChanged,
+    /// It was built longer ago than a gate of the rule allows.
+    TooOld,
     /// It has more layers than the policy allows.
     TooManyLayers,
     /// It has more signatures than the policy lets anyone look at.
     TooManySignatures,
+    /// Nothing that can be believed says when it was built.
+    Undated,
     /// There is no signature at all.
     Unsigned,
     /// Something is known against it that a gate of the rule refuses.
@@ -244,8 +255,8 @@ impl ReasonCode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some,
-    /// `continuity` where it was signed before, `config` and `scan` where the rule has gates that ask for
-    /// it, `approval`.
+    /// `continuity` where it was signed before, `config`, `scan` and `freshness` where the rule has gates
+    /// that ask for it, `approval`.
     pub name: String,
     /// What came of it.
     pub state: CheckState,

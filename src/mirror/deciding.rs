@@ -49,10 +49,19 @@ impl Mirror {
         };
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
         let contents = Arc::new(self.contents_of(subject, evidence, policy).await);
-        let asked = Asked { subject, evidence, policy, tags: &tags, contents: &contents, now };
+        let asked = Asked {
+            subject,
+            evidence,
+            policy,
+            tags: &tags,
+            contents: &contents,
+            now,
+            before: &before,
+        };
         let scans = self.scans_of(&asked).await;
         let passed = record.and_then(|record| record.passed.clone());
         let judgement = record.and_then(|record| record.judgement.as_ref());
+        let first_seen = record.map(|record| record.first_seen);
         let silenced = judgement.map(|judgement| judgement.silenced.clone()).unwrap_or_default();
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
@@ -76,6 +85,7 @@ impl Mirror {
                 scans,
                 passed: passed.as_deref(),
                 silenced: &silenced,
+                first_seen,
             };
             decide(&subject, &evidence, &context)
         };
@@ -143,6 +153,8 @@ pub(super) struct Asked<'a> {
     pub(super) tags: &'a [Tag],
     pub(super) contents: &'a Arc<BTreeMap<Digest, Bytes>>,
     pub(super) now: Timestamp,
+    /// What its tags were last admitted as, where that is compared.
+    pub(super) before: &'a [(Tag, Arc<Record>)],
 }
 
 /// Whether a gate of `rule` takes bills of materials.

@@ -1,4 +1,4 @@
-//! What tags stood for before they moved: what the gate compares signers with.
+//! What tags stood for before they moved: what the gate compares signers and findings with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::{Error, Mirror};
-use crate::gate::{Evidence, ReadyPolicy, Subject};
+use crate::gate::{Evidence, ReadyPolicy, Subject, tracks_fixes};
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
 use crate::policy::SignerChange;
@@ -16,7 +16,7 @@ const PREDECESSORS_MAX: usize = 16;
 
 /// What tags that stand for a subject now were last admitted as.
 pub(super) enum Predecessors {
-    /// These, where anything was found to sign them, each with a tag.
+    /// These, where there is anything to compare with, each with a tag.
     Known(Vec<(Tag, Arc<Record>)>),
     /// It could not be found out; why.
     Unknown(String),
@@ -31,8 +31,10 @@ impl Mirror {
         tags: &[Tag],
         policy: &ReadyPolicy,
     ) -> Result<Predecessors, Error> {
-        let holds = |rule: &&crate::policy::Rule| rule.signer_change() == SignerChange::Hold;
-        if policy.signers().is_empty() || !policy.candidates(&subject.name).iter().any(holds) {
+        let candidates = policy.candidates(&subject.name);
+        let holds = candidates.iter().any(|rule| rule.signer_change() == SignerChange::Hold);
+        let compares = candidates.iter().any(|rule| tracks_fixes(rule));
+        if policy.signers().is_empty() || !(holds || compares) {
             return Ok(Predecessors::Known(Vec::new()));
         }
         let mut digests: BTreeMap<Digest, &Tag> = BTreeMap::new();
@@ -49,7 +51,7 @@ impl Mirror {
         let mut known = Vec::new();
         for (digest, tag) in digests {
             match self.ledger().record(&Self::subject(&subject.name, &digest)).await {
-                Ok(Some(record)) if is_signed(&record.evidence) => {
+                Ok(Some(record)) if compares || is_signed(&record.evidence) => {
                     known.push((tag.clone(), record));
                 }
                 Ok(_) => {}

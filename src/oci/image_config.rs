@@ -39,6 +39,10 @@ pub struct ImageConfig {
     /// Whether it has a health check that is a command.
     #[serde(default)]
     pub has_healthcheck: bool,
+    /// When it says that the image was built, in milliseconds since 1970-01-01 UTC; `None` where it says
+    /// nothing that is a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<i64>,
 }
 
 /// One entry of the environment, without its value.
@@ -88,8 +92,13 @@ impl ImageConfig {
     /// Largest configuration that is read, in bytes.
     pub const BYTES_MAX: u64 = 4 * 1024 * 1024;
     /// A version of what is kept of configurations. Raise it when more of one is kept, or more forms of
-    /// credentials are known: configurations that were read by another version are read again.
-    pub const READING: u32 = 1;
+    /// credentials are known, and with it what those need who ask for that: configurations that were read
+    /// by an earlier version are read again for them, and for nobody else.
+    pub const READING: u32 = 2;
+    /// The version since which all is kept that is judged of the container.
+    pub const READS_CONTAINER: u32 = 1;
+    /// The version since which [`ImageConfig::created`] is kept.
+    pub const READS_CREATED: u32 = 2;
 
     /// Reads the configuration in `bytes`.
     ///
@@ -105,6 +114,7 @@ impl ImageConfig {
             ports: whole(exposed_ports, "exposed ports")?.collect(),
             labels: whole(labels, "labels")?.flatten().collect(),
             has_healthcheck: healthcheck.is_some_and(|it| it.is_command()),
+            created: raw.created.and_then(|text| moment(&text)),
         };
         let names = read.env.iter().map(|entry| &entry.name).chain(&read.ports).chain(&read.labels);
         let bytes = names.chain([&read.user]).map(String::len);
@@ -113,6 +123,11 @@ impl ImageConfig {
         }
         Ok(read)
     }
+}
+
+/// The moment in `text`, by RFC 3339.
+fn moment(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
 
 fn whole<T, K>(
@@ -125,6 +140,7 @@ fn whole<T, K>(
 
 #[derive(Deserialize)]
 struct Raw {
+    created: Option<String>,
     #[serde(default, deserialize_with = "json::object")]
     config: Option<RawConfig>,
 }
@@ -305,6 +321,27 @@ mod tests {
         assert_eq!(names(&found), [WITHHELD, "DB"]);
         let forms: Vec<_> = found.env.iter().map(|entry| entry.looks_like).collect();
         assert_eq!(forms, [Some(SecretForm::UrlPassword); 2]);
+    }
+
+    #[test]
+    fn when_it_was_built_is_a_time_or_nothing() {
+        for (created, expected) in [
+            (r#""2026-11-30T05:00:00Z""#, Some(1_796_014_800_000)),
+            (r#""2026-11-30T06:00:00.123456789+01:00""#, Some(1_796_014_800_123)),
+            (r#""1970-01-01T00:00:00Z""#, Some(0)),
+            (r#""0001-01-01T00:00:00Z""#, Some(-62_135_596_800_000)),
+            (r#""yesterday""#, None),
+            (r#""""#, None),
+            (r#""2026-11-30""#, None),
+            ("null", None),
+        ] {
+            let text = format!(r#"{{"created":{created}}}"#);
+            let found = ImageConfig::parse(text.as_bytes()).unwrap();
+            assert_eq!(found.created, expected, "{created}");
+        }
+        for text in [r#"{"created":1}"#, r#"{"Created":"2026-11-30T05:00:00Z"}"#] {
+            assert!(ImageConfig::parse(text.as_bytes()).is_err(), "{text}");
+        }
     }
 
     #[test]

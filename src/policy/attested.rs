@@ -83,7 +83,7 @@ impl AttestationType {
     }
 
     /// Whether statements of this kind say who built something.
-    pub(super) fn is_provenance(&self) -> bool {
+    pub fn is_provenance(&self) -> bool {
         self.uri.starts_with("https://slsa.dev/provenance/")
     }
 }

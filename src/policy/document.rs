@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attested::AttestationRule;
 use super::configured::ConfigGate;
+use super::fresh::FreshGate;
 use super::pattern::Pattern;
 use super::problem::Position;
 use super::scanned::ScanGate;
@@ -164,6 +165,7 @@ pub struct Rule {
     pub(super) attestations: Vec<AttestationRule>,
     pub(super) gates: Vec<Arc<ScanGate>>,
     pub(super) configured: Vec<Arc<ConfigGate>>,
+    pub(super) fresh: Vec<Arc<FreshGate>>,
     pub(super) mode: Mode,
     pub(super) tag_move: TagMove,
     pub(super) signer_change: SignerChange,
@@ -213,6 +215,11 @@ impl Rule {
     /// What the configurations of images have to say: all of these.
     pub fn configured(&self) -> &[Arc<ConfigGate>] {
         &self.configured
+    }
+
+    /// What is asked of the time of images: all of these.
+    pub fn fresh(&self) -> &[Arc<FreshGate>] {
+        &self.fresh
     }
 
     /// Whether its verdicts are acted on.

@@ -62,6 +62,12 @@ fn asked(policy: &Policy) {
     for gate in policy.rules().iter().flat_map(Rule::configured) {
         configured(gate);
     }
+    for gate in policy.rules().iter().flat_map(Rule::fresh) {
+        let refuses = gate.observed_age_min.is_some() || gate.image_age_max.is_some();
+        assert!(refuses, "{} refuses nothing", gate.place());
+        let track = gate.fast_track.as_ref();
+        assert!(track.is_none_or(|track| !track.signers.is_empty()), "nobody may shorten it");
+    }
     assert!(policy.denied_image(&Digest::sha256(b"")).is_none_or(|reason| !reason.is_empty()));
 }
 

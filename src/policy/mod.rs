@@ -12,6 +12,7 @@ mod attested;
 mod configured;
 mod document;
 mod fields;
+mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod lately;
@@ -33,6 +34,7 @@ pub use document::{
     Rule, RuleId, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
     WantedText, Who,
 };
+pub use fresh::{FastTrack, FastTrackWhen, FreshGate};
 pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};

@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 use sigstore_verify::types::pae;
 
 use super::bundle::{self, Envelope, PAYLOAD_TYPE, Trust};
-use super::{Form, Key, PREDICATE_TYPE, Refusal, SimpleSigningProof, crypto, simple_signing};
+use super::{
+    Form, Key, PREDICATE_TYPE, Proof, Refusal, SimpleSigningProof, crypto, simple_signing,
+};
 use crate::oci::{Digest, from_strict_slice};
 
 /// Largest attestation in bytes that is read: bills of materials are large.
@@ -147,7 +149,7 @@ pub(super) fn verify_logged(
     form: &AttestationForm,
     trust: Trust<'_>,
     subject: &Digest,
-) -> Result<(String, Statement), Refusal> {
+) -> Result<(Proof, Statement), Refusal> {
     let (json, limit) = match form {
         AttestationForm::Bundle => (text(content)?.to_owned(), ATTESTATION_BYTES_MAX),
         AttestationForm::Envelope { proof } => {

@@ -33,12 +33,9 @@ pub struct Proof {
     pub by: String,
     /// Until when that holds; `None` is for ever.
     pub until: Option<Timestamp>,
-}
-
-impl Proof {
-    fn lasting(by: String) -> Self {
-        Self { by, until: None }
-    }
+    /// The earliest moment at which a log, a timestamp authority or a signing authority says that the
+    /// signature was there, and so what it is over; `None` where nobody says so.
+    pub existed_at: Option<Timestamp>,
 }
 
 impl Signer {
@@ -102,11 +99,11 @@ impl Signer {
             }
             Who::LoggedKey { key, root, window } => {
                 let logged = bundle::Trust::Key { key, root, window: *window };
-                verify_logged(found, logged, name, subject).map(Proof::lasting)
+                verify_logged(found, logged, name, subject)
             }
             Who::Keyless { root, identity } => {
                 let logged = bundle::Trust::Certificate { root, identity };
-                verify_logged(found, logged, name, subject).map(Proof::lasting)
+                verify_logged(found, logged, name, subject)
             }
             Who::Notation(signer) => verify_envelope(found, signer, subject, now),
         })
@@ -136,13 +133,11 @@ impl Signer {
             }
             Who::LoggedKey { key, root, window } => {
                 let logged = bundle::Trust::Key { key, root, window: *window };
-                let verified = attestation::verify_logged(content, form, logged, subject);
-                verified.map(|(by, statement)| (Proof::lasting(by), statement))
+                attestation::verify_logged(content, form, logged, subject)
             }
             Who::Keyless { root, identity } => {
                 let logged = bundle::Trust::Certificate { root, identity };
-                let verified = attestation::verify_logged(content, form, logged, subject);
-                verified.map(|(by, statement)| (Proof::lasting(by), statement))
+                attestation::verify_logged(content, form, logged, subject)
             }
             // notation signs images, and nothing about them.
             Who::Notation(_) => Err(Refusal::OtherForm(Form::Bundle)),
@@ -153,7 +148,7 @@ impl Signer {
 /// That the holder of `key` signed, whose signature has verified, as long as it counts.
 fn while_in_force(key: &Key, window: Window, now: Timestamp) -> Result<Proof, Refusal> {
     if window.contains(now) {
-        Ok(Proof { by: key.id(), until: window.end })
+        Ok(Proof { by: key.id(), until: window.end, existed_at: None })
     } else {
         Err(Refusal::KeyNotInForce(window))
     }
@@ -189,7 +184,7 @@ pub fn verify_bundle(
                 bundle::Trust::Key { key, root, window: *window }
             }
         };
-        bundle::verify_any(json, trust, artifact).map(Proof::lasting)
+        bundle::verify_any(json, trust, artifact)
     })
 }
 
@@ -198,7 +193,7 @@ fn verify_logged(
     trust: bundle::Trust<'_>,
     name: &Name,
     subject: &Digest,
-) -> Result<String, Refusal> {
+) -> Result<Proof, Refusal> {
     match &found.material {
         Material::Bundle { json } => bundle::verify_logged(json, trust, subject),
         Material::SimpleSigning { payload, signature, proof } => {

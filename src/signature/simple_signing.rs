@@ -13,7 +13,7 @@ use sigstore_verify::types::DerCertificate;
 
 use super::bundle::{Trust, verify_artifact};
 use super::crypto::{self, decode_base64};
-use super::{Form, Key, Refusal, SimpleSigningProof};
+use super::{Form, Key, Proof, Refusal, SimpleSigningProof};
 use crate::oci::{Digest, ImageReference, Name, from_strict_slice};
 
 /// The type of a layer that holds a payload.
@@ -146,7 +146,7 @@ pub(super) fn verify_logged(
     trust: Trust<'_>,
     name: &Name,
     subject: &Digest,
-) -> Result<String, Refusal> {
+) -> Result<Proof, Refusal> {
     if length(proof) > PROOF_BYTES_MAX {
         return Err(Refusal::TooLarge("proof beside the signature"));
     }

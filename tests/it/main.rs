@@ -29,6 +29,7 @@ mod denial;
 mod evidence;
 #[cfg(test)]
 mod forgeries;
+mod fresh;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]

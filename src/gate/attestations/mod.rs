@@ -14,7 +14,7 @@ use super::{
 };
 use crate::oci::Digest;
 use crate::policy::{AttestationRule, Rule};
-use crate::signature::{FoundAttestation, Refusal, Statement};
+use crate::signature::{FoundAttestation, Proof, Refusal, Statement};
 use crate::time::Timestamp;
 
 const NAME: &str = "attestation";
@@ -81,6 +81,8 @@ struct Answer {
     /// What is lacking, if anything is.
     lacking: Option<String>,
     until: Option<Timestamp>,
+    /// The earliest moment at which the subject is proven to have been there.
+    existed_at: Option<Timestamp>,
 }
 
 impl Judge<'_> {
@@ -102,7 +104,8 @@ impl Judge<'_> {
             .collect();
         let state = if reasons.is_empty() { CheckState::Pass } else { CheckState::Fail };
         let until = answers.iter().filter_map(|answer| answer.until).min();
-        Finding { reasons, until, ..Finding::new(NAME, state, text) }
+        let existed_at = answers.iter().filter_map(|answer| answer.existed_at).min();
+        Finding { reasons, until, existed_at, ..Finding::new(NAME, state, text) }
     }
 
     fn answer(&self, wanted: &AttestationRule) -> Answer {
@@ -110,14 +113,15 @@ impl Judge<'_> {
         let mut attested = Vec::new();
         let mut people = Vec::new();
         let mut told = BTreeSet::new();
-        let mut until: Option<Timestamp> = None;
+        let (mut until, mut existed_at): (Option<Timestamp>, Option<Timestamp>) = (None, None);
         for name in &names {
             let mut by = BTreeSet::new();
             for found in &self.found {
                 match self.attests(wanted, name, found) {
-                    Ok((person, end)) => {
-                        by.insert(person);
-                        until = until.into_iter().chain(end).min();
+                    Ok(attested) => {
+                        by.insert(attested.by);
+                        until = until.into_iter().chain(attested.until).min();
+                        existed_at = existed_at.into_iter().chain(attested.existed_at).min();
                     }
                     Err(Some(why)) => drop(told.insert(why)),
                     Err(None) => {}
@@ -132,7 +136,7 @@ impl Judge<'_> {
         let whom = format!("{kind} by {needed} of [{}]", names.join(", "));
         if needed > 0 && distinct(&people) >= needed {
             let text = format!("{whom}: attested by {}", attested.join(", "));
-            return Answer { text, lacking: None, until };
+            return Answer { text, lacking: None, until, existed_at };
         }
         let told: Vec<&str> = told.iter().map(String::as_str).collect();
         let why = if told.is_empty() { String::new() } else { format!(" ({})", few(&told)) };
@@ -145,7 +149,7 @@ impl Judge<'_> {
             [] => format!("{kind} attested by {needed} needed, by fewer under several names"),
             _ => format!("{kind} not attested by {}{why}", few(&missing)),
         };
-        Answer { text, lacking: Some(lacking), until: None }
+        Answer { text, lacking: Some(lacking), until: None, existed_at: None }
     }
 
     /// Who attests what is wanted by `found`, if that is the signer `name`; or why not, where that is
@@ -155,7 +159,7 @@ impl Judge<'_> {
         wanted: &AttestationRule,
         name: &str,
         (found, content): &(&FoundAttestation, &bytes::Bytes),
-    ) -> Result<(String, Option<Timestamp>), Option<String>> {
+    ) -> Result<Proof, Option<String>> {
         let signer = self.context.policy.verifier(name).ok_or(None)?;
         let (digest, now) = (&self.subject.digest, self.context.now);
         let verified = signer.verify_attestation(content, &found.form, digest, now);
@@ -182,8 +186,20 @@ impl Judge<'_> {
                 Err(why) => return Err(Some(format!("condition cannot be answered: {why}"))),
             }
         }
-        Ok((proof.by, proof.until))
+        let ended = built_at(&statement).filter(|_| wanted.kind.is_provenance());
+        let existed_at = proof.existed_at.into_iter().chain(ended).min();
+        Ok(Proof { existed_at, ..proof })
     }
+}
+
+/// When it was built, as provenance has it in either version.
+///
+/// Spec: <https://slsa.dev/spec/v1.1/provenance>, <https://slsa.dev/spec/v0.2/provenance>
+fn built_at(statement: &Statement) -> Option<Timestamp> {
+    let places = ["/runDetails/metadata/finishedOn", "/metadata/buildFinishedOn"];
+    let predicate: serde_json::Value = serde_json::from_str(statement.predicate.get()).ok()?;
+    let found = places.iter().find_map(|place| predicate.pointer(place));
+    found.and_then(serde_json::Value::as_str)?.parse().ok()
 }
 
 /// Who built it, as provenance has it in either version.

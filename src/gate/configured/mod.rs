@@ -11,20 +11,27 @@ mod user;
 use std::sync::Arc;
 
 use super::against::Against;
-use super::checks::{Checked, Finding, reason};
-use super::images::Images;
+use super::checks::{Checked, Finding};
+use super::images::Judging;
 use super::text::few;
 use super::{
-    CheckState, ConfigOf, Context, Evidence, EvidenceKind, Gathered, ImageConfigs, ManifestFacts,
-    ReasonCode, Subject,
+    CheckState, ConfigOf, Context, Evidence, EvidenceKind, Gathered, ImageConfigs, ReasonCode,
+    Subject,
 };
-use crate::oci::{Digest, EnvEntry, ImageConfig};
+use crate::oci::{EnvEntry, ImageConfig};
 use crate::policy::{Answer, ConfigGate, EnvPattern, Rule};
 
 use ports::exposes;
 use user::User;
 
 const NAME: &str = "config";
+const JUDGING: Judging = Judging {
+    check: NAME,
+    code: ReasonCode::ConfigNotAllowed,
+    most: ImageConfigs::IMAGES_MAX,
+    none: "lists no image whose configuration could be judged",
+    are_judged: "are judged by their configurations",
+};
 /// Where what is left out is told.
 const REST: &str = "They are told once these are mended.";
 /// Longest part of a name from a configuration that is told, in characters.
@@ -53,12 +60,12 @@ pub(super) fn check(
         }
         return Checked::Finding(finding(against, "not applicable: it is no image"));
     }
-    let images = match judged_images(subject, facts, context) {
+    let images = match JUDGING.images(subject, facts, context) {
         Ok(images) => images,
         Err(checked) => return *checked,
     };
     let configs = match &evidence.configs {
-        Gathered::Found(configs) if configs.read_by == ImageConfig::READING => configs,
+        Gathered::Found(configs) if configs.read_by >= ImageConfig::READS_CONTAINER => configs,
         Gathered::Failed(why) => return Checked::Failed(why.clone()),
         Gathered::Absent | Gathered::Found(_) | Gathered::NotGathered => {
             return Checked::Missing(EvidenceKind::Configs);
@@ -92,26 +99,6 @@ fn finding(against: Against<'_>, passed: &str) -> Finding {
     let texts: Vec<&str> = reasons.iter().map(|reason| reason.text.as_str()).collect();
     let failing = Finding::new(NAME, CheckState::Fail, texts.join("; "));
     Finding { reasons, ..failing }
-}
-
-/// The images whose configurations are judged, each with what to call it.
-fn judged_images(
-    subject: &Subject,
-    facts: &ManifestFacts,
-    context: &Context<'_>,
-) -> Result<Vec<(String, Digest)>, Box<Checked>> {
-    let text = match Images::of(subject, facts, context.policy.platforms()) {
-        Images::These(images) if images.len() <= ImageConfigs::IMAGES_MAX => return Ok(images),
-        Images::These(images) => {
-            let (count, most) = (images.len(), ImageConfigs::IMAGES_MAX);
-            format!("lists {count} images, configurations of {most} are judged")
-        }
-        Images::None => "lists no image whose configuration could be judged".to_owned(),
-        Images::Unknown => return Err(Box::new(Checked::Missing(EvidenceKind::Manifest))),
-    };
-    let reasons = vec![reason(ReasonCode::ConfigNotAllowed, &text, Images::REMEDY)];
-    let finding = Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) };
-    Err(Box::new(Checked::Finding(finding)))
 }
 
 fn judge(label: &str, config: &ConfigOf, gate: &ConfigGate, against: &mut Against<'_>) {

@@ -5,8 +5,10 @@ use serde_json::json;
 use super::*;
 use crate::gate::tests::{codes, context, decided, evidence, facts, policy, revoked, subject};
 use crate::gate::{
-    Check, ChildImage, Judgement, Outcome, ReadyPolicy, Verdict, decide, message, phrase,
+    Check, ChildImage, Judgement, ManifestFacts, Outcome, ReadyPolicy, Verdict, decide, message,
+    phrase,
 };
+use crate::oci::Digest;
 
 fn with_gate(gate: &str, rest: &str) -> ReadyPolicy {
     policy(&format!(
@@ -245,7 +247,7 @@ fn an_index_of_no_image_or_of_too_many_is_refused() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     for (platforms, expected) in [
         (&[][..], "lists no image whose configuration could be judged"),
-        (&many[..], "lists 65 images, configurations of 64 are judged"),
+        (&many[..], "lists 65 images, of which 64 are judged by their configurations"),
     ] {
         let (index, _) = index_of(platforms);
         let judgement = decided(decide(&subject, &evidence(index), &context(&policy)));

@@ -55,8 +55,17 @@ pub(super) struct Denied<'a> {
 }
 
 /// A finding, by its name and its package: what it is called from one database to the next.
-pub(super) fn name(finding: &Finding) -> String {
+pub(in crate::gate) fn name(finding: &Finding) -> String {
     format!("{} {}", finding.id, finding.package.name)
+}
+
+/// The findings of `report` that are at least that bad, malware among them; what no record rates is not, and
+/// headers are no running kernel.
+pub(in crate::gate) fn at_least(report: &Report, least: Rating) -> impl Iterator<Item = &Finding> {
+    report.findings.iter().filter(move |finding| {
+        let is_rated = finding.severity.is_some_and(|severity| rating(severity) >= least);
+        finding.malware || (is_rated && !finding.kernel_headers)
+    })
 }
 
 /// What is to be complained about, although it passes.

@@ -13,7 +13,7 @@ mod others_tests;
 mod seen;
 mod testimony;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod told;
 mod vex;
 #[cfg(test)]
@@ -24,10 +24,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::{Checked, Finding, reason};
-use super::images::Images;
+use super::images::Judging;
 use super::{
-    CheckState, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, ReasonCode, ScannedImage,
-    ScannedImages, Subject,
+    CheckState, Context, Evidence, EvidenceKind, Gathered, ReasonCode, ScannedImage, ScannedImages,
+    Subject,
 };
 use crate::oci::Digest;
 use crate::policy::{Answer, FindingCondition, Rule, ScanGate};
@@ -38,6 +38,7 @@ use attestations::Attestations;
 pub(super) use bills::signers as bill_signers;
 pub use bills::{BillSearch, Bills};
 use findings::Exceptions;
+pub(super) use findings::{at_least as findings_from, name as name_of};
 pub use others::OtherScan;
 use seen::Pictured;
 use testimony::Testimonies;
@@ -45,6 +46,13 @@ use told::Told;
 use vex::Voices;
 
 const NAME: &str = "scan";
+const JUDGING: Judging = Judging {
+    check: NAME,
+    code: ReasonCode::ScanIncomplete,
+    most: ScannedImages::IMAGES_MAX,
+    none: "lists no image that could be scanned",
+    are_judged: "are scanned",
+};
 /// How far the clock of whoever made a database may be ahead.
 const CLOCKS_APART_MAX: Duration = Duration::from_hours(24);
 
@@ -57,6 +65,9 @@ pub struct Scans {
     pub reading: Option<Digest>,
     /// What is known.
     pub known: BTreeMap<Digest, ImageScan>,
+    /// What is known against what the tags of the subject were last admitted as, by the digest of the
+    /// inventory, where a rule may ask what is fixed of that.
+    pub before: BTreeMap<Digest, Arc<Report>>,
     /// What other scanners said, by the digest of their reports.
     pub others: BTreeMap<Digest, Arc<OtherScan>>,
     /// The bills of materials that count, once they were looked at; what is known has what they add.
@@ -108,7 +119,7 @@ pub(super) fn check(
     if certain {
         return Checked::Finding(Finding::new(NAME, CheckState::NotLooked, "not looked at"));
     }
-    let images = match scanned_images(subject, facts, context) {
+    let images = match JUDGING.images(subject, facts, context) {
         Ok(images) => images,
         Err(checked) => return *checked,
     };
@@ -215,26 +226,6 @@ impl<'a> Looked<'a> {
 /// Whether VEX documents could take away all that speaks against it.
 fn may_be_silenced(finding: &Finding) -> bool {
     finding.reasons.iter().all(|reason| reason.code == ReasonCode::Vulnerable)
-}
-
-/// The images that are scanned, each with what to call it in front of what is said of it.
-fn scanned_images(
-    subject: &Subject,
-    facts: &ManifestFacts,
-    context: &Context<'_>,
-) -> Result<Vec<(String, Digest)>, Box<Checked>> {
-    let text = match Images::of(subject, facts, context.policy.platforms()) {
-        Images::These(images) if images.len() <= ScannedImages::IMAGES_MAX => return Ok(images),
-        Images::These(images) => {
-            let (count, most) = (images.len(), ScannedImages::IMAGES_MAX);
-            format!("lists {count} images, of which {most} are scanned")
-        }
-        Images::None => "lists no image that could be scanned".to_owned(),
-        Images::Unknown => return Err(Box::new(Checked::Missing(EvidenceKind::Manifest))),
-    };
-    let reasons = vec![reason(ReasonCode::ScanIncomplete, &text, Images::REMEDY)];
-    let finding = Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) };
-    Err(Box::new(Checked::Finding(finding)))
 }
 
 /// Nothing can be found in what is no image: that passes only where every gate says so.

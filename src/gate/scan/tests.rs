@@ -7,7 +7,8 @@ use crate::gate::Passed;
 use crate::gate::against::REASONS_MAX;
 use crate::gate::tests::{NOW, context, evidence, facts, policy, subject};
 use crate::gate::{
-    ChildImage, Judgement, Outcome, ReadyPolicy, ScannedImage, Verdict, decide, phrase,
+    ChildImage, Judgement, ManifestFacts, Outcome, ReadyPolicy, ScannedImage, Verdict, decide,
+    phrase,
 };
 use crate::scan::{
     DatabaseId, Finding as Found, Fix, Gap, GapKind, Package, PackageKind, Severity, Unmatched,
@@ -32,7 +33,7 @@ fn hours_ago(hours: u64) -> Timestamp {
     Timestamp::from_milliseconds(now().milliseconds() - before)
 }
 
-pub(super) fn found(id: &str, severity: Option<Severity>) -> Found {
+pub(in crate::gate) fn found(id: &str, severity: Option<Severity>) -> Found {
     Found {
         id: id.to_owned(),
         aliases: ["DSA-1".to_owned()].into(),
@@ -49,14 +50,14 @@ pub(super) fn found(id: &str, severity: Option<Severity>) -> Found {
     }
 }
 
-pub(super) fn report(findings: Vec<Found>) -> Report {
+pub(in crate::gate) fn report(findings: Vec<Found>) -> Report {
     let database = DatabaseId { digest: Digest::sha256(b"db"), as_of: hours_ago(2) };
     let (exploited_as_of, likelihood_as_of) = (Some(hours_ago(2)), Some(hours_ago(2)));
     let (unmatched, gaps) = (Vec::new(), Vec::new());
     Report { database, exploited_as_of, likelihood_as_of, findings, unmatched, gaps }
 }
 
-pub(super) fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
+pub(in crate::gate) fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
     let known = of.into_iter().map(|(name, inventory, report)| {
         let (inventory, report) = (Arc::new(inventory), Arc::new(report));
         (Digest::sha256(name.as_bytes()), ImageScan { inventory, report, attested: Arc::default() })
@@ -64,7 +65,7 @@ pub(super) fn scans(of: Vec<(&str, Inventory, Report)>) -> Scans {
     Scans { known: known.collect(), ..Scans::default() }
 }
 
-pub(super) fn scanned(images: &[(Digest, &str)]) -> Evidence {
+pub(in crate::gate) fn scanned(images: &[(Digest, &str)]) -> Evidence {
     let image = |name: &str| ScannedImage {
         inventory: Some(Digest::sha256(name.as_bytes())),
         unread: Vec::new(),

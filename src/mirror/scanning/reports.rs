@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::error;
 
 use super::Scanner;
-use crate::gate::{BillSearch, Bills, ImageScan, ScannedByOther, Scans};
+use crate::gate::{BillSearch, Bills, ImageScan, ScannedByOther, Scans, tracks_fixes};
 use crate::mirror::Mirror;
 use crate::mirror::deciding::{Asked, takes_bills};
 use crate::oci::Digest;
@@ -49,6 +49,7 @@ impl Mirror {
         } else {
             None
         };
+        self.compare_predecessors(asked, &database, &mut scans).await;
         for digest in scanned.images.values().filter_map(|image| image.inventory) {
             let Some(inventory) = self.inventory(&digest).await else { continue };
             let joined = self.joined(digest, inventory, scans.bills.as_ref()).await;
@@ -65,6 +66,26 @@ impl Mirror {
             }
         }
         scans
+    }
+
+    /// Adds what is known against what the tags of the subject were last admitted as, where a rule may ask
+    /// what is fixed of that. What cannot be had is not there: then nothing is said to be fixed.
+    async fn compare_predecessors(
+        &self,
+        asked: &Asked<'_>,
+        database: &Arc<Database>,
+        scans: &mut Scans,
+    ) {
+        if !asked.policy.candidates(&asked.subject.name).iter().any(|rule| tracks_fixes(rule)) {
+            return;
+        }
+        let scanned = asked.before.iter().filter_map(|(_, record)| record.evidence.scan.found());
+        let images = scanned.flat_map(|scanned| scanned.images.values());
+        for digest in images.filter_map(|image| image.inventory) {
+            let Some(inventory) = self.inventory(&digest).await else { continue };
+            let Ok(report) = self.report(&digest, &inventory, database).await else { continue };
+            scans.before.insert(digest, report);
+        }
     }
 
     /// The bills that count; `None` where that cannot be found out in time.

@@ -101,6 +101,7 @@ fn rule(
             attestations: attestations.iter().map(|read| read.rule.clone()).collect(),
             gates: gates.scans,
             configured: gates.configs,
+            fresh: gates.fresh,
             mode,
             tag_move,
             signer_change,

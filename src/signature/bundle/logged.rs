@@ -9,7 +9,7 @@ use sigstore_verify::{
 
 use super::super::identity::Identity;
 use super::super::refusal::quoted;
-use super::super::{Key, Refusal, TrustRoot};
+use super::super::{Key, Proof, Refusal, TrustRoot};
 use super::{BUNDLE_BYTES_MAX, SignedStatement, check_claims, read, sizes};
 use crate::oci::{Algorithm, Digest};
 use crate::signature;
@@ -29,7 +29,7 @@ pub(in crate::signature) fn verify_logged(
     json: &str,
     trust: Trust<'_>,
     subject: &Digest,
-) -> Result<String, Refusal> {
+) -> Result<Proof, Refusal> {
     // What is claimed comes first: an attestation or a signature of another image is that, whoever
     // made it. None of it counts before the library has verified it.
     let check = |payload: &[u8]| check_claims(payload, subject);
@@ -44,7 +44,7 @@ pub(in crate::signature) fn verify_statement<T>(
     trust: Trust<'_>,
     subject: &Digest,
     open: impl FnOnce(&[u8]) -> Result<T, Refusal>,
-) -> Result<(String, T), Refusal> {
+) -> Result<(Proof, T), Refusal> {
     let SignedStatement { payload, .. } = read(json, bytes_max)?.check(&trust)?.statement()?;
     let artifact = sha256(subject)?;
     let bundle = parsed(json)?;
@@ -64,7 +64,7 @@ pub(in crate::signature) fn verify_any(
     json: &str,
     trust: Trust<'_>,
     artifact: signature::Artifact<'_>,
-) -> Result<String, Refusal> {
+) -> Result<Proof, Refusal> {
     read(json, BUNDLE_BYTES_MAX)?.check(&trust)?;
     match artifact {
         signature::Artifact::Bytes(bytes) => verify_artifact(json, trust, bytes),
@@ -84,7 +84,7 @@ pub(in crate::signature) fn verify_artifact<'a>(
     json: &str,
     trust: Trust<'_>,
     artifact: impl Into<Artifact<'a>>,
-) -> Result<String, Refusal> {
+) -> Result<Proof, Refusal> {
     verify_with(&parsed(json)?, trust, artifact)
 }
 
@@ -96,7 +96,7 @@ fn verify_with<'a>(
     bundle: &Bundle,
     trust: Trust<'_>,
     artifact: impl Into<Artifact<'a>>,
-) -> Result<String, Refusal> {
+) -> Result<Proof, Refusal> {
     // Without an entry the library is content with a timestamp.
     if bundle.verification_material.tlog_entries.is_empty() {
         return Err(Refusal::NoLogEntry);
@@ -111,7 +111,7 @@ fn verify_with<'a>(
                 return Err(Refusal::Proof("certificate or log entry not verified".to_owned()));
             }
             root.check_demands(bundle, verified.verified_timestamps())?;
-            identity.check(verified.issuer(), verified.identity())
+            Ok(proof(identity.check(verified.issuer(), verified.identity())?, &verified))
         }
         Trust::Key { key, root, window } => {
             let policy = PublicKeyVerificationPolicy::new(key.spki().clone());
@@ -124,9 +124,19 @@ fn verify_with<'a>(
             }
             root.check_demands(bundle, verified.verified_timestamps())?;
             check_made_within(window, &verified)?;
-            Ok(key.id())
+            Ok(proof(key.id(), &verified))
         }
     }
+}
+
+fn proof(by: String, verified: &VerificationResult) -> Proof {
+    Proof { by, until: None, existed_at: times(verified).min() }
+}
+
+/// The times that were proven.
+fn times(verified: &VerificationResult) -> impl Iterator<Item = Timestamp> {
+    let times = verified.verified_timestamps().iter();
+    times.map(|at| Timestamp::from_milliseconds(at.as_millisecond()))
 }
 
 /// By which algorithm the library verifies `content` with `key`.
@@ -148,12 +158,10 @@ fn check_made_within(window: Window, verified: &VerificationResult) -> Result<()
     if window.is_always() {
         return Ok(());
     }
-    let times = verified.verified_timestamps();
-    if times.is_empty() {
+    if verified.verified_timestamps().is_empty() {
         return Err(Refusal::Proof("nothing proves when it was signed".to_owned()));
     }
-    let times = times.iter().map(|at| Timestamp::from_milliseconds(at.as_millisecond()));
-    match times.into_iter().find(|at| !window.contains(*at)) {
+    match times(verified).find(|at| !window.contains(*at)) {
         Some(at) => Err(Refusal::SignedOutsideWindow { at, window }),
         None => Ok(()),
     }

@@ -101,9 +101,9 @@ pub(super) fn verify(
         let issuer = quoted(&leaf.parsed.tbs_certificate.issuer.to_string());
         return Err(Refusal::OtherIdentity { subject, issuer });
     }
-    let until = check_in_time(&envelope, &chain, signer, now)?;
+    let InTime { until, existed_at } = check_in_time(&envelope, &chain, signer, now)?;
     let authority = Digest::sha256(trusted.der()).hex();
-    Ok(Proof { by: format!("x509 {subject} by {authority}"), until })
+    Ok(Proof { by: format!("x509 {subject} by {authority}"), until, existed_at })
 }
 
 fn read_chain(envelope: &Envelope) -> Result<Vec<Certificate>, Refusal> {
@@ -129,15 +129,23 @@ fn check_signature(envelope: &Envelope, leaf: &Certificate) -> Result<(), Refusa
         .map_err(|_| Refusal::Proof("signature does not verify with its certificate".to_owned()))
 }
 
+/// That a signature counts now.
+struct InTime {
+    /// Until when.
+    until: Option<Timestamp>,
+    /// When it was there, by the word of an authority.
+    existed_at: Option<Timestamp>,
+}
+
 /// Checks everything that depends on the time; gives until when the answer holds.
 fn check_in_time(
     envelope: &Envelope,
     chain: &[Certificate],
     signer: &NotationSigner,
     now: Timestamp,
-) -> Result<Option<Timestamp>, Refusal> {
+) -> Result<InTime, Refusal> {
     let Enforced { authentic_timestamp, expiry, revocation } = signer.enforced;
-    let mut ends = Vec::new();
+    let (mut ends, mut existed_at) = (Vec::new(), None);
     if let Some(end) = envelope.expiry.filter(|_| expiry) {
         if end <= now {
             return Err(Refusal::Proof(format!("signature expired at {end}")));
@@ -145,12 +153,14 @@ fn check_in_time(
         ends.push(end);
     }
     if authentic_timestamp {
-        ends.extend(check_signing_time(envelope, chain, signer, now)?);
+        let in_time = check_signing_time(envelope, chain, signer, now)?;
+        existed_at = in_time.existed_at;
+        ends.extend(in_time.until);
     }
     if revocation && let Some(lists) = &signer.store.revocation {
         ends.extend(lists.check(chain, now)?);
     }
-    Ok(ends.into_iter().min())
+    Ok(InTime { until: ends.into_iter().min(), existed_at })
 }
 
 /// Checks that the chain was valid when it was signed, by somebody's word who can be trusted with that.
@@ -159,10 +169,11 @@ fn check_signing_time(
     chain: &[Certificate],
     signer: &NotationSigner,
     now: Timestamp,
-) -> Result<Option<Timestamp>, Refusal> {
+) -> Result<InTime, Refusal> {
     if envelope.scheme == Scheme::SigningAuthority {
         let at = envelope.signing_time;
-        return chain::check_valid(chain, at, at).map(|()| None);
+        chain::check_valid(chain, at, at)?;
+        return Ok(InTime { until: None, existed_at: Some(at) });
     }
     let end = chain::end(chain);
     let has_expired = end.is_some_and(|end| end < now);
@@ -170,15 +181,17 @@ fn check_signing_time(
     let by_authority =
         !store.tsa.is_empty() && (store.when == WhenToTimestamp::Always || has_expired);
     if !by_authority {
-        return chain::check_valid(chain, now, now).map(|()| end);
+        chain::check_valid(chain, now, now)?;
+        return Ok(InTime { until: end, existed_at: None });
     }
     let token = envelope.timestamp.as_deref();
     let token =
         token.ok_or_else(|| Refusal::Proof("nothing proves when it was signed".to_owned()))?;
     let (when, authority) = countersignature::verify(token, &envelope.signature, &store.tsa)?;
     chain::check_valid(chain, when.earliest, when.latest)?;
-    match &store.revocation {
-        Some(lists) if signer.enforced.revocation => lists.check(&authority, now),
-        _ => Ok(None),
-    }
+    let until = match &store.revocation {
+        Some(lists) if signer.enforced.revocation => lists.check(&authority, now)?,
+        _ => None,
+    };
+    Ok(InTime { until, existed_at: Some(when.latest) })
 }

@@ -48,8 +48,8 @@ pub(super) fn read(
         not_applicable,
     };
     if !refuses(&read) {
-        // A gate that scans may say that it ignores health checks.
-        if problems.0.len() == before && !super::is_about_scans(gate) {
+        // A gate about something else may say that it ignores health checks.
+        if problems.0.len() == before && !super::is_about_more(gate) {
             let text = "refuses nothing; write user: {nonRoot: true}, or remove it";
             problems.add(position, &gate.path, text);
         }

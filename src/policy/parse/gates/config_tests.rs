@@ -121,7 +121,7 @@ fn what_a_gate_cannot_say_is_a_problem_with_its_place() {
         ("{healthcheck: require, unknown: allow}", "gates.strict.deny  is missing"),
         ("{healthcheck: require, notApplicable: no}", "gates.strict.notApplicable  \"no\" is not"),
         ("{setuidFiles: {max: 0}}", "gates.strict.setuidFiles  not supported by this version"),
-        ("{user: {nonRoot: true}, minObservedAge: 72h}", "minObservedAge  not supported by this"),
+        ("{user: {nonRoot: true}, setuidFiles: 1}", "setuidFiles  not supported by this"),
     ] {
         let problems = parsed(text).unwrap_err();
         assert!(problems.contains(expected), "{text}: {problems}");

@@ -5,6 +5,9 @@ mod config;
 mod config_tests;
 mod exceptions;
 mod floor;
+mod fresh;
+#[cfg(test)]
+mod fresh_tests;
 mod later;
 mod limits;
 mod scanner;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use super::super::configured::ConfigGate;
 use super::super::document::{Signer, Trust};
 use super::super::fields::{Fields, Problems, Words, extract};
+use super::super::fresh::{FastTrackWhen, FreshGate};
 use super::super::scanned::{Answer, FindingCondition, Rating, ScanGate};
 use super::super::yaml::{Entry, Node};
 use super::units::{share_at, time_at};
@@ -43,8 +47,12 @@ const GATE: Words = Words {
         "exposedPorts",
         "labels",
         "healthcheck",
+        "minObservedAge",
+        "maxImageAge",
+        "undated",
+        "fastTrack",
     ],
-    later: &["fastTrack", "maxImageAge", "minObservedAge", "setuidFiles"],
+    later: &["setuidFiles"],
 };
 /// Its keys that are about scans alone.
 const SCAN_KEYS: [&str; 10] = [
@@ -67,12 +75,13 @@ const ATTESTED: Words = Words { known: &["from"], later: &[] };
 /// Most gates of a policy, conditions of a gate, and gates of a rule.
 const GATES_MAX: usize = 100;
 
-/// A gate, as rules name it: what it asks of scans, and of configurations.
+/// A gate, as rules name it: what it asks of scans, of configurations, and of time.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     name: String,
     scan: Option<Arc<ScanGate>>,
     config: Option<Arc<ConfigGate>>,
+    fresh: Option<Arc<FreshGate>>,
 }
 
 /// What the gates of a rule ask for.
@@ -80,6 +89,7 @@ pub(super) struct Gate {
 pub(super) struct Gates {
     pub(super) scans: Vec<Arc<ScanGate>>,
     pub(super) configs: Vec<Arc<ConfigGate>>,
+    pub(super) fresh: Vec<Arc<FreshGate>>,
 }
 
 /// The gates at `gates`, of a policy with these signers.
@@ -106,22 +116,34 @@ fn gate(
     problems: &mut Problems,
 ) -> Option<Gate> {
     let mut fields = Fields::of(node, path, GATE, problems)?;
-    // Without a word about configurations it is one that scans, whatever it lacks.
+    // Without a word about anything else it is one that scans, whatever it lacks.
     let is_config = config::KEYS.iter().any(|key| fields.has(key));
-    let is_scan = is_about_scans(&fields) || !is_config;
+    let is_scan = is_about_scans(&fields) || !(is_config || is_about_time(&fields));
     let not_applicable = answer(&mut fields, "notApplicable", problems);
     let config = config::read(&name, &mut fields, not_applicable, problems).map(Arc::new);
+    let fresh = fresh::read(&name, &mut fields, not_applicable, signers, problems).map(Arc::new);
     let scan = if is_scan {
         Some(Arc::new(scan_gate(name.clone(), &mut fields, not_applicable, signers, problems)?))
     } else {
         None
     };
-    (scan.is_some() || config.is_some()).then_some(Gate { name, scan, config })
+    let is_any = scan.is_some() || config.is_some() || fresh.is_some();
+    is_any.then_some(Gate { name, scan, config, fresh })
 }
 
 /// Whether a gate asks for a scan.
 fn is_about_scans(gate: &Fields) -> bool {
     SCAN_KEYS.iter().any(|key| gate.has(key))
+}
+
+/// Whether a gate asks for something of the time of images.
+fn is_about_time(gate: &Fields) -> bool {
+    fresh::KEYS.iter().any(|key| gate.has(key))
+}
+
+/// Whether a gate asks for something besides configurations.
+fn is_about_more(gate: &Fields) -> bool {
+    is_about_scans(gate) || is_about_time(gate)
 }
 
 fn scan_gate(
@@ -254,9 +276,23 @@ pub(super) fn of_rule(
             problems.add(position, &path, format!("\"{}\" is not among the gates", extract(&name)));
         }
     }
+    let asks_what_is_fixed = |gate: &&&Gate| {
+        let track = gate.fresh.as_ref().and_then(|fresh| fresh.fast_track.as_ref());
+        track.is_some_and(|track| matches!(track.when, FastTrackWhen::Fixes(_)))
+    };
+    if let Some(gate) = found.iter().find(asks_what_is_fixed)
+        && found.iter().all(|gate| gate.scan.is_none())
+    {
+        let text = format!(
+            "\"{}\" asks what is fixed, and no gate here scans; name one that does, or write when: signed",
+            gate.name
+        );
+        problems.add(position, &rule.path_of("gates"), text);
+    }
     Gates {
         scans: found.iter().filter_map(|gate| gate.scan.clone()).collect(),
         configs: found.iter().filter_map(|gate| gate.config.clone()).collect(),
+        fresh: found.iter().filter_map(|gate| gate.fresh.clone()).collect(),
     }
 }
 

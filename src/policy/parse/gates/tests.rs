@@ -122,8 +122,8 @@ fn what_a_gate_cannot_say_is_a_problem_with_its_place() {
             "gates.strict.unknown  \"ignore\" is not one",
         ),
         (
-            "{deny: [{severity: low}], maxImageAge: 1d}",
-            "gates.strict.maxImageAge  not supported by this version",
+            "{deny: [{severity: low}], setuidFiles: {max: 0}}",
+            "gates.strict.setuidFiles  not supported by this version",
         ),
         (
             "{deny: [{severity: low}], scanner: {any: [trivy, trivy]}}",

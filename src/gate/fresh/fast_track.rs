@@ -1,0 +1,110 @@
+//! What is served before it has been known for long enough, because somebody signs for it.
+
+use std::collections::BTreeSet;
+
+use super::super::checks::Checked;
+use super::super::scan::{findings_from, name_of};
+use super::super::signatures::{names_of, signed_by};
+use super::super::text::few;
+use super::super::{Context, Evidence, EvidenceKind, Gathered, SignatureSearch, Subject};
+use crate::oci::Digest;
+use crate::policy::{FastTrack, FastTrackWhen, FreshGate, Rating, Rule};
+use crate::scan::Report;
+
+/// The signers who may shorten a wait under `rule`.
+pub(in crate::gate) fn signers(rule: &Rule) -> impl Iterator<Item = &str> {
+    tracks(rule).flat_map(|track| &track.signers).map(String::as_str)
+}
+
+/// Whether `rule` asks what something new fixes of what its tag stood for before.
+pub fn tracks_fixes(rule: &Rule) -> bool {
+    tracks(rule).any(|track| matches!(track.when, FastTrackWhen::Fixes(_)))
+}
+
+fn tracks(rule: &Rule) -> impl Iterator<Item = &FastTrack> {
+    rule.fresh().iter().filter_map(|gate: &std::sync::Arc<FreshGate>| gate.fast_track.as_ref())
+}
+
+/// The claim of one subject to one fast track.
+pub(super) struct Claim<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) evidence: &'a Evidence,
+    pub(super) context: &'a Context<'a>,
+    pub(super) asked: &'a FastTrack,
+}
+
+impl Claim<'_> {
+    /// Why it holds, or what would have to be for that, both in words.
+    ///
+    /// # Errors
+    /// The evidence that it takes to say so.
+    pub(super) fn holds(&self) -> Result<Result<String, String>, Box<Checked>> {
+        let none = SignatureSearch::default();
+        let search = match &self.evidence.signatures {
+            Gathered::Found(search) => search,
+            Gathered::Absent => &none,
+            // It is served later all the same: nothing else has to be known for that.
+            Gathered::Failed(_) => return Ok(Err(self.signed_by_whom())),
+            Gathered::NotGathered => {
+                return Err(Box::new(Checked::Missing(EvidenceKind::Signatures)));
+            }
+        };
+        let names = names_of(self.subject, self.context);
+        let signed = |name: &&String| {
+            let verifier = self.context.policy.verifier(name);
+            let by = verifier.map(|it| signed_by(&names, search, it, self.context.now));
+            by.is_some_and(|by| !by.people.is_empty())
+        };
+        let Some(by) = self.asked.signers.iter().find(signed) else {
+            return Ok(Err(self.signed_by_whom()));
+        };
+        Ok(match self.asked.when {
+            FastTrackWhen::Signed => Ok(format!("on the fast track, signed by {by}")),
+            FastTrackWhen::Fixes(least) => self.fixes(least).map(|fixed| {
+                let fixed: Vec<&str> = fixed.iter().map(String::as_str).collect();
+                format!("on the fast track, signed by {by}: ends {}", few(&fixed))
+            }),
+        })
+    }
+
+    fn signed_by_whom(&self) -> String {
+        let names: Vec<&str> = self.asked.signers.iter().map(String::as_str).collect();
+        format!("signed by {}", few(&names))
+    }
+
+    /// What it ends of what is known against what its tag was last admitted as, or what it would have to.
+    fn fixes(&self, least: Rating) -> Result<BTreeSet<String>, String> {
+        let wanted = || format!("it ended a {least} finding of what its tag stood for before");
+        let scans = self.context.scans;
+        let known = |inventory: &Digest| scans.known.get(inventory).map(|scan| &*scan.report);
+        let now = worst(self.evidence, known, least).ok_or_else(wanted)?;
+        let known = |inventory: &Digest| scans.before.get(inventory).map(|report| &**report);
+        for before in self.context.before {
+            let Some(then) = worst(before.evidence, known, least) else { continue };
+            if let Some(new) = now.difference(&then).next() {
+                return Err(format!("it brought no {least} finding of its own, as {new}"));
+            }
+            let fixed: BTreeSet<String> = then.difference(&now).cloned().collect();
+            if !fixed.is_empty() {
+                return Ok(fixed);
+            }
+        }
+        Err(wanted())
+    }
+}
+
+/// The names of what is `known` against the images and is that bad; `None` where not all of them were read,
+/// or something about one is not known.
+fn worst<'a>(
+    evidence: &Evidence,
+    known: impl Fn(&Digest) -> Option<&'a Report>,
+    least: Rating,
+) -> Option<BTreeSet<String>> {
+    let images = &evidence.scan.found()?.images;
+    let mut names = BTreeSet::new();
+    for image in images.values() {
+        let report = known(&image.inventory?).filter(|_| image.is_complete)?;
+        names.extend(findings_from(report, least).map(name_of));
+    }
+    (!images.is_empty()).then_some(names)
+}
