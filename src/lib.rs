@@ -9,7 +9,7 @@
 //! | layer | module | owns |
 //! |---|---|---|
 //! | 0 | [`oci`] | pure types and parsers of the OCI specifications |
-//! | 0 | [`time`], [`tasks`], [`metrics`], [`text`] | the clock, the only spawner, the counters, how values look |
+//! | 0 | [`time`], [`tasks`], [`metrics`] | the clock, the only spawner, the counters |
 //! | 0 | [`program`] | foreign programs, isolated and within bounds |
 //! | 1 | [`policy`] | the policy document: parse, lint, match |
 //! | 1 | [`scan`] | the scanner: layers to inventory, inventory and database to report |
@@ -17,6 +17,7 @@
 //! | 1 | [`layout`] | OCI image layouts on disk, read by digest |
 //! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
 //! | 1 | [`summary`] | what the mirror says itself about admitted images, signed |
+//! | 1 | [`text`] | how times, spans and sizes look to people |
 //! | 1 | [`upstream`] | the bounded registry client |
 //! | 2 | [`adapter`] | scanners beside the one inside |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |

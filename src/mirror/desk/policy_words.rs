@@ -1,10 +1,12 @@
 //! The policy in words, for people who read it on a page.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::policy::{
-    Answer, ConfigGate, FindingCondition, Mode, NewFinding, Policy, Quorum, Rule, ScanGate, Scope,
-    SignatureRule, SignerChange, TagFilter, TagMove, Trust, UserRule, WantedText, Who,
+    Answer, ConfigGate, FindingCondition, FreshGate, Mode, NewFinding, Policy, Quorum, Rating,
+    Rule, ScanGate, Scope, SignatureRule, SignerChange, TagFilter, TagMove, Trust, UserRule,
+    WantedText, Who,
 };
 use crate::text::{bytes, span};
 
@@ -124,31 +126,36 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
         says.push(format!("Has to have {} attested by {by}{condition}.", wanted.kind));
     }
     let scans = rule.gates().iter().map(|gate| gate.name.clone());
-    let mut names: Vec<String> =
-        scans.chain(rule.configured().iter().map(|gate| gate.name.clone())).collect();
-    names.dedup();
+    let configured = rule.configured().iter().map(|gate| gate.name.clone());
+    let fresh = rule.fresh().iter().map(|gate| gate.name.clone());
+    let mut names: Vec<String> = scans.chain(configured).chain(fresh).collect();
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     if !names.is_empty() {
         says.push(format!("Has to pass {}.", listed(&names)));
     }
     if rule.mode() == Mode::Audit && policy.mode() != Mode::Audit {
         says.push("Only watches: what it would refuse is served and written down.".to_owned());
     }
-    says.push(
-        match rule.tag_move() {
-            TagMove::HoldNew => {
-                "When a tag moves, what it stood for is served until the new digest is admitted."
-            }
-            TagMove::Strict => "When a tag moves, it is refused until the new digest is admitted.",
-        }
-        .to_owned(),
-    );
-    if rule.signer_change() == SignerChange::Hold && !policy.signers().is_empty() {
-        let text =
-            "When a tag moves away from what a known signer signed, a person has to approve it.";
-        says.push(text.to_owned());
-    }
+    says.extend(when_tags_move(rule, policy));
     let patterns = rule.patterns().map(ToString::to_string).collect();
     RuleWords { id: rule.id().to_string(), patterns, says }
+}
+
+/// What becomes of a tag that moves; nothing where all of it is denied.
+fn when_tags_move(rule: &Rule, policy: &Policy) -> Vec<String> {
+    if rule.trust() == Trust::Deny {
+        return Vec::new();
+    }
+    let moved = match rule.tag_move() {
+        TagMove::HoldNew => {
+            "When a tag moves, what it stood for is served until the new digest is admitted."
+        }
+        TagMove::Strict => "When a tag moves, it is refused until the new digest is admitted.",
+    };
+    let held = "When a tag moves away from what a known signer signed, a person has to approve it.";
+    let holds = rule.signer_change() == SignerChange::Hold && !policy.signers().is_empty();
+    [Some(moved), holds.then_some(held)].into_iter().flatten().map(str::to_owned).collect()
 }
 
 fn tag_words(tags: &TagFilter) -> String {
@@ -174,6 +181,7 @@ fn gates(policy: &Policy) -> Vec<GateWords> {
     let mut words: Vec<GateWords> = Vec::new();
     let mut scans: Vec<&Arc<ScanGate>> = Vec::new();
     let mut configured: Vec<&Arc<ConfigGate>> = Vec::new();
+    let mut fresh: Vec<&Arc<FreshGate>> = Vec::new();
     let mut put = |name: &str, says: Vec<String>| match words.iter_mut().find(|it| it.name == name)
     {
         Some(known) => known.says.extend(says),
@@ -190,6 +198,12 @@ fn gates(policy: &Policy) -> Vec<GateWords> {
             if !configured.iter().any(|it| Arc::ptr_eq(it, gate)) {
                 configured.push(gate);
                 put(&gate.name, config_words(gate));
+            }
+        }
+        for gate in rule.fresh() {
+            if !fresh.iter().any(|it| Arc::ptr_eq(it, gate)) {
+                fresh.push(gate);
+                put(&gate.name, fresh_words(gate));
             }
         }
     }
@@ -231,7 +245,12 @@ fn scan_words(gate: &ScanGate) -> Vec<String> {
 
 fn condition(condition: &FindingCondition) -> String {
     let mut parts = Vec::new();
-    parts.extend(condition.severity.map(|severity| format!("{severity} or worse")));
+    parts.extend(condition.severity.map(|severity| match severity {
+        Rating::Critical => severity.to_string(),
+        Rating::None | Rating::Low | Rating::Medium | Rating::High => {
+            format!("{severity} or worse")
+        }
+    }));
     parts.extend(
         condition
             .fixable
@@ -270,6 +289,22 @@ fn config_words(gate: &ConfigGate) -> Vec<String> {
     if gate.requires_healthcheck {
         says.push("Asks for a health check.".to_owned());
     }
+    says
+}
+
+fn fresh_words(gate: &FreshGate) -> Vec<String> {
+    let mut says = Vec::new();
+    says.extend(
+        gate.observed_age_min
+            .map(|age| format!("A digest waits until it has been known here for {}.", span(age))),
+    );
+    if let Some(track) = &gate.fast_track {
+        let (signers, when) = (listed(&track.signers), &track.when);
+        says.push(format!("A signature of {signers} ends the wait ({when})."));
+    }
+    says.extend(
+        gate.image_age_max.map(|age| format!("Refuses images built more than {} ago.", span(age))),
+    );
     says
 }
 

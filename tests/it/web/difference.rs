@@ -1,5 +1,6 @@
 //! The difference to what is served now.
 
+use pratique::oci::Digest;
 use serde_json::json;
 
 use super::{Browser, RULES};
@@ -13,14 +14,16 @@ const SCANNED: &str = "gates: {strict: {deny: [{severity: critical, fixable: fal
                        rules:\n- {id: a, match: [\"up.test/**\"], trust: approve, gates: [strict]}\n";
 
 fn image(packages: &[(&str, &str)], user: &str, ports: &serde_json::Value) -> Artifact {
+    let layers = [tar(&[("usr/bin/same", b"the same in both")]), debian(packages)];
     let config = json!({
         "architecture": "amd64", "os": "linux",
         "config": {"User": user, "Env": ["PATH=/bin"], "ExposedPorts": ports},
-        "rootfs": {"type": "layers", "diff_ids": []},
+        "rootfs": {"type": "layers", "diff_ids": layers.each_ref().map(|it| Digest::sha256(it))},
     });
+    let [same, own] = layers;
     Image::new()
-        .layer(tar(&[("usr/bin/same", b"the same in both")]))
-        .layer(debian(packages))
+        .layer(same)
+        .layer(own)
         .config("application/vnd.oci.image.config.v1+json", config.to_string())
         .build()
 }

@@ -173,7 +173,7 @@ async fn no_token_and_no_session_is_in_any_page_or_log() {
     let cookie = browser.cookie();
     let id = cookie.split_once('=').unwrap().1.to_owned();
     let written = log.text();
-    assert!(written.contains("signed in"), "the log is kept: {written}");
+    assert!(written.contains("waits for approval"), "the log is kept: {written}");
     for secret in [&desk.token, &id, &wrong] {
         assert!(!said.contains(secret.as_str()), "a page tells {secret}");
         assert!(!written.contains(secret.as_str()), "the log tells {secret}");

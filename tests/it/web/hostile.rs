@@ -2,6 +2,7 @@
 
 use pratique::gate::{Reason, ReasonCode};
 use pratique::ledger::{Filing, RequestState};
+use pratique::oci::Digest;
 use serde_json::json;
 
 use super::{Browser, RULES, desk};
@@ -190,18 +191,17 @@ async fn what_images_say_is_text() {
     let hostile = HOSTILE.replace('\u{202e}', "").replace('\u{200b}', "");
     let advisory = record("CVE-2026-1", "Debian:12", "openssl", &hostile, CRITICAL);
     know(&desk.mirror, &[other(), advisory]).await;
+    let layer = debian(&[("openssl", "3.0.11-1"), (hostile.as_str(), hostile.as_str())]);
     let config = json!({
-        "architecture": "amd64", "os": "linux", "variant": HOSTILE,
-        "author": HOSTILE,
+        "architecture": "amd64", "os": "linux", "author": HOSTILE,
         "config": {
             "User": HOSTILE, "Env": [format!("{HOSTILE}=x")], "ExposedPorts": {HOSTILE: {}},
             "Labels": {HOSTILE: HOSTILE},
         },
-        "rootfs": {"type": "layers", "diff_ids": []},
+        "rootfs": {"type": "layers", "diff_ids": [Digest::sha256(&layer)]},
     });
-    let packages = [("openssl", "3.0.11-1"), (hostile.as_str(), hostile.as_str())];
     let image = Image::new()
-        .layer(debian(&packages))
+        .layer(layer)
         .config("application/vnd.oci.image.config.v1+json", config.to_string())
         .build();
     let digest = desk.mirror.upstream.push("app", "1", &image);

@@ -35,7 +35,7 @@ pub(super) fn section(shown: &Shown<'_>) -> Markup {
                         caption.unseen { "Pulls by client" }
                         thead { tr {
                             th scope="col" { "Client" } th scope="col" { "Came to" }
-                            th scope="col" { "Pulls" } th scope="col" { "Last" }
+                            th.number scope="col" { "Pulls" } th scope="col" { "Last" }
                         } }
                         tbody {
                             @for pulled in dossier.pulls.iter().take(PULLED_SHOWN) {
