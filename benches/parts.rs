@@ -64,6 +64,7 @@ fn policy_parts(criterion: &mut Criterion) {
         let (contents, scans) = (BTreeMap::new(), Scans::default());
         let context = Context {
             first_seen: None,
+            waited: false,
             policy: &policy,
             tags: &[],
             standing: None,
@@ -90,6 +91,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
     let (contents, scans) = (BTreeMap::new(), Scans::default());
     let context = Context {
         first_seen: None,
+        waited: false,
         policy: &policy,
         tags: &[],
         standing: None,

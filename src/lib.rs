@@ -23,6 +23,7 @@
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
 //! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |
 //! | 3 | [`evidence`] | gathers what the gate needs |
+//! | 3 | [`rehearsal`] | tests of a policy, put before the gate |
 //! | 4 | [`mirror`] | the use cases: resolve, admit, pull |
 //! | 6 | [`http`] | listeners, node API, admin API |
 //! | 7 | [`config`] | settings file to each module's `Settings` |
@@ -55,6 +56,7 @@ pub mod mirror;
 pub mod oci;
 pub mod policy;
 pub mod program;
+pub mod rehearsal;
 pub mod scan;
 pub mod signature;
 pub mod store;

@@ -30,6 +30,13 @@ impl Timestamp {
         Self(self.0.saturating_add(milliseconds))
     }
 
+    /// This moment and `duration` less, saturating.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let milliseconds = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(milliseconds))
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -89,7 +89,7 @@ enum Command {
     Demo,
     #[command(flatten)]
     Admin(admin::AdminCommand),
-    /// Check a policy file
+    /// Check, test, explain and compare policy files
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Check a settings file
@@ -181,7 +181,9 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
         Command::Isolated(arguments) => isolated::run(&arguments),
         Command::Node(command) => node::run(command, file).map(done),
-        Command::Policy(command) => policy::run(command, common.json).map(done),
+        Command::Policy(command) => {
+            client_runtime()?.block_on(policy::run(command, &common.into()))
+        }
         Command::Sbom(arguments) => server_runtime()?.block_on(sbom::run(arguments, common.into())),
         Command::Scan(arguments) => server_runtime()?.block_on(scan::run(arguments, common.into())),
         Command::Serve(arguments) => {

@@ -1,5 +1,7 @@
 //! Refusals that need no digest: what the policy says of a repository or a tag alone.
 
+use std::collections::BTreeSet;
+
 use super::checks::{self, Finding};
 use super::{CheckState, Judgement, ReasonCode, Verdict};
 use crate::oci::{Name, Tag};
@@ -29,7 +31,7 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
             database: None,
             silenced: Vec::new(),
             awaits_vex: false,
-            awaits_fast_track: false,
+            awaits_signature: BTreeSet::new(),
         });
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
@@ -46,6 +48,6 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
         database: None,
         silenced: Vec::new(),
         awaits_vex: false,
-        awaits_fast_track: false,
+        awaits_signature: BTreeSet::new(),
     })
 }

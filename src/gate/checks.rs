@@ -1,12 +1,14 @@
 //! The checks, one function each: what it saw, and what speaks against serving.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
     Check, CheckState, Evidence, EvidenceKind, Gathered, ManifestFacts, Passed, Reason, ReasonCode,
     Silenced, Standing, Subject,
 };
-use crate::oci::{MediaType, Name, Platform};
+use crate::oci::{Digest, MediaType, Name, Platform};
 use crate::policy::{Artifact, Outright, OutrightCause, Policy, Rule, Trust};
 use crate::time::Timestamp;
 
@@ -22,8 +24,10 @@ pub(super) struct Finding {
     pub(super) passed: Option<Box<Passed>>,
     /// The earliest moment at which the subject is proven to have existed, by somebody who counts.
     pub(super) existed_at: Option<Timestamp>,
-    /// Whether somebody could shorten the wait that it is refused for.
-    pub(super) awaits_fast_track: bool,
+    /// The same of single images that an index lists.
+    pub(super) images_existed_at: BTreeMap<Digest, Timestamp>,
+    /// Reasons that a signature which comes later could end.
+    pub(super) awaits_signature: BTreeSet<ReasonCode>,
 }
 
 impl Finding {
@@ -36,7 +40,8 @@ impl Finding {
             silenced: Vec::new(),
             passed: None,
             existed_at: None,
-            awaits_fast_track: false,
+            images_existed_at: BTreeMap::new(),
+            awaits_signature: BTreeSet::new(),
         }
     }
 

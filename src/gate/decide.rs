@@ -49,8 +49,12 @@ pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> 
     let found = fresh::Found {
         certain: certain || findings.iter().any(Finding::denies),
         existed_at: findings.iter().filter_map(|finding| finding.existed_at).min(),
+        images_existed_at: findings
+            .iter_mut()
+            .flat_map(|finding| std::mem::take(&mut finding.images_existed_at))
+            .collect(),
     };
-    match fresh::check(subject, evidence, context, applicable.rule(), found) {
+    match fresh::check(subject, evidence, context, applicable.rule(), &found) {
         Checked::Finding(finding) => findings.push(finding),
         Checked::Nothing => {}
         Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
@@ -143,7 +147,8 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
     let good_until = findings.iter().filter_map(|finding| finding.until).min();
-    let awaits_fast_track = findings.iter().any(|finding| finding.awaits_fast_track);
+    let awaits_signature =
+        findings.iter().flat_map(|finding| finding.awaits_signature.iter().copied()).collect();
     let (mut silenced, mut passed) = (Vec::new(), None);
     for finding in findings {
         silenced.extend(finding.silenced);
@@ -180,7 +185,7 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
         database: None,
         silenced,
         awaits_vex: false,
-        awaits_fast_track,
+        awaits_signature,
     }
 }
 

@@ -87,4 +87,6 @@ pub struct Context<'a> {
     pub silenced: &'a [Silenced],
     /// When it was first heard of here; `None` is now.
     pub first_seen: Option<Timestamp>,
+    /// Whether it was admitted before, so that it waits no more.
+    pub waited: bool,
 }

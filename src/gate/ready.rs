@@ -104,6 +104,13 @@ impl ReadyPolicy {
         }
     }
 
+    /// The same policy without waits, see [`crate::policy::FreshGate::observed_age_min`]: for whoever has no
+    /// history to count them by.
+    #[must_use]
+    pub fn without_waits(self) -> Self {
+        Self { policy: self.policy.without_waits(), ..self }
+    }
+
     /// Whom `asked` wants to have built the subject.
     pub(super) fn builder(&self, asked: &AttestationRule) -> Option<&Wanted> {
         self.builders.get(&asked.path_of("builder"))

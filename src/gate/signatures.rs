@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::checks::{Checked, Finding, reason};
 use super::children;
 use super::distinct::distinct;
+use super::fresh;
 use super::text::few;
 use super::{
     CheckState, Context, Evidence, EvidenceKind, Gathered, Reason, ReasonCode, SignatureSearch,
@@ -314,7 +315,8 @@ pub(super) fn signed_by(
                 Ok(proof) => {
                     so_far.people.insert(proof.by);
                     so_far.until = so_far.until.into_iter().chain(proof.until).min();
-                    let existed_at = so_far.existed_at.into_iter().chain(proof.existed_at);
+                    let proven = proof.existed_at.filter(|at| fresh::is_plausible(*at, now));
+                    let existed_at = so_far.existed_at.into_iter().chain(proven);
                     so_far.existed_at = existed_at.min();
                     break;
                 }

@@ -65,6 +65,7 @@ pub(super) fn evidence(facts: ManifestFacts) -> Evidence {
 pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
     Context {
         first_seen: None,
+        waited: false,
         policy,
         tags: &[],
         standing: None,

@@ -49,9 +49,9 @@ pub struct Judgement {
     /// may appear upstream.
     #[serde(default, skip_serializing_if = "is_false")]
     pub awaits_vex: bool,
-    /// Whether it waits until it has been known for long enough, and a signature could shorten that.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub awaits_fast_track: bool,
+    /// Reasons that a signature which comes later could end.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub awaits_signature: BTreeSet<ReasonCode>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -76,7 +76,7 @@ impl Judgement {
         self.verdict.rests_on(|code| {
             code.is_absence()
                 || (self.awaits_vex && code == ReasonCode::Vulnerable)
-                || (self.awaits_fast_track && code == ReasonCode::CoolingDown)
+                || self.awaits_signature.contains(&code)
         })
     }
 }

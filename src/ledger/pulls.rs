@@ -216,6 +216,45 @@ impl Ledger {
         .await
     }
 
+    /// How often `subject` was asked for since `moment` and when it was last, as far as that was written;
+    /// what came of it makes no difference.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pulls_since(
+        &self,
+        subject: &Subject,
+        moment: Timestamp,
+    ) -> Result<(u64, Option<Timestamp>), Error> {
+        let (name, digest) = (subject.name.to_string(), subject.digest.to_string());
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT COALESCE(SUM(count), 0), MAX(minute) FROM pulls
+                 WHERE name = ?1 AND digest = ?2 AND minute >= ?3",
+            )?;
+            let since = moment.milliseconds();
+            let row = statement.query_row(params![name, digest, since], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
+            })?;
+            Ok((unsigned(row.0), row.1.map(Timestamp::from_milliseconds)))
+        })
+        .await
+    }
+
+    /// How often anything was asked for since `moment`, as far as that was written.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn all_pulls_since(&self, moment: Timestamp) -> Result<u64, Error> {
+        self.read(move |connection| {
+            let sql = "SELECT COALESCE(SUM(count), 0) FROM pulls WHERE minute >= ?1";
+            let count: i64 =
+                connection.query_row(sql, params![moment.milliseconds()], |row| row.get(0))?;
+            Ok(unsigned(count))
+        })
+        .await
+    }
+
     /// Writes what was counted; what cannot be written is given up.
     pub async fn flush(&self) {
         let Some(batch) = Batch::take(&self.inner) else { return };

@@ -50,6 +50,10 @@ pub struct Record {
     pub media_type: Option<MediaType>,
     /// The size of its manifest in bytes, once it was read.
     pub size: Option<u64>,
+    /// Whether it was admitted before: it has been known for long enough then, or somebody signed for that,
+    /// and no wait holds it any more.
+    #[serde(default)]
+    pub waited: bool,
     /// Whether the approval in `standing` was found to have run out. That stays so whatever a clock
     /// says later: only people can approve again.
     #[serde(default)]
@@ -81,6 +85,7 @@ impl Record {
             request: None,
             media_type: None,
             size: None,
+            waited: false,
             ran_out: false,
             announced: None,
         }
@@ -94,6 +99,18 @@ impl Record {
         let same = self.policy.as_ref() == Some(policy);
         let ended = |judgement: &Judgement| judgement.good_until.is_some_and(|end| end <= now);
         self.judgement.as_ref().filter(|judgement| same && !expired && !ended(judgement))
+    }
+
+    /// Whether it is or was admitted, see [`Record::waited`].
+    pub fn has_waited(&self) -> bool {
+        self.waited || self.judgement.as_ref().is_some_and(Judgement::admits)
+    }
+
+    /// The same as if no person had decided about it, and nothing had been judged.
+    #[must_use]
+    pub fn without_people(&self) -> Self {
+        let waited = self.has_waited();
+        Self { standing: None, judgement: None, passed: None, waited, ..self.clone() }
     }
 
     /// The time by which to decide about the subject at `now`: not before the end of an approval that
@@ -268,6 +285,10 @@ impl Writing<'_> {
 
     fn record_judgement(&mut self, new: New) -> Result<Arc<Record>, Error> {
         let mut record = self.record_or_blank(&new.subject)?;
+        // The clock that decided may be ahead of this one, and a wait is counted by that.
+        if record.announced.is_none() {
+            record.first_seen = record.first_seen.max(new.now);
+        }
         if let Some(facts) = new.evidence.manifest.found() {
             record.media_type = Some(facts.media_type.clone());
             record.size = Some(facts.size);
@@ -285,6 +306,7 @@ impl Writing<'_> {
             }
             let mut judgement = new.judgement;
             let is_admitted = judgement.admits();
+            record.waited |= is_admitted;
             record.passed = judgement.passed.take().filter(|_| is_admitted);
             record.judgement = Some(judgement);
             record.ran_out |= record.expires().is_some_and(|expires| expires <= new.now);

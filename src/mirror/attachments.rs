@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::judge::{ABSENCE_RETRY, Kept};
 use super::{Error, Freshness, Judged, ManifestAnswer, Mirror, Pull};
-use crate::gate::{Evidence, EvidenceKind, Gathered, Outcome, SignatureSearch, Subject};
+use crate::gate::{Evidence, EvidenceKind, Gathered, Judgement, Outcome, SignatureSearch, Subject};
 use crate::ledger::{NewGrants, Record};
 use crate::oci::{Descriptor, Digest, Name, Tag};
 use crate::policy::Mode;
@@ -174,6 +174,8 @@ impl Mirror {
         {
             let (evidence, grants) =
                 (record.evidence.clone(), NewGrants { given, gathered: Vec::new() });
+            // The verdict is written once more, with what it let pass.
+            let judgement = Judgement { passed: record.passed.clone(), ..judgement };
             let kept = Kept { evidence, judgement, tags, now, grants };
             self.keep(parent, kept, Some(&record), &policy).await?;
         }

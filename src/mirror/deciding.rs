@@ -62,6 +62,7 @@ impl Mirror {
         let passed = record.and_then(|record| record.passed.clone());
         let judgement = record.and_then(|record| record.judgement.as_ref());
         let first_seen = record.map(|record| record.first_seen);
+        let waited = record.is_some_and(Record::has_waited);
         let silenced = judgement.map(|judgement| judgement.silenced.clone()).unwrap_or_default();
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
@@ -86,6 +87,7 @@ impl Mirror {
                 passed: passed.as_deref(),
                 silenced: &silenced,
                 first_seen,
+                waited,
             };
             decide(&subject, &evidence, &context)
         };

@@ -202,8 +202,16 @@ impl Mirror {
 
     /// What the gate says now about stored evidence; nothing is kept.
     pub(super) async fn ask_gate(&self, record: &Record) -> Result<Outcome, Error> {
-        let policy = self.policy();
-        let said = self.decide(&record.subject, &record.evidence, Some(record), &policy).await?;
+        self.ask_gate_by(record, &self.policy()).await
+    }
+
+    /// What the gate says about the subject of `record` by `policy`, over what was gathered.
+    pub(super) async fn ask_gate_by(
+        &self,
+        record: &Record,
+        policy: &Arc<ReadyPolicy>,
+    ) -> Result<Outcome, Error> {
+        let said = self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
         Ok(said.outcome)
     }
 

@@ -286,14 +286,16 @@ impl Mirror {
 
     /// As [`Mirror::listed_by`], where the list has it for a platform that is served: what it has for
     /// others was not judged with it. They are served as parts of the list, which nodes fetch whole, and
-    /// under no tag.
+    /// under no tag. Nor is what refers to an admitted manifest: that is anybody's word about it.
     async fn listed_to_run(
         &self,
         name: &Name,
         digest: &Digest,
         policy: &Policy,
     ) -> Result<Option<Granted>, Error> {
-        self.listed_where(name, digest, |grant| platform_is_covered(grant, policy)).await
+        let runs =
+            |grant: &Grant| grant.kind == GrantKind::Manifest && platform_is_covered(grant, policy);
+        self.listed_where(name, digest, runs).await
     }
 
     async fn listed_where(

@@ -52,7 +52,7 @@ pub use keeping::{Through, ThroughReader};
 pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
 pub use passes::{PASS_PREFIX, PASS_TIME_MAX, PASS_USER, Pass, PassError, ShownPass};
-pub use policy_file::{PolicyError, load_policy, record_policy};
+pub use policy_file::{PolicyError, load_policy, record_policy, referred_from};
 pub use prefetch::Prefetched;
 pub use scanning::{
     Brake, DATABASE_BYTES_MAX, DatabaseTrouble, InspectError, Inspected, ReadImage, RejudgedScans,

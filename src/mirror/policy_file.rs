@@ -91,10 +91,16 @@ pub fn load_policy(path: Option<&Path>) -> Result<ReadyPolicy, PolicyError> {
     let Some(path) = path else { return Ok(ReadyPolicy::built_in()) };
     let text = std::fs::read_to_string(path)
         .map_err(|source| PolicyError::Read { path: path.to_owned(), source })?;
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let read = |file: &Path| read_bounded(&folder.join(file));
+    let read = referred_from(path);
     let failed = |problems| PolicyError::Problems { path: path.to_owned(), problems };
     Policy::parse(&text, &read).and_then(ReadyPolicy::new).map_err(failed)
+}
+
+/// What reads the files that the policy in `path` refers to: paths that are not absolute begin where it
+/// lies, and of each file 1 MiB is read.
+pub fn referred_from(path: &Path) -> impl Fn(&Path) -> io::Result<Vec<u8>> {
+    let folder = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
+    move |file: &Path| read_bounded(&folder.join(file))
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {

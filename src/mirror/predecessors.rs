@@ -44,6 +44,9 @@ impl Mirror {
                 digests.entry(digest).or_insert(tag);
             }
         }
+        if digests.len() > PREDECESSORS_MAX && !holds {
+            return Ok(Predecessors::Known(Vec::new()));
+        }
         if digests.len() > PREDECESSORS_MAX {
             let text = format!("its tags stood for {} others before", digests.len());
             return Ok(Predecessors::Unknown(text));
@@ -55,6 +58,8 @@ impl Mirror {
                     known.push((tag.clone(), record));
                 }
                 Ok(_) => {}
+                // Then nothing is said to be fixed.
+                Err(_) if !holds => {}
                 Err(error) => {
                     warn!(%subject, %tag, %digest, %error, "what the tag stood for is not readable");
                     let text = format!("what {tag} stood for before cannot be read");

@@ -82,6 +82,11 @@ impl AttestationType {
         rest.is_some_and(|rest| rest.is_empty() || self.versions && rest.starts_with("/v"))
     }
 
+    /// The URI of statements of this kind, without a version.
+    pub(super) fn uri(&self) -> &str {
+        &self.uri
+    }
+
     /// Whether statements of this kind say who built something.
     pub fn is_provenance(&self) -> bool {
         self.uri.starts_with("https://slsa.dev/provenance/")

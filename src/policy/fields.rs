@@ -45,6 +45,8 @@ impl Fields {
         words: Words,
         problems: &mut Problems,
     ) -> Option<Self> {
+        #[cfg(test)]
+        super::schema::seen::map(path, words);
         let Node { position, content } = node;
         let Content::Map(entries) = content else {
             problems.add(position, path, format!("must be a map, this is {}", content.kind()));
@@ -182,6 +184,8 @@ pub(super) fn choice<T: Copy>(
     later: &[&str],
     problems: &mut Problems,
 ) -> Option<T> {
+    #[cfg(test)]
+    super::schema::seen::word(path, choices.iter().map(|(name, _)| *name));
     let (word, position) = text(node, path, problems)?;
     if let Some((_, value)) = choices.iter().find(|(name, _)| *name == word) {
         return Some(*value);

@@ -1,8 +1,9 @@
 //! What rules ask of the time of images: how long they are known, and how old they may be.
 
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::Policy;
 use super::scanned::{Answer, Rating};
 
 /// The part of a gate that is about time. What it does not speak of is not looked at.
@@ -57,9 +58,13 @@ impl FastTrackWhen {
     ];
 }
 
-impl fmt::Display for FastTrackWhen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = Self::CHOICES.iter().find(|(_, when)| when == self).map(|(word, _)| *word);
-        f.write_str(word.unwrap_or_default())
+impl Policy {
+    /// The same policy without waits: for whoever has no history to count them by.
+    #[must_use]
+    pub(crate) fn without_waits(mut self) -> Self {
+        for gate in self.rules.iter_mut().flat_map(|rule| &mut rule.fresh) {
+            *gate = Arc::new(FreshGate { observed_age_min: None, ..gate.as_ref().clone() });
+        }
+        self
     }
 }

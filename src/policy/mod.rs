@@ -9,8 +9,11 @@
 //! times name. It must not do I/O: files that a policy refers to come through the caller's function.
 
 mod attested;
+mod cases;
 mod configured;
+mod difference;
 mod document;
+mod explained;
 mod fields;
 mod fresh;
 #[cfg(feature = "fuzzing")]
@@ -22,18 +25,26 @@ mod problem;
 mod query;
 mod scanned;
 mod scanners;
+mod schema;
 mod signed;
+mod stand_in;
 mod tags;
 mod vex;
 mod yaml;
 
 pub use attested::{AttestationRule, AttestationType};
+pub use cases::{
+    AttestedFact, Case, CaseFacts, ConfigFact, Expected, ExpectedVerdict, FindingFact, ScanFact,
+    StandingFact,
+};
 pub use configured::{ConfigGate, EnvPattern, UserRule};
+pub use difference::{Change, ChangeKind, Document, changes};
 pub use document::{
     Artifact, ArtifactKind, DeniedImage, FloorLimits, KeyText, Level, Mode, NotationRoot, PolicyId,
     Rule, RuleId, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
     WantedText, Who,
 };
+pub use explained::{Asked, Match};
 pub use fresh::{FastTrack, FastTrackWhen, FreshGate};
 pub use parse::is_plain_name;
 pub use pattern::Pattern;
@@ -42,6 +53,7 @@ pub use scanned::{
     Answer, Exception, FindingCondition, Grace, NewFinding, Rating, ScanGate, ScanLimits,
 };
 pub use scanners::{Combined, Scanners};
+pub use schema::SCHEMA;
 pub use signed::{Quorum, Quorums, Scope, SignatureRule};
 pub use tags::TagFilter;
 pub use vex::{VexAccept, VexRule};

@@ -210,7 +210,7 @@ impl Policy {
     }
 
     /// The rules with a pattern that covers `name` and their places, most specific first.
-    fn ranked(&self, name: &Name) -> Vec<((Rank, u8, bool), usize, &Rule)> {
+    pub(super) fn ranked(&self, name: &Name) -> Vec<((Rank, u8, bool), usize, &Rule)> {
         let text = name.to_string();
         let mut ranked = Vec::new();
         for (place, rule) in self.rules.iter().enumerate() {

@@ -96,6 +96,27 @@ async fn referrers_of_a_child_are_served_with_the_index_that_was_approved() {
 }
 
 #[tokio::test]
+async fn what_refers_to_an_admitted_manifest_is_served_under_no_tag_of_its_repository() {
+    let mirror = TestMirror::start(ASKED).await;
+    mirror.upstream.set_referrers_api(true);
+    let good = Image::new().layer("good").build();
+    mirror.upstream.push("asked/app", "1", &good);
+    let bad = Image::artifact("application/vnd.test.notes").layer("bad").subject(&good).build();
+    mirror.upstream.attach_referrer("asked/app", &good.digest(), &bad);
+    mirror.pull("asked/app", "1").await.assert_refused("Pending");
+    approve(&mirror, "asked/app", good.digest()).await;
+    mirror.pull("asked/app", "1").await.assert_complete();
+    // By its digest it is what somebody says about the image, and served with it.
+    assert_eq!(mirror.get(&format!("asked/app/referrers/{}", good.digest())).await.status, 200);
+    mirror.pull("asked/app", bad.digest()).await.assert_complete();
+    mirror.upstream.tag("asked/app", "1", &[bad.digest()]);
+    mirror.upstream.tag("asked/app", "2", &[bad.digest()]);
+    let held = mirror.pull("asked/app", "1").await;
+    assert_eq!(held.manifest.header("docker-content-digest"), good.digest().to_string());
+    mirror.pull("asked/app", "2").await.assert_refused("Pending");
+}
+
+#[tokio::test]
 async fn what_is_attached_to_two_children_is_served_though_both_were_asked_about_at_once() {
     let index = Index::for_platforms(&["linux/amd64", "linux/arm64"]).build();
     let mirror = TestMirror::start(ASKED).await;

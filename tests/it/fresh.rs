@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use pratique::mirror::desk::{Desk, Verb, Wish};
 use pratique::oci::MediaType;
 use serde_json::json;
 
 use crate::scanning::{know, openssl, other};
-use crate::support::archive::debian;
+use crate::support::archive::{CRITICAL, debian, record};
 use crate::support::mirror::TestMirror;
 use crate::support::signer::Signer;
 use crate::support::upstream::{Artifact, Image, Index};
@@ -14,7 +15,7 @@ use crate::support::upstream::{Artifact, Image, Index};
 const REPOSITORY: &str = "lib/app";
 const NAME: &str = "up.test/lib/app";
 const HOUR: Duration = Duration::from_hours(1);
-const COOLING: &str = "Denied by rule app: cooling down: here since 2026-1";
+const COOLING: &str = "Denied by rule app: cooling down until 2026-1";
 
 fn policy(gates: &str, named: &str, rest: &str) -> String {
     let rule = format!(
@@ -44,7 +45,7 @@ async fn a_new_image_is_served_once_it_has_been_known_for_long_enough() {
     let image = Image::new().layer("one").build();
     mirror.upstream.push(REPOSITORY, "1", &image);
     let pulled = mirror.pull(REPOSITORY, "1").await;
-    pulled.assert_refused(&format!("{COOLING}1-20T10:00Z, served from 2026-11-23T10:01Z"));
+    pulled.assert_refused(&format!("{COOLING}1-23T10:01Z, here since 2026-11-20T10:00Z"));
     let told = pulled.manifest.error()["message"].to_string();
     assert!(told.contains("gates.fresh.minObservedAge"), "{told}");
     for digest in [image.layer(0), image.config()] {
@@ -54,14 +55,14 @@ async fn a_new_image_is_served_once_it_has_been_known_for_long_enough() {
     mirror
         .pull(REPOSITORY, image.digest())
         .await
-        .assert_refused(&format!("{COOLING}1-20T10:00Z, served from 2026-11-23T10:01Z"));
+        .assert_refused(&format!("{COOLING}1-23T10:01Z, here since 2026-11-20T10:00Z"));
     // What is known is known after a restart and under another policy, too.
     let mirror = mirror.restart().await;
     mirror.set_policy(&policy("fresh: {minObservedAge: 3d}", "fresh", "# another"), 2).await;
     mirror
         .pull(REPOSITORY, "1")
         .await
-        .assert_refused(&format!("{COOLING}1-20T10:00Z, served from 2026-11-23T10:01Z"));
+        .assert_refused(&format!("{COOLING}1-23T10:01Z, here since 2026-11-20T10:00Z"));
     mirror.clock.advance(HOUR);
     mirror.pull(REPOSITORY, "1").await.assert_complete();
     // A clock that is set back takes nothing back that was admitted.
@@ -166,6 +167,73 @@ async fn a_signed_fix_is_served_at_once_and_what_fixes_nothing_is_not() {
     let served = mirror.pull(REPOSITORY, "1").await;
     served.assert_complete();
     assert_eq!(served.manifest.header("docker-content-digest"), fixed.to_string());
+    // It goes on: there is nothing before it to compare it with any more, and nobody has to ask.
+    know(&mirror, &[openssl(), other(), record("CVE-2026-9", "Debian:12", "other", "2", CRITICAL)])
+        .await;
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    mirror.set_policy(&format!("{text}# another"), 2).await;
+    mirror.pull(REPOSITORY, fixed).await.assert_complete();
+    mirror.upstream.tag(REPOSITORY, "1.0", &[fixed]);
+    mirror.pull(REPOSITORY, "1.0").await.assert_complete();
+    mirror.restart().await.pull(REPOSITORY, "1").await.assert_complete();
+}
+
+#[tokio::test]
+async fn what_was_admitted_before_the_gate_came_is_served_on() {
+    let text = policy("fresh: {exposedPorts: {deny: [22]}}", "fresh", "");
+    let mirror = TestMirror::start_with(&text, |_| {}).await;
+    mirror.upstream.push(REPOSITORY, "1", &Image::new().layer("one").build());
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    mirror.set_policy(&policy("fresh: {minObservedAge: 72h}", "fresh", ""), 2).await;
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    mirror.upstream.push(REPOSITORY, "2", &Image::new().layer("two").build());
+    mirror.pull(REPOSITORY, "2").await.assert_refused(COOLING);
+}
+
+#[tokio::test]
+async fn people_decide_once_the_wait_is_over() {
+    let text = policy("fresh: {minObservedAge: 72h}", "fresh", "")
+        .replace("trust: allow", "trust: approve");
+    let mirror = TestMirror::start_with(&text, |_| {}).await;
+    let digest = mirror.upstream.push(REPOSITORY, "1", &Image::new().layer("one").build());
+    mirror.pull(REPOSITORY, "1").await.assert_refused(COOLING);
+    let desk = Desk::new(mirror.mirror().clone());
+    let wish = |verb| Wish {
+        verb,
+        target: format!("{NAME}@{digest}"),
+        reason: "reviewed".to_owned(),
+        expires: None,
+        by: "alice".to_owned(),
+        seen: None,
+    };
+    let early = desk.decide(&wish(Verb::Approve)).await.expect_err("it waits");
+    assert!(early.to_string().contains(NAME), "{early}");
+    mirror.clock.advance(72 * HOUR);
+    mirror.pull(REPOSITORY, "1").await.assert_refused("Pending approval");
+    desk.decide(&wish(Verb::Approve)).await.expect("an approval");
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+    desk.decide(&wish(Verb::Revoke)).await.expect("a revocation");
+    mirror.pull(REPOSITORY, "1").await.assert_refused("Revoked");
+    desk.decide(&wish(Verb::Approve)).await.expect("another approval");
+    mirror.pull(REPOSITORY, "1").await.assert_complete();
+}
+
+#[tokio::test]
+async fn an_image_of_an_index_that_comes_late_is_dated_then() {
+    let mirror = start("maxImageAge: 180d").await;
+    let good = built("amd64", "2026-11-01T00:00:00Z");
+    let late = built("arm64", "2026-11-02T00:00:00Z");
+    mirror.upstream.push_untagged(REPOSITORY, &good);
+    let children = [good.descriptor(), late.descriptor()];
+    let index =
+        json!({"schemaVersion": 2, "mediaType": MediaType::OCI_INDEX, "manifests": children});
+    let index = index.to_string().into_bytes();
+    let digest = mirror.upstream.put_manifest(REPOSITORY, MediaType::OCI_INDEX, index);
+    let why = "Denied by rule app: linux/arm64: its configuration is not there upstream";
+    mirror.pull(REPOSITORY, digest).await.assert_refused(why);
+    mirror.upstream.push_untagged(REPOSITORY, &late);
+    mirror.clock.advance(Duration::from_mins(2));
+    assert_eq!(mirror.manifest(REPOSITORY, digest).await.status, 200);
 }
 
 #[tokio::test]

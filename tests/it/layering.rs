@@ -22,6 +22,7 @@ const LAYERS: [(&str, u8); 23] = [
     ("gate", 2),
     ("evidence", 3),
     ("ledger", 3),
+    ("rehearsal", 3),
     ("mirror", 4),
     ("http", 6),
     ("config", 7),

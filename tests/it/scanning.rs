@@ -158,6 +158,25 @@ async fn what_is_found_later_is_served_on_unless_the_gate_revokes_it() {
     }
 }
 
+#[tokio::test]
+async fn what_passed_goes_on_when_something_is_attached_to_an_image_of_it() {
+    let mirror = mirror("").await;
+    know(&mirror, &[other()]).await;
+    mirror.upstream.set_referrers_api(true);
+    let index = Index::new().child(vulnerable()).build();
+    mirror.upstream.push("app", "1", &index);
+    let child = &index.children[0];
+    let notes = Image::artifact("application/vnd.test.notes").layer("notes").subject(child).build();
+    mirror.upstream.attach_referrer("app", &child.digest(), &notes);
+    mirror.pull("app", "1").await.assert_complete();
+    assert_eq!(mirror.get(&format!("app/referrers/{}", child.digest())).await.status, 200);
+    mirror.pull("app", notes.digest()).await.assert_complete();
+    know(&mirror, &[other(), openssl()]).await;
+    let expected = "served on with 1 found since it was admitted";
+    wait_until_explained(&mirror, &index.digest(), expected).await;
+    assert_eq!(mirror.manifest("app", index.digest()).await.status, 200);
+}
+
 async fn wait_until_explained(mirror: &TestMirror, digest: &Digest, expected: &str) {
     let desk = pratique::mirror::desk::Desk::new(mirror.mirror().clone());
     let target = format!("{REGISTRY}/app@{digest}");

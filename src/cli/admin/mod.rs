@@ -17,6 +17,7 @@ mod offline;
 mod rejudge;
 pub(super) mod release;
 mod rollback;
+pub(super) mod simulate;
 pub(super) mod table;
 #[cfg(test)]
 mod tests;
@@ -86,6 +87,11 @@ pub(crate) enum AdminCommand {
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+}
+
+/// `text` on one line without characters that could steer a terminal.
+pub(super) fn printable(text: &str) -> String {
+    text::printable(text)
 }
 
 /// An explanation as people read it.

@@ -125,6 +125,8 @@ pub(crate) async fn run(
     };
     let policy =
         load_policy(Some(&file)).map_err(|error| policy::refused(error, connection.json))?;
+    // Since when it is known is what a mirror knows.
+    let policy = policy.without_waits();
     if targets.len() > TARGETS_MAX {
         return Err(CliError::misused(format!("name 1 to {TARGETS_MAX} images at a time")));
     }

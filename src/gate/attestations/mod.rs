@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::checks::{Checked, Finding, reason};
 use super::condition::Facts;
 use super::distinct::distinct;
+use super::fresh;
 use super::text::few;
 use super::{
     CheckState, Context, Evidence, EvidenceKind, Gathered, ReasonCode, SignatureSearch, Subject,
@@ -187,7 +188,8 @@ impl Judge<'_> {
             }
         }
         let ended = built_at(&statement).filter(|_| wanted.kind.is_provenance());
-        let existed_at = proof.existed_at.into_iter().chain(ended).min();
+        let times = proof.existed_at.into_iter().chain(ended);
+        let existed_at = times.filter(|at| fresh::is_plausible(*at, now)).min();
         Ok(Proof { existed_at, ..proof })
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use super::checks::{Checked, Finding, reason};
 use super::signatures::{Answer, Asked, finding};
 use super::text::few;
@@ -41,6 +43,7 @@ pub(super) fn check(
         Gathered::Absent | Gathered::NotGathered => return missing(EvidenceKind::ChildSignatures),
     };
     let mut answers = Vec::with_capacity(images.len());
+    let mut images_existed_at = BTreeMap::new();
     for image in images {
         // It was not asked for when the others were searched: another policy was in force.
         let Some(search) = searches.get(&image.digest) else {
@@ -49,9 +52,12 @@ pub(super) fn check(
         let child = Subject { name: subject.name.clone(), digest: image.digest };
         let label = label(image);
         let answer = asked.answer(&child, search, &label);
+        images_existed_at.extend(answer.existed_at.map(|at| (image.digest, at)));
         answers.push((label, answer));
     }
-    together(&answers, asked)
+    let checked = together(&answers, asked);
+    let Checked::Finding(finding) = checked else { return checked };
+    Checked::Finding(Finding { images_existed_at, ..finding })
 }
 
 /// Why so many images cannot be judged, if they cannot.

@@ -9,6 +9,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use super::checks::{Checked, Finding, reason};
+use super::fresh;
 use super::signatures::{names_of, signed_by};
 use super::text::{cut_middle, few};
 use super::{
@@ -86,7 +87,12 @@ pub(super) fn watched<'a>(rule: &'a Rule, policy: &'a Policy) -> Vec<&'a str> {
         return Vec::new();
     }
     match rule.signatures() {
-        None => policy.signers().iter().map(crate::policy::Signer::name).collect(),
+        // Whoever shortens a wait once is not asked for again.
+        None => {
+            let names = policy.signers().iter().map(crate::policy::Signer::name);
+            let tracked: BTreeSet<&str> = fresh::signers(rule).collect();
+            names.filter(|name| !tracked.contains(name)).collect()
+        }
         // That nobody signs is said, and so nobody is looked for.
         Some(SignatureRule::None { .. }) => Vec::new(),
         Some(SignatureRule::Signed { by, .. }) => by.signers().into_iter().collect(),

@@ -44,7 +44,10 @@ impl Claim<'_> {
             Gathered::Found(search) => search,
             Gathered::Absent => &none,
             // It is served later all the same: nothing else has to be known for that.
-            Gathered::Failed(_) => return Ok(Err(self.signed_by_whom())),
+            Gathered::Failed(why) => {
+                let whom = self.signed_by_whom();
+                return Ok(Err(format!("{whom}, which could not be looked for ({why})")));
+            }
             Gathered::NotGathered => {
                 return Err(Box::new(Checked::Missing(EvidenceKind::Signatures)));
             }
@@ -79,17 +82,16 @@ impl Claim<'_> {
         let known = |inventory: &Digest| scans.known.get(inventory).map(|scan| &*scan.report);
         let now = worst(self.evidence, known, least).ok_or_else(wanted)?;
         let known = |inventory: &Digest| scans.before.get(inventory).map(|report| &**report);
-        for before in self.context.before {
-            let Some(then) = worst(before.evidence, known, least) else { continue };
-            if let Some(new) = now.difference(&then).next() {
-                return Err(format!("it brought no {least} finding of its own, as {new}"));
-            }
-            let fixed: BTreeSet<String> = then.difference(&now).cloned().collect();
-            if !fixed.is_empty() {
-                return Ok(fixed);
-            }
+        let before = self.context.before.iter();
+        let before: Vec<_> =
+            before.filter_map(|before| worst(before.evidence, known, least)).collect();
+        // Whatever of its tags it is compared by, it must be no worse.
+        if let Some(new) = before.iter().find_map(|then| now.difference(then).next()) {
+            return Err(format!("it brought no {least} finding of its own, as {new}"));
         }
-        Err(wanted())
+        let fixed = before.iter().flat_map(|then| then.difference(&now));
+        let fixed: BTreeSet<String> = fixed.cloned().collect();
+        if fixed.is_empty() { Err(wanted()) } else { Ok(fixed) }
     }
 }
 

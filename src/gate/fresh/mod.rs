@@ -8,6 +8,7 @@ mod fast_track;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,12 +44,18 @@ const CLOCKS_APART_MAX: Duration = Duration::from_hours(24);
 const FIRST_BUILD: Timestamp = Timestamp::from_milliseconds(1_262_304_000_000);
 
 /// What else was found, as far as time hangs on it.
-#[derive(Clone, Copy)]
 pub(super) struct Found {
     /// Whether the verdict is a denial already.
     pub(super) certain: bool,
     /// The earliest moment at which the subject is proven to have existed, by somebody who counts.
     pub(super) existed_at: Option<Timestamp>,
+    /// The same of single images that it lists.
+    pub(super) images_existed_at: BTreeMap<Digest, Timestamp>,
+}
+
+/// Whether something may have been signed or built `at`: late enough for a container, and not to come.
+pub(super) fn is_plausible(at: Timestamp, now: Timestamp) -> bool {
+    (FIRST_BUILD..=now.after(CLOCKS_APART_MAX)).contains(&at)
 }
 
 /// Judges by what `rule` asks of the time of the subject.
@@ -57,7 +64,7 @@ pub(super) fn check(
     evidence: &Evidence,
     context: &Context<'_>,
     rule: Option<&Rule>,
-    found: Found,
+    found: &Found,
 ) -> Checked {
     let gates = rule.map(Rule::fresh).unwrap_or_default();
     let Some(facts) = evidence.manifest.found().filter(|_| !gates.is_empty()) else {
@@ -66,7 +73,9 @@ pub(super) fn check(
     if found.certain {
         return Checked::Finding(Finding::new(NAME, CheckState::NotLooked, "not looked at"));
     }
-    let mut told = Told::default();
+    // Where none is asked for, no signature that comes later counts.
+    let proves = |rule: &Rule| rule.signatures().is_some() || !rule.attestations().is_empty();
+    let mut told = Told { may_be_proven: rule.is_some_and(proves), ..Told::default() };
     let dated: Vec<&FreshGate> =
         gates.iter().map(Arc::as_ref).filter(|gate| gate.image_age_max.is_some()).collect();
     if let Err(checked) = ages(subject, evidence, context, (facts, &dated, found), &mut told) {
@@ -84,7 +93,9 @@ struct Told<'a> {
     against: Against<'a>,
     passes: Vec<String>,
     until: Option<Timestamp>,
-    awaits_fast_track: bool,
+    awaits_signature: BTreeSet<ReasonCode>,
+    /// Whether a signature or attestation could prove a time.
+    may_be_proven: bool,
 }
 
 impl Told<'_> {
@@ -92,12 +103,19 @@ impl Told<'_> {
         self.against.add((code, text, remedy), None);
     }
 
+    /// Notes why something passes, once.
+    fn pass(&mut self, text: String) {
+        if !self.passes.contains(&text) {
+            self.passes.push(text);
+        }
+    }
+
     fn lasts_until(&mut self, moment: Timestamp) {
         self.until = self.until.into_iter().chain([moment]).min();
     }
 
     fn finding(self) -> Finding {
-        let Self { against, passes, until, awaits_fast_track } = self;
+        let Self { against, passes, until, awaits_signature, .. } = self;
         let reasons = against.reasons(None, REST);
         let (state, text) = if reasons.is_empty() {
             (CheckState::Pass, passes.join("; "))
@@ -105,7 +123,7 @@ impl Told<'_> {
             let texts: Vec<&str> = reasons.iter().map(|reason| reason.text.as_str()).collect();
             (CheckState::Fail, texts.join("; "))
         };
-        Finding { reasons, until, awaits_fast_track, ..Finding::new(NAME, state, text) }
+        Finding { reasons, until, awaits_signature, ..Finding::new(NAME, state, text) }
     }
 }
 
@@ -114,19 +132,16 @@ fn ages(
     subject: &Subject,
     evidence: &Evidence,
     context: &Context<'_>,
-    (facts, gates, found): (&ManifestFacts, &[&FreshGate], Found),
+    (facts, gates, found): (&ManifestFacts, &[&FreshGate], &Found),
     told: &mut Told<'_>,
 ) -> Result<(), Box<Checked>> {
     if gates.is_empty() {
         return Ok(());
     }
     if facts.artifact_type.is_some() {
-        for gate in gates.iter().filter(|gate| gate.not_applicable == Answer::Deny) {
-            let remedy = format!("{} would have to say notApplicable: allow.", gate.place());
-            let text = "is no image, so that nothing says when it was built";
-            told.refuse(ReasonCode::Undated, text.to_owned(), remedy);
+        for gate in gates {
+            age("", Built::NoImage, gate, context.now, told);
         }
-        told.passes.push("not dated: it is no image".to_owned());
         return Ok(());
     }
     let images = JUDGING.images(subject, facts, context)?;
@@ -137,7 +152,9 @@ fn ages(
         Gathered::Absent | Gathered::Found(_) | Gathered::NotGathered => return Err(missing()),
     };
     for (label, digest) in images {
-        let built = built(configs, &digest, found.existed_at, context.now).ok_or_else(missing)?;
+        let own = found.images_existed_at.get(&digest).copied();
+        let existed_at = found.existed_at.into_iter().chain(own).min();
+        let built = built(configs, &digest, existed_at, context.now).ok_or_else(missing)?;
         for gate in gates {
             age(&label, built, gate, context.now, told);
         }
@@ -148,13 +165,19 @@ fn ages(
 /// When an image was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Built {
-    /// No later than then.
+    /// Then, by its own word.
     At(Timestamp),
+    /// No later than then: it was signed, or attested.
+    By(Timestamp),
     /// It says that it will be.
     Later(Timestamp),
+    /// It is no image, and says nothing.
+    NoImage,
     /// Nothing says when.
     Unknown,
-    /// What would say it is not there, or cannot be read.
+    /// What would say it is not there.
+    Absent,
+    /// What would say it cannot be read.
     Unreadable,
 }
 
@@ -167,52 +190,73 @@ fn built(
 ) -> Option<Built> {
     let created = match configs.images.get(digest)? {
         ConfigOf::Read(config) => config.created.map(Timestamp::from_milliseconds),
-        ConfigOf::Absent | ConfigOf::Unreadable(_) => return Some(Built::Unreadable),
-        ConfigOf::NoImage => None,
+        ConfigOf::Absent => return Some(Built::Absent),
+        ConfigOf::NoImage => return Some(Built::NoImage),
+        ConfigOf::Unreadable(_) => return Some(Built::Unreadable),
     };
     let created = created.filter(|created| *created >= FIRST_BUILD);
-    if let Some(later) = created.filter(|created| *created > now.after(CLOCKS_APART_MAX)) {
+    if let Some(later) = created.filter(|created| !is_plausible(*created, now)) {
         return Some(Built::Later(later));
     }
-    let existed_at =
-        existed_at.filter(|at| (FIRST_BUILD..=now.after(CLOCKS_APART_MAX)).contains(at));
-    let earliest = created.into_iter().chain(existed_at).min();
-    Some(earliest.map_or(Built::Unknown, Built::At))
+    Some(match (created, existed_at) {
+        (None, None) => Built::Unknown,
+        (Some(created), None) => Built::At(created),
+        (Some(created), Some(existed_at)) if created <= existed_at => Built::At(created),
+        (_, Some(existed_at)) => Built::By(existed_at),
+    })
 }
 
 fn age(label: &str, built: Built, gate: &FreshGate, now: Timestamp, told: &mut Told<'_>) {
     let Some(most) = gate.image_age_max else { return };
-    let text = match built {
-        Built::At(at) if at.after(most) > now => {
-            told.lasts_until(at.after(most));
-            return told.passes.push(format!("{label}built {}", day(at)));
-        }
-        Built::At(at) => {
-            let text = format!("{label}built {}, more than {} ago", day(at), hours(most));
-            let remedy = format!("It would have to be built again ({}.maxImageAge).", gate.place());
-            return told.refuse(ReasonCode::TooOld, text, remedy);
+    let place = gate.place();
+    let unreadable = "The image would have to have a configuration that can be read.".to_owned();
+    match built {
+        Built::At(at) | Built::By(at) => {
+            let word = if matches!(built, Built::At(_)) { "built" } else { "signed" };
+            if at.after(most) > now {
+                told.lasts_until(at.after(most));
+                return told.pass(format!("{label}{word} {}", day(at)));
+            }
+            let text = format!("{label}{word} {}, more than {} ago", day(at), hours(most));
+            let remedy = format!("It would have to be built again ({place}.maxImageAge).");
+            told.refuse(ReasonCode::TooOld, text, remedy);
         }
         Built::Later(at) => {
+            // Clocks may be right by then.
+            told.lasts_until(at.before(CLOCKS_APART_MAX));
             let text = format!("{label}says that it was built {}, which is to come", day(at));
             let remedy = "It would have to be built with the time at which that is done.";
-            return told.refuse(ReasonCode::Undated, text, remedy.to_owned());
+            told.refuse(ReasonCode::Undated, text, remedy.to_owned());
+        }
+        Built::NoImage if gate.not_applicable == Answer::Allow => {
+            told.pass(format!("{label}no image, and not dated"));
+        }
+        Built::NoImage => {
+            let text = format!("{label}is no image, so that nothing says when it was built");
+            let remedy = format!("{place} would have to say notApplicable: allow.");
+            told.refuse(ReasonCode::Undated, text, remedy);
         }
         Built::Unknown if gate.undated == Answer::Allow => {
-            return told.passes.push(format!("{label}nothing says when it was built"));
+            told.pass(format!("{label}nothing says when it was built"));
         }
-        Built::Unknown => format!("{label}nothing says when it was built"),
-        Built::Unreadable => format!("{label}its configuration cannot be read, so it has no date"),
-    };
-    let remedy = match built {
+        Built::Unknown => {
+            let mut remedy = format!("{place} would have to say undated: allow.");
+            if told.may_be_proven {
+                told.awaits_signature.insert(ReasonCode::Undated);
+                remedy = format!("A signature that proves a time would do, or {remedy}");
+            }
+            let text = format!("{label}nothing says when it was built");
+            told.refuse(ReasonCode::Undated, text, remedy);
+        }
+        Built::Absent => {
+            let text = format!("{label}its configuration is not there upstream, so it has no date");
+            told.refuse(ReasonCode::ConfigUnreadable, text, unreadable);
+        }
         Built::Unreadable => {
-            "The image would have to have a configuration that can be read.".to_owned()
+            let text = format!("{label}its configuration cannot be read, so it has no date");
+            told.refuse(ReasonCode::ConfigUnreadable, text, unreadable);
         }
-        Built::At(_) | Built::Later(_) | Built::Unknown => format!(
-            "A signature that proves a time would do, or {} would have to say undated: allow.",
-            gate.place()
-        ),
-    };
-    told.refuse(ReasonCode::Undated, text, remedy);
+    }
 }
 
 /// Judges for how long the digest has been known here.
@@ -228,7 +272,11 @@ fn cooling(
         let Some(least) = gate.observed_age_min else { continue };
         let from = seen.after(least);
         if from <= context.now {
-            told.passes.push(format!("here since {}", minute(seen)));
+            told.pass(format!("here since {}", minute(seen)));
+            continue;
+        }
+        if context.waited {
+            told.pass("was admitted before, and waits no more".to_owned());
             continue;
         }
         let Some(track) = &gate.fast_track else {
@@ -238,10 +286,10 @@ fn cooling(
             continue;
         };
         match (Claim { subject, evidence, context, asked: track }).holds()? {
-            Ok(text) => told.passes.push(text),
+            Ok(text) => told.pass(text),
             Err(why) => {
                 told.lasts_until(from);
-                told.awaits_fast_track = true;
+                told.awaits_signature.insert(ReasonCode::CoolingDown);
                 let remedy = format!("{WAIT}; sooner if {why} ({}.fastTrack).", gate.place());
                 told.refuse(ReasonCode::CoolingDown, waits(seen, from), remedy);
             }
@@ -250,12 +298,12 @@ fn cooling(
     Ok(())
 }
 
-const WAIT: &str = "Nothing has to change: it is served from then on";
+const WAIT: &str = "Nothing has to change: from then on that is no reason any more";
 
 /// In words that stay true while the verdict holds.
 fn waits(seen: Timestamp, from: Timestamp) -> String {
     let from = minute(from.after(Duration::from_mins(1)));
-    format!("cooling down: here since {}, served from {from}", minute(seen))
+    format!("cooling down until {from}, here since {}", minute(seen))
 }
 
 /// The day of `at`, in UTC.

@@ -45,8 +45,8 @@ fn checked(gate: &str, config: ConfigOf, existed_at: Option<Timestamp>) -> Findi
     let (policy, subject) = (with_gate(gate, ""), subject("up.test/a"));
     let evidence = with_configs(facts(), vec![(subject.digest, config)]);
     let rule = policy.rules().first();
-    let found = Found { certain: false, existed_at };
-    match check(&subject, &evidence, &context(&policy), rule, found) {
+    let found = Found { certain: false, existed_at, images_existed_at: BTreeMap::new() };
+    match check(&subject, &evidence, &context(&policy), rule, &found) {
         Checked::Finding(finding) => finding,
         Checked::Failed(_) | Checked::Missing(_) | Checked::Nothing => panic!("no finding"),
     }
@@ -60,6 +60,7 @@ fn an_image_is_as_old_as_it_says_and_no_younger_than_what_was_signed() {
     const LONG_AGO: Option<&str> = Some("2025-11-20T10:00:00Z");
     const UNKNOWN: Option<&str> = Some("nothing says when it was built");
     let old = |day: &str| Some(format!("built {day}, more than 180 days ago"));
+    let signed_long_ago = || Some("signed 2025-11-20, more than 180 days ago".to_owned());
     for (gate, created, signed, expected) in [
         (AGE, SOON, None, None),
         (AGE, LONG_AGO, None, old("2025-11-20")),
@@ -67,10 +68,10 @@ fn an_image_is_as_old_as_it_says_and_no_younger_than_what_was_signed() {
         (AGE, Some("2026-05-24T10:00:00.001Z"), None, None),
         (AGE, Some("2026-05-24T10:00:00Z"), None, old("2026-05-24")),
         // What was signed was there; that it was signed again makes nothing younger.
-        (AGE, SOON, LONG_AGO, old("2025-11-20")),
+        (AGE, SOON, LONG_AGO, signed_long_ago()),
         (AGE, LONG_AGO, SOON, old("2025-11-20")),
         (AGE, None, SOON, None),
-        (AGE, None, LONG_AGO, old("2025-11-20")),
+        (AGE, None, LONG_AGO, signed_long_ago()),
         // What builds the same twice writes no time.
         (AGE, Some("1970-01-01T00:00:00Z"), None, UNKNOWN.map(str::to_owned)),
         (AGE, Some("1980-01-01T00:00:01Z"), None, UNKNOWN.map(str::to_owned)),
@@ -79,10 +80,6 @@ fn an_image_is_as_old_as_it_says_and_no_younger_than_what_was_signed() {
         (AGE, None, None, UNKNOWN.map(str::to_owned)),
         (UNDATED, None, None, None),
         (UNDATED, LONG_AGO, None, old("2025-11-20")),
-        // A proof of a time that is none, or that is to come, proves nothing.
-        (AGE, None, Some("1970-01-01T00:00:00Z"), UNKNOWN.map(str::to_owned)),
-        (AGE, None, Some("2031-01-01T00:00:00Z"), UNKNOWN.map(str::to_owned)),
-        (AGE, SOON, Some("1970-01-01T00:00:00Z"), None),
     ] {
         let finding = checked(gate, config(created), signed.map(at));
         let text = finding.reasons.first().map(|reason| reason.text.clone());
@@ -108,15 +105,117 @@ fn a_date_that_is_to_come_is_believed_by_no_gate() {
 }
 
 #[test]
-fn what_cannot_be_read_has_no_date_whatever_is_allowed_for_the_undated() {
-    for config in [ConfigOf::Absent, ConfigOf::Unreadable("is torn".to_owned())] {
-        let finding = checked("maxImageAge: 180d, undated: allow", config, Some(at(NOW)));
-        assert_eq!(finding.reasons[0].code, ReasonCode::Undated);
-        assert_eq!(finding.reasons[0].text, "its configuration cannot be read, so it has no date");
+fn a_date_that_is_to_come_is_looked_at_again_once_it_may_be_right() {
+    let finding = checked("maxImageAge: 180d", config(Some("2026-11-25T10:00:00Z")), None);
+    assert_eq!(finding.until, Some(at("2026-11-24T10:00:00Z")));
+}
+
+#[test]
+fn a_proof_of_a_time_that_cannot_be_is_none() {
+    for (time, expected) in [
+        ("1970-01-01T00:00:00Z", false),
+        ("2009-12-31T23:59:59Z", false),
+        ("2010-01-01T00:00:00Z", true),
+        (NOW, true),
+        ("2026-11-21T10:00:00Z", true),
+        ("2026-11-21T10:00:01Z", false),
+    ] {
+        assert_eq!(is_plausible(at(time), at(NOW)), expected, "{time}");
     }
-    let finding = checked("maxImageAge: 180d, undated: allow", ConfigOf::NoImage, None);
-    assert!(!finding.denies(), "it says nothing, and that is allowed");
-    assert!(checked("maxImageAge: 180d", ConfigOf::NoImage, None).denies());
+}
+
+#[test]
+fn what_cannot_be_read_has_no_date_whatever_is_allowed_for_the_undated() {
+    for (config, text) in [
+        (ConfigOf::Absent, "its configuration is not there upstream, so it has no date"),
+        (
+            ConfigOf::Unreadable("is torn".to_owned()),
+            "its configuration cannot be read, so it has no date",
+        ),
+    ] {
+        let finding = checked("maxImageAge: 180d, undated: allow", config, Some(at(NOW)));
+        assert_eq!(finding.reasons[0].code, ReasonCode::ConfigUnreadable, "it may come later");
+        assert_eq!(finding.reasons[0].text, text);
+    }
+    assert!(checked("maxImageAge: 180d, undated: allow", ConfigOf::NoImage, None).denies());
+    let allowed = "maxImageAge: 180d, notApplicable: allow";
+    assert!(!checked(allowed, ConfigOf::NoImage, None).denies());
+}
+
+#[test]
+fn what_nothing_dates_may_be_dated_by_a_signature_where_the_rule_asks_for_one() {
+    let pen = Pen::new();
+    let subject = subject("up.test/a");
+    let undated = with_configs(facts(), vec![(subject.digest, config(None))]);
+    let undated = signed(&[&pen], undated);
+    for (asks, expected) in [("", false), (", signatures: {atLeast: 1, of: [team]}", true)] {
+        let policy = policy(&format!(
+            "signers: {{team: {{key: {{pem: \"{}\"}}, transparencyLog: none}}}}\ngates: {{fresh: \
+             {{maxImageAge: 30d}}}}\nrules: [{{id: r, match: [\"up.test/**\"], trust: allow, \
+             gates: [fresh]{asks}}}]\n",
+            pen.pem()
+        ));
+        let judgement = decided(decide(&subject, &undated, &context(&policy)));
+        assert_eq!(codes(&judgement), [ReasonCode::Undated]);
+        assert_eq!(judgement.rests_on_absence(), expected, "{asks}");
+        let remedy = &judgement.reasons()[0].remedy;
+        assert_eq!(remedy.contains("A signature that proves a time"), expected, "{remedy}");
+    }
+}
+
+#[test]
+fn each_image_of_an_index_is_no_younger_than_its_own_signature() {
+    let subject = subject("up.test/a");
+    let (amd, arm) = (Digest::sha256(b"amd64"), Digest::sha256(b"arm64"));
+    let listed =
+        |digest, platform: &str| ChildImage { digest, platform: Some(platform.parse().unwrap()) };
+    let images = Some(vec![listed(amd, "linux/amd64"), listed(arm, "linux/arm64")]);
+    let facts = ManifestFacts { is_index: true, images, ..facts() };
+    let configs = vec![(amd, config(Some(NOW))), (arm, config(Some(NOW)))];
+    let evidence = with_configs(facts, configs);
+    let policy = with_gate("maxImageAge: 30d", "");
+    let images_existed_at = BTreeMap::from([(arm, at("2025-11-20T10:00:00Z"))]);
+    let found = Found { certain: false, existed_at: None, images_existed_at };
+    let rule = policy.rules().first();
+    let checked = check(&subject, &evidence, &context(&policy), rule, &found);
+    let Checked::Finding(finding) = checked else { panic!("no finding") };
+    let texts: Vec<&str> = finding.reasons.iter().map(|reason| reason.text.as_str()).collect();
+    assert_eq!(texts, ["linux/arm64: signed 2025-11-20, more than 30 days ago"]);
+}
+
+#[test]
+fn what_was_admitted_once_waits_no_more() {
+    let policy = with_gate("minObservedAge: 72h", "");
+    let context = Context { waited: true, ..context(&policy) };
+    let judgement = decided(decide(&subject("up.test/a"), &evidence(facts()), &context));
+    assert!(judgement.admits());
+    assert_eq!(judgement.good_until, None);
+}
+
+#[test]
+fn whoever_shortens_a_wait_is_not_asked_for_again() {
+    let (team, other) = (Pen::new(), Pen::new());
+    let key = |pen: &Pen| format!("{{key: {{pem: \"{}\"}}, transparencyLog: none}}", pen.pem());
+    let policy = policy(&format!(
+        "signers: {{team: {}, other: {}}}\ngates: {{fresh: {{minObservedAge: 72h, fastTrack: {{signers: \
+         [team]}}}}}}\nrules: [{{id: r, match: [\"up.test/**\"], trust: allow, gates: [fresh]}}]\n",
+        key(&team),
+        key(&other)
+    ));
+    let tag: Tag = "1".parse().unwrap();
+    let old = Digest::sha256(b"old");
+    for (pen, expected) in [(&team, vec![]), (&other, vec![ReasonCode::SignerChanged])] {
+        let search = SignatureSearch {
+            found: vec![pen.sign("up.test/a", &old)],
+            ..SignatureSearch::default()
+        };
+        let before = Evidence { signatures: Gathered::Found(search), ..evidence(facts()) };
+        let line = [Predecessor { tag: &tag, digest: old, evidence: &before, at: [at(NOW); 2] }];
+        let first_seen = Some(at("2026-11-01T00:00:00Z"));
+        let context = Context { before: &line, first_seen, ..context(&policy) };
+        let judgement = decided(decide(&subject("up.test/a"), &evidence(facts()), &context));
+        assert_eq!(codes(&judgement), expected);
+    }
 }
 
 #[test]
@@ -168,7 +267,7 @@ fn what_is_no_image_has_no_date() {
     for (gate, expected) in [
         ("maxImageAge: 30d", vec![ReasonCode::Undated]),
         ("maxImageAge: 30d, notApplicable: allow", vec![]),
-        ("minObservedAge: 1h, notApplicable: allow", vec![ReasonCode::CoolingDown]),
+        ("minObservedAge: 1h", vec![ReasonCode::CoolingDown]),
     ] {
         let policy = with_gate(gate, "");
         let judgement = decided(decide(&subject, &evidence(chart.clone()), &context(&policy)));
@@ -193,7 +292,7 @@ fn a_digest_is_served_once_it_has_been_known_for_long_enough() {
         (Some("2027-01-01T00:00:00Z"), "2027-01-01T00:00Z", "2027-01-04T00:01Z"),
     ] {
         let judgement = judged(seen);
-        let expected = format!("cooling down: here since {since}, served from {from}");
+        let expected = format!("cooling down until {from}, here since {since}");
         assert_eq!(judgement.reasons()[0].text, expected, "{seen:?}");
         assert_eq!(codes(&judgement), [ReasonCode::CoolingDown]);
         let seen = seen.map_or(at(NOW), at);

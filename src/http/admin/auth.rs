@@ -28,8 +28,27 @@ pub(super) struct Caller(pub(super) String);
 /// could lock the admin out; tokens are too long to be guessed at any rate.
 pub(super) async fn authenticate(
     State(state): State<AdminState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let_through(&state, request, next, reads).await
+}
+
+/// As [`authenticate`], for what changes nothing whatever its method.
+pub(super) async fn authenticate_reader(
+    State(state): State<AdminState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let_through(&state, request, next, true).await
+}
+
+async fn let_through(
+    state: &AdminState,
     mut request: Request,
     next: Next,
+    reads: bool,
 ) -> Result<Response, Problem> {
     let address = request
         .extensions()
@@ -45,7 +64,6 @@ pub(super) async fn authenticate(
         info!(%address, "admin request without a valid token");
         return Err(Problem::unauthenticated());
     };
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match token.role {
         Role::Admin => {}
         Role::Viewer if reads => {}

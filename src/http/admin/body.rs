@@ -20,19 +20,19 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A JSON body of type `T`.
+/// A JSON body of type `T` and at most `MOST` bytes.
 #[derive(Debug)]
-pub(super) struct JsonBody<T>(pub(super) T);
+pub(super) struct JsonBody<T, const MOST: usize = BODY_BYTES_MAX>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for JsonBody<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::media_type());
         }
-        let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
-        let read = tokio::time::timeout(BODY_TIMEOUT, read_all(body)).await;
+        let body = Limited::new(request.into_body(), MOST);
+        let read = tokio::time::timeout(BODY_TIMEOUT, read_all(body, MOST)).await;
         let bytes = read.map_err(|_| Problem::timeout())??;
         let value = from_strict_slice(&bytes);
         value
@@ -41,10 +41,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-async fn read_all(body: Limited<Body>) -> Result<Vec<u8>, Problem> {
+async fn read_all(body: Limited<Body>, most: usize) -> Result<Vec<u8>, Problem> {
     match body.collect().await {
         Ok(collected) => Ok(collected.to_bytes().to_vec()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_large(BODY_BYTES_MAX)),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::too_large(most)),
         Err(_) => Err(Problem::invalid("the body broke off")),
     }
 }

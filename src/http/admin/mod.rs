@@ -15,6 +15,7 @@ mod look;
 mod open;
 mod problem;
 mod requests;
+mod simulate;
 mod throttle;
 mod tokens;
 pub mod web;
@@ -84,6 +85,11 @@ pub fn router(state: AdminState) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(state.clone(), auth::authenticate));
+    // Questions that are too long for an address: they change nothing, so that a viewer may ask.
+    let questions = Router::new()
+        .route("/simulate", post(simulate::simulate))
+        .layer(from_fn_with_state(state.clone(), auth::authenticate_reader));
+    let api = api.merge(questions);
     Router::new()
         .nest("/api/v1", api)
         .route("/livez", get(open::livez))

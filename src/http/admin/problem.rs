@@ -131,6 +131,11 @@ impl Problem {
         Self::new(status, problem::INTERNAL, "Failed", detail)
     }
 
+    /// What is wrong, in words.
+    pub(super) fn detail(&self) -> &str {
+        &self.view.detail
+    }
+
     fn undecided(detail: impl Into<String>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let undecided = Self::new(status, problem::UNDECIDED, "Could not decide", detail);
@@ -164,8 +169,11 @@ impl From<desk::Error> for Problem {
             Error::Changed { .. }
             | Error::LastAdminToken { .. }
             | Error::NothingToUndo { .. }
+            | Error::Simulating
             | Error::Stale { .. } => Self::conflict(detail),
-            Error::ExpiryPast
+            Error::Days { .. }
+            | Error::Draft { .. }
+            | Error::ExpiryPast
             | Error::ExpiryUnwanted
             | Error::ReasonForm
             | Error::Role { .. }

@@ -174,7 +174,7 @@ fn new(number: u64, verdict: Verdict) -> New {
             database: None,
             silenced: Vec::new(),
             awaits_vex: false,
-            awaits_fast_track: false,
+            awaits_signature: std::collections::BTreeSet::new(),
         },
         policy: policy(),
         standing: None,

@@ -6,8 +6,8 @@ use super::show::{standing_view, verdict_word};
 use super::target::{Target, image, mirror_error, request_id};
 use super::view::DecidedView;
 use super::{Desk, Error, REASON_LENGTH_MAX, Shown};
-use crate::gate::{self, Evidence, Outcome, Reason, Standing, Subject, Verdict};
-use crate::ledger::{Decision, RequestRow};
+use crate::gate::{self, Outcome, Reason, Standing, Subject, Verdict};
+use crate::ledger::{Decision, Record, RequestRow};
 use crate::mirror::{Freshness, Judged};
 use crate::time::Timestamp;
 
@@ -158,15 +158,15 @@ impl Desk {
         }
         let judged = self.judge(subject).await?;
         let Some(record) = judged.record else { return Err(undecided(subject, &judged.outcome)) };
-        let mut evidence = record.evidence.clone();
-        let mut outcome = self.ask_gate(subject, &evidence).await?;
+        let mut record = record.without_people();
+        let mut outcome = self.ask_gate(&record).await?;
         for _ in 0..ROUNDS_MAX {
             // A subject that a person refused may be recorded without the evidence that its rule
             // asks for: the refusal was reason enough.
             let Outcome::Missing(kinds) = &outcome else { break };
             let gathered = Box::pin(self.mirror.gather_more(&record, kinds)).await;
-            evidence = gathered.map_err(|error| mirror_error(subject.to_string(), error))?;
-            outcome = self.ask_gate(subject, &evidence).await?;
+            record.evidence = gathered.map_err(|error| mirror_error(subject.to_string(), error))?;
+            outcome = self.ask_gate(&record).await?;
         }
         let Outcome::Decided(judgement) = outcome else { return Err(undecided(subject, &outcome)) };
         let rule = judgement.rule.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -177,10 +177,10 @@ impl Desk {
         })
     }
 
-    /// Asks the gate, as if no person had decided.
-    async fn ask_gate(&self, subject: &Subject, evidence: &Evidence) -> Result<Outcome, Error> {
-        let policy = self.mirror.policy();
-        let said = self.mirror.decide(subject, evidence, None, &policy).await;
+    /// Asks the gate about a subject about which no person decided.
+    async fn ask_gate(&self, record: &Record) -> Result<Outcome, Error> {
+        let (policy, subject) = (self.mirror.policy(), &record.subject);
+        let said = self.mirror.decide(subject, &record.evidence, Some(record), &policy).await;
         said.map(|said| said.outcome).map_err(|error| mirror_error(subject.to_string(), error))
     }
 

@@ -7,6 +7,7 @@ use crate::gate::{Reason, Subject};
 use crate::ledger::{self, RequestId};
 use crate::mirror;
 use crate::oci::NameError;
+use crate::policy::Problem;
 use crate::store;
 use crate::summary::KeyFileError;
 
@@ -42,6 +43,18 @@ pub enum Error {
         request: RequestId,
         /// Its state now.
         state: String,
+    },
+    /// A simulation over no days, or too many.
+    #[error("days is a number from 1 to {most}")]
+    Days {
+        /// The bound.
+        most: u32,
+    },
+    /// What was sent as a draft is no policy.
+    #[error("the draft has mistakes: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Draft {
+        /// All of them.
+        problems: Vec<Problem>,
     },
     /// An approval that would have run out already.
     #[error("the expiry is in the past")]
@@ -151,6 +164,9 @@ pub enum Error {
         /// What is different now, in sentences.
         changes: Vec<String>,
     },
+    /// Only one simulation is made at a time.
+    #[error("another simulation is under way; try again when it is done")]
+    Simulating,
     /// The word is not a state.
     #[error("{text:?} is not a state of requests; there are {known}")]
     State {

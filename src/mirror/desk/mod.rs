@@ -23,6 +23,7 @@ mod requests;
 mod scans;
 mod show;
 mod shown;
+pub mod simulate;
 mod target;
 mod tokens;
 pub mod view;
@@ -53,6 +54,7 @@ pub struct Desk {
     started_at: Timestamp,
     backing_up: Arc<Mutex<()>>,
     deciding: Arc<Mutex<()>>,
+    simulating: Arc<Mutex<()>>,
 }
 
 impl Desk {
@@ -64,6 +66,7 @@ impl Desk {
             started_at,
             backing_up: Arc::new(Mutex::new(())),
             deciding: Arc::new(Mutex::new(())),
+            simulating: Arc::new(Mutex::new(())),
         }
     }
 

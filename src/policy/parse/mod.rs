@@ -1,6 +1,7 @@
 //! From the text of a document to a policy, or to everything that is wrong with it.
 
 mod attestations;
+mod cases;
 mod check;
 mod floor;
 mod gates;

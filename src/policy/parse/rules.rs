@@ -156,7 +156,7 @@ fn read_match(
     (read_patterns(images, problems), artifacts)
 }
 
-fn artifact_kind(text: &str) -> Option<ArtifactKind> {
+pub(super) fn artifact_kind(text: &str) -> Option<ArtifactKind> {
     match text {
         "image" => Some(ArtifactKind::Image),
         "chart" => Some(ArtifactKind::Type(CHART.to_owned())),

@@ -28,6 +28,7 @@ fn routes() -> Vec<(Method, &'static str, Option<String>, bool)> {
         (Method::GET, "/public-keys", None, false),
         (Method::GET, "/rejudgements", None, false),
         (Method::GET, "/nowhere", None, false),
+        (Method::POST, "/simulate", Some(json!({"policy": ""}).to_string()), false),
         (Method::POST, "/cache/gc", None, true),
         (Method::POST, "/cache/pins", image, true),
         (Method::DELETE, "/cache/pins?image=up.test/open/none:1", None, true),

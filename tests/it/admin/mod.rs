@@ -4,6 +4,7 @@ mod access;
 mod cache;
 mod command_line;
 mod decisions;
+mod simulate;
 mod tokens;
 mod upgrading;
 

@@ -5,13 +5,13 @@ containerd_fresh() {
   local line=$1 by
   containerd_node "$line" fresh
   for by in ctr cri; do
-    pull_refused $by up.test/lib/alpine:unsigned '403 .*Denied by rule lib: cooling down: here since 20[0-9T:-]+Z, served from 20'
+    pull_refused $by up.test/lib/alpine:unsigned '403 .*Denied by rule lib: cooling down until 20[0-9T:-]+Z, here since 20'
     pulled $by up.test/lib/alpine:bundle
     pull_refused $by up.test/open/alpine:3.23 '403 .*Denied by rule open: (built|nothing says when it was built)'
   done
   image_is_complete up.test/lib/alpine:bundle
   admin explain up.test/lib/alpine:unsigned
-  [ "$STATUS" = 3 ] && grep -Eq '^freshness +fail +cooling down: here since' "$CASE/said" ||
+  [ "$STATUS" = 3 ] && grep -Eq '^freshness +FAIL +cooling down until' "$CASE/said" ||
     fail "explain does not say what it waits for: $(last_line)"
 }
 

@@ -119,6 +119,10 @@ fn gate(
     // Without a word about anything else it is one that scans, whatever it lacks.
     let is_config = config::KEYS.iter().any(|key| fields.has(key));
     let is_scan = is_about_scans(&fields) || !(is_config || is_about_time(&fields));
+    if fields.has("notApplicable") && !is_scan && !is_config && !fields.has("maxImageAge") {
+        let text = "has no effect: whatever it is, it waits";
+        problems.add(fields.position, &fields.path_of("notApplicable"), text);
+    }
     let not_applicable = answer(&mut fields, "notApplicable", problems);
     let config = config::read(&name, &mut fields, not_applicable, problems).map(Arc::new);
     let fresh = fresh::read(&name, &mut fields, not_applicable, signers, problems).map(Arc::new);
@@ -281,10 +285,10 @@ pub(super) fn of_rule(
         track.is_some_and(|track| matches!(track.when, FastTrackWhen::Fixes(_)))
     };
     if let Some(gate) = found.iter().find(asks_what_is_fixed)
-        && found.iter().all(|gate| gate.scan.is_none())
+        && !found.iter().filter_map(|gate| gate.scan.as_ref()).any(|it| it.scanners.need_embedded())
     {
         let text = format!(
-            "\"{}\" asks what is fixed, and no gate here scans; name one that does, or write when: signed",
+            "\"{}\" asks what is fixed, and no gate here asks the scanner inside; name one, or write when: signed",
             gate.name
         );
         problems.add(position, &rule.path_of("gates"), text);

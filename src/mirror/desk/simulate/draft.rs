@@ -1,0 +1,70 @@
+//! A draft of a policy that came over the API: nothing of this machine is read for it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::SimulateBody;
+use crate::gate::ReadyPolicy;
+use crate::policy::{Policy, Problem};
+
+/// The policy in `body`. A file that it names is what `body` has under that name, and nothing else: whoever
+/// may send a draft may not look into files of the server.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(super) fn read(body: &SimulateBody) -> Result<ReadyPolicy, Vec<Problem>> {
+    let read = |path: &Path| file(&body.files, path);
+    Policy::parse(&body.policy, &read).and_then(ReadyPolicy::new)
+}
+
+fn file(files: &BTreeMap<String, String>, path: &Path) -> io::Result<Vec<u8>> {
+    let sent = path.to_str().and_then(|path| files.get(path)).ok_or_else(|| {
+        io::Error::other(
+            "a draft names no files of the server; send its content in files, \
+                as pratique policy diff --against-history does",
+        )
+    })?;
+    STANDARD.decode(sent).map_err(|_| io::Error::other("what was sent is not base64"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEM: &str = include_str!("../../../../tests/fixtures/signatures/p256.pub");
+
+    fn body(file: &str, files: &[(&str, &str)]) -> SimulateBody {
+        let policy = format!(
+            "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {{name: t, revision: 1}}\n\
+             signers: {{x: {{key: {{pem: \"file:{file}\"}}, transparencyLog: none}}}}\n\
+             rules: [{{id: a, match: [\"**\"], trust: deny}}]\n"
+        );
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        SimulateBody { policy, files: files.collect(), days: SimulateBody::DAYS }
+    }
+
+    #[test]
+    fn a_file_is_only_ever_what_was_sent_for_it() {
+        let pem = STANDARD.encode(PEM);
+        assert!(read(&body("key.pub", &[("key.pub", &pem)])).is_ok());
+        // A file that is there for sure, and would be a key.
+        let there = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/signatures/p256.pub");
+        assert!(std::fs::read(there).is_ok());
+        for (file, files) in [
+            (there, &[][..]),
+            (there, &[("key.pub", pem.as_str())]),
+            ("../key.pub", &[("key.pub", pem.as_str())]),
+            ("/etc/passwd", &[]),
+        ] {
+            let problems = read(&body(file, files)).expect_err(file);
+            let text = problems.iter().map(ToString::to_string).collect::<String>();
+            assert!(text.contains("a draft names no files of the server"), "{file}: {text}");
+        }
+        let problems = read(&body("key.pub", &[("key.pub", "*")])).expect_err("no base64");
+        assert!(problems[0].text.contains("is not base64"), "{problems:?}");
+    }
+}
