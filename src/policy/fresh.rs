@@ -1,5 +1,6 @@
 //! What rules ask of the time of images: how long they are known, and how old they may be.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,5 +67,12 @@ impl Policy {
             *gate = Arc::new(FreshGate { observed_age_min: None, ..gate.as_ref().clone() });
         }
         self
+    }
+}
+
+impl fmt::Display for FastTrackWhen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = Self::CHOICES.iter().find(|(_, when)| when == self).map(|(word, _)| *word);
+        f.write_str(word.unwrap_or_default())
     }
 }
