@@ -159,7 +159,7 @@ async fn what_people_and_clients_write_is_text() {
 async fn what_addresses_say_is_text() {
     let desk = desk().await;
     let browser = Browser::signed_in(&desk).await;
-    let hostile: String = HOSTILE.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let hostile = super::encoded(&[("", HOSTILE)]).split_off(1);
     for path in [
         format!("/?q={hostile}"),
         format!("/?state={hostile}"),
@@ -188,7 +188,7 @@ async fn what_images_say_is_text() {
     let policy = "gates: {strict: {deny: [{severity: critical}], incomplete: allow, unknown: allow}}\n\
                   rules:\n- {id: a, match: [\"up.test/**\"], trust: approve, gates: [strict]}\n";
     let desk = Desk::of(TestMirror::start_with(policy, |_| {}).await);
-    let hostile = HOSTILE.replace('\u{202e}', "").replace('\u{200b}', "");
+    let hostile = HOSTILE.replace(['\u{202e}', '\u{200b}'], "");
     let advisory = record("CVE-2026-1", "Debian:12", "openssl", &hostile, CRITICAL);
     know(&desk.mirror, &[other(), advisory]).await;
     let layer = debian(&[("openssl", "3.0.11-1"), (hostile.as_str(), hostile.as_str())]);
@@ -225,7 +225,7 @@ async fn what_images_say_is_text() {
 
 #[tokio::test]
 async fn what_the_policy_says_is_text() {
-    let hostile = HOSTILE.replace('\u{202e}', "").replace('\u{200b}', "").replace('\'', "");
+    let hostile = HOSTILE.replace(['\u{202e}', '\u{200b}', '\''], "");
     let policy = format!(
         "rules:\n{RULES}- {{id: b, match: [\"up.test/b\"], trust: approve, signatures: {{none: '{hostile}'}}}}\n"
     );
