@@ -171,7 +171,7 @@ mod tests {
         let (sessions, tokens) = (Sessions::default(), [token("alice", 1)]);
         let id = sessions.begin(token("alice", 1), START).unwrap();
         let mut now = START;
-        while now - START + Duration::from_mins(29) < LIFE_MAX {
+        while now.saturating_sub(START) + Duration::from_mins(29) < LIFE_MAX {
             now += Duration::from_mins(29);
             assert!(sessions.visitor(id.expose(), now, &tokens).is_some(), "{now:?}");
         }
