@@ -18,6 +18,7 @@
 //! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
 //! | 1 | [`summary`] | what the mirror says itself about admitted images, signed |
 //! | 1 | [`transparency`] | Merkle trees, signed notes, checkpoints |
+//! | 1 | [`text`] | how times, spans and sizes look to people |
 //! | 1 | [`upstream`] | the bounded registry client |
 //! | 2 | [`adapter`] | scanners beside the one inside |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
@@ -62,6 +63,7 @@ pub mod signature;
 pub mod store;
 pub mod summary;
 pub mod tasks;
+pub mod text;
 pub mod time;
 pub mod transparency;
 pub mod upstream;

@@ -205,6 +205,7 @@ async fn people_decide_once_the_wait_is_over() {
         expires: None,
         by: "alice".to_owned(),
         seen: None,
+        shown: None,
     };
     let early = desk.decide(&wish(Verb::Approve)).await.expect_err("it waits");
     assert!(early.to_string().contains(NAME), "{early}");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 24] = [
+const LAYERS: [(&str, u8); 25] = [
     ("metrics", 0),
     ("oci", 0),
     ("program", 0),
@@ -17,6 +17,7 @@ const LAYERS: [(&str, u8); 24] = [
     ("store", 1),
     ("summary", 1),
     ("transparency", 1),
+    ("text", 1),
     ("upstream", 1),
     ("adapter", 2),
     ("gate", 2),

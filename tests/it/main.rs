@@ -95,4 +95,6 @@ mod vex;
 #[cfg(test)]
 mod warm_pull;
 #[cfg(test)]
+mod web;
+#[cfg(test)]
 mod wire;

@@ -1,101 +1,13 @@
 //! How values look to people: times, counts, digests, names, wrapped lines.
 
-use std::time::Duration;
+pub(super) use crate::text::{Times, bytes, count, span};
 
 use crate::oci::Digest;
-use crate::time::Timestamp;
 
 /// Widest line, in columns.
 pub(super) const WIDTH: usize = 100;
 /// What stands for what was cut out.
 const CUT: &str = "...";
-
-const SECOND: u64 = 1;
-const MINUTE: u64 = 60 * SECOND;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
-
-/// How times are shown: relative to now, or absolute.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    now: Timestamp,
-    utc: bool,
-}
-
-impl Times {
-    /// Relative to `now`, or absolute in UTC if `utc`.
-    pub(super) const fn new(now: Timestamp, utc: bool) -> Self {
-        Self { now, utc }
-    }
-
-    /// A moment in the past: `4 min ago`, or `2026-11-20 10:00:00Z`.
-    pub(super) fn past(self, at: Timestamp) -> String {
-        if self.utc {
-            return absolute(at);
-        }
-        match self.now.since(at).as_secs() {
-            0 => "just now".to_owned(),
-            _ => format!("{} ago", span(self.now.since(at))),
-        }
-    }
-
-    /// A moment in the future, as a date; with the time of day if that is near or asked for.
-    pub(super) fn until(self, at: Timestamp) -> String {
-        if self.utc || at.since(self.now).as_secs() < 2 * DAY {
-            return absolute(at);
-        }
-        date(at)
-    }
-}
-
-/// `2026-11-20 10:00:00Z`.
-pub(super) fn absolute(at: Timestamp) -> String {
-    let seconds = Timestamp::from_milliseconds(at.milliseconds().div_euclid(1000) * 1000);
-    seconds.to_string().replacen('T', " ", 1)
-}
-
-fn date(at: Timestamp) -> String {
-    let text = at.to_string();
-    text.split_once('T').map_or_else(|| text.clone(), |(date, _)| date.to_owned())
-}
-
-/// A length of time in its largest unit: `4 min`, `3 h`, `12 d`.
-pub(super) fn span(length: Duration) -> String {
-    match length.as_secs() {
-        seconds @ 0..MINUTE => format!("{seconds} s"),
-        seconds @ MINUTE..HOUR => format!("{} min", seconds / MINUTE),
-        seconds @ HOUR..DAY => format!("{} h", seconds / HOUR),
-        seconds => format!("{} d", seconds / DAY),
-    }
-}
-
-/// A count with its noun: `1 node`, `3 nodes`.
-pub(super) fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-/// A number of bytes with a unit of 1000s: `912 B`, `3.1 GB`.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::as_conversions,
-    reason = "one decimal is shown; the loss is in the sixteenth"
-)]
-pub(super) fn bytes(number: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if number < 1000 {
-        return format!("{number} B");
-    }
-    let mut value = number as f64 / 1000.0;
-    let mut unit = "kB";
-    for larger in UNITS.iter().skip(1) {
-        if value < 999.95 {
-            break;
-        }
-        value /= 1000.0;
-        unit = larger;
-    }
-    format!("{value:.1} {unit}")
-}
 
 /// The digest as people see it: algorithm and first twelve digits.
 pub(super) fn short(digest: &Digest) -> String {
@@ -161,45 +73,6 @@ const fn is_direction_mark(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn times_are_relative_unless_absolute_ones_are_asked_for() {
-        let times = Times::new(at("2026-11-20T10:00:00Z"), false);
-        for (moment, text) in [
-            ("2026-11-20T10:00:00Z", "just now"),
-            ("2026-11-20T10:00:05Z", "just now"),
-            ("2026-11-20T09:59:18Z", "42 s ago"),
-            ("2026-11-20T09:56:00Z", "4 min ago"),
-            ("2026-11-20T07:01:00Z", "2 h ago"),
-            ("2026-11-01T10:00:00Z", "19 d ago"),
-        ] {
-            assert_eq!(times.past(at(moment)), text, "{moment}");
-        }
-        assert_eq!(times.until(at("2027-02-18T10:00:00Z")), "2027-02-18");
-        assert_eq!(times.until(at("2026-11-20T12:00:00Z")), "2026-11-20 12:00:00Z");
-        let utc = Times::new(at("2026-11-20T10:00:00Z"), true);
-        assert_eq!(utc.past(at("2026-11-20T09:56:00.123Z")), "2026-11-20 09:56:00Z");
-    }
-
-    #[test]
-    fn counts_and_sizes_have_their_units() {
-        assert_eq!((count(1, "node"), count(3, "pull")), ("1 node".into(), "3 pulls".into()));
-        for (number, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (999_949, "999.9 kB"),
-            (999_960, "1.0 MB"),
-            (3_100_000_000, "3.1 GB"),
-            (u64::MAX, "18446744.1 TB"),
-        ] {
-            assert_eq!(bytes(number), text);
-        }
-    }
 
     #[test]
     fn names_lose_their_middle_and_keep_both_ends() {

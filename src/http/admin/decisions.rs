@@ -98,7 +98,7 @@ async fn decide(
     let DecisionBody { target, reason, expires } = body;
     let seen = seen(headers)?;
     let (desk, tasks) = (state.desk.clone(), state.desk.mirror().tasks().clone());
-    let wish = Wish { verb, target, by, reason, expires, seen };
+    let wish = Wish { verb, target, by, reason, expires, seen, shown: None };
     // A task of its own: someone who hangs up after deciding has decided.
     let deciding = tasks.spawn(async move { Box::pin(desk.decide(&wish)).await });
     decided(deciding.await)

@@ -2,9 +2,9 @@
 //! short page of a request.
 //!
 //! Promises: nothing under `/api/v1` answers without a valid token, and a role that may not write
-//! cannot; every body is bounded and JSON; every error is a problem document. There are no cookies,
-//! so that no page in a browser can act for its user. Decisions are the desk's: here they only get
-//! their HTTP form.
+//! cannot; every body is bounded and JSON; every error is a problem document. The API knows no cookies,
+//! so that no page in a browser can act for its user: people have [`web`]. Decisions are the desk's:
+//! here they only get their HTTP form.
 
 mod audit;
 mod auth;
@@ -19,6 +19,7 @@ mod requests;
 mod simulate;
 mod throttle;
 mod tokens;
+pub mod web;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct AdminState {
     desk: Desk,
     data_dir: Arc<Path>,
     throttle: Arc<Throttle>,
+    sessions: Arc<web::Sessions>,
+    is_tls: bool,
 }
 
 impl AdminState {
@@ -48,6 +51,8 @@ impl AdminState {
             desk: Desk::new(mirror),
             data_dir: settings.data_dir.into(),
             throttle: Arc::new(Throttle::default()),
+            sessions: Arc::default(),
+            is_tls: settings.tls.is_some(),
         }
     }
 }
@@ -95,8 +100,9 @@ pub fn router(state: AdminState) -> Router {
         .nest("/api/v1", api)
         .route("/livez", get(open::livez))
         .route("/metrics", get(open::metrics))
-        .route("/r/{id}", get(open::request_page))
+        .route("/r/{id}", get(web::request_page))
         .route("/readyz", get(open::readyz))
+        .merge(web::router(&state))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(state)

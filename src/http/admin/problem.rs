@@ -25,7 +25,7 @@ const DETAIL_LENGTH_MAX: usize = 700;
 /// A problem document.
 ///
 /// Spec: <https://www.rfc-editor.org/rfc/rfc9457>
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Problem {
     view: Box<ProblemView>,
     retry_after: Option<u64>,
@@ -58,6 +58,28 @@ impl Problem {
     pub(super) fn role(name: &str, needed: &str) -> Self {
         let detail = format!("token {name} may not do this; it takes a token with role {needed}");
         Self::new(StatusCode::FORBIDDEN, problem::ROLE, "Role does not allow this", detail)
+    }
+
+    /// 403: something else that is not allowed, in words.
+    pub(super) fn forbidden(title: &str, detail: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, problem::ROLE, title, detail)
+    }
+
+    /// 415: no form.
+    pub(super) fn form_type() -> Self {
+        let detail = "send it as `application/x-www-form-urlencoded`";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(status, problem::MEDIA_TYPE, "Not a form", detail)
+    }
+
+    /// What it says.
+    pub(super) fn view(&self) -> &ProblemView {
+        &self.view
+    }
+
+    /// When it is worth trying again, in seconds, if that is known.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.retry_after
     }
 
     /// 404.
@@ -150,7 +172,8 @@ impl From<desk::Error> for Problem {
             Error::Changed { .. }
             | Error::LastAdminToken { .. }
             | Error::NothingToUndo { .. }
-            | Error::Simulating => Self::conflict(detail),
+            | Error::Simulating
+            | Error::Stale { .. } => Self::conflict(detail),
             Error::Days { .. }
             | Error::Draft { .. }
             | Error::ExpiryPast

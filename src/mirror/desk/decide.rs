@@ -5,7 +5,7 @@ use tracing::{info, warn};
 use super::show::{standing_view, verdict_word};
 use super::target::{Target, image, mirror_error, request_id};
 use super::view::DecidedView;
-use super::{Desk, Error, REASON_LENGTH_MAX};
+use super::{Desk, Error, REASON_LENGTH_MAX, Shown};
 use crate::gate::{self, Outcome, Reason, Standing, Subject, Verdict};
 use crate::ledger::{Decision, Record, RequestRow};
 use crate::mirror::{Freshness, Judged};
@@ -54,6 +54,8 @@ pub struct Wish {
     pub expires: Option<Timestamp>,
     /// The version of the request that was looked at; a decision in between is then not overruled.
     pub seen: Option<String>,
+    /// What whoever decides was shown; a decision on what is not so any more is refused.
+    pub shown: Option<Shown>,
 }
 
 /// What the gate would say if nobody had decided yet.
@@ -73,6 +75,13 @@ impl Desk {
         self.check_form(wish)?;
         self.check_name(wish)?;
         let target = self.target(&wish.target).await?;
+        if let Some(shown) = &wish.shown {
+            let standing = self.standing(&target.subject).await?;
+            // Who sends the same form twice is told that it is done.
+            if !standing.is_some_and(|standing| is_same(&standing, wish)) {
+                Box::pin(self.check_unchanged(shown, &target, wish.verb)).await?;
+            }
+        }
         match wish.verb {
             Verb::Approve => Box::pin(self.check_approvable(&target.subject)).await?,
             Verb::Reinstate => Box::pin(self.check_reinstatable(&target.subject)).await?,

@@ -174,6 +174,14 @@ pub enum Error {
         /// The word.
         text: String,
     },
+    /// What speaks for and against it changed since whoever decides was shown it.
+    #[error("{image} has changed since you looked at it: {}", changes.join("; "))]
+    Stale {
+        /// The image.
+        image: String,
+        /// What is different now, in sentences.
+        changes: Vec<String>,
+    },
     /// Only one simulation is made at a time.
     #[error("another simulation is under way; try again when it is done")]
     Simulating,
@@ -232,6 +240,14 @@ impl From<store::Error> for Error {
 }
 
 impl Error {
+    /// What changed since whoever decides was shown it, when that is why.
+    pub fn changes(&self) -> &[String] {
+        if let Self::Stale { changes, .. } = self {
+            return changes;
+        }
+        &[]
+    }
+
     /// The reasons of the gate, when they are why.
     pub fn reasons(&self) -> &[Reason] {
         if let Self::NotAllowed { reasons, .. } | Self::Undecided { reasons, .. } = self {

@@ -60,7 +60,7 @@ impl Desk {
     }
 
     /// What the policy refuses without a look at any evidence.
-    fn refused_outright(&self, image: &ImageReference) -> Option<ExplainView> {
+    pub(super) fn refused_outright(&self, image: &ImageReference) -> Option<ExplainView> {
         let judgement = self.outright(image)?;
         let policy = self.mirror.policy();
         let mut view = blank(image, &policy);
@@ -68,7 +68,7 @@ impl Desk {
         Some(view)
     }
 
-    async fn explain_subject(
+    pub(super) async fn explain_subject(
         &self,
         image: &ImageReference,
         subject: &Subject,
@@ -129,15 +129,19 @@ impl Desk {
     }
 }
 
-fn decision_view(decided: &Decided) -> StandingView {
-    let decision = match decided.verb {
+/// What was done, in one word.
+pub(super) const fn decision_word(verb: Verb) -> &'static str {
+    match verb {
         Verb::Approve => "approved",
         Verb::Reinstate => "reinstated",
         Verb::Reject => "rejected",
         Verb::Revoke => "revoked",
-    };
+    }
+}
+
+fn decision_view(decided: &Decided) -> StandingView {
     StandingView {
-        decision: decision.to_owned(),
+        decision: decision_word(decided.verb).to_owned(),
         by: decided.by.clone(),
         at: decided.at,
         expires: decided.expires,
@@ -216,7 +220,8 @@ fn put_record(view: &mut ExplainView, record: &Record) {
     view.first_seen = Some(record.first_seen);
 }
 
-fn kind_of(facts: &ManifestFacts) -> String {
+/// `index`, `image`, or the type of the artifact.
+pub(super) fn kind_of(facts: &ManifestFacts) -> String {
     match facts.artifact() {
         _ if facts.is_index => "index".to_owned(),
         Artifact::Image => "image".to_owned(),

@@ -11,14 +11,19 @@
 pub mod audit;
 pub mod cache;
 mod decide;
+pub mod difference;
+pub mod dossier;
 mod error;
 mod explain;
 mod keys;
 mod observe;
+pub mod policy_words;
+pub mod queue;
 mod rejudge;
 mod requests;
 mod scans;
 mod show;
+mod shown;
 pub mod simulate;
 mod target;
 mod tokens;
@@ -30,6 +35,7 @@ use tokio::sync::Mutex;
 
 pub use decide::{Verb, Wish};
 pub use error::Error;
+pub use shown::Shown;
 pub use tokens::{FIRST_TOKEN_FILE, first_token, new_token};
 
 use super::Mirror;

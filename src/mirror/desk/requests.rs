@@ -315,7 +315,7 @@ const fn asked_state(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn state_of(word: &str) -> Result<RequestState, Error> {
+pub(super) fn state_of(word: &str) -> Result<RequestState, Error> {
     STATES.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
         let known: Vec<&str> = STATES.iter().map(|state| state.as_str()).collect();
         Error::State { text: word.to_owned(), known: format!("all, {}", known.join(", ")) }

@@ -143,7 +143,7 @@ impl Mirror {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub(super) async fn report(
+    pub(in crate::mirror) async fn report(
         &self,
         digest: &Digest,
         inventory: &Arc<Inventory>,

@@ -28,34 +28,34 @@ const RULES: &str = r#"
 "#;
 
 /// A mirror and someone who holds a token of it.
-struct Desk {
-    mirror: TestMirror,
-    token: String,
+pub(crate) struct Desk {
+    pub(crate) mirror: TestMirror,
+    pub(crate) token: String,
 }
 
 /// An answer of the admin API.
 #[derive(Debug)]
-struct Reply {
-    status: u16,
-    headers: HeaderMap,
-    body: Bytes,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Reply {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a JSON body")
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).expect("text")
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// The type of a problem, without what all have in front.
-    fn problem(&self) -> String {
+    pub(crate) fn problem(&self) -> String {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let body = self.json();
         assert_eq!(body["status"], self.status, "{body}");
@@ -68,36 +68,36 @@ impl Reply {
 }
 
 impl Desk {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::of(TestMirror::start(RULES).await)
     }
 
-    fn of(mirror: TestMirror) -> Self {
+    pub(crate) fn of(mirror: TestMirror) -> Self {
         let path = mirror.folder().join("data/admin.token");
         let token = std::fs::read_to_string(path).expect("the first token");
         Self { mirror, token: token.trim().to_owned() }
     }
 
     /// Pushes an image and gives its digest.
-    fn push(&self, repository: &str, tag: &str, content: &str) -> Digest {
+    pub(crate) fn push(&self, repository: &str, tag: &str, content: &str) -> Digest {
         let image = Image::new().layer(content.to_owned()).build();
         self.mirror.upstream.push(repository, tag, &image)
     }
 
-    async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, Some(&self.token), None, &[]).await
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(Method::POST, path, Some(&self.token), Some(body.to_string()), &[]).await
     }
 
     /// Decides with a reason.
-    async fn decide(&self, path: &str, target: &str) -> Reply {
+    pub(crate) async fn decide(&self, path: &str, target: &str) -> Reply {
         self.post(path, &json!({"target": target, "reason": "because"})).await
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,

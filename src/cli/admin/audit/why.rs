@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use super::super::client::encoded;
 use super::super::connect;
-use super::super::text::{Times, absolute, printable, short, wrap};
+use super::super::text::{Times, printable, short, wrap};
 use crate::cli::{CliError, Connection, Exit, output};
 use crate::mirror::desk::audit::view::WhyView;
 use crate::mirror::desk::view::AuditView;
+use crate::text::absolute;
 use crate::time::Timestamp;
 
 /// Where the text of a line begins.

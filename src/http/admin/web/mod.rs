@@ -1,0 +1,139 @@
+//! The page: what people see in a browser, beside the API and on the same port.
+//!
+//! Promises: it works without a script; whatever comes from outside is escaped, and what would deceive
+//! the eye is told by its number; a page shows nothing without a session, and a form changes nothing
+//! that was not sent by a page of that session; a decision holds for what was shown, or is refused. A
+//! session opens no route of the API, and a token of the API opens no page but by signing in.
+//!
+//! What is decided, and who may, is the desk's: here it only gets its form.
+
+mod assets;
+mod audit;
+mod cookie;
+mod deciding;
+mod difference;
+mod dossier;
+mod entry;
+mod evidence;
+mod findings;
+mod form;
+mod health;
+mod history;
+mod page;
+mod people;
+mod policy;
+mod public;
+mod queue;
+mod session;
+mod trouble;
+mod words;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+
+pub(super) use public::request_page;
+pub(in crate::http::admin) use session::Sessions;
+
+use super::AdminState;
+use super::problem::Problem;
+use crate::ledger::Role;
+use session::Visitor;
+use trouble::Trouble;
+
+/// What a route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: whoever is not signed in has to be able to sign in.
+    Nothing,
+    /// Somebody who may read.
+    Viewer,
+    /// Somebody who may decide.
+    Admin,
+}
+
+/// A route of the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// By which method; GET answers HEAD, too.
+    pub method: Method,
+    /// Its path, with `{name}` for a segment and `{*name}` for a rest.
+    pub path: &'static str,
+    /// What it takes.
+    pub needs: Needs,
+}
+
+/// Every route of the page, and what it takes.
+pub fn routes() -> Vec<Route> {
+    table().into_iter().map(|(route, _)| route).collect()
+}
+
+/// The one table of the page: nothing is served that is not in it.
+fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
+    let route = |method: Method, path, needs| Route { method, path, needs };
+    let look = |path| route(Method::GET, path, Needs::Viewer);
+    let open = |path| route(Method::GET, path, Needs::Nothing);
+    let send = |path, needs| route(Method::POST, path, needs);
+    vec![
+        (look("/"), get(queue::show)),
+        (open(assets::STYLE.path), get(async || assets::STYLE.answer())),
+        (open(assets::SCRIPT.path), get(async || assets::SCRIPT.answer())),
+        (open(assets::ICON.path), get(async || assets::ICON.answer())),
+        (look("/audit"), get(audit::show)),
+        (send("/decisions", Needs::Admin), post(deciding::decide)),
+        (look("/health"), get(health::show)),
+        (look("/images/{*image}"), get(dossier::show)),
+        (open("/login"), get(entry::show)),
+        (send("/login", Needs::Nothing), post(entry::sign_in)),
+        (send("/logout", Needs::Viewer), post(entry::sign_out)),
+        (look("/policy"), get(policy::show)),
+        (look("/requests/{id}"), get(dossier::show)),
+    ]
+}
+
+/// The routes of the page, each behind what it takes.
+pub(super) fn router(state: &AdminState) -> Router<AdminState> {
+    let mut router = Router::new();
+    for (Route { path, needs, .. }, handler) in table() {
+        let guarded = from_fn_with_state((state.clone(), needs), enter);
+        router = router.route(path, handler.route_layer(guarded));
+    }
+    router
+}
+
+/// Lets a request through to its route, with who sends it.
+async fn enter(
+    State((state, needs)): State<(AdminState, Needs)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Trouble> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !reads && !form::is_own(request.headers(), request.uri()) {
+        return Err(Trouble::foreign_form());
+    }
+    if needs != Needs::Nothing {
+        let Some(visitor) = visitor(&state, &request) else {
+            let path = request.uri().path_and_query().map(http::uri::PathAndQuery::as_str);
+            let next = path.filter(|_| reads).and_then(form::local);
+            return Err(Trouble::SignIn(next.unwrap_or("/").to_owned()));
+        };
+        match visitor.role {
+            Role::Admin => {}
+            Role::Viewer if needs == Needs::Viewer => {}
+            Role::Viewer => return Err(Problem::role(&visitor.name, "admin").into()),
+            Role::Discover => return Err(Problem::role(&visitor.name, "viewer").into()),
+        }
+        request.extensions_mut().insert(visitor);
+    }
+    Ok(next.run(request).await)
+}
+
+/// Who sends `request`, by the session that its cookie names.
+fn visitor(state: &AdminState, request: &Request) -> Option<Visitor> {
+    let id = cookie::id(request.headers(), state.is_tls)?;
+    let mirror = state.desk.mirror();
+    state.sessions.visitor(id, mirror.clock().monotonic(), &mirror.ledger().tokens())
+}

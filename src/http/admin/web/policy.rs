@@ -1,0 +1,73 @@
+//! The policy in force, in words.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+
+use super::page::{Page, Place};
+use super::session::Visitor;
+use crate::http::admin::AdminState;
+use crate::mirror::desk::policy_words::{self, GateWords, PolicyWords, RuleWords, SignerWords};
+
+/// `GET /policy`
+pub(super) async fn show(
+    State(state): State<AdminState>,
+    Extension(visitor): Extension<Visitor>,
+) -> Response {
+    let words = policy_words::of(&state.desk.mirror().policy());
+    let main = main(&words);
+    Page::new("Policy", Place::Policy, &visitor, main).into_response()
+}
+
+fn main(policy: &PolicyWords) -> Markup {
+    html! {
+        div.head {
+            h1 { "Policy " bdi { (policy.name) } }
+            p.quiet { "Revision " (policy.revision) ", " code { (policy.short_id) } }
+        }
+        @if let Some(note) = policy.mode { p.note { (note) } }
+        section aria-labelledby="floor" {
+            h2 #floor { "For everything" }
+            ul { @for line in &policy.floor { li { bdi { (line) } } } }
+        }
+        section aria-labelledby="rules" {
+            h2 #rules { "Rules" }
+            p.quiet { "The one most specific rule that matches decides. No rule means no." }
+            @for rule in &policy.rules { (rule_card(rule)) }
+        }
+        section aria-labelledby="gates" {
+            h2 #gates { "Gates" }
+            @if policy.gates.is_empty() { p.quiet { "No rule names one: nothing is scanned." } }
+            @for gate in &policy.gates { (gate_card(gate)) }
+        }
+        section aria-labelledby="signers" {
+            h2 #signers { "Signers" }
+            @if policy.signers.is_empty() { p.quiet { "None are named." } }
+            @else { dl.facts { @for signer in &policy.signers { (signer_entry(signer)) } } }
+        }
+    }
+}
+
+fn rule_card(rule: &RuleWords) -> Markup {
+    html! {
+        article.card {
+            h3 { bdi { (rule.id) } }
+            ul.inline { @for pattern in &rule.patterns { li { code { bdi { (pattern) } } } } }
+            ul { @for line in &rule.says { li { bdi { (line) } } } }
+        }
+    }
+}
+
+fn gate_card(gate: &GateWords) -> Markup {
+    html! {
+        article.card {
+            h3 { bdi { (gate.name) } }
+            ul { @for line in &gate.says { li { bdi { (line) } } } }
+        }
+    }
+}
+
+fn signer_entry(signer: &SignerWords) -> Markup {
+    html! { div { dt { bdi { (signer.name) } } dd { bdi { (signer.who) } } } }
+}
