@@ -268,7 +268,7 @@ def what_rots_in_the_store_is_never_served(bench):
                 raise Broken(f"{what}{', restarted' if restarted else ''}: not healed: {mirror.last_words()}")
             if mirror.process.poll() is not None:
                 raise Broken(f"{what}: ended with status {mirror.process.returncode}")
-            if not until(5, lambda: is_blob(path, layer)):
+            if not until(30, lambda: is_blob(path, layer)):
                 raise Broken(f"{what}: not healed in the store")
         mirror.kill()
         shutil.rmtree(mirror.data)
