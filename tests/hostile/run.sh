@@ -4,7 +4,7 @@
 #
 #   tests/hostile/run.sh [OPTIONS] [IMAGE...]
 #     --list          which images there are
-#     --seconds N     how long one scan may take, default 60
+#     --seconds N     how much of the processor one scan may take, default 60; by the clock it may be five times that
 #     --output FILE   the table, too
 #     --scratch DIR   where 2 GB are free, default the temporary directory
 #   PRATIQUE=PROGRAM  the program to test; default: the release build of this checkout, built if needed
