@@ -177,7 +177,7 @@ def gates(comparison):
     return section("Gates on and off",
                    "The same image, manifest by tag, 32 kept connections; once with a signature"
                    " required and found, once with everything allowed, once with `mode: audit`. The"
-                   " guard is on the best CPU per request, against the cheaper of the two that are"
+                   " guard is on the median CPU per request, against the cheaper of the two that are"
                    f" off; while it is missed, all three are measured again, {scale.GATES_ATTEMPTS}"
                    " times at most.",
                    rows_of(comparison, "gates", [
