@@ -227,6 +227,14 @@ const SEALED: &[(&str, u32, &str)] = &[
         "SELECT json_array(n.name, p.digest), p.body, p.seal
          FROM pins p JOIN repositories n ON n.id = p.repository",
     ),
+    ("people", 3, "SELECT json_array(key), body, seal FROM people"),
+    (
+        "votes",
+        3,
+        "SELECT json_array(n.name || '@' || r.digest), v.body, v.seal
+         FROM votes v JOIN records r ON r.id = v.record
+         JOIN repositories n ON n.id = r.repository",
+    ),
 ];
 
 fn check_rows(connection: &Connection) -> Result<(), Error> {

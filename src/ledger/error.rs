@@ -172,6 +172,9 @@ pub enum Error {
     /// There is a token of that name.
     #[error("there is a token {0:?} already")]
     TokenExists(String),
+    /// A group's name is empty, too long or not plain, or there is one too many.
+    #[error("group {0:?} is not 1 to 64 letters, digits, . _ - @, or is one too many")]
+    GroupName(String),
     /// A token's name is empty, too long or not plain.
     #[error("token name {0:?} is not 1 to 64 letters, digits, . _ - @")]
     TokenName(String),

@@ -17,6 +17,7 @@
 
 mod audit;
 mod backup;
+mod caller;
 mod canonical;
 mod checkpoints;
 mod database;
@@ -37,6 +38,7 @@ mod pulls;
 mod readers;
 mod records;
 mod requests;
+mod roles;
 mod rollback;
 mod rows;
 mod schema;
@@ -55,6 +57,7 @@ use std::sync::Arc;
 
 pub use audit::{AuditEvent, AuditKind, AuditRow};
 pub use backup::{Restored, restore};
+pub use caller::{Caller, PersonId};
 pub use checkpoints::{audit_keys, last_checkpoint};
 pub use decisions::{Decided, Decision, Verb};
 pub use error::Error;
@@ -68,10 +71,11 @@ pub use records::{New, Record};
 pub use requests::{
     ClientCount, Filing, RequestFilter, RequestId, RequestIdError, RequestRow, RequestState,
 };
+pub use roles::{Permission, Role};
 pub use rollback::{Loss, LostDecision, LostRows, loss, roll_back};
 pub use snapshots::{Snapshot, snapshot, snapshots};
 pub use tags::TagMove;
-pub use tokens::{Role, Token, TokenRow};
+pub use tokens::{NewToken, TokenRow};
 pub use trail::Trail;
 pub use verify::{
     AuditFault, AuditNote, AuditProblem, AuditReport, Coverage, Trust, verify_audit, verify_export,

@@ -1,5 +1,6 @@
 //! Tokens of the admin API: random, kept only as hashes, compared in constant time, in memory.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -9,6 +10,8 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
+use super::caller::{Caller, PersonId};
+use super::roles::Role;
 use super::rows::Sealed;
 use super::writer::Writing;
 use super::{Error, Ledger};
@@ -19,56 +22,28 @@ use crate::time::Timestamp;
 const TOKEN_BYTES: usize = 32;
 /// Most tokens.
 const TOKENS_MAX: usize = 1000;
-/// Longest name of a token, in characters.
-const TOKEN_NAME_LENGTH_MAX: usize = 64;
+/// Longest name of a token or a group, in characters.
+const NAME_LENGTH_MAX: usize = 64;
 
-/// What a token allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// To see the tags that upstream has.
-    Discover,
-    /// To read, not to decide.
-    Viewer,
-}
+/// Most groups of one token.
+const GROUPS_MAX: usize = 32;
 
-impl Role {
-    /// The role in one word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Discover => "discover",
-            Self::Viewer => "viewer",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Admin, Self::Discover, Self::Viewer]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or("a role is admin, discover or viewer")
-    }
-}
-
-/// Whose token it is.
+/// A token to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
-    /// Its name, as the audit shows it.
+pub struct NewToken {
+    /// Its name.
     pub name: String,
     /// What it allows.
     pub role: Role,
+    /// The groups that whoever holds it is in.
+    pub groups: BTreeSet<String>,
+}
+
+impl NewToken {
+    /// A token in no group.
+    pub fn new(name: impl Into<String>, role: Role) -> Self {
+        Self { name: name.into(), role, groups: BTreeSet::new() }
+    }
 }
 
 /// A token as it is listed; the token itself cannot be had again.
@@ -78,8 +53,24 @@ pub struct TokenRow {
     pub name: String,
     /// What it allows.
     pub role: Role,
+    /// The groups that whoever holds it is in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<String>,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl TokenRow {
+    /// Whoever holds it.
+    pub fn caller(&self) -> Caller {
+        Caller {
+            id: PersonId::Token { name: self.name.clone() },
+            display: self.name.clone(),
+            role: self.role,
+            groups: self.groups.clone(),
+            since: self.created_at,
+        }
+    }
 }
 
 /// A token as it is kept.
@@ -103,7 +94,7 @@ pub(super) fn load(connection: &Connection) -> Result<Vec<Known>, Error> {
 
 impl Writing<'_> {
     fn create_token(&mut self, known: &Known, by: String) -> Result<(), Error> {
-        let TokenRow { name, role, .. } = &known.row;
+        let TokenRow { name, role, groups, .. } = &known.row;
         let tokens = load(self.connection)?;
         if tokens.iter().any(|other| other.row.name == *name) {
             return Err(Error::TokenExists(name.clone()));
@@ -116,8 +107,13 @@ impl Writing<'_> {
             "INSERT INTO tokens (name, body, seal) VALUES (?1, ?2, ?3)",
             params![name, sealed.body, sealed.seal],
         )?;
-        let event = AuditEvent::new(AuditKind::TokenCreated, by);
-        self.audit(&event.with("token", name).with("role", role))?;
+        let mut event = AuditEvent::new(AuditKind::TokenCreated, by);
+        event = event.with("token", name).with("role", role);
+        if !groups.is_empty() {
+            let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+            event = event.with("groups", groups.join(", "));
+        }
+        self.audit(&event)?;
         self.show_tokens()
     }
 
@@ -139,20 +135,21 @@ impl Writing<'_> {
 }
 
 impl Ledger {
-    /// Makes a token called `name`, on the word of `by`; this is the only time it can be read.
+    /// Makes the token `new`, on the word of `by`; this is the only time it can be read.
     ///
     /// # Errors
-    /// [`Error::TokenExists`], [`Error::TokenName`], [`Error::TooManyTokens`]; else when it did not
-    /// reach the disk.
-    pub async fn create_token(&self, name: &str, role: Role, by: &str) -> Result<Secret, Error> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-@".contains(&b);
-        if name.is_empty() || name.len() > TOKEN_NAME_LENGTH_MAX || !name.bytes().all(plain) {
-            return Err(Error::TokenName(name.chars().take(TOKEN_NAME_LENGTH_MAX).collect()));
+    /// [`Error::TokenExists`], [`Error::TokenName`], [`Error::GroupName`], [`Error::TooManyTokens`]; else
+    /// when it did not reach the disk.
+    pub async fn create_token(&self, new: NewToken, by: &str) -> Result<Secret, Error> {
+        if !is_name(&new.name) {
+            return Err(Error::TokenName(new.name.chars().take(NAME_LENGTH_MAX).collect()));
         }
+        check_groups(&new.groups)?;
         let mut random = [0; TOKEN_BYTES];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::Random)?;
         let secret = Secret::new(URL_SAFE_NO_PAD.encode(random));
-        let row = TokenRow { name: name.to_owned(), role, created_at: self.inner.clock.now() };
+        let NewToken { name, role, groups } = new;
+        let row = TokenRow { name, role, groups, created_at: self.inner.clock.now() };
         let known = Known { row, hash: Digest::sha256(secret.expose().as_bytes()) };
         let by = by.to_owned();
         self.write(move |writing| writing.create_token(&known, by)).await?;
@@ -174,8 +171,14 @@ impl Ledger {
         self.write(move |writing| writing.revoke_token(&name, by)).await
     }
 
-    /// Whose token `presented` is; `None` when it is nobody's. Takes the same time whatever it is.
-    pub fn authenticate(&self, presented: &str) -> Option<Token> {
+    /// Whoever holds the token called `name`.
+    pub(super) fn token_caller(&self, name: &str) -> Option<Caller> {
+        let tokens = self.inner.memory.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.iter().find(|known| known.row.name == name).map(|known| known.row.caller())
+    }
+
+    /// The token that `presented` is; `None` when it is none. Takes the same time whatever it is.
+    pub fn authenticate(&self, presented: &str) -> Option<TokenRow> {
         let hash = Digest::sha256(presented.as_bytes());
         let tokens = self.inner.memory.tokens.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = None;
@@ -184,6 +187,27 @@ impl Ledger {
                 found = Some(known);
             }
         }
-        found.map(|known| Token { name: known.row.name.clone(), role: known.row.role })
+        found.map(|known| known.row.clone())
+    }
+}
+
+/// Whether `text` may name a token or a group: plain, and without the colon that tells kinds of names
+/// apart.
+pub(super) fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-@".contains(&b);
+    !text.is_empty() && text.len() <= NAME_LENGTH_MAX && text.bytes().all(plain)
+}
+
+/// Checks the form of groups that somebody gives to somebody.
+///
+/// # Errors
+/// [`Error::GroupName`].
+pub(super) fn check_groups(groups: &BTreeSet<String>) -> Result<(), Error> {
+    if let Some(bad) = groups.iter().find(|group| !is_name(group)) {
+        return Err(Error::GroupName(bad.chars().take(NAME_LENGTH_MAX).collect()));
+    }
+    match groups.iter().nth(GROUPS_MAX) {
+        Some(one_more) => Err(Error::GroupName(one_more.clone())),
+        None => Ok(()),
     }
 }

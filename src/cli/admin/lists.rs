@@ -179,10 +179,15 @@ fn short_subject(subject: &str) -> String {
 
 /// `token ls`
 pub(super) fn tokens(views: &[TokenView], times: Times) -> String {
-    let mut table =
-        Table::new([Column::Fixed("NAME"), Column::Fixed("ROLE"), Column::Fixed("MADE")]);
+    let mut table = Table::new([
+        Column::Fixed("NAME"),
+        Column::Fixed("ROLE"),
+        Column::Fixed("MADE"),
+        Column::Text("GROUPS"),
+    ]);
     for view in views {
-        table.row([view.name.clone(), view.role.clone(), times.past(view.created_at)]);
+        let groups = view.groups.join(" ");
+        table.row([view.name.clone(), view.role.clone(), times.past(view.created_at), groups]);
     }
     table.render()
 }

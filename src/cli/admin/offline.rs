@@ -16,7 +16,7 @@ use crate::cli::{CliError, Connection, Exit, output};
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::mirror::desk;
-use crate::mirror::desk::view::NewTokenView;
+use crate::mirror::desk::view::{NewTokenView, TokenBody};
 use crate::tasks::Tasks;
 use crate::time::SystemClock;
 
@@ -118,8 +118,7 @@ pub(super) fn restore(
 /// When a server uses the data directory, or the token cannot be made.
 pub(super) async fn new_token(
     connection: &Connection,
-    name: &str,
-    role: &str,
+    body: TokenBody,
 ) -> Result<NewTokenView, CliError> {
     let data_dir = connect::settings(connection)?.data_dir;
     if !data_dir.is_dir() {
@@ -132,7 +131,7 @@ pub(super) async fn new_token(
         CliError::unreachable(format!("could not open the ledger in {}", data_dir.display()))
             .caused_by(error)
     })?;
-    let made = desk::new_token(&ledger, name, role, BY).await;
+    let made = desk::new_token(&ledger, body, BY).await;
     ledger.close().await;
     made.map_err(|error| {
         if matches!(error, desk::Error::Role { .. }) {

@@ -16,9 +16,13 @@ pub(crate) enum TokenCommand {
     New {
         /// Its name, which the audit will carry
         name: String,
-        /// What it may do: admin (everything), viewer (look), discover (list upstream tags)
+        /// What it may do: admin (everything), approver (decide about images), requester (ask for them),
+        /// auditor (look, and have the audit signed), viewer (look), discover (list upstream tags)
         #[arg(long, default_value = "admin")]
         role: String,
+        /// A group that whoever holds it is in, as approval policies name it; several may be given
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
         /// Work on the data directory, while the server is down
         #[arg(long)]
         offline: bool,
@@ -47,12 +51,13 @@ pub(super) async fn run(
                 output::print(&lists::tokens(&views, connect::times(connection)))?;
             }
         }
-        TokenCommand::New { name, role, offline: true } => {
-            print_new(connection, &offline::new_token(connection, &name, &role).await?)?;
-        }
-        TokenCommand::New { name, role, offline: false } => {
-            let client = connect::client(connection)?;
-            let token: NewTokenView = client.post("/tokens", &TokenBody { name, role }).await?;
+        TokenCommand::New { name, role, groups, offline } => {
+            let body = TokenBody { name, role, groups };
+            let token: NewTokenView = if offline {
+                offline::new_token(connection, body).await?
+            } else {
+                connect::client(connection)?.post("/tokens", &body).await?
+            };
             print_new(connection, &token)?;
         }
         TokenCommand::Revoke { name } => {

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::AdminState;
-use super::auth::Caller;
 use super::body::{Parameters, json};
 use super::problem::Problem;
+use crate::ledger::Caller;
 use crate::tasks::Tasks;
 
 /// Bytes of a backup that are read at a time.
@@ -63,9 +63,9 @@ pub(super) async fn status(State(state): State<AdminState>) -> Result<Response, 
 /// `POST /backup`: the backup itself, as bytes.
 pub(super) async fn backup(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
-    let (file, size) = state.desk.backup(&state.data_dir, &by).await?;
+    let (file, size) = state.desk.backup(&state.data_dir, &caller.name()).await?;
     let tasks = state.desk.mirror().tasks().clone();
     let stream = futures_util::stream::try_unfold((Some(file), tasks), next_chunk);
     let mut response = Body::from_stream(stream).into_response();

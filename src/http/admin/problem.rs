@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::warn;
 
 use crate::gate::Reason;
-use crate::ledger;
+use crate::ledger::{self, Caller, Permission};
 use crate::mirror;
 use crate::mirror::desk;
 use crate::mirror::desk::view::{ProblemView, ReasonView, problem};
@@ -54,9 +54,10 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, problem::UNAUTHENTICATED, "No valid token", detail)
     }
 
-    /// 403: the role of the token does not allow it.
-    pub(super) fn role(name: &str, needed: &str) -> Self {
-        let detail = format!("token {name} may not do this; it takes a token with role {needed}");
+    /// 403: the role of whoever asks does not allow it.
+    pub(super) fn role(caller: &Caller, needed: Permission) -> Self {
+        let (name, needed) = (&caller.display, needed.least_role());
+        let detail = format!("{name} may not do this as {}; it takes role {needed}", caller.role);
         Self::new(StatusCode::FORBIDDEN, problem::ROLE, "Role does not allow this", detail)
     }
 
@@ -210,7 +211,7 @@ fn from_ledger(error: &ledger::Error) -> Problem {
         | Error::TooManyPins { .. }
         | Error::TooManyTokens(_) => Problem::conflict(error.to_string()),
         Error::NoSuchRequest(_) | Error::NoSuchToken(_) => Problem::not_found(error.to_string()),
-        Error::TokenName(_) => Problem::invalid(error.to_string()),
+        Error::GroupName(_) | Error::TokenName(_) => Problem::invalid(error.to_string()),
         Error::TooManyRequests { .. } => Problem::undecided(error.to_string()),
         _ => {
             let cause = std::error::Error::source(error).map(ToString::to_string);

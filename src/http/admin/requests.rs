@@ -13,9 +13,9 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::AdminState;
-use super::auth::Caller;
 use super::body::{InPath, JsonBody, Parameters, json};
 use super::problem::Problem;
+use crate::ledger::Caller;
 use crate::mirror::desk::Desk;
 use crate::mirror::desk::view::{ImagesBody, PrefetchView};
 
@@ -56,10 +56,10 @@ pub(super) async fn show(
 /// `POST /requests`
 pub(super) async fn ask(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<ImagesBody>,
 ) -> Result<Response, Problem> {
-    Ok(json(&state.desk.ask(&body.images, &by, body.reason.as_deref()).await?))
+    Ok(json(&state.desk.ask(&body.images, &caller, body.reason.as_deref()).await?))
 }
 
 /// `POST /prefetch`: one JSON line per image when it is done, and one now and then while it is not.

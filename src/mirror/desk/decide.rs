@@ -7,7 +7,7 @@ use super::target::{Target, image, mirror_error, request_id};
 use super::view::DecidedView;
 use super::{Desk, Error, REASON_LENGTH_MAX, Shown};
 use crate::gate::{self, Outcome, Reason, Standing, Subject, Verdict};
-use crate::ledger::{Decision, Record, RequestRow};
+use crate::ledger::{Caller, Decision, Record, RequestRow};
 use crate::mirror::{Freshness, Judged};
 use crate::time::Timestamp;
 
@@ -46,8 +46,8 @@ pub struct Wish {
     pub verb: Verb,
     /// On what: `R-42`, `IMAGE@DIGEST` or `IMAGE:TAG`.
     pub target: String,
-    /// Name of the token that asks.
-    pub by: String,
+    /// Who decides.
+    pub by: Caller,
     /// Why.
     pub reason: String,
     /// Until when, for an approval.
@@ -232,7 +232,7 @@ impl Desk {
     fn decision(&self, wish: &Wish, subject: &Subject, request: Option<&RequestRow>) -> Decision {
         Decision {
             subject: subject.clone(),
-            by: wish.by.clone(),
+            by: wish.by.name(),
             reason: wish.reason.trim().to_owned(),
             expires: wish.expires,
             request: request.map(|row| row.id),
@@ -256,7 +256,7 @@ impl Desk {
             name: subject.name.clone(),
             digest: subject.digest,
             request: request.map(|row| row.id.to_string()),
-            by: standing.as_ref().map_or_else(|| wish.by.clone(), |standing| standing.by.clone()),
+            by: standing.as_ref().map_or_else(|| wish.by.name(), |standing| standing.by.clone()),
             at: standing.as_ref().map_or_else(|| self.mirror.clock().now(), |standing| standing.at),
             expires: standing.map_or(wish.expires, |standing| standing.expires),
             already,

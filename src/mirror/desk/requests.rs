@@ -7,7 +7,7 @@ use super::target::{image, mirror_error, request_id, tag_of};
 use super::view::{AskedView, PrefetchView, PublicRequestView, ReasonView, RequestView};
 use super::{Desk, Error, IMAGES_MAX, PAGE_MAX};
 use crate::gate::{Judgement, Outcome, Reason, Subject, Verdict, refuse_by_name};
-use crate::ledger::{Filing, RequestFilter, RequestRow, RequestState};
+use crate::ledger::{Caller, Filing, RequestFilter, RequestRow, RequestState};
 use crate::mirror;
 use crate::oci::{Digest, ImageReference};
 
@@ -59,7 +59,7 @@ impl Desk {
     pub async fn ask(
         &self,
         images: &[String],
-        by: &str,
+        by: &Caller,
         note: Option<&str>,
     ) -> Result<Vec<AskedView>, Error> {
         let parsed = parsed(images)?;
@@ -74,7 +74,7 @@ impl Desk {
         &self,
         text: &str,
         image: &ImageReference,
-        by: &str,
+        by: &Caller,
         note: Option<&str>,
     ) -> Result<AskedView, Error> {
         let mut asked = AskedView {
@@ -126,7 +126,7 @@ impl Desk {
         image: &ImageReference,
         digest: Option<Digest>,
         judgement: &Judgement,
-        by: &str,
+        by: &Caller,
         note: Option<&str>,
     ) -> Result<Option<String>, Error> {
         let waits = matches!(judgement.verdict, Verdict::Pending(_));
@@ -138,7 +138,7 @@ impl Desk {
             state: if waits { RequestState::Pending } else { RequestState::Denied },
             rule: judgement.rule.as_ref().map(ToString::to_string),
             reasons: judgement.reasons().to_vec(),
-            client: by.to_owned(),
+            client: by.name(),
             note: note.map(str::to_owned),
         };
         Ok(Some(self.mirror.ledger().file_request(filing).await?.to_string()))

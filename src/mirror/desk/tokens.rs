@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::view::{NewTokenView, TokenView};
+use super::view::{NewTokenView, TokenBody, TokenView};
 use super::{Desk, Error};
-use crate::ledger::{Ledger, Role, TokenRow};
+use crate::ledger::{Ledger, NewToken, Role, TokenRow};
 
 /// The file under the data directory with the first token.
 pub const FIRST_TOKEN_FILE: &str = "admin.token";
@@ -23,6 +23,7 @@ impl Desk {
         let view = |token: &TokenRow| TokenView {
             name: token.name.clone(),
             role: token.role.to_string(),
+            groups: token.groups.iter().cloned().collect(),
             created_at: token.created_at,
         };
         tokens.iter().map(view).collect()
@@ -32,13 +33,8 @@ impl Desk {
     ///
     /// # Errors
     /// When the name or the role is none, the name is taken, or the ledger fails.
-    pub async fn create_token(
-        &self,
-        name: &str,
-        role: &str,
-        by: &str,
-    ) -> Result<NewTokenView, Error> {
-        new_token(self.mirror.ledger(), name, role, by).await
+    pub async fn create_token(&self, body: TokenBody, by: &str) -> Result<NewTokenView, Error> {
+        new_token(self.mirror.ledger(), body, by).await
     }
 
     /// Ends the token `name`, for `by`.
@@ -65,19 +61,12 @@ impl Desk {
 ///
 /// # Errors
 /// As [`Desk::create_token`].
-pub async fn new_token(
-    ledger: &Ledger,
-    name: &str,
-    role: &str,
-    by: &str,
-) -> Result<NewTokenView, Error> {
-    let parsed: Role = role.parse().map_err(|_| Error::Role { text: role.to_owned() })?;
-    let secret = ledger.create_token(name, parsed, by).await?;
-    Ok(NewTokenView {
-        name: name.to_owned(),
-        role: role.to_owned(),
-        token: secret.expose().to_owned(),
-    })
+pub async fn new_token(ledger: &Ledger, body: TokenBody, by: &str) -> Result<NewTokenView, Error> {
+    let TokenBody { name, role, groups } = body;
+    let parsed: Role = role.parse().map_err(|_| Error::Role { text: role.clone() })?;
+    let new = NewToken { groups: groups.into_iter().collect(), ..NewToken::new(&name, parsed) };
+    let secret = ledger.create_token(new, by).await?;
+    Ok(NewTokenView { name, role, token: secret.expose().to_owned() })
 }
 
 /// Makes the token `first-run` when nobody could use the admin API otherwise, and writes it to
@@ -113,7 +102,7 @@ pub async fn first_token(ledger: &Ledger, data_dir: &Path) -> Result<Option<Path
     if tokens.iter().any(|token| token.name == FIRST_TOKEN) {
         ledger.revoke_token(FIRST_TOKEN, OURSELVES).await?;
     }
-    let secret = ledger.create_token(FIRST_TOKEN, Role::Admin, OURSELVES).await?;
+    let secret = ledger.create_token(NewToken::new(FIRST_TOKEN, Role::Admin), OURSELVES).await?;
     file.write_all(format!("{}\n", secret.expose()).as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(failed)?;

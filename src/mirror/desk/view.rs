@@ -366,8 +366,11 @@ pub struct AuditReportView {
 pub struct TokenView {
     /// Its name, which the audit carries.
     pub name: String,
-    /// `admin`, `discover` or `viewer`.
+    /// A [`Role`](crate::ledger::Role).
     pub role: String,
+    /// The groups that whoever holds it is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -591,8 +594,11 @@ pub struct DecisionBody {
 pub struct TokenBody {
     /// Its name.
     pub name: String,
-    /// `admin`, `discover` or `viewer`.
+    /// A [`Role`](crate::ledger::Role).
     pub role: String,
+    /// The groups that whoever holds it is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// An error answer.

@@ -128,7 +128,8 @@ async fn going_back_shows_its_price_and_asks_before_it_is_paid() {
     let none = run(&["rollback", "--config", config]).await;
     assert_eq!((none.code, none.stdout.contains("no snapshots")), (0, true), "{none:?}");
     let upgraded = run(&["token", "new", "late", "--offline", "--config", config]).await;
-    assert_eq!((upgraded.code, schema()), (0, 2), "{upgraded:?}");
+    let latest = schema();
+    assert_eq!((upgraded.code, latest > 1), (0, true), "{upgraded:?}");
     let listed = run(&["rollback", "--config", config, "--json"]).await.json();
     let name = listed[0]["name"].as_str().expect("a name");
     assert!(name.starts_with("ledger-1-"), "{listed}");
@@ -136,7 +137,7 @@ async fn going_back_shows_its_price_and_asks_before_it_is_paid() {
     assert_eq!(listed[0]["lost"]["decisions"], 0, "{listed}");
 
     let asked = run(&["rollback", name, "--config", config]).await;
-    assert_eq!((asked.code, schema()), (3, 2), "{asked:?}");
+    assert_eq!((asked.code, schema()), (3, latest), "{asked:?}");
     assert!(asked.stdout.contains("1 audit record, 0 decisions"), "{asked:?}");
     assert_eq!(run(&["rollback", "ledger-9.db", "--yes", "--config", config]).await.code, 1);
     let back = run(&["rollback", name, "--yes", "--config", config]).await;

@@ -19,7 +19,7 @@ use super::trouble::{Trouble, see_other};
 use crate::http::admin::AdminState;
 use crate::http::admin::problem::Problem;
 use crate::http::listen::AdminAddress;
-use crate::ledger::Role;
+use crate::ledger::Permission;
 
 /// Longest token that is looked at, in bytes: ours are much shorter.
 const TOKEN_LENGTH_MAX: usize = 512;
@@ -73,19 +73,17 @@ pub(super) async fn sign_in(
         info!(%address, "sign-in without a valid token");
         return Ok(refused(next, "That is no valid token."));
     };
-    if token.role == Role::Discover {
-        let text =
-            "This token may list tags, and see no page; it takes one with role viewer or admin.";
+    let caller = token.caller();
+    if !caller.may(Permission::Look) {
+        let text = "This token may list tags, and see no page; it takes one with another role.";
         return Ok(refused(next, text));
     }
-    let row = ledger.tokens().into_iter().find(|row| row.name == token.name);
-    let row = row.ok_or_else(|| Problem::invalid("the token was revoked just now"))?;
     if let Some(id) = cookie::id(&headers, state.is_tls) {
         state.sessions.end(id);
     }
-    let begun = state.sessions.begin(row, now);
+    let begun = state.sessions.begin(&caller, now);
     let id = begun.map_err(|error| Problem::internal(error.to_string()))?;
-    info!(by = token.name, role = %token.role, %address, "signed in");
+    info!(by = %caller.id, role = %caller.role, %address, "signed in");
     Ok(with_cookie(see_other(next), cookie::set(&id, state.is_tls)))
 }
 
@@ -102,7 +100,7 @@ pub(super) async fn sign_out(
     if let Some(id) = cookie::id(&headers, state.is_tls) {
         state.sessions.end(id);
     }
-    info!(by = visitor.name, "signed out");
+    info!(by = %visitor.caller.id, "signed out");
     Ok(with_cookie(see_other("/login"), cookie::clear(state.is_tls)))
 }
 

@@ -100,7 +100,7 @@ impl<'a> Page<'a> {
             }
             form.out action="/logout" method="post" {
                 input type="hidden" name="form_token" value=(visitor.form_token());
-                span.who { bdi { (visitor.name) } " (" (visitor.role) ")" }
+                span.who { bdi { (visitor.caller.display) } " (" (visitor.caller.role) ")" }
                 button.plain type="submit" { "Sign out" }
             }
         }

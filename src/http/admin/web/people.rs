@@ -98,7 +98,7 @@ pub(super) fn panel(shown: &Shown<'_>) -> Markup {
             @if shown.dossier.subject.is_none() {
                 p { "There is nothing to decide on. What would have to change is said above." }
             } @else if !shown.visitor.may_decide() {
-                p { "Your token may look and not decide." }
+                p { "You may look and not decide: that takes role approver." }
             } @else {
                 @if choices.is_empty() {
                     p { "There is nothing to decide while it cannot be judged." }
@@ -227,8 +227,8 @@ fn meaning(shown: &Shown<'_>, verb: Verb) -> Markup {
                 }
             }
         }
-        p.quiet { "It is put on record for good under the name of your token, "
-            bdi { (shown.visitor.name) } ", with what you write here." }
+        p.quiet { "It is put on record for good under your name, "
+            bdi { (shown.visitor.caller.display) } ", with what you write here." }
     }
 }
 
