@@ -13,7 +13,7 @@ use super::readers::Readers;
 use super::rows::{self, Sealed};
 use super::writer::{Owned, Writer};
 use super::{
-    Error, Inner, Ledger, Settings, database, grants, head, logic, policy, pulls, records,
+    Error, Inner, Ledger, Settings, database, grants, head, logic, people, policy, pulls, records,
     requests, schema, snapshots, tokens, verify,
 };
 use crate::gate::Subject;
@@ -189,6 +189,7 @@ fn open_database(
         memory.desk.lock().unwrap_or_else(PoisonError::into_inner).put(row);
     }
     *memory.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens::load(&connection)?;
+    *memory.people.write().unwrap_or_else(PoisonError::into_inner) = people::load(&connection)?;
     *memory.in_force.write().unwrap_or_else(PoisonError::into_inner) = policy::load(&connection)?;
     database::sync_directory(&dir)?;
     Ok((Owned { connection, chain, dir, clock, metrics, memory, lock }, is_checked))

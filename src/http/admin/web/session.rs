@@ -166,7 +166,14 @@ mod tests {
     fn person(name: &str, since: i64) -> Caller {
         let id = PersonId::Token { name: name.to_owned() };
         let (display, since) = (name.to_owned(), Timestamp::from_milliseconds(since));
-        Caller { id, display, role: Role::Admin, groups: Default::default(), since }
+        Caller {
+            id,
+            display,
+            role: Role::Admin,
+            groups: Default::default(),
+            since,
+            scope: Default::default(),
+        }
     }
 
     fn known(people: &[Caller]) -> impl FnOnce(&PersonId) -> Option<Caller> {
