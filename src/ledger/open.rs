@@ -93,6 +93,11 @@ impl Ledger {
         Ok(ledger)
     }
 
+    /// What time it is, by the clock that it goes by.
+    pub fn now(&self) -> crate::time::Timestamp {
+        self.inner.clock.now()
+    }
+
     /// Writes what was counted, signs a last checkpoint where they are kept, takes no more, and closes the
     /// files; every clone is closed with it.
     pub async fn close(&self) {

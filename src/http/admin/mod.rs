@@ -14,6 +14,7 @@ mod decisions;
 mod keys;
 mod look;
 mod open;
+mod persons;
 mod problem;
 mod requests;
 mod routes;
@@ -63,8 +64,10 @@ impl AdminState {
 pub fn router(state: AdminState) -> Router {
     let mut api = Router::new();
     for (Route { path, needs, .. }, handler) in routes::table() {
-        let guarded = needs
-            .map(|needed| handler.clone().route_layer(from_fn_with_state(needed, auth::allow)));
+        let scoped = routes::knows_scopes(path);
+        let guarded = needs.map(|needed| {
+            handler.clone().route_layer(from_fn_with_state((needed, scoped), auth::allow))
+        });
         api = api.route(path, guarded.unwrap_or(handler));
     }
     let api = api

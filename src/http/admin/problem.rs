@@ -167,6 +167,7 @@ impl From<desk::Error> for Problem {
             | Error::AuditRecordUnknown { .. }
             | Error::NoCheckpoint
             | Error::NotPinned { .. }
+            | Error::PersonUnknown { .. }
             | Error::RequestUnknown { .. }
             | Error::TagNotServed { .. }
             | Error::TokenUnknown { .. } => Self::not_found(detail),
@@ -179,6 +180,7 @@ impl From<desk::Error> for Problem {
             | Error::Draft { .. }
             | Error::ExpiryPast
             | Error::ExpiryUnwanted
+            | Error::NoPassword { .. }
             | Error::ReasonForm
             | Error::Role { .. }
             | Error::State { .. }
@@ -187,6 +189,7 @@ impl From<desk::Error> for Problem {
             Error::ApproveInstead { .. } | Error::NoDigest { .. } | Error::NotAskedFor { .. } => {
                 Self::refused(detail)
             }
+            Error::OutOfScope { .. } => Self::forbidden("Not for this token", &detail),
             Error::NotAllowed { reasons, .. } => Self::refused(detail).because(reasons),
             Error::Undecided { reasons, .. } => Self::undecided(detail).because(reasons),
             Error::Backup { source, .. } | Error::TokenFile { source, .. } => {
@@ -205,13 +208,24 @@ fn from_ledger(error: &ledger::Error) -> Problem {
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other failure is the ledger's own")]
     match error {
         Error::AlreadyDecided { .. }
+        | Error::LastAdmin(_)
         | Error::NothingToReinstate(_)
         | Error::OtherSubject { .. }
+        | Error::PersonElsewhere(_)
+        | Error::PersonExists(_)
         | Error::TokenExists(_)
+        | Error::TooManyPeople(_)
         | Error::TooManyPins { .. }
         | Error::TooManyTokens(_) => Problem::conflict(error.to_string()),
-        Error::NoSuchRequest(_) | Error::NoSuchToken(_) => Problem::not_found(error.to_string()),
-        Error::GroupName(_) | Error::TokenName(_) => Problem::invalid(error.to_string()),
+        Error::NoSuchPerson(_) | Error::NoSuchRequest(_) | Error::NoSuchToken(_) => {
+            Problem::not_found(error.to_string())
+        }
+        Error::GroupName(_)
+        | Error::PersonName(_)
+        | Error::PersonRole(_)
+        | Error::TokenExpiry
+        | Error::TokenName(_)
+        | Error::TokenScope { .. } => Problem::invalid(error.to_string()),
         Error::TooManyRequests { .. } => Problem::undecided(error.to_string()),
         _ => {
             let cause = std::error::Error::source(error).map(ToString::to_string);
