@@ -42,6 +42,7 @@ mod roles;
 mod rollback;
 mod rows;
 mod schema;
+mod sealer;
 mod snapshots;
 mod structure;
 mod tags;
