@@ -150,3 +150,45 @@ async fn ended_anywhere_while_rows_get_their_seals_the_next_start_goes_on() {
     bench.ledger = bench.open().await.unwrap();
     assert_eq!(bench.ledger.record(&subject(1)).await.unwrap(), before);
 }
+
+/// What `sql` makes of a ledger in which 1 was approved and then revoked, 2 approved, 3 rejected and
+/// reinstated, and 4 only judged; `kept` is the row of 1 as it was while it was approved.
+async fn verified_after(sql: &str) -> crate::ledger::AuditReport {
+    let mut bench = Bench::new().await;
+    bench.ledger.record_judgement(new(4, pending())).await.unwrap();
+    bench.ledger.approve(decision(1, "alice")).await.unwrap();
+    bench.ledger.close().await;
+    bench.sql("CREATE TABLE kept AS SELECT digest, body, seal FROM records");
+    bench.reopen().await;
+    bench.ledger.revoke(decision(1, "bob")).await.unwrap();
+    bench.ledger.approve(decision(2, "alice")).await.unwrap();
+    bench.ledger.reject(decision(3, "alice")).await.unwrap();
+    bench.ledger.reinstate(decision(3, "alice")).await.unwrap();
+    assert!(bench.ledger.verify_audit().await.unwrap().is_whole());
+    bench.tamper(&format!("PRAGMA foreign_keys = off; {sql}")).await;
+    bench.ledger.verify_audit().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_row_that_was_put_back_or_removed_is_found_by_what_the_audit_says() {
+    for (what, sql, sequence) in [
+        ("nothing", "SELECT 1", None),
+        (
+            "what was approved before it was revoked",
+            "UPDATE records SET (body, seal) = (SELECT body, seal FROM kept WHERE digest = records.digest)
+             WHERE digest IN (SELECT digest FROM kept)",
+            Some(3),
+        ),
+        ("a revocation", "DELETE FROM records WHERE id = 2", Some(3)),
+        (
+            "the row of another",
+            "UPDATE records SET body = (SELECT body FROM records WHERE id = 3) WHERE id = 1",
+            Some(6),
+        ),
+    ] {
+        let report = verified_after(sql).await;
+        let found = report.problem.map(|problem| (problem.sequence, problem.fault));
+        let contradicted = |sequence| (sequence, crate::ledger::AuditFault::Contradicted);
+        assert_eq!(found, sequence.map(contradicted), "{what}: {report:?}");
+    }
+}
