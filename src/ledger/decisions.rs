@@ -185,7 +185,12 @@ impl Writing<'_> {
     ) -> Result<(), Error> {
         let Decision { subject, by, reason, expires, policy, .. } = decision.clone();
         let decided = Decided { subject, verb, by, at: self.now, reason, expires, request, policy };
-        let sealed = Sealed::new("decisions", &[&decided.subject.to_string()], &decided)?;
+        let sealed = Sealed::new(
+            self.connection.sealer,
+            "decisions",
+            &[&decided.subject.to_string()],
+            &decided,
+        )?;
         self.connection
             .prepare_cached("INSERT INTO decisions (record, body, seal) VALUES (?1, ?2, ?3)")?
             .execute(params![record, sealed.body, sealed.seal])?;
@@ -255,7 +260,7 @@ impl Ledger {
             })?;
             let key = subject.to_string();
             let mut decisions = rows
-                .map(|row| row?.open("decisions", &[&key]))
+                .map(|row| row?.open(connection.sealer, "decisions", &[&key]))
                 .collect::<Result<Vec<Decided>, Error>>()?;
             decisions.reverse();
             Ok(decisions)

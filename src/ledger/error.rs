@@ -26,10 +26,11 @@ pub enum Error {
         /// The data directory.
         dir: PathBuf,
     },
-    /// The file does not hold the key that signs checkpoints; it was not replaced, because others may
+    /// The file does not hold the key that signs checkpoints and seals rows; it was not replaced, because others may
     /// rely on it.
     #[error(
-        "{} is no key for checkpoints ({source}); put back the right one, or move it away for a new one",
+        "{} is no key for checkpoints and seals ({source}); put back the right one, or move it away: then \
+         a new one is made, what is in the ledger is taken as it is, and the audit says so",
         path.display()
     )]
     AuditKey {

@@ -43,6 +43,7 @@ mod roles;
 mod rollback;
 mod rows;
 mod schema;
+mod sealer;
 mod snapshots;
 mod structure;
 mod tags;

@@ -6,13 +6,14 @@ use std::sync::PoisonError;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
 use super::caller::{Caller, PersonId};
 use super::roles::Role;
 use super::rows::Sealed;
+use super::sealer::Tables;
 use super::writer::Writing;
 use super::{Error, Ledger};
 use crate::oci::{Digest, Name, Secret};
@@ -156,13 +157,13 @@ impl Known {
 }
 
 /// Reads all tokens.
-pub(super) fn load(connection: &Connection) -> Result<Vec<Known>, Error> {
+pub(super) fn load(connection: &Tables<'_>) -> Result<Vec<Known>, Error> {
     let mut statement = connection.prepare("SELECT name, body, seal FROM tokens ORDER BY name")?;
     let rows =
         statement.query_map([], |row| Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?)))?;
     rows.map(|row| {
         let (name, sealed) = row?;
-        sealed.open("tokens", &[&name])
+        sealed.open(connection.sealer, "tokens", &[&name])
     })
     .collect()
 }
@@ -177,7 +178,7 @@ impl Writing<'_> {
         if tokens.len() >= TOKENS_MAX {
             return Err(Error::TooManyTokens(tokens.len()));
         }
-        let sealed = Sealed::new("tokens", &[name], known)?;
+        let sealed = Sealed::new(self.connection.sealer, "tokens", &[name], known)?;
         self.connection.execute(
             "INSERT INTO tokens (name, body, seal) VALUES (?1, ?2, ?3)",
             params![name, sealed.body, sealed.seal],

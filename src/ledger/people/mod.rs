@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 pub use changing::{NewPerson, PersonChange};
@@ -26,6 +26,7 @@ use super::caller::{Caller, PersonId};
 use super::memory::Memory;
 use super::roles::Role;
 use super::rows::Sealed;
+use super::sealer::Tables;
 use super::tokens::Scope;
 use super::writer::Writing;
 use super::{Error, Ledger, tokens};
@@ -128,13 +129,13 @@ impl Kept {
 pub(super) type People = BTreeMap<PersonId, Kept>;
 
 /// Reads everybody.
-pub(super) fn load(connection: &Connection) -> Result<People, Error> {
-    let mut statement = connection.prepare("SELECT key, body, seal FROM people ORDER BY key")?;
+pub(super) fn load(tables: &Tables<'_>) -> Result<People, Error> {
+    let mut statement = tables.prepare("SELECT key, body, seal FROM people ORDER BY key")?;
     let rows =
         statement.query_map([], |row| Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?)))?;
     rows.map(|row| {
         let (key, sealed) = row?;
-        let kept: Kept = sealed.open(TABLE, &[&key])?;
+        let kept: Kept = sealed.open(tables.sealer, TABLE, &[&key])?;
         Ok((kept.person.id.clone(), kept))
     })
     .collect()
@@ -147,7 +148,8 @@ impl Writing<'_> {
         let mut statement =
             self.connection.prepare_cached("SELECT body, seal FROM people WHERE key = ?1")?;
         let mut rows = statement.query_map([&key], |row| Sealed::from_row(row, 0))?;
-        rows.next().transpose()?.map(|sealed| sealed.open(TABLE, &[&key])).transpose()
+        let sealed = rows.next().transpose()?;
+        sealed.map(|it| it.open(self.connection.sealer, TABLE, &[&key])).transpose()
     }
 
     fn known_person(&self, id: &PersonId) -> Result<Kept, Error> {
@@ -156,7 +158,7 @@ impl Writing<'_> {
 
     fn put_person(&mut self, kept: Kept) -> Result<(), Error> {
         let key = kept.person.id.to_string();
-        let sealed = Sealed::new(TABLE, &[&key], &kept)?;
+        let sealed = Sealed::new(self.connection.sealer, TABLE, &[&key], &kept)?;
         self.connection.execute(
             "INSERT INTO people (key, body, seal) VALUES (?1, ?2, ?3)
              ON CONFLICT (key) DO UPDATE SET body = excluded.body, seal = excluded.seal",

@@ -217,7 +217,12 @@ impl Writing<'_> {
 
     /// Writes `row` and has it shown in memory.
     pub(in crate::ledger) fn save_request(&mut self, row: &RequestRow) -> Result<(), Error> {
-        let sealed = Sealed::new("requests", &[&row.id.to_string(), &row.key()], row)?;
+        let sealed = Sealed::new(
+            self.connection.sealer,
+            "requests",
+            &[&row.id.to_string(), &row.key()],
+            row,
+        )?;
         self.connection
             .prepare_cached(
                 "UPDATE requests SET key = ?2, state = ?3, last_asked = ?4, body = ?5, seal = ?6

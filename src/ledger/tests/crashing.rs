@@ -96,7 +96,7 @@ async fn files_copied_while_running_open_as_after_a_power_cut() {
     }
     let copy = tempfile::tempdir().unwrap();
     std::fs::create_dir(copy.path().join("audit")).unwrap();
-    for file in ["ledger.db", "ledger.db-wal", "audit/head"] {
+    for file in ["ledger.db", "ledger.db-wal", "audit/head", "audit/sealed", "audit-key"] {
         std::fs::copy(bench.dir.path().join(file), copy.path().join(file)).unwrap();
     }
     let settings = Settings::default();

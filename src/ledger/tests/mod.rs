@@ -10,6 +10,7 @@ mod recording;
 mod remembering;
 mod requesting;
 mod restoring;
+mod sealing;
 mod tampering;
 mod upgrading;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::gate::Logic;
+use crate::ledger::sealer::remove_mark;
 use crate::ledger::{
     AuditKind, AuditNote, Error, Loss, Trust, database, loss, restore, roll_back, schema, snapshot,
     snapshots, verify_audit,
@@ -20,12 +21,14 @@ const VERSION_1_HEAD: &str = concat!(
 const VERSION_1_TOKEN: &str = "MVfY8LeD8SlcAdZi7M57aZ6Ur6HqE38AyeE92UN7Foc";
 
 /// A bench whose directory holds the old ledger; its own is closed.
-async fn with_old_ledger() -> Bench {
+pub(super) async fn with_old_ledger() -> Bench {
     let bench = Bench::new().await;
     bench.ledger.close().await;
     fs::remove_file(bench.database()).unwrap();
     Connection::open(bench.database()).unwrap().execute_batch(VERSION_1).unwrap();
     fs::write(bench.audit_file(), VERSION_1_HEAD).unwrap();
+    // Earlier programs know of no keyed seals.
+    remove_mark(bench.dir.path()).unwrap();
     bench
 }
 
