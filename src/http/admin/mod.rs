@@ -11,6 +11,7 @@ mod auth;
 mod body;
 mod cache;
 mod decisions;
+mod guesses;
 mod keys;
 mod look;
 mod open;
@@ -33,6 +34,7 @@ use axum::routing::get;
 use super::AdminSettings;
 use crate::mirror::Mirror;
 use crate::mirror::desk::Desk;
+use crate::people::oidc;
 use problem::Problem;
 pub use routes::{API, Route, api_routes};
 use throttle::Throttle;
@@ -44,19 +46,25 @@ pub struct AdminState {
     data_dir: Arc<Path>,
     throttle: Arc<Throttle>,
     sessions: Arc<web::Sessions>,
+    entrance: Arc<web::Entrance>,
     is_tls: bool,
 }
 
 impl AdminState {
     /// The state for `mirror`.
-    pub fn new(mirror: Mirror, settings: AdminSettings) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the provider that people sign in at cannot be used.
+    pub fn new(mirror: Mirror, settings: AdminSettings) -> Result<Self, oidc::Error> {
+        let entrance = web::Entrance::new(settings.oidc, mirror.tasks(), mirror.clock())?;
+        Ok(Self {
             desk: Desk::new(mirror),
             data_dir: settings.data_dir.into(),
             throttle: Arc::new(Throttle::default()),
             sessions: Arc::default(),
+            entrance: Arc::new(entrance),
             is_tls: settings.tls.is_some(),
-        }
+        })
     }
 }
 

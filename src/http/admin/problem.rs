@@ -126,6 +126,13 @@ impl Problem {
         Self { retry_after: Some(seconds), ..throttled }
     }
 
+    /// 503: not now.
+    pub(super) fn busy(detail: impl Into<String>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let busy = Self::new(status, problem::UNDECIDED, "Not at this moment", detail);
+        Self { retry_after: Some(RETRY_AFTER_SECONDS), ..busy }
+    }
+
     /// 500: it is not known what came of it.
     pub(super) fn internal(detail: impl Into<String>) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
