@@ -51,6 +51,7 @@ mod tests;
 mod tokens;
 mod trail;
 mod verify;
+mod votes;
 mod writer;
 
 use std::path::PathBuf;
@@ -81,6 +82,7 @@ pub use trail::Trail;
 pub use verify::{
     AuditFault, AuditNote, AuditProblem, AuditReport, Coverage, Trust, verify_audit, verify_export,
 };
+pub use votes::{Ballot, CastVote, Vote, Votes};
 
 use crate::metrics::Metrics;
 use crate::time::Clock;

@@ -184,9 +184,12 @@ impl From<desk::Error> for Problem {
             | Error::State { .. }
             | Error::TooManyImages { .. } => Self::invalid(detail),
             Error::Image { source, .. } => Self::invalid(format!("{detail}: {source}")),
-            Error::ApproveInstead { .. } | Error::NoDigest { .. } | Error::NotAskedFor { .. } => {
-                Self::refused(detail)
-            }
+            Error::ApproveInstead { .. }
+            | Error::NoDigest { .. }
+            | Error::NotApprover { .. }
+            | Error::NotAskedFor { .. }
+            | Error::NotRequester { .. }
+            | Error::OwnRequest { .. } => Self::refused(detail),
             Error::NotAllowed { reasons, .. } => Self::refused(detail).because(reasons),
             Error::Undecided { reasons, .. } => Self::undecided(detail).because(reasons),
             Error::Backup { source, .. } | Error::TokenFile { source, .. } => {
@@ -205,11 +208,14 @@ fn from_ledger(error: &ledger::Error) -> Problem {
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other failure is the ledger's own")]
     match error {
         Error::AlreadyDecided { .. }
+        | Error::DecidedMeanwhile(_)
         | Error::NothingToReinstate(_)
         | Error::OtherSubject { .. }
         | Error::TokenExists(_)
         | Error::TooManyPins { .. }
-        | Error::TooManyTokens(_) => Problem::conflict(error.to_string()),
+        | Error::TooManyRequesters(_)
+        | Error::TooManyTokens(_)
+        | Error::TooManyVotes(_) => Problem::conflict(error.to_string()),
         Error::NoSuchRequest(_) | Error::NoSuchToken(_) => Problem::not_found(error.to_string()),
         Error::GroupName(_) | Error::TokenName(_) => Problem::invalid(error.to_string()),
         Error::TooManyRequests { .. } => Problem::undecided(error.to_string()),

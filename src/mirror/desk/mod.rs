@@ -28,6 +28,7 @@ pub mod simulate;
 mod target;
 mod tokens;
 pub mod view;
+mod voting;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ mod decisions;
 mod simulate;
 mod tokens;
 mod upgrading;
+mod votes;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
