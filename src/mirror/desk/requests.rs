@@ -27,7 +27,7 @@ impl Desk {
             Some(word) => vec![state_of(word)?],
         };
         let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let filter = RequestFilter { states, name: None, limit, after: None };
+        let filter = RequestFilter { states, name: None, sieve: None, limit, after: None };
         let rows = self.mirror.ledger().requests(filter).await?;
         let listed = |row| RequestView { client_names: Vec::new(), ..view(row) };
         Ok(rows.iter().map(listed).collect())
