@@ -89,6 +89,8 @@ pub enum AuditKind {
     TokenRevoked,
     /// A pin was taken back.
     Unpinned,
+    /// A person said yes, which alone may not be enough.
+    Voted,
 }
 
 /// Something to be put on record.

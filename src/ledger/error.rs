@@ -214,6 +214,15 @@ pub enum Error {
     /// A token's name is empty, too long or not plain.
     #[error("token name {0:?} is not 1 to 64 letters, digits, . _ - @")]
     TokenName(String),
+    /// People decided about the subject since the vote was made up.
+    #[error("people decided about {0} meanwhile")]
+    DecidedMeanwhile(Subject),
+    /// There are more votes about a subject than are kept.
+    #[error("there are too many votes about {0}; reject it to begin anew")]
+    TooManyVotes(Subject),
+    /// More people asked for one image than are kept apart.
+    #[error("{0} people asked for it already; one more request makes no difference")]
+    TooManyRequesters(usize),
     /// Too many requests wait for people.
     #[error("too many open requests ({limit}) {}", client.as_deref().unwrap_or("in all"))]
     TooManyRequests {

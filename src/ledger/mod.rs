@@ -52,6 +52,7 @@ mod tests;
 mod tokens;
 mod trail;
 mod verify;
+mod votes;
 mod writer;
 
 use std::path::PathBuf;
@@ -85,6 +86,7 @@ pub use trail::Trail;
 pub use verify::{
     AuditFault, AuditNote, AuditProblem, AuditReport, Coverage, Trust, verify_audit, verify_export,
 };
+pub use votes::{Ballot, CastVote, Vote, Votes};
 
 use crate::metrics::Metrics;
 use crate::time::Clock;

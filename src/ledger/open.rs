@@ -212,7 +212,9 @@ fn open_database(
     *memory.people.write().unwrap_or_else(PoisonError::into_inner) = people::load(&tables)?;
     *memory.in_force.write().unwrap_or_else(PoisonError::into_inner) = policy::load(&tables)?;
     database::sync_directory(&dir)?;
-    Ok((Owned { connection, chain, dir, clock, metrics, memory, sealer, lock }, is_checked))
+    let signer = opened.into_signer();
+    let owned = Owned { connection, chain, dir, clock, metrics, memory, sealer, signer, lock };
+    Ok((owned, is_checked))
 }
 
 /// Puts on record, in the chain itself, that the chain is not the one its head knew: the head moves

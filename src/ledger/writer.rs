@@ -18,6 +18,7 @@ use super::sealer::{Sealer, Tables};
 use super::{Error, Ledger, head};
 use crate::metrics::Metrics;
 use crate::time::{Clock, Timestamp};
+use crate::transparency::NoteSigner;
 
 /// Most jobs in one transaction.
 const GROUP_MAX: usize = 256;
@@ -32,6 +33,8 @@ pub(super) struct Writing<'a> {
     pub(super) chain: &'a mut Chain,
     /// The time of this group.
     pub(super) now: Timestamp,
+    /// What signs votes.
+    pub(super) signer: &'a NoteSigner,
     effects: &'a mut Vec<Effect>,
 }
 
@@ -99,6 +102,7 @@ pub(super) struct Owned {
     pub(super) metrics: Arc<Metrics>,
     pub(super) memory: Arc<Memory>,
     pub(super) sealer: Arc<Sealer>,
+    pub(super) signer: NoteSigner,
     /// Keeps every other process out for as long as the thread lives.
     pub(super) lock: File,
 }
@@ -203,7 +207,7 @@ impl Owned {
         group: &mut [Box<dyn Job>],
         effects: &mut Vec<Effect>,
     ) -> rusqlite::Result<()> {
-        let Self { connection, chain, clock, sealer, .. } = self;
+        let Self { connection, chain, clock, sealer, signer, .. } = self;
         let tables = &Tables { connection, sealer };
         let statement = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);
         statement("BEGIN IMMEDIATE")?;
@@ -211,7 +215,7 @@ impl Owned {
             let (chain_before, effects_before) = (*chain, effects.len());
             statement("SAVEPOINT job")?;
             let now = clock.now();
-            let keep = job.run(&mut Writing { connection: tables, chain, now, effects });
+            let keep = job.run(&mut Writing { connection: tables, chain, now, signer, effects });
             if !keep {
                 *chain = chain_before;
                 effects.truncate(effects_before);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::approval::ApprovalPolicy;
 use super::attested::AttestationRule;
 use super::configured::ConfigGate;
 use super::fresh::FreshGate;
@@ -166,6 +167,7 @@ pub struct Rule {
     pub(super) gates: Vec<Arc<ScanGate>>,
     pub(super) configured: Vec<Arc<ConfigGate>>,
     pub(super) fresh: Vec<Arc<FreshGate>>,
+    pub(super) approval: Option<Arc<ApprovalPolicy>>,
     pub(super) mode: Mode,
     pub(super) tag_move: TagMove,
     pub(super) signer_change: SignerChange,
@@ -220,6 +222,11 @@ impl Rule {
     /// What is asked of the time of images: all of these.
     pub fn fresh(&self) -> &[Arc<FreshGate>] {
         &self.fresh
+    }
+
+    /// Who has to approve, where the rule asks people and says whom; `None` is one person who may decide.
+    pub fn approval(&self) -> Option<&Arc<ApprovalPolicy>> {
+        self.approval.as_ref()
     }
 
     /// Whether its verdicts are acted on.

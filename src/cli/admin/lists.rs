@@ -8,7 +8,7 @@ use super::text::{Times, bytes, count, cut_middle, printable, short};
 use crate::mirror::desk::people::PersonView;
 use crate::mirror::desk::view::{
     AskedView, AuditPage, DecidedView, ObservedPage, ObservedView, PrefetchView, ReasonView,
-    RequestView, StatusView, TokenView, UpstreamView,
+    RequestView, StatusView, TokenView, UpstreamView, VotesView,
 };
 
 /// What stands where there is nothing.
@@ -77,8 +77,44 @@ pub(super) fn request(view: &RequestView, times: Times) -> String {
     if let Some(standing) = &view.standing {
         line(&mut out, "decided", &standing.decision, &decision_text(standing, times));
     }
+    for who in &view.requesters {
+        line(&mut out, "asked by", "", who);
+    }
+    if let Some(votes) = &view.votes {
+        out.push_str(&votes_text(votes, times));
+    }
     if view.state == "pending" {
         line(&mut out, "next", "", &format!("pratique approve {} --reason TEXT", view.id));
+    }
+    out
+}
+
+/// How votes stand: whom it asks, who said yes, who is missing.
+fn votes_text(view: &VotesView, times: Times) -> String {
+    let mut out = String::new();
+    let have = format!("{} of {}", view.have, view.needed);
+    let missing = if view.missing.is_empty() {
+        "nobody is missing".to_owned()
+    } else {
+        format!("missing: {}", view.missing)
+    };
+    line(&mut out, "votes", &have, &missing);
+    for vote in &view.votes {
+        let state = if vote.void.is_some() { "void" } else { "yes" };
+        let void = vote.void.as_ref().map(|why| format!(" (counts no more: {why})"));
+        let for_whom = vote.stands_for.join(", ");
+        let text = format!(
+            "by {} for {for_whom} {}: {}{}",
+            vote.by,
+            times.past(vote.at),
+            vote.reason,
+            void.unwrap_or_default()
+        );
+        line(&mut out, "", state, &text);
+    }
+    if view.damaged > 0 {
+        let text = format!("{} on record not what was written", count(view.damaged, "vote"));
+        line(&mut out, "", "damaged", &text);
     }
     out
 }
@@ -89,7 +125,11 @@ pub(super) fn decided(view: &DecidedView, times: Times) -> String {
     let already = if view.already { "already " } else { "" };
     let image = format!("{}@{}", view.name, view.digest);
     let when = if view.already { format!(" {}", times.past(view.at)) } else { String::new() };
-    let mut out = format!("{already}{} {image} by {}{when}{until}\n", view.decision, view.by);
+    let done = if view.decision == "voted" { "voted for" } else { view.decision.as_str() };
+    let mut out = format!("{already}{done} {image} by {}{when}{until}\n", view.by);
+    if let Some(votes) = &view.votes {
+        out.push_str(&votes_text(votes, times));
+    }
     if let Some(replaced) = &view.replaced {
         let text =
             format!("in place of: {} {}\n", replaced.decision, decision_text(replaced, times));

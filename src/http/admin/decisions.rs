@@ -7,10 +7,10 @@ use axum::http::header::IF_MATCH;
 use axum::response::Response;
 
 use super::AdminState;
-use super::body::{JsonBody, json};
+use super::body::{InPath, JsonBody, json};
 use super::problem::Problem;
 use crate::ledger::Caller;
-use crate::mirror::desk::view::{DecidedView, DecisionBody, RejudgeBody};
+use crate::mirror::desk::view::{DecidedView, DecisionBody, RejudgeBody, VoteBody};
 use crate::mirror::desk::{self, Verb, Wish};
 
 type Body = JsonBody<DecisionBody>;
@@ -53,6 +53,23 @@ pub(super) async fn revoke(
     body: Body,
 ) -> Result<Response, Problem> {
     decide(&state, Verb::Revoke, caller, &headers, body).await
+}
+
+/// `POST /requests/{id}/votes`: yes or no to one request, as one of those whom its rule asks.
+pub(super) async fn vote(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    InPath(id): InPath,
+    headers: HeaderMap,
+    JsonBody(VoteBody { decision, reason, expires }): JsonBody<VoteBody>,
+) -> Result<Response, Problem> {
+    let verb = match decision.as_str() {
+        "approve" => Verb::Approve,
+        "reject" => Verb::Reject,
+        _ => return Err(Problem::invalid("a decision on a request is approve or reject")),
+    };
+    let body = DecisionBody { target: id, reason, expires };
+    decide(&state, verb, caller, &headers, JsonBody(body)).await
 }
 
 /// `GET /rejudgements`: what deciding again would change.

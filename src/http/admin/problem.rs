@@ -193,9 +193,12 @@ impl From<desk::Error> for Problem {
             | Error::State { .. }
             | Error::TooManyImages { .. } => Self::invalid(detail),
             Error::Image { source, .. } => Self::invalid(format!("{detail}: {source}")),
-            Error::ApproveInstead { .. } | Error::NoDigest { .. } | Error::NotAskedFor { .. } => {
-                Self::refused(detail)
-            }
+            Error::ApproveInstead { .. }
+            | Error::NoDigest { .. }
+            | Error::NotApprover { .. }
+            | Error::NotAskedFor { .. }
+            | Error::NotRequester { .. }
+            | Error::OwnRequest { .. } => Self::refused(detail),
             Error::OutOfScope { .. } => Self::forbidden("Not for this token", &detail),
             Error::NotAllowed { reasons, .. } => Self::refused(detail).because(reasons),
             Error::Undecided { reasons, .. } => Self::undecided(detail).because(reasons),
@@ -215,6 +218,7 @@ fn from_ledger(error: &ledger::Error) -> Problem {
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other failure is the ledger's own")]
     match error {
         Error::AlreadyDecided { .. }
+        | Error::DecidedMeanwhile(_)
         | Error::LastAdmin(_)
         | Error::NothingToReinstate(_)
         | Error::OtherSubject { .. }
@@ -223,7 +227,9 @@ fn from_ledger(error: &ledger::Error) -> Problem {
         | Error::TokenExists(_)
         | Error::TooManyPeople(_)
         | Error::TooManyPins { .. }
-        | Error::TooManyTokens(_) => Problem::conflict(error.to_string()),
+        | Error::TooManyRequesters(_)
+        | Error::TooManyTokens(_)
+        | Error::TooManyVotes(_) => Problem::conflict(error.to_string()),
         Error::NoSuchPerson(_) | Error::NoSuchRequest(_) | Error::NoSuchToken(_) => {
             Problem::not_found(error.to_string())
         }

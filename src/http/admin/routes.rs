@@ -76,6 +76,7 @@ pub(super) fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
         (look("/requests"), get(requests::list)),
         (send("/requests", Ask), post(requests::ask)),
         (look("/requests/{id}"), get(requests::show)),
+        (send("/requests/{id}/votes", Decide), post(decisions::vote)),
         (send("/revocations", Decide), post(decisions::revoke)),
         (send("/scans/releases", Administer), post(decisions::release_scans)),
         // A question that is too long for an address: it changes nothing.

@@ -203,6 +203,7 @@ fn decision(number: u64, by: &str) -> Decision {
         expires: None,
         request: None,
         policy: policy(),
+        voters: Vec::new(),
     }
 }
 
@@ -217,6 +218,7 @@ fn filing(number: u64, client: &str) -> Filing {
         reasons: vec![reason(ReasonCode::ApprovalNeeded)],
         client: client.to_owned(),
         note: None,
+        requester: None,
     }
 }
 

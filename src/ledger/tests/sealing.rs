@@ -31,6 +31,7 @@ impl Mallory<'_> {
             at: at("2026-11-20T10:00:00Z"),
             expires: None,
             reason: "why not".to_owned(),
+            voters: Vec::new(),
         };
         self.alter(number, sealer, |record| record.standing = Some(approved));
     }

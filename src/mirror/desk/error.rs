@@ -98,6 +98,32 @@ pub enum Error {
         /// The token.
         name: String,
     },
+    /// Somebody whose yes does not count for this rule.
+    #[error("{voter} is none of those whom rule {rule} asks: {approval}")]
+    NotApprover {
+        /// Who would vote.
+        voter: String,
+        /// The rule.
+        rule: String,
+        /// Whom it asks.
+        approval: String,
+    },
+    /// Somebody who may not ask for what this rule decides about.
+    #[error("{requester} is none of those who may ask for what rule {rule} decides about")]
+    NotRequester {
+        /// Who would ask.
+        requester: String,
+        /// The rule.
+        rule: String,
+    },
+    /// Somebody who asked for the image themselves.
+    #[error("{voter} asked for this image, and rule {rule} takes no yes of those who ask")]
+    OwnRequest {
+        /// Who would vote.
+        voter: String,
+        /// The rule.
+        rule: String,
+    },
     /// The mirror failed.
     #[error("{subject}: {error}")]
     Mirror {

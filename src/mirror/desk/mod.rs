@@ -29,6 +29,7 @@ pub mod simulate;
 mod target;
 mod tokens;
 pub mod view;
+mod voting;
 
 use std::sync::Arc;
 

@@ -146,7 +146,6 @@ rules:
 fn what_later_versions_act_on_is_refused_and_never_ignored() {
     for (key, value) in [
         ("overlays", "[]"),
-        ("approvalPolicies", "{}"),
         ("waivers", "[]"),
         ("maxWaiver", "90d"),
         ("breakGlass", "{}"),
@@ -157,7 +156,6 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
         assert_refused(&format!("{key}: {value}\n{RULES}"), &expected);
     }
     for (rule, expected) in [
-        ("approval: {policy: x}", "rules[0].approval  not supported"),
         (
             "attestations: [{type: spdx, signers: [x], scope: either}]",
             "rules[0].attestations[0].scope  not supported",
@@ -168,6 +166,10 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
     ] {
         let text = format!("rules: [{{id: a, match: [\"**\"], trust: allow, {rule}}}]\n");
         assert_refused(&text, expected);
+    }
+    for (key, expected) in [("tagFollow: patch", "tagFollow"), ("reEvaluate: {}", "reEvaluate")] {
+        let text = format!("approvalPolicies: {{x: {{approvers: [\"group:a\"], {key}}}}}\n{RULES}");
+        assert_refused(&text, &format!("approvalPolicies.x.{expected}  not supported"));
     }
     for (rest, expected) in [
         ("defaults: {onError: deny}", "defaults.onError  not supported"),

@@ -9,6 +9,7 @@ mod people;
 mod simulate;
 mod tokens;
 mod upgrading;
+mod votes;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
