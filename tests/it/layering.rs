@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 25] = [
+const LAYERS: [(&str, u8); 26] = [
     ("metrics", 0),
     ("oci", 0),
     ("program", 0),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, u8); 25] = [
     ("upstream", 1),
     ("adapter", 2),
     ("gate", 2),
+    ("people", 2),
     ("evidence", 3),
     ("ledger", 3),
     ("rehearsal", 3),

@@ -24,6 +24,7 @@ pub(super) mod table;
 mod tests;
 mod text;
 mod token;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +89,9 @@ pub(crate) enum AdminCommand {
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Make, list and change the people who sign in with a password
+    #[command(subcommand)]
+    User(user::UserCommand),
 }
 
 /// `text` on one line without characters that could steer a terminal.
@@ -132,5 +136,6 @@ pub(crate) async fn run(
         AdminCommand::Show { request } => look::show(&connection, &request).await,
         AdminCommand::Status => look::status(&connection).await,
         AdminCommand::Token(command) => token::run(&connection, command).await,
+        AdminCommand::User(command) => user::run(&connection, command).await,
     }
 }

@@ -37,8 +37,10 @@ pub(super) struct Limit {
 /// `GET /explain?image=`
 pub(super) async fn explain(
     State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
     Parameters(Image { image }): Parameters<Image>,
 ) -> Result<Response, Problem> {
+    state.desk.check_scope(&caller, std::slice::from_ref(&image))?;
     Ok(json(&state.desk.explain(&image).await?))
 }
 

@@ -11,9 +11,11 @@ mod auth;
 mod body;
 mod cache;
 mod decisions;
+mod guesses;
 mod keys;
 mod look;
 mod open;
+mod persons;
 mod problem;
 mod requests;
 mod routes;
@@ -32,6 +34,7 @@ use axum::routing::get;
 use super::AdminSettings;
 use crate::mirror::Mirror;
 use crate::mirror::desk::Desk;
+use crate::people::oidc;
 use problem::Problem;
 pub use routes::{API, Route, api_routes};
 use throttle::Throttle;
@@ -43,19 +46,25 @@ pub struct AdminState {
     data_dir: Arc<Path>,
     throttle: Arc<Throttle>,
     sessions: Arc<web::Sessions>,
+    entrance: Arc<web::Entrance>,
     is_tls: bool,
 }
 
 impl AdminState {
     /// The state for `mirror`.
-    pub fn new(mirror: Mirror, settings: AdminSettings) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the provider that people sign in at cannot be used.
+    pub fn new(mirror: Mirror, settings: AdminSettings) -> Result<Self, oidc::Error> {
+        let entrance = web::Entrance::new(settings.oidc, mirror.tasks(), mirror.clock())?;
+        Ok(Self {
             desk: Desk::new(mirror),
             data_dir: settings.data_dir.into(),
             throttle: Arc::new(Throttle::default()),
             sessions: Arc::default(),
+            entrance: Arc::new(entrance),
             is_tls: settings.tls.is_some(),
-        }
+        })
     }
 }
 
@@ -63,8 +72,10 @@ impl AdminState {
 pub fn router(state: AdminState) -> Router {
     let mut api = Router::new();
     for (Route { path, needs, .. }, handler) in routes::table() {
-        let guarded = needs
-            .map(|needed| handler.clone().route_layer(from_fn_with_state(needed, auth::allow)));
+        let scoped = routes::knows_scopes(path);
+        let guarded = needs.map(|needed| {
+            handler.clone().route_layer(from_fn_with_state((needed, scoped), auth::allow))
+        });
         api = api.route(path, guarded.unwrap_or(handler));
     }
     let api = api

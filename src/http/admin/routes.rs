@@ -3,7 +3,7 @@
 use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post};
 
-use super::{AdminState, audit, cache, decisions, keys, look, requests, simulate, tokens};
+use super::{AdminState, audit, cache, decisions, keys, look, persons, requests, simulate, tokens};
 use crate::ledger::Permission;
 
 /// Under which path the API is.
@@ -18,6 +18,14 @@ pub struct Route {
     pub path: &'static str,
     /// What it takes; `None`: nothing.
     pub needs: Option<Permission>,
+}
+
+/// The routes that heed which repositories a token is for; one that is not for all opens no others.
+const SCOPED: [&str; 3] = ["/explain", "/requests", "/requests/{id}"];
+
+/// Whether what is at `path` heeds which repositories a token is for.
+pub(super) fn knows_scopes(path: &str) -> bool {
+    SCOPED.contains(&path)
 }
 
 /// Every route of the API, under [`API`], and what it takes.
@@ -51,6 +59,12 @@ pub(super) fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
         (send("/cache/scrub", Administer), post(cache::scrub)),
         (look("/explain"), get(look::explain)),
         (look("/observed"), get(look::observed)),
+        (look("/people"), get(persons::list)),
+        (send("/people", Administer), post(persons::add)),
+        (look("/people/{id}"), get(persons::show)),
+        (send("/people/{id}", Administer), post(persons::change)),
+        (take_back("/people/{id}", Administer), delete(persons::remove)),
+        (send("/people/{id}/reset", Administer), post(persons::reset)),
         (look("/policy"), get(look::policy)),
         (send("/prefetch", Administer), post(requests::prefetch)),
         (look("/public-keys"), get(keys::show)),

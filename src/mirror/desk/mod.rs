@@ -17,6 +17,7 @@ mod error;
 mod explain;
 mod keys;
 mod observe;
+pub mod people;
 pub mod policy_words;
 pub mod queue;
 mod rejudge;

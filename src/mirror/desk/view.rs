@@ -426,6 +426,15 @@ pub struct TokenView {
     pub groups: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Whether it has.
+    #[serde(default)]
+    pub expired: bool,
+    /// The repositories that it is for; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
 }
 
 /// A token that was just made; the only time its secret is told.
@@ -665,6 +674,12 @@ pub struct TokenBody {
     /// The groups that whoever holds it is in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The repositories that it is for, as the policy's `match` has them; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
 }
 
 /// An error answer.
