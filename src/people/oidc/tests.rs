@@ -9,6 +9,7 @@ use aws_lc_rs::signature::{
 use aws_lc_rs::{hmac, signature};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::id_token::{TOKEN_BYTES_MAX, TokenProblem, verify};
@@ -328,5 +329,21 @@ fn a_description_leads_only_to_where_the_settings_allow() {
     for bad in ["", "[]", "{}", "{\"issuer\":1}"] {
         let parsed = Metadata::parse(bad.as_bytes(), &settings());
         assert_eq!(parsed, Err(MetadataProblem::Malformed), "{bad}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_sent_makes_it_panic_or_lets_somebody_in(
+        header in ".{0,40}", body in ".{0,80}", signature: Vec<u8>, document: Vec<u8>, text in ".{0,200}",
+    ) {
+        let signer = Signer::new("k");
+        let keys = parsed(&[signer.jwk()]);
+        prop_assert!(check(&text, &keys).is_err());
+        let token = format!("{}.{}.{}", b64(&header), b64(&body), b64(&signature));
+        prop_assert!(check(&token, &keys).is_err());
+        prop_assert!(check(&signer.sign_raw(&header, &body), &keys).is_err());
+        prop_assert!(keys::parse(&document).is_none_or(|keys| keys.is_empty()));
+        prop_assert!(Metadata::parse(&document, &settings()).is_err());
     }
 }
