@@ -146,7 +146,6 @@ fn hashing() -> Result<Argon2<'static>, HashError> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(_: argon2::password_hash::Error) -> HashError {
     HashError::Failed
 }

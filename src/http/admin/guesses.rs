@@ -1,9 +1,10 @@
 //! Guesses at names: how often somebody may be wrong about one, from where.
 //!
-//! Two counts. One is of a name and a network together: whoever is wrong a few times in a row waits.
-//! The other is of a name and all networks that it never signed in from: so many places at once do not
-//! help a guesser. A network that the name has signed in from is not held up by what others do, so that
-//! nobody keeps somebody out of where they always sign in; and nothing is counted for ever.
+//! Two counts. One is of a name and a place together: whoever is wrong a few times in a row waits. The
+//! other is of a name and all places that are new to it: so many of them at once do not help a guesser.
+//! A place is a network, or a browser that the name has signed in with, which has a cookie to show for it:
+//! that one is not held up by what others do, from the same network neither, so that nobody keeps
+//! somebody out. Nothing is counted for ever.
 //!
 //! Names are kept as hashes, whether there are such people or not, in bounded memory.
 
@@ -12,23 +13,31 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::throttle::network;
-use crate::oci::Digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Wrong guesses at one name from one network within [`NEAR_WINDOW`].
+use super::throttle::network;
+use crate::oci::{Digest, Secret};
+use crate::people::{NoRandomness, random};
+
+/// Wrong guesses at one name from one place within [`NEAR_WINDOW`].
 const NEAR_MAX: u32 = 5;
 /// How long those count.
 const NEAR_WINDOW: Duration = Duration::from_mins(10);
-/// Wrong guesses at one name from all networks that it never signed in from, within [`FAR_WINDOW`].
+/// Wrong guesses at one name from all places that are new to it, within [`FAR_WINDOW`].
 const FAR_MAX: u32 = 20;
 /// How long those count.
 const FAR_WINDOW: Duration = Duration::from_hours(1);
-/// Pairs of a name and a network that are remembered; beyond it, the oldest is forgotten.
+/// Pairs of a name and a place that are remembered; beyond it, the oldest is forgotten.
 const PAIRS_MAX: usize = 8_192;
 /// Names are counted in so many places, by their hash; what falls together is counted together.
 const PLACES: usize = 4_096;
-/// Networks that a name is known to sign in from; one more, and the oldest is forgotten.
+/// Browsers that a name is known to sign in with; one more, and the oldest is forgotten.
 const KNOWN_PER_NAME_MAX: usize = 8;
+/// Random bytes in what a browser has to show.
+const DEVICE_BYTES: usize = 32;
+/// Longest that is looked at, in bytes: ours are 43.
+const DEVICE_LENGTH_MAX: usize = 64;
 /// Names of which those are remembered: as many as there may be people.
 const KNOWN_MAX: usize = 5_000;
 
@@ -51,6 +60,24 @@ impl Factor {
     }
 }
 
+/// Where somebody guesses from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    /// A browser that the name has signed in with, by the hash of what it has to show.
+    Browser(Digest),
+    /// Any other, by its network.
+    Network(IpAddr),
+}
+
+/// Where a request comes from: its address, and what its browser has to show for itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// The address.
+    pub(super) address: IpAddr,
+    /// The id in its cookie.
+    pub(super) device: Option<&'a str>,
+}
+
 /// The counts.
 #[derive(Debug)]
 pub(super) struct Guesses {
@@ -59,9 +86,9 @@ pub(super) struct Guesses {
 
 #[derive(Debug)]
 struct Counts {
-    near: HashMap<(Digest, IpAddr), Count>,
+    near: HashMap<(Digest, Place), Count>,
     far: Vec<Count>,
-    known: HashMap<Digest, VecDeque<IpAddr>>,
+    known: HashMap<Digest, VecDeque<Digest>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -94,66 +121,95 @@ impl Default for Guesses {
 }
 
 impl Guesses {
-    /// How long a guess at the `factor` of `name` from `address` has to wait at `now`, if it has to.
+    /// How long a guess at the `factor` of `name` from `origin` has to wait at `now`, if it has to.
     pub(super) fn wait(
         &self,
         factor: Factor,
         name: &str,
-        address: IpAddr,
+        origin: Origin<'_>,
         now: Duration,
     ) -> Option<Duration> {
-        let (key, address) = (key(factor, name), network(address));
+        let key = key(factor, name);
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let near = counts.near.get(&(key, address)).copied().unwrap_or_default();
+        let place = counts.place(name, origin);
+        let near = counts.near.get(&(key, place)).copied().unwrap_or_default();
         if let Some(wait) = near.wait(NEAR_MAX, NEAR_WINDOW, now) {
             return Some(wait);
         }
-        if counts.knows(name, address) {
+        if matches!(place, Place::Browser(_)) {
             return None;
         }
-        let far = counts.far.get(place(&key)).copied().unwrap_or_default();
+        let far = counts.far.get(slot(&key)).copied().unwrap_or_default();
         far.wait(FAR_MAX, FAR_WINDOW, now)
     }
 
+    /// Whether `name` has signed in with the browser of `origin`.
+    pub(super) fn knows(&self, name: &str, origin: Origin<'_>) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(counts.place(name, origin), Place::Browser(_))
+    }
+
     /// Counts a wrong guess.
-    pub(super) fn wrong(&self, factor: Factor, name: &str, address: IpAddr, now: Duration) {
-        let (key, address) = (key(factor, name), network(address));
+    pub(super) fn wrong(&self, factor: Factor, name: &str, origin: Origin<'_>, now: Duration) {
+        let key = key(factor, name);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if !counts.knows(name, address)
-            && let Some(far) = counts.far.get_mut(place(&key))
+        let place = counts.place(name, origin);
+        if matches!(place, Place::Network(_))
+            && let Some(far) = counts.far.get_mut(slot(&key))
         {
             far.add(FAR_WINDOW, now);
         }
-        if counts.near.len() >= PAIRS_MAX && !counts.near.contains_key(&(key, address)) {
+        if counts.near.len() >= PAIRS_MAX && !counts.near.contains_key(&(key, place)) {
             counts.make_room(now);
         }
-        counts.near.entry((key, address)).or_default().add(NEAR_WINDOW, now);
+        counts.near.entry((key, place)).or_default().add(NEAR_WINDOW, now);
     }
 
-    /// Notes that `name` signed in from `address`.
-    pub(super) fn right(&self, name: &str, address: IpAddr) {
-        let address = network(address);
+    /// Notes that `name` signed in from `origin`; gives what its browser is to show from now on, where that
+    /// is something else than it showed.
+    ///
+    /// # Errors
+    /// When there are no random bytes.
+    pub(super) fn right(
+        &self,
+        name: &str,
+        origin: Origin<'_>,
+    ) -> Result<Option<Secret>, NoRandomness> {
+        let new = Secret::new(URL_SAFE_NO_PAD.encode(random::<DEVICE_BYTES>()?));
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = counts.place(name, origin);
         for factor in [Factor::Code, Factor::Password] {
-            counts.near.remove(&(key(factor, name), address));
+            counts.near.remove(&(key(factor, name), place));
         }
-        let name = Digest::sha256(name.as_bytes());
+        // What a browser has of somebody else who uses it, too, stays; what nobody gave it does not count.
+        let shown = origin.device.map(hash).filter(|it| counts.is_given(it));
+        let device = shown.unwrap_or_else(|| hash(new.expose()));
+        let name = hash(name);
         if counts.known.len() >= KNOWN_MAX && !counts.known.contains_key(&name) {
-            return;
+            return Ok(None);
         }
         let known = counts.known.entry(name).or_default();
-        known.retain(|one| *one != address);
-        known.push_back(address);
+        known.retain(|one| *one != device);
+        known.push_back(device);
         if known.len() > KNOWN_PER_NAME_MAX {
             known.pop_front();
         }
+        Ok(shown.is_none().then_some(new))
     }
 }
 
 impl Counts {
-    fn knows(&self, name: &str, address: IpAddr) -> bool {
-        let known = self.known.get(&Digest::sha256(name.as_bytes()));
-        known.is_some_and(|known| known.contains(&address))
+    fn place(&self, name: &str, origin: Origin<'_>) -> Place {
+        let device = origin.device.filter(|it| it.len() <= DEVICE_LENGTH_MAX).map(hash);
+        let known = self.known.get(&hash(name));
+        match device.filter(|device| known.is_some_and(|known| known.contains(device))) {
+            Some(device) => Place::Browser(device),
+            None => Place::Network(network(origin.address)),
+        }
+    }
+
+    fn is_given(&self, device: &Digest) -> bool {
+        self.known.values().any(|known| known.contains(device))
     }
 
     fn make_room(&mut self, now: Duration) {
@@ -166,11 +222,15 @@ impl Counts {
     }
 }
 
+fn hash(text: &str) -> Digest {
+    Digest::sha256(text.as_bytes())
+}
+
 fn key(factor: Factor, name: &str) -> Digest {
     Digest::sha256(format!("{}\0{name}", factor.as_str()).as_bytes())
 }
 
-fn place(key: &Digest) -> usize {
+fn slot(key: &Digest) -> usize {
     let two = key.as_bytes().iter().take(2);
     two.fold(0, |place, byte| place * 256 + usize::from(*byte)) % PLACES
 }
@@ -182,44 +242,63 @@ mod tests {
     const START: Duration = Duration::from_secs(10_000);
     const PASSWORD: Factor = Factor::Password;
 
-    fn address(number: u32) -> IpAddr {
-        IpAddr::V4((0x0a00_0000 + number).into())
+    fn from(number: u32) -> Origin<'static> {
+        let address = IpAddr::V4((0x0a00_0000 + number).into());
+        Origin { address, device: None }
     }
 
     #[test]
     fn whoever_is_wrong_a_few_times_waits_and_others_do_not() {
         let guesses = Guesses::default();
         for _ in 0..NEAR_MAX {
-            assert_eq!(guesses.wait(PASSWORD, "alice", address(1), START), None);
-            guesses.wrong(PASSWORD, "alice", address(1), START);
+            assert_eq!(guesses.wait(PASSWORD, "alice", from(1), START), None);
+            guesses.wrong(PASSWORD, "alice", from(1), START);
         }
-        assert_eq!(guesses.wait(PASSWORD, "alice", address(1), START), Some(NEAR_WINDOW));
-        assert_eq!(guesses.wait(PASSWORD, "bob", address(1), START), None);
-        assert_eq!(guesses.wait(PASSWORD, "alice", address(2), START), None);
-        assert_eq!(guesses.wait(Factor::Code, "alice", address(1), START), None);
-        assert_eq!(guesses.wait(PASSWORD, "alice", address(1), START + NEAR_WINDOW), None);
+        assert_eq!(guesses.wait(PASSWORD, "alice", from(1), START), Some(NEAR_WINDOW));
+        assert_eq!(guesses.wait(PASSWORD, "bob", from(1), START), None);
+        assert_eq!(guesses.wait(PASSWORD, "alice", from(2), START), None);
+        assert_eq!(guesses.wait(Factor::Code, "alice", from(1), START), None);
+        assert_eq!(guesses.wait(PASSWORD, "alice", from(1), START + NEAR_WINDOW), None);
     }
 
     #[test]
     fn many_places_at_once_help_no_guesser_and_keep_nobody_out_of_where_they_are_known() {
         let guesses = Guesses::default();
-        guesses.right("alice", address(9_000));
+        let device = guesses.right("alice", from(7)).unwrap().unwrap();
+        let own = Origin { device: Some(device.expose()), ..from(7) };
         let mut tried = 0;
         for number in 0..1_000 {
-            if guesses.wait(PASSWORD, "alice", address(number), START).is_none() {
-                guesses.wrong(PASSWORD, "alice", address(number), START);
+            if guesses.wait(PASSWORD, "alice", from(number), START).is_none() {
+                guesses.wrong(PASSWORD, "alice", from(number), START);
                 tried += 1;
             }
         }
         assert_eq!(tried, FAR_MAX);
-        assert_eq!(guesses.wait(PASSWORD, "alice", address(9_000), START), None);
-        assert!(guesses.wait(PASSWORD, "alice", address(9_001), START).is_some());
-        assert_eq!(guesses.wait(PASSWORD, "alice", address(9_001), START + FAR_WINDOW), None);
+        assert_eq!(guesses.wait(PASSWORD, "alice", own, START), None, "also from that network");
+        assert!(guesses.knows("alice", own) && !guesses.knows("bob", own));
+        assert!(guesses.wait(PASSWORD, "alice", from(9_001), START).is_some());
+        assert_eq!(guesses.wait(PASSWORD, "alice", from(9_001), START + FAR_WINDOW), None);
+        for made_up in ["", "x", &"x".repeat(43), &"x".repeat(10_000)] {
+            let origin = Origin { device: Some(made_up), ..from(9_002) };
+            assert!(guesses.wait(PASSWORD, "alice", origin, START).is_some(), "{made_up}");
+        }
         // And whoever guesses from there waits as anybody.
         for _ in 0..NEAR_MAX {
-            guesses.wrong(PASSWORD, "alice", address(9_000), START);
+            guesses.wrong(PASSWORD, "alice", own, START);
         }
-        assert!(guesses.wait(PASSWORD, "alice", address(9_000), START).is_some());
+        assert!(guesses.wait(PASSWORD, "alice", own, START).is_some());
+    }
+
+    #[test]
+    fn a_browser_that_two_use_is_known_to_both_and_shows_nothing_that_nobody_gave_it() {
+        let guesses = Guesses::default();
+        let planted = Origin { device: Some("planted"), ..from(1) };
+        let device = guesses.right("alice", planted).unwrap().unwrap();
+        assert_ne!(device.expose(), "planted");
+        let own = Origin { device: Some(device.expose()), ..from(1) };
+        assert!(guesses.right("bob", own).unwrap().is_none());
+        assert!(guesses.knows("alice", own) && guesses.knows("bob", own));
+        assert!(!guesses.knows("alice", planted));
     }
 
     #[test]
@@ -227,9 +306,9 @@ mod tests {
         let guesses = Guesses::default();
         for number in 0..20_000_u32 {
             let now = START + Duration::from_millis(number.into());
-            guesses.wrong(PASSWORD, &format!("n{number}"), address(number), now);
-            guesses.right(&format!("m{number}"), address(number));
-            guesses.right("alice", address(number));
+            guesses.wrong(PASSWORD, &format!("n{number}"), from(number), now);
+            guesses.right(&format!("m{number}"), from(number)).unwrap();
+            guesses.right("alice", from(number)).unwrap();
         }
         let counts = guesses.counts.lock().unwrap();
         assert_eq!((counts.near.len(), counts.far.len()), (PAIRS_MAX, PLACES));

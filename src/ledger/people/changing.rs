@@ -107,9 +107,10 @@ impl Writing<'_> {
             self.audit(&event)?;
         }
         if before.person.is_disabled != kept.person.is_disabled {
-            let kind = match kept.person.is_disabled {
-                true => AuditKind::PersonDisabled,
-                false => AuditKind::PersonEnabled,
+            let kind = if kept.person.is_disabled {
+                AuditKind::PersonDisabled
+            } else {
+                AuditKind::PersonEnabled
             };
             self.audit(&about(kind, id, by))?;
             // Sessions from before do not come back with whoever is let in again.

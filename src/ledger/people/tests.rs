@@ -173,8 +173,12 @@ async fn what_somebody_may_do_is_as_of_now_and_ends_with_them() {
     let gone = bench.ledger.remove_person(&local("bob"), "test").await;
     assert!(matches!(gone, Err(Error::NoSuchPerson(_))), "{gone:?}");
     let kinds = bench.kinds().await;
-    use AuditKind::{PersonChanged, PersonDisabled, PersonEnabled, PersonRemoved};
-    for kind in [PersonChanged, PersonDisabled, PersonEnabled, PersonRemoved] {
+    for kind in [
+        AuditKind::PersonChanged,
+        AuditKind::PersonDisabled,
+        AuditKind::PersonEnabled,
+        AuditKind::PersonRemoved,
+    ] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
 }

@@ -142,13 +142,15 @@ impl Key {
         };
         let material = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
             ("RSA", _) => {
-                let (modulus, exponent) = (bytes(&jwk.n)?, bytes(&jwk.e)?);
+                let (modulus, exponent) = (bytes(jwk.n.as_deref())?, bytes(jwk.e.as_deref())?);
                 (modulus.len() <= MODULUS_BYTES_MAX && exponent.len() <= 8)
                     .then_some(Material::Rsa { modulus, exponent })?
             }
             ("EC", Some("P-256")) => Material::P256(point(&jwk, 32)?),
             ("EC", Some("P-384")) => Material::P384(point(&jwk, 48)?),
-            ("OKP", Some("Ed25519")) => Material::Ed25519(bytes(&jwk.x).filter(|x| x.len() == 32)?),
+            ("OKP", Some("Ed25519")) => {
+                Material::Ed25519(bytes(jwk.x.as_deref()).filter(|x| x.len() == 32)?)
+            }
             _ => return None,
         };
         Some(Self { id: jwk.kid, algorithm, material })
@@ -203,12 +205,12 @@ pub(super) fn find<'k>(keys: &'k [Key], id: Option<&str>, by: SignedBy) -> Resul
     }
 }
 
-fn bytes(text: &Option<String>) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text.as_deref()?).ok()
+fn bytes(text: Option<&str>) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text?).ok()
 }
 
 /// An uncompressed point whose coordinates have `length` bytes.
 fn point(jwk: &Jwk, length: usize) -> Option<Vec<u8>> {
-    let (x, y) = (bytes(&jwk.x)?, bytes(&jwk.y)?);
+    let (x, y) = (bytes(jwk.x.as_deref())?, bytes(jwk.y.as_deref())?);
     (x.len() == length && y.len() == length).then(|| [&[4], x.as_slice(), &y].concat())
 }

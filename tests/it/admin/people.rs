@@ -202,3 +202,19 @@ async fn the_last_admin_token_stays_also_when_others_have_ended() {
     let end = desk.send(Method::DELETE, "/api/v1/tokens/short", Some(&desk.token), None, &[]).await;
     assert_eq!(end.status, 204, "an expired one can go");
 }
+
+#[tokio::test]
+async fn a_token_to_discover_tags_discovers_those_of_its_repositories() {
+    let desk = Desk::start().await;
+    for repository in ["asked/app", "asked/other"] {
+        desk.push(repository, "1", "content");
+    }
+    let body =
+        json!({"name": "renovate", "role": "discover", "repositories": ["up.test/asked/app"]});
+    let token = robot(&desk, &body).await;
+    for (repository, expected) in [("asked/app", 1), ("asked/other", 0)] {
+        let name = format!("up.test/{repository}").parse().unwrap();
+        let listed = desk.mirror.mirror().tags(&name, &Default::default(), Some(&token)).await;
+        assert_eq!(listed.unwrap().tags.len(), expected, "{repository}");
+    }
+}

@@ -115,6 +115,8 @@ async fn a_wrong_name_is_told_as_a_wrong_password_and_takes_as_long() {
 async fn whoever_guesses_waits_and_keeps_nobody_out_for_good() {
     let desk = desk().await;
     let alice = person(&desk, "alice", Role::Viewer).await;
+    let own = Browser::new(&desk);
+    alice.sign_in(&own).await;
     let browser = Browser::new(&desk);
     let mut statuses = Vec::new();
     for _ in 0..8 {
@@ -124,8 +126,13 @@ async fn whoever_guesses_waits_and_keeps_nobody_out_for_good() {
     let refused = by_password(&browser, "alice", PASSWORD).await;
     assert_eq!(refused.status, 429, "not even the right one, or a guess would count");
     assert!(!refused.header("retry-after").is_empty());
-    // A token is not held up, and the wait ends.
+    // Neither a token is held up, nor the browser that she signs in with; and the wait ends.
     Browser::new(&desk).sign_in(&desk.token).await;
+    for _ in 0..20 {
+        by_password(&browser, "nobody", "a wrong password").await;
+    }
+    assert_eq!(by_password(&browser, "nobody", "x").await.status, 429);
+    alice.sign_in(&own).await;
     desk.mirror.clock.advance(Duration::from_mins(10));
     alice.sign_in(&Browser::new(&desk)).await;
     // And codes are counted by themselves, by whoever knows the password.

@@ -4,6 +4,7 @@ mod local;
 mod provider;
 mod sign_on;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pratique::ledger::{NewPerson, PersonId, Role};
@@ -46,7 +47,7 @@ impl Person {
 
 /// Somebody new; gives their one-time secret.
 async fn invited(desk: &Desk, name: &str, role: Role) -> String {
-    let new = NewPerson { name: name.to_owned(), role, groups: Default::default() };
+    let new = NewPerson { name: name.to_owned(), role, groups: BTreeSet::new() };
     let ledger = desk.mirror.mirror().ledger();
     ledger.add_person(new, "test").await.expect("a person").0.expose().to_owned()
 }

@@ -242,9 +242,10 @@ impl Provider {
 
 fn change(document: &mut Value, changes: &Value) {
     for (key, value) in changes.as_object().into_iter().flatten() {
-        match value {
-            Value::Null => drop(document.as_object_mut().unwrap().remove(key)),
-            value => document[key] = value.clone(),
+        if value.is_null() {
+            document.as_object_mut().unwrap().remove(key);
+        } else {
+            document[key] = value.clone();
         }
     }
 }

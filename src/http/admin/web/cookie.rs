@@ -8,6 +8,8 @@ use crate::oci::Secret;
 /// What a cookie is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cookie {
+    /// What a browser has to show that somebody signed in with. It opens nothing.
+    Device,
     /// A sign-in at the provider that was begun. It comes along when the provider's page leads back, and
     /// opens nothing.
     Provider,
@@ -20,6 +22,8 @@ impl Cookie {
     /// host.
     pub(super) const fn name(self, is_tls: bool) -> &'static str {
         match (self, is_tls) {
+            (Self::Device, true) => "__Host-pratique-device",
+            (Self::Device, false) => "pratique-device",
             (Self::Provider, true) => "__Host-pratique-provider",
             (Self::Provider, false) => "pratique-provider",
             (Self::Session, true) => "__Host-pratique",
@@ -37,9 +41,13 @@ impl Cookie {
         values.next().is_none().then_some(value)
     }
 
-    /// Sets it to `id`, until the browser ends.
+    /// Sets it to `id`, until the browser ends; what it has to show for itself for a year.
     pub(super) fn set(self, id: &Secret, is_tls: bool) -> Option<HeaderValue> {
-        self.value(id.expose(), "", is_tls)
+        let more = match self {
+            Self::Device => "; Max-Age=31536000",
+            Self::Provider | Self::Session => "",
+        };
+        self.value(id.expose(), more, is_tls)
     }
 
     /// Takes it away.
@@ -51,7 +59,7 @@ impl Cookie {
         let secure = if is_tls { "; Secure" } else { "" };
         let site = match self {
             Self::Provider => "Lax",
-            Self::Session => "Strict",
+            Self::Device | Self::Session => "Strict",
         };
         let name = self.name(is_tls);
         let text = format!("{name}={id}; Path=/; HttpOnly; SameSite={site}{secure}{more}");

@@ -170,9 +170,9 @@ mod tests {
             id,
             display,
             role: Role::Admin,
-            groups: Default::default(),
+            groups: std::collections::BTreeSet::new(),
             since,
-            scope: Default::default(),
+            scope: crate::ledger::Scope::default(),
         }
     }
 

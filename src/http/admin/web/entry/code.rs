@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::login::throttled;
 use super::pending::{Step, Waiting};
-use super::{From, address_of, begin_session, failed, sent_on, waiting};
+use super::{From, address_of, admitted, failed, origin, wait, waiting};
 use crate::http::admin::AdminState;
 use crate::http::admin::guesses::Factor;
 use crate::http::admin::problem::Problem;
@@ -52,11 +52,9 @@ pub(in crate::http::admin::web) async fn check_code(
     if !waiting.sent(&form_token) || !matches!(waiting.step, Step::Code) {
         return Err(Trouble::foreign_form());
     }
-    let address = address_of(from);
+    let origin = origin(&state, address_of(from), &headers);
     let (mirror, entrance) = (state.desk.mirror(), &state.entrance);
-    let now = mirror.clock().monotonic();
-    let wait = entrance.guesses.wait(Factor::Code, &waiting.name, address, now);
-    if let Some(wait) = wait.or_else(|| state.throttle.wait(address, now)) {
+    if let Some(wait) = wait(&state, Factor::Code, &waiting.name, origin) {
         return Err(throttled(wait));
     }
     let code = Some(code).filter(|code| code.len() <= CODE_LENGTH_MAX).unwrap_or_default();
@@ -68,13 +66,12 @@ pub(in crate::http::admin::web) async fn check_code(
         None => None,
     };
     let Some(caller) = let_in else {
-        failed(&state, address, &waiting.name, Factor::Code, Some(&waiting.id));
+        failed(&state, origin, &waiting.name, Factor::Code, Some(&waiting.id));
         entrance.pending.wrong(&pending);
         let text = "That is no code of now, or it was used already. Wait for the next one.";
         return Ok(page(&waiting, Some(text)));
     };
-    entrance.guesses.right(&waiting.name, address);
-    Ok(sent_on(&waiting.next, begin_session(&state, &caller, address, &headers)?))
+    admitted(&state, &caller, (&waiting.name, &waiting.next), origin, &headers)
 }
 
 /// Who was let in; `None` where what was shown does not count any more.

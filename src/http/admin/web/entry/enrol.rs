@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::code::let_in;
 use super::login::not_compared;
 use super::pending::{Step, Waiting};
-use super::{From, address_of, begin_session, sent_on, waiting};
+use super::{From, address_of, admitted, origin, waiting};
 use crate::http::admin::AdminState;
 use crate::http::admin::problem::Problem;
 use crate::http::admin::web::form::Form;
@@ -99,9 +99,8 @@ pub(in crate::http::admin::web) async fn enrol(
         let text = "The one-time secret was used or has ended. Ask an administrator for a new one.";
         return Err(Problem::forbidden("This secret is over", text).into());
     };
-    let address = address_of(from);
-    state.entrance.guesses.right(&waiting.name, address);
-    Ok(sent_on(&waiting.next, begin_session(&state, &caller, address, &headers)?))
+    let origin = origin(&state, address_of(from), &headers);
+    admitted(&state, &caller, (&waiting.name, &waiting.next), origin, &headers)
 }
 
 fn page(waiting: &Waiting, key: &TotpKey, wrong: Option<&str>) -> Response {

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use tracing::{info, warn};
 
 use super::pending::Step;
-use super::{From, address_of, begin_session, failed, sent_on};
+use super::provider::Elsewhere;
+use super::{From, address_of, begin_session, failed, origin, sent_on, wait};
 use crate::http::admin::AdminState;
 use crate::http::admin::guesses::Factor;
 use crate::http::admin::problem::Problem;
@@ -132,8 +133,8 @@ async fn by_password(
     let (mirror, entrance) = (state.desk.mirror(), &state.entrance);
     let now = mirror.clock().monotonic();
     // Before anything is compared: else a guess would be worth as much as one that may be made.
-    let wait = entrance.guesses.wait(Factor::Password, name, address, now);
-    if let Some(wait) = wait.or_else(|| state.throttle.wait(address, now)) {
+    let origin = origin(state, address, headers);
+    if let Some(wait) = wait(state, Factor::Password, name, origin) {
         return Err(throttled(wait));
     }
     let password = Some(password).filter(|it| it.len() <= PASSWORD_BYTES_MAX).unwrap_or_default();
@@ -144,7 +145,7 @@ async fn by_password(
     let Some(known) = known.as_ref().filter(|known| matches || known.is_invited) else {
         let there = PersonId::Local { name: name.to_owned() };
         let there = mirror.ledger().person(&there).map(|(person, _)| person.id);
-        failed(state, address, name, Factor::Password, there.as_ref());
+        failed(state, origin, name, Factor::Password, there.as_ref());
         return Ok(refused(state, next, WRONG, false));
     };
     let (step, path) = if matches {
@@ -218,7 +219,7 @@ pub(super) fn page(
             h1 { "Sign in" }
             @if let Some(told) = told { (told) }
             @if let Some(elsewhere) = elsewhere {
-                p.card { a.button href=(elsewhere.path(next)) { "Sign in with " (elsewhere.label()) } }
+                p.card { a.button href=(Elsewhere::path(next)) { "Sign in with " (elsewhere.label()) } }
             }
             @if has_people { (by_name_form(next, is_refused && !by_token)) }
             @if token_alone {

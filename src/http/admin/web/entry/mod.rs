@@ -16,6 +16,7 @@ mod provider;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::http::header::SET_COOKIE;
@@ -32,7 +33,7 @@ use super::cookie::Cookie;
 use super::trouble::{Trouble, see_other};
 use crate::http::OidcSettings;
 use crate::http::admin::AdminState;
-use crate::http::admin::guesses::{Factor, Guesses};
+use crate::http::admin::guesses::{Factor, Guesses, Origin};
 use crate::http::admin::problem::Problem;
 use crate::http::listen::AdminAddress;
 use crate::ledger::{Caller, PersonId};
@@ -88,18 +89,56 @@ fn address_of(from: From) -> IpAddr {
 }
 
 /// Counts a failure of `who`, or of nobody that there is, at `factor`.
-fn failed(state: &AdminState, address: IpAddr, name: &str, factor: Factor, who: Option<&PersonId>) {
+fn failed(
+    state: &AdminState,
+    origin: Origin<'_>,
+    name: &str,
+    factor: Factor,
+    who: Option<&PersonId>,
+) {
     let mirror = state.desk.mirror();
     let now = mirror.clock().monotonic();
+    let address = origin.address;
     state.throttle.failed(address, now);
-    state.entrance.guesses.wrong(factor, name, address, now);
+    state.entrance.guesses.wrong(factor, name, origin, now);
     Failures::count(&state.entrance.failures, mirror, who, factor, address);
     // A name that nobody has may be a password in the wrong field.
     let who = who.map(ToString::to_string);
     info!(%address, who, factor = factor.as_str(), "sign-in failed");
 }
 
-/// Begins the session of `caller` and sends them to `next`.
+/// Where a request comes from, as guesses are counted.
+fn origin<'a>(state: &AdminState, address: IpAddr, headers: &'a HeaderMap) -> Origin<'a> {
+    Origin { address, device: Cookie::Device.id(headers, state.is_tls) }
+}
+
+/// How long a guess at the `factor` of `name` has to wait, if it has to. Who has signed in with this browser
+/// is not held up by what others do from the same address.
+fn wait(state: &AdminState, factor: Factor, name: &str, origin: Origin<'_>) -> Option<Duration> {
+    let (guesses, now) = (&state.entrance.guesses, state.desk.mirror().clock().monotonic());
+    let wait = guesses.wait(factor, name, origin, now);
+    if guesses.knows(name, origin) {
+        return wait;
+    }
+    wait.or_else(|| state.throttle.wait(origin.address, now))
+}
+
+/// Lets in `caller`, who signed in as `name`, and sends them to `next`.
+fn admitted(
+    state: &AdminState,
+    caller: &Caller,
+    (name, next): (&str, &str),
+    origin: Origin<'_>,
+    headers: &HeaderMap,
+) -> Result<Response, Trouble> {
+    let device = state.entrance.guesses.right(name, origin);
+    let device = device.map_err(|error| Problem::internal(error.to_string()))?;
+    let device = device.and_then(|id| Cookie::Device.set(&id, state.is_tls));
+    let session = begin_session(state, caller, origin.address, headers)?;
+    Ok(with_cookie(sent_on(next, session), device))
+}
+
+/// Begins the session of `caller`; gives its cookie.
 fn begin_session(
     state: &AdminState,
     caller: &Caller,

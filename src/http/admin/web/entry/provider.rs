@@ -75,7 +75,7 @@ impl Elsewhere {
     }
 
     /// Where to go to leave for it, and to see `next` afterwards.
-    pub(super) fn path(&self, next: &str) -> String {
+    pub(super) fn path(next: &str) -> String {
         let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
         format!("/login/oidc?{query}")
     }
