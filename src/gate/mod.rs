@@ -21,7 +21,10 @@ mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod images;
+mod levels;
 mod logic;
+#[cfg(test)]
+mod overlays_tests;
 mod phrase;
 mod ready;
 mod scan;
@@ -32,6 +35,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 mod text;
+mod together;
 mod verdict;
 
 pub use by_name::refuse_by_name;

@@ -30,6 +30,12 @@ pub struct Judgement {
     pub rule: Option<RuleId>,
     /// Whether the verdict is acted on; in audit mode it is only written down.
     pub enforced: bool,
+    /// Whether it is served with a warning: what is refused is refused in warn mode.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub warns: bool,
+    /// What overlays would refuse that are in a weaker mode than the rule, by which it is admitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<Reason>,
     /// One entry per gate, in the order in which they are asked.
     pub checks: Vec<Check>,
     /// When something that it rests on ends, so that it has to be reached again: a signature or a
@@ -68,6 +74,12 @@ impl Judgement {
     /// Why not; empty when admitted. The reason that weighs most comes first.
     pub fn reasons(&self) -> &[Reason] {
         self.verdict.reasons()
+    }
+
+    /// Why it would not be served if everything were enforced: why it is refused, or what overlays say that
+    /// only watch.
+    pub fn would_refuse_for(&self) -> &[Reason] {
+        if self.admits() { &self.watched } else { self.reasons() }
     }
 
     /// Whether this is a denial that may end when evidence is gathered again, because all it rests on is

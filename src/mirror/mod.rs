@@ -37,6 +37,7 @@ mod summaries;
 mod sync;
 mod turns;
 mod warm;
+mod warned;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::SimulateBody;
 use crate::gate::ReadyPolicy;
-use crate::policy::{Policy, Problem, Rule};
+use crate::policy::{Policy, Problem};
 
 /// The policy in `body`. A file that it names is what `body` has under that name, and nothing else: whoever
 /// may send a draft may not look into files of the server. Nor may everybody have it compute: conditions
@@ -20,8 +20,7 @@ use crate::policy::{Policy, Problem, Rule};
 pub(super) fn read(body: &SimulateBody, may_compute: bool) -> Result<ReadyPolicy, Vec<Problem>> {
     let read = |path: &Path| file(&body.files, path);
     let policy = Policy::parse(&body.policy, &read)?;
-    let asked = policy.rules().iter().flat_map(Rule::attestations);
-    let computed = asked.filter(|it| !may_compute && it.condition.is_some());
+    let computed = policy.attestations().filter(|it| !may_compute && it.condition.is_some());
     let text = "is a program for the server to run; it takes a token with role admin to send one";
     let problems = computed.map(|it| Problem::new(it.position(), it.path_of("cel"), text));
     let problems: Vec<Problem> = problems.collect();
