@@ -21,6 +21,7 @@ mod judge;
 mod keeping;
 mod lists;
 mod manifest;
+mod manifest_bytes;
 mod manifest_cache;
 mod observed;
 mod passes;

@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 
-use super::manifest::sniffed;
+use super::manifest_bytes::sniffed;
 use super::{Error, Freshness, Judged, ManifestAnswer, Mirror, Pull};
 use crate::gate::{Judgement, Subject};
 use crate::oci::Reference;

@@ -49,6 +49,8 @@ mod notation;
 #[cfg(test)]
 mod observe;
 #[cfg(test)]
+mod overlays;
+#[cfg(test)]
 mod policy_tools;
 #[cfg(test)]
 mod programs;
