@@ -1,6 +1,7 @@
 //! The order in which everything is asked, and how the answers make a verdict.
 
 use super::checks::{self, Checked, Finding};
+use super::expressions::{self, Conditions};
 use super::levels::{Level, levels};
 use super::signatures;
 use super::text::ascii;
@@ -10,6 +11,7 @@ use super::{
 };
 use super::{attestations, configured, continuity, fresh, scan};
 use crate::policy::{Artifact, Demands, Mode, Outright, Rule, Scope, SignatureRule};
+use crate::time::Timestamp;
 
 /// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
 ///
@@ -21,10 +23,13 @@ use crate::policy::{Artifact, Demands, Mode, Outright, Rule, Scope, SignatureRul
 /// Where overlays are in another mode than the rule, what the stricter ones say is decided first: what only
 /// watches never decides about what enforces, and is told beside the verdict.
 pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Outcome {
-    let asked = Asked::new(subject, evidence, context);
+    let mut asked = Asked::new(subject, evidence, context);
     let mode = asked.mode();
     if let Some(open) = asked.open_for_overlays(mode) {
         return open;
+    }
+    if let Err(kind) = asked.settle_conditions(mode) {
+        return Outcome::Missing(vec![kind]);
     }
     let levels = levels(mode, &asked.demands, context.now);
     let (weaker, deciding): (Vec<_>, Vec<_>) = levels.into_iter().partition(|it| it.mode < mode);
@@ -67,6 +72,10 @@ struct Asked<'a> {
     applicable: Applicable<'a>,
     /// What is asked of it: by the rule that applies, and by the overlays that match.
     demands: Demands<'a>,
+    /// Whether what scans find was asked for to say which overlays apply.
+    is_scanned: bool,
+    /// Until when it is so that these overlays apply.
+    until: Option<Timestamp>,
 }
 
 impl<'a> Asked<'a> {
@@ -81,7 +90,16 @@ impl<'a> Asked<'a> {
             demands.rule().map_or(Applicable::None, Applicable::Rule)
         });
         let demands = demands.unwrap_or_default();
-        Self { subject, evidence, context, outright, applicable, demands }
+        Self {
+            subject,
+            evidence,
+            context,
+            outright,
+            applicable,
+            demands,
+            is_scanned: false,
+            until: None,
+        }
     }
 
     /// What the lists of the floor say.
@@ -117,6 +135,27 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Leaves out the overlays whose condition does not hold.
+    ///
+    /// # Errors
+    /// The evidence that it takes to say so. Nothing is asked for where everything is refused anyhow.
+    fn settle_conditions(&mut self, mode: Mode) -> Result<(), EvidenceKind> {
+        if self.demands.overlays().iter().all(|overlay| overlay.when().is_none()) {
+            return Ok(());
+        }
+        let is_refused = self.outright.is_some() || self.floor().denies() || self.by_people();
+        if is_refused && mode == Mode::Enforce {
+            self.demands = self.demands.where_applies(|overlay| overlay.when().is_none());
+            return Ok(());
+        }
+        let Self { subject, evidence, context, .. } = self;
+        self.is_scanned = self.demands.facts().scan;
+        let conditions = Conditions::ask(subject, evidence, context, &self.demands)?;
+        self.demands = self.demands.where_applies(|overlay| conditions.let_apply(overlay));
+        self.until = conditions.until;
+        Ok(())
+    }
+
     /// Whether people said no.
     fn by_people(&self) -> bool {
         let standing = self.context.standing;
@@ -142,13 +181,19 @@ impl<'a> Asked<'a> {
         if let Err(open) = self.look_closer(&level.demands, &mut findings, certain) {
             return *open;
         }
+        let certain = certain || findings.iter().any(Finding::denies);
+        let checked = expressions::check(subject, evidence, context, &level.demands, certain);
+        if let Err(open) = found("facts", checked, &mut findings) {
+            return *open;
+        }
         findings.push(checks::approval(*applicable, context.standing, context.now));
         Outcome::Decided(self.beside(judgement(self.rule(), findings), level))
     }
 
     /// `judgement` with what was asked of scans for it.
     fn beside(&self, judgement: Judgement, level: &Level<'_>) -> Judgement {
-        let is_scanned = !self.demands.gates().is_empty();
+        let demands = &self.demands;
+        let is_scanned = self.is_scanned || !demands.gates().is_empty() || demands.facts().scan;
         let database = self.context.scans.database().filter(|_| is_scanned);
         let hears = level.demands.gates().iter().any(|gate| gate.vex.is_some());
         let awaits_vex = hears && !judgement.admits();
@@ -256,7 +301,7 @@ impl<'a> Asked<'a> {
         let is_settled =
             mode == Mode::Enforce && (!judgement.admits() || self.demands.are_enforced(now));
         let ends = if is_settled { None } else { policy.mode_changes_after(now) };
-        let good_until = judgement.good_until.into_iter().chain(ends).min();
+        let good_until = judgement.good_until.into_iter().chain(ends).chain(self.until).min();
         let (enforced, warns) = (mode == Mode::Enforce, mode == Mode::Warn && !judgement.admits());
         Judgement { enforced, warns, good_until, ..judgement }
     }
@@ -374,6 +419,7 @@ fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<
         let hears = demands.gates().iter().any(|gate| gate.vex.is_some());
         over_itself
             || hears
+            || demands.facts().are_attached()
             || !demands.attestations().is_empty()
             || !scan::bill_signers(demands.gates()).is_empty()
             || fresh::signers(demands).next().is_some()

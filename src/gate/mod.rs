@@ -17,6 +17,10 @@ mod distinct;
 #[cfg(test)]
 mod edges;
 mod evidence;
+mod expressions;
+#[cfg(test)]
+mod expressions_tests;
+mod facts;
 mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;

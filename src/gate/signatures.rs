@@ -307,9 +307,9 @@ impl<'a> Signed<'a> {
 pub(super) struct SignedBy {
     pub(super) people: BTreeSet<String>,
     /// When the first of the signatures that count ends.
-    until: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
     /// The earliest moment at which one of them is proven to have been there.
-    existed_at: Option<Timestamp>,
+    pub(super) existed_at: Option<Timestamp>,
     /// What is telling about the signatures that are by nobody whom the signer takes.
     told: BTreeSet<String>,
 }

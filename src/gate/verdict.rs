@@ -181,6 +181,8 @@ pub enum ReasonCode {
     DeniedImage,
     /// Evidence could not be gathered; nothing was decided.
     EvidenceUnavailable,
+    /// An expression of the policy does not hold, or cannot be answered.
+    ExpressionNotMet,
     /// The policy forbids asking by this tag.
     ForbiddenTag,
     /// A layer is meant to be fetched around the mirror.
@@ -268,7 +270,8 @@ impl ReasonCode {
 pub struct Check {
     /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some,
     /// `continuity` where it was signed before, `config`, `scan` and `freshness` where the rule has gates
-    /// that ask for it, `approval`.
+    /// that ask for it, `expressions` where the policy has some, `approval`; and `watching` for what only
+    /// watches.
     pub name: String,
     /// What came of it.
     pub state: CheckState,

@@ -122,7 +122,8 @@ impl Mirror {
             demands.gates().iter().any(|gate| gate.vex.is_some() || !gate.attested_by.is_empty())
         };
         let asks = |demands: &Demands<'_>| {
-            !demands.attestations().is_empty() || hears(demands) || takes_bills(demands)
+            let is_asked = demands.facts().attestations;
+            is_asked || !demands.attestations().is_empty() || hears(demands) || takes_bills(demands)
         };
         let own = evidence.signatures.found().filter(|_| possible.iter().any(asks));
         let own = own.into_iter().flat_map(|search| &search.attestations);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::attested::AttestationRule;
 use super::configured::ConfigGate;
 use super::document::{Rule, RuleId, SignerChange, Trust};
+use super::expressions::{FactKinds, NamedExpression, When};
 use super::fresh::{FastTrack, FreshGate};
 use super::mode::Mode;
 use super::overlay::{Alone, Overlay};
@@ -19,6 +20,7 @@ use crate::time::Timestamp;
 pub struct Demands<'a> {
     rule: Option<&'a Rule>,
     overlays: Vec<&'a Overlay>,
+    expressions: &'a [NamedExpression],
     attestations: Vec<Demanded<'a, AttestationRule>>,
     gates: Vec<Arc<ScanGate>>,
     configured: Vec<Arc<ConfigGate>>,
@@ -76,6 +78,31 @@ impl<'a> Demands<'a> {
         }
     }
 
+    /// These, and `expressions`, which everything has to meet that the rule would admit.
+    #[must_use]
+    pub fn with_expressions(self, expressions: &'a [NamedExpression]) -> Self {
+        Self { expressions, ..self }
+    }
+
+    /// The same without the overlays that `applies` says no to.
+    #[must_use]
+    pub fn where_applies(&self, applies: impl Fn(&Overlay) -> bool) -> Self {
+        let overlays = self.overlays.iter().copied().filter(|overlay| applies(overlay));
+        Self::new(self.rule, overlays.collect()).with_expressions(self.expressions)
+    }
+
+    /// The expressions that everything has to meet, where a rule applies.
+    pub fn expressions(&self) -> &'a [NamedExpression] {
+        if self.rule.is_some() { self.expressions } else { &[] }
+    }
+
+    /// What has to be known for expressions, and to say which overlays apply.
+    pub fn facts(&self) -> FactKinds {
+        let own = self.expressions().iter().map(|it| it.when().facts());
+        let added = self.overlays.iter().filter_map(|it| it.when()).map(When::facts);
+        own.chain(added).fold(FactKinds::default(), FactKinds::and)
+    }
+
     /// The rule that applies; `None` where none does, or it is not known which.
     pub fn rule(&self) -> Option<&'a Rule> {
         self.rule
@@ -98,7 +125,7 @@ impl<'a> Demands<'a> {
     #[must_use]
     pub fn at_least(&self, least: Mode, now: Timestamp) -> Self {
         let overlays = self.overlays.iter().filter(|overlay| overlay.mode(now) >= least);
-        Self::new(self.rule, overlays.copied().collect())
+        Self::new(self.rule, overlays.copied().collect()).with_expressions(self.expressions)
     }
 
     /// Whether the rule denies everything.

@@ -134,6 +134,9 @@ impl Overlay {
         if !self.artifacts.is_empty() {
             add("match.artifact", kinds(&self.artifacts));
         }
+        if let Some(when) = &self.when {
+            add("when", when.text().to_owned());
+        }
         if self.signatures.is_some() {
             add("signatures", signatures(self.signatures.as_ref()));
         }

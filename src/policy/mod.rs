@@ -15,6 +15,7 @@ mod demands;
 mod difference;
 mod document;
 mod explained;
+mod expressions;
 mod fields;
 mod fresh;
 #[cfg(feature = "fuzzing")]
@@ -51,6 +52,7 @@ pub use document::{
     WantedText, Who,
 };
 pub use explained::{Asked, Match};
+pub use expressions::{FactKinds, NamedExpression, When};
 pub use fresh::{FastTrack, FastTrackWhen, FreshGate};
 pub use mode::{Mode, ModeUntil};
 pub use overlay::{Alone, Overlay};
@@ -86,6 +88,7 @@ pub struct Policy {
     exception_time_max: Duration,
     rules: Vec<Rule>,
     overlays: Vec<Overlay>,
+    expressions: Vec<NamedExpression>,
     lately: Lately,
 }
 

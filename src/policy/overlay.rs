@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::attested::AttestationRule;
 use super::configured::ConfigGate;
 use super::document::{Artifact, ArtifactKind, Located, RuleId};
+use super::expressions::When;
 use super::fresh::FreshGate;
 use super::mode::{Mode, ModeUntil};
 use super::pattern::Pattern;
@@ -22,6 +23,7 @@ pub struct Overlay {
     pub(super) patterns: Vec<Located<Pattern>>,
     pub(super) artifacts: Vec<ArtifactKind>,
     pub(super) tags: Option<TagFilter>,
+    pub(super) when: Option<When>,
     pub(super) signatures: Option<SignatureRule>,
     pub(super) attestations: Vec<AttestationRule>,
     pub(super) gates: Vec<Arc<ScanGate>>,
@@ -44,6 +46,11 @@ impl Overlay {
     /// The tags it speaks of; `None` is all, and untagged content too.
     pub fn tags(&self) -> Option<&TagFilter> {
         self.tags.as_ref()
+    }
+
+    /// What has to hold for it to apply; `None` is nothing.
+    pub fn when(&self) -> Option<&When> {
+        self.when.as_ref()
     }
 
     /// The mode of what it refuses at `now`.

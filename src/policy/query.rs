@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::lately::Applied;
 use super::pattern::Rank;
 use super::{
-    Artifact, AttestationRule, Demands, Exception, FloorLimits, Mode, ModeUntil, Outright,
-    OutrightCause, Overlay, Pattern, Policy, PolicyId, Rule, RuleId, ScanLimits, Signer, TagFilter,
-    TagMove, Trust, TrustRoot,
+    Artifact, AttestationRule, Demands, Exception, FloorLimits, Mode, ModeUntil, NamedExpression,
+    Outright, OutrightCause, Overlay, Pattern, Policy, PolicyId, Position, Rule, RuleId,
+    ScanLimits, Signer, TagFilter, TagMove, Trust, TrustRoot,
 };
 use crate::oci::{Digest, Name, Platform, Registry, Tag};
 use crate::time::Timestamp;
@@ -106,7 +106,8 @@ impl Policy {
     /// Everything that is asked of an artifact of `name` to which `tags` resolved.
     pub fn demands(&self, name: &Name, artifact: Artifact<'_>, tags: &[Tag]) -> Demands<'_> {
         let rule = self.rule_for(name, artifact, tags);
-        Demands::new(rule, self.overlays_for(name, artifact, tags))
+        let overlays = self.overlays_for(name, artifact, tags);
+        Demands::new(rule, overlays).with_expressions(&self.expressions)
     }
 
     /// Everything that may be asked of content of `name`, for each rule that could apply: what it is and
@@ -117,7 +118,9 @@ impl Policy {
         if candidates.is_empty() && !covering.is_empty() {
             return vec![Demands::new(None, covering)];
         }
-        let demands = candidates.into_iter().map(|it| Demands::new(Some(it), covering.clone()));
+        let demands = candidates.into_iter().map(|rule| {
+            Demands::new(Some(rule), covering.clone()).with_expressions(&self.expressions)
+        });
         demands.collect()
     }
 
@@ -173,6 +176,20 @@ impl Policy {
     /// The rules, in the order of the document.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The expressions that everything has to meet, in the order of the document.
+    pub fn expressions(&self) -> &[NamedExpression] {
+        &self.expressions
+    }
+
+    /// Where the policy has something for a program to compute, each with its path.
+    pub fn programs(&self) -> Vec<(Position, String)> {
+        let attested = self.attestations().filter(|it| it.condition.is_some());
+        let attested = attested.map(|it| (it.position(), it.path_of("cel")));
+        let whens = self.overlays.iter().filter_map(Overlay::when);
+        let whens = whens.chain(self.expressions.iter().map(NamedExpression::when));
+        attested.chain(whens.map(|when| (when.position, when.path.clone()))).collect()
     }
 
     /// The overlays, in the order of the document.

@@ -28,6 +28,8 @@ mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod expressions;
+#[cfg(test)]
 mod forgeries;
 mod fresh;
 #[cfg(test)]

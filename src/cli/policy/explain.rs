@@ -60,6 +60,9 @@ struct View {
     /// The overlays that match, each with what it asks for on top of that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     overlays: Vec<OverlayView>,
+    /// What must hold of it, asked last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    expressions: Vec<Asked>,
     /// The signers that it names.
     signers: Vec<SignerView>,
 }
@@ -80,7 +83,7 @@ struct MatchView {
     behind: Option<String>,
 }
 
-/// An overlay that matches.
+/// An overlay that matches; a condition that it may have is asked of a real image only.
 #[derive(Debug, Serialize)]
 struct OverlayView {
     overlay: String,
@@ -153,6 +156,10 @@ fn view(
         .iter()
         .map(|overlay| OverlayView { overlay: overlay.id().to_string(), asks: overlay.asks() });
     let signers = policy.signers().iter().filter(|signer| names.contains(signer.name()));
+    let expressions = demands.expressions().iter().map(|it| Asked {
+        key: it.id().to_string(),
+        text: format!("{}, or else: {}", it.when().text(), it.message()),
+    });
     View {
         image: image.to_string(),
         policy: policy.name().to_owned(),
@@ -163,6 +170,7 @@ fn view(
         matching: matching.collect(),
         asks,
         overlays: overlays.collect(),
+        expressions: expressions.collect(),
         signers: signers.map(signer_view).collect(),
     }
 }
@@ -231,6 +239,10 @@ fn render(view: &View) -> String {
     for overlay in &view.overlays {
         lines.push(format!("overlay  {}", overlay.overlay));
         lines.extend(asked(&overlay.asks));
+    }
+    if !view.expressions.is_empty() {
+        lines.push("expressions".to_owned());
+        lines.extend(asked(&view.expressions));
     }
     if !view.signers.is_empty() {
         lines.push("signers".to_owned());

@@ -38,6 +38,8 @@ const JUDGING: Judging = Judging {
 };
 /// Where what is left out is told.
 const REST: &str = "They are told once these are mended.";
+/// An hour.
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// How far the clock of whoever built an image may be ahead.
 const CLOCKS_APART_MAX: Duration = Duration::from_hours(24);
 /// No image was built before 2010-01-01: whoever builds the same twice writes 1970 or 1980.

@@ -1,9 +1,9 @@
 //! The policy in words, for people who read it on a page.
 
 use crate::policy::{
-    Alone, Answer, ConfigGate, FindingCondition, FreshGate, Mode, ModeUntil, NewFinding, Overlay,
-    Policy, Quorum, Rating, Rule, ScanGate, Scope, SignatureRule, SignerChange, TagFilter, TagMove,
-    Trust, UserRule, WantedText, Who,
+    Alone, Answer, ConfigGate, FindingCondition, FreshGate, Mode, ModeUntil, NamedExpression,
+    NewFinding, Overlay, Policy, Quorum, Rating, Rule, ScanGate, Scope, SignatureRule,
+    SignerChange, TagFilter, TagMove, Trust, UserRule, WantedText, Who,
 };
 use crate::text::{bytes, span};
 use std::collections::BTreeSet;
@@ -25,6 +25,8 @@ pub struct PolicyWords {
     pub rules: Vec<RuleWords>,
     /// What is asked on top of the rule that applies, in the order of the document.
     pub overlays: Vec<RuleWords>,
+    /// What must hold of everything that a rule would admit: each with what is said where it does not.
+    pub expressions: Vec<GateWords>,
     /// The gates that rules name, each once.
     pub gates: Vec<GateWords>,
     /// Its signers.
@@ -70,6 +72,7 @@ pub fn of(policy: &Policy) -> PolicyWords {
         floor: floor(policy),
         rules: policy.rules().iter().map(|rule| rule_words(rule, policy)).collect(),
         overlays: policy.overlays().iter().map(overlay_words).collect(),
+        expressions: policy.expressions().iter().map(expression_words).collect(),
         gates: gates(policy),
         signers: policy.signers().iter().map(|it| signer(it.name(), it.who())).collect(),
     }
@@ -119,10 +122,19 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
 fn overlay_words(overlay: &Overlay) -> RuleWords {
     let mut says = vec!["Adds to what the rule that applies asks for; admits nothing.".to_owned()];
     says.extend(overlay.tags().map(|tags| format!("Speaks of tags {} only.", tag_words(tags))));
+    says.extend(overlay.when().map(|when| format!("Applies where {} holds.", when.text())));
     says.extend(alone(&overlay.alone()));
     says.extend(mode(overlay.mode_until()).map(|text| format!("In mode {text}")));
     let patterns = overlay.patterns().map(ToString::to_string).collect();
     RuleWords { id: overlay.id().to_string(), patterns, says }
+}
+
+fn expression_words(expression: &NamedExpression) -> GateWords {
+    let says = vec![
+        format!("Refuses where {} does not hold.", expression.when().text()),
+        format!("Says then: {}", expression.message()),
+    ];
+    GateWords { name: expression.id().to_string(), says }
 }
 
 /// What becomes of what is refused; nothing where it is not served.

@@ -23,7 +23,7 @@ impl Mirror {
     pub(in crate::mirror) async fn scans_of(&self, asked: &Asked<'_>) -> Scans {
         let Asked { subject, evidence, policy, .. } = asked;
         let possible = policy.possible_demands(&subject.name);
-        let asks = possible.iter().any(|demands| !demands.gates().is_empty());
+        let asks = possible.iter().any(|it| !it.gates().is_empty() || it.facts().scan);
         let Some(scanned) = evidence.scan.found().filter(|_| asks) else { return Scans::default() };
         let mut scans = Scans::default();
         for image in scanned.images.values() {

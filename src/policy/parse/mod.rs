@@ -3,6 +3,7 @@
 mod attestations;
 mod cases;
 mod check;
+mod expressions;
 mod floor;
 mod gates;
 mod keys;
@@ -57,8 +58,9 @@ const TOP: Words = Words {
         "maxException",
         "rules",
         "overlays",
+        "expressions",
     ],
-    later: &["approvalPolicies", "breakGlass", "expressions", "import", "maxWaiver", "waivers"],
+    later: &["approvalPolicies", "breakGlass", "import", "maxWaiver", "waivers"],
 };
 const METADATA: Words = Words { known: &["name", "revision"], later: &[] };
 const DEFAULTS: Words = Words {
@@ -163,6 +165,8 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
     let overlays = top.take("overlays");
     let overlays = overlays.map(|node| overlays::read(node, defaults, &gates, problems));
     let overlays = overlays.unwrap_or_default();
+    let expressions = top.take("expressions");
+    let expressions = expressions.map(|node| expressions::read(node, problems));
     check::signers(&signers, problems);
     check::roots(&signers, &trust_roots, problems);
     for read in &rules {
@@ -192,6 +196,7 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         exception_time_max,
         rules: rules.into_iter().map(|read| read.rule).collect(),
         overlays: overlays.into_iter().map(|read| read.overlay).collect(),
+        expressions: expressions.unwrap_or_default(),
         lately: Lately::default(),
     })
 }

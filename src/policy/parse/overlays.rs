@@ -13,14 +13,24 @@ use super::attestations::{self, ReadAttestation};
 use super::gates::{self, Gates};
 use super::rules::{ReadRule, read_id, read_match, read_tags};
 use super::signatures::{self, ReadQuorum};
-use super::{Defaults, modes};
+use super::{Defaults, expressions, modes};
 
 /// Most overlays of one policy: each that matches is judged with every image.
 const OVERLAYS_MAX: usize = 200;
 
 const OVERLAY: Words = Words {
-    known: &["id", "match", "tags", "signatures", "attestations", "gates", "mode", "modeUntil"],
-    later: &["approval", "when"],
+    known: &[
+        "id",
+        "match",
+        "tags",
+        "when",
+        "signatures",
+        "attestations",
+        "gates",
+        "mode",
+        "modeUntil",
+    ],
+    later: &["approval"],
 };
 /// What is said of an overlay by whoever takes it for a rule.
 const RULES_OWN: [&str; 3] = ["trust", "tagMove", "signerChange"];
@@ -69,6 +79,7 @@ fn overlay(
     let matched = matched.map(|node| read_match(node, &fields.path_of("match"), problems));
     let tags = fields.take("tags");
     let tags = tags.map(|node| read_tags(node, &fields.path_of("tags"), problems));
+    let when = expressions::when(&mut fields, problems);
     let signatures = signatures::read(&mut fields, None, problems).unwrap_or_default();
     if let Some(SignatureRule::None { .. }) = signatures.rule {
         let text = "an overlay takes nothing away from what the rule asks; remove it";
@@ -97,6 +108,7 @@ fn overlay(
             patterns,
             artifacts,
             tags: tags.flatten(),
+            when,
             signatures: signatures.rule,
             attestations: attestations.iter().map(|read| read.rule.clone()).collect(),
             gates: each(&scans, |gate| gate.overlay.clone_from(&named)),

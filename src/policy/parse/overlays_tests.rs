@@ -54,7 +54,13 @@ fn an_overlay_that_would_do_nothing_or_loosen_something_is_no_policy() {
         (", attestations: [{type: spdx}]", "overlays[0].attestations[0].signers  is missing"),
         (", attestations: [{type: spdx, signers: [nobody]}]", "\"nobody\" is not among"),
         (", gates: [strict], floor: {}", "overlays[0].floor  unknown key"),
-        (", gates: [strict], when: \"true\"", "overlays[0].when  not supported by this version"),
+        (", gates: [strict], when: \"true\"", "overlays[0].when  says nothing of the image"),
+        (", when: \"image.tag == 'x'\"", "overlays[0]  asks for nothing"),
+        (
+            ", gates: [strict], when: \"client.namespace == 'prod'\"",
+            "overlays[0].when  speaks of client, which is not known when an image is judged",
+        ),
+        (", gates: [strict], when: [x]", "overlays[0].when  must be a text"),
         (", gates: [strict], tags: {}", "takes exactly one of semver"),
         (", match: [\"**\"]", "duplicate key"),
     ] {

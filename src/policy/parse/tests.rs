@@ -150,7 +150,6 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
         ("waivers", "[]"),
         ("maxWaiver", "90d"),
         ("breakGlass", "{}"),
-        ("expressions", "[]"),
         ("import", "[]"),
     ] {
         let expected = format!("{key}  not supported by this version");

@@ -43,6 +43,13 @@ fn main(policy: &PolicyWords) -> Markup {
                 @for overlay in &policy.overlays { (rule_card(overlay)) }
             }
         }
+        @if !policy.expressions.is_empty() {
+            section aria-labelledby="expressions" {
+                h2 #expressions { "Expressions" }
+                p.quiet { "Asked last, of everything that a rule would admit." }
+                @for expression in &policy.expressions { (gate_card(expression)) }
+            }
+        }
         section aria-labelledby="gates" {
             h2 #gates { "Gates" }
             @if policy.gates.is_empty() { p.quiet { "No rule names one: nothing is scanned." } }

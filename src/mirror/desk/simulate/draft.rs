@@ -20,11 +20,13 @@ use crate::policy::{Policy, Problem};
 pub(super) fn read(body: &SimulateBody, may_compute: bool) -> Result<ReadyPolicy, Vec<Problem>> {
     let read = |path: &Path| file(&body.files, path);
     let policy = Policy::parse(&body.policy, &read)?;
-    let computed = policy.attestations().filter(|it| !may_compute && it.condition.is_some());
     let text = "is a program for the server to run; it takes a token with role admin to send one";
-    let problems = computed.map(|it| Problem::new(it.position(), it.path_of("cel"), text));
-    let problems: Vec<Problem> = problems.collect();
-    if problems.is_empty() { ReadyPolicy::new(policy) } else { Err(problems) }
+    let programs = policy.programs();
+    if may_compute || programs.is_empty() {
+        return ReadyPolicy::new(policy);
+    }
+    let problems = programs.into_iter().map(|(at, path)| Problem::new(at, path, text));
+    Err(problems.collect())
 }
 
 fn file(files: &BTreeMap<String, String>, path: &Path) -> io::Result<Vec<u8>> {
