@@ -195,6 +195,12 @@ pub struct ExplainView {
     pub verdict: String,
     /// Whether the verdict is enforced; if not, nodes are served all the same.
     pub enforced: bool,
+    /// Whether nodes are told with a warning what would be refused: mode warn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub warns: bool,
+    /// What overlays would refuse that only watch, when it is admitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<ReasonView>,
     /// Every reason, when it is not admitted.
     pub reasons: Vec<ReasonView>,
     /// What people decided, if they did.
