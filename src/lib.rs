@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | 0 | [`oci`] | pure types and parsers of the OCI specifications |
 //! | 0 | [`time`], [`tasks`], [`metrics`] | the clock, the only spawner, the counters |
+//! | 0 | [`expression`] | conditions, bounded before they are asked |
 //! | 0 | [`program`] | foreign programs, isolated and within bounds |
 //! | 1 | [`policy`] | the policy document: parse, lint, match |
 //! | 1 | [`scan`] | the scanner: layers to inventory, inventory and database to report |
@@ -46,6 +47,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod evidence;
+pub mod expression;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

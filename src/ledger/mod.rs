@@ -72,7 +72,7 @@ pub use people::{
 pub use pins::Pin;
 pub use policy::{InForce, PolicyChange};
 pub use proof::AuditProof;
-pub use pulls::{PullCount, PullOutcome};
+pub use pulls::{InUse, PullCount, PullOutcome};
 pub use records::{New, Record};
 pub use requests::{
     ClientCount, Filing, RequestFilter, RequestId, RequestIdError, RequestRow, RequestState,

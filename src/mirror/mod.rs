@@ -21,6 +21,7 @@ mod judge;
 mod keeping;
 mod lists;
 mod manifest;
+mod manifest_bytes;
 mod manifest_cache;
 mod observed;
 mod passes;
@@ -37,6 +38,7 @@ mod summaries;
 mod sync;
 mod turns;
 mod warm;
+mod warned;
 
 use std::collections::HashMap;
 use std::fmt;

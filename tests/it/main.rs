@@ -28,6 +28,8 @@ mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod expressions;
+#[cfg(test)]
 mod forgeries;
 mod fresh;
 #[cfg(test)]
@@ -48,6 +50,8 @@ mod model;
 mod notation;
 #[cfg(test)]
 mod observe;
+#[cfg(test)]
+mod overlays;
 #[cfg(test)]
 mod people;
 #[cfg(test)]

@@ -52,6 +52,21 @@ pub(super) async fn observed(
     Ok(json(&state.desk.observed(limit).await?))
 }
 
+/// How far back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Days {
+    days: Option<u32>,
+}
+
+/// `GET /outdated?days=`
+pub(super) async fn outdated(
+    State(state): State<AdminState>,
+    Parameters(Days { days }): Parameters<Days>,
+) -> Result<Response, Problem> {
+    Ok(json(&Box::pin(state.desk.outdated(days)).await?))
+}
+
 /// `GET /policy`
 pub(super) async fn policy(State(state): State<AdminState>) -> Response {
     json(&state.desk.policy())

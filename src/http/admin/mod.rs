@@ -57,8 +57,10 @@ impl AdminState {
     /// When the provider that people sign in at cannot be used.
     pub fn new(mirror: Mirror, settings: AdminSettings) -> Result<Self, oidc::Error> {
         let entrance = web::Entrance::new(settings.oidc, mirror.tasks(), mirror.clock())?;
+        let desk = Desk::new(mirror);
+        desk.keep_outdated();
         Ok(Self {
-            desk: Desk::new(mirror),
+            desk,
             data_dir: settings.data_dir.into(),
             throttle: Arc::new(Throttle::default()),
             sessions: Arc::default(),

@@ -59,6 +59,7 @@ pub(super) fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
         (send("/cache/scrub", Administer), post(cache::scrub)),
         (look("/explain"), get(look::explain)),
         (look("/observed"), get(look::observed)),
+        (look("/outdated"), get(look::outdated)),
         (look("/people"), get(persons::list)),
         (send("/people", Administer), post(persons::add)),
         (look("/people/{id}"), get(persons::show)),

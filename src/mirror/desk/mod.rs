@@ -16,7 +16,9 @@ pub mod dossier;
 mod error;
 mod explain;
 mod keys;
+mod line;
 mod observe;
+pub mod outdated;
 pub mod people;
 pub mod policy_words;
 pub mod queue;
@@ -59,6 +61,7 @@ pub struct Desk {
     deciding: Arc<Mutex<()>>,
     simulating: Arc<Mutex<()>>,
     reading_audit: Arc<Mutex<()>>,
+    tag_lists: Arc<outdated::TagLists>,
 }
 
 impl Desk {
@@ -72,6 +75,7 @@ impl Desk {
             deciding: Arc::new(Mutex::new(())),
             simulating: Arc::new(Mutex::new(())),
             reading_audit: Arc::new(Mutex::new(())),
+            tag_lists: Arc::default(),
         }
     }
 

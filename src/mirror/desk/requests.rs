@@ -141,7 +141,8 @@ impl Desk {
 
     /// What the policy says of `image` before anything is asked upstream.
     pub(super) fn outright(&self, image: &ImageReference) -> Option<Judgement> {
-        refuse_by_name(&self.mirror.policy(), &image.name, tag_of(image).as_ref())
+        let now = self.mirror.now();
+        refuse_by_name(&self.mirror.policy(), &image.name, tag_of(image).as_ref(), now)
     }
 
     async fn file(

@@ -19,6 +19,7 @@ mod findings;
 mod form;
 mod health;
 mod history;
+mod outdated;
 mod page;
 mod people;
 mod policy;
@@ -78,6 +79,7 @@ fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
         (open("/login/oidc"), get(entry::leave)),
         (open(CALLBACK_PATH), get(entry::callback)),
         (send("/logout", Some(Look)), post(entry::sign_out)),
+        (look("/outdated"), get(outdated::show)),
         (look("/policy"), get(policy::show)),
         (look("/requests/{id}"), get(dossier::show)),
     ]
