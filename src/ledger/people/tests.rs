@@ -156,7 +156,8 @@ async fn what_somebody_may_do_is_as_of_now_and_ends_with_them() {
     bench.ledger.change_person(&caller.id, change, "test").await.unwrap();
     let now = bench.ledger.caller(&caller.id).unwrap();
     assert_eq!((now.role, now.since), (Role::Approver, caller.since), "their session goes on");
-    let out = |is_disabled| PersonChange { is_disabled: Some(is_disabled), ..Default::default() };
+    let out =
+        |is_disabled| PersonChange { is_disabled: Some(is_disabled), ..PersonChange::default() };
     bench.ledger.change_person(&caller.id, out(true), "test").await.unwrap();
     assert_eq!(bench.ledger.caller(&caller.id), None);
     assert!(bench.ledger.knowledge("alice", "x").is_none());
@@ -289,7 +290,7 @@ async fn a_token_ends_by_itself_and_is_for_what_it_was_made_for() {
     }
     let past = NewToken { expires_at: Some(now), ..NewToken::new("late", Role::Viewer) };
     assert!(matches!(bench.ledger.create_token(past, "test").await, Err(Error::TokenExpiry)));
-    let expires_at = Some(now.after(Duration::from_secs(60)));
+    let expires_at = Some(now.after(Duration::from_mins(1)));
     let new = NewToken { expires_at, scope, ..NewToken::new("robot", Role::Requester) };
     let secret = bench.ledger.create_token(new, "test").await.unwrap();
     bench.reopen().await;
@@ -300,7 +301,7 @@ async fn a_token_ends_by_itself_and_is_for_what_it_was_made_for() {
     );
     let id = PersonId::Token { name: "robot".to_owned() };
     assert!(bench.ledger.caller(&id).is_some());
-    bench.clock.advance(Duration::from_secs(60));
+    bench.clock.advance(Duration::from_mins(1));
     assert_eq!(bench.ledger.authenticate(secret.expose()), None);
     assert_eq!(bench.ledger.caller(&id), None, "and its sessions with it");
     assert!(bench.ledger.tokens()[0].is_expired(crate::time::Clock::now(&bench.clock)));

@@ -1,6 +1,9 @@
 //! People and robots: made, changed and ended by admins.
 
+use std::time::Duration;
+
 use hyper::Method;
+use pratique::oci::TagsPage;
 use serde_json::{Value, json};
 
 use super::Desk;
@@ -171,10 +174,10 @@ async fn a_token_with_an_end_is_refused_from_then_on_and_listed_as_expired() {
     assert_eq!(status().await, 200);
     // Thirty minutes of rest would end the session before the token.
     for _ in 0..2 {
-        desk.mirror.clock.advance(std::time::Duration::from_mins(29));
+        desk.mirror.clock.advance(Duration::from_mins(29));
         assert_eq!(browser.get("/").await.status, 200);
     }
-    desk.mirror.clock.advance(std::time::Duration::from_mins(2));
+    desk.mirror.clock.advance(Duration::from_mins(2));
     assert_eq!(status().await, 401);
     assert_eq!(browser.get("/").await.status, 303, "its session ends with it");
     let listed = desk.run(&["token", "ls"]).await.stdout;
@@ -195,7 +198,7 @@ async fn the_last_admin_token_stays_also_when_others_have_ended() {
     robot(&desk, &body).await;
     let body = json!({"name": "narrow", "role": "admin", "repositories": ["up.test/a"]});
     robot(&desk, &body).await;
-    desk.mirror.clock.advance(std::time::Duration::from_mins(61));
+    desk.mirror.clock.advance(Duration::from_mins(61));
     let path = "/api/v1/tokens/first-run";
     let last = desk.send(Method::DELETE, path, Some(&desk.token), None, &[]).await;
     assert_eq!((last.status, last.problem().as_str()), (409, "conflict"));
@@ -214,7 +217,7 @@ async fn a_token_to_discover_tags_discovers_those_of_its_repositories() {
     let token = robot(&desk, &body).await;
     for (repository, expected) in [("asked/app", 1), ("asked/other", 0)] {
         let name = format!("up.test/{repository}").parse().unwrap();
-        let listed = desk.mirror.mirror().tags(&name, &Default::default(), Some(&token)).await;
+        let listed = desk.mirror.mirror().tags(&name, &TagsPage::default(), Some(&token)).await;
         assert_eq!(listed.unwrap().tags.len(), expected, "{repository}");
     }
 }

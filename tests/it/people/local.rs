@@ -208,7 +208,8 @@ async fn what_is_changed_about_somebody_is_so_at_their_next_request() {
     let reply = browser.decide("/requests/R-1", "approve", "reviewed").await;
     assert_eq!(reply.status, 303, "{}", reply.text());
     assert!(desk.get("/api/v1/audit").await.text().contains("user:alice"));
-    let out = |is_disabled| PersonChange { is_disabled: Some(is_disabled), ..Default::default() };
+    let out =
+        |is_disabled| PersonChange { is_disabled: Some(is_disabled), ..PersonChange::default() };
     ledger.change_person(&alice.id(), out(true), "test").await.unwrap();
     assert!(!is_in(&browser).await, "at once");
     assert_eq!(by_password(&Browser::new(&desk), "alice", PASSWORD).await.status, 403);
