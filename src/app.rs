@@ -21,6 +21,7 @@ use crate::layout::Layout;
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirror, PolicyError, Scanner, desk};
+use crate::people::oidc;
 use crate::store::{self, Facts, Store};
 use crate::summary::Keyring;
 use crate::tasks::Tasks;
@@ -60,6 +61,9 @@ pub enum Error {
     /// The policy cannot be put in force.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The provider that people sign in at cannot be used.
+    #[error("the provider of [admin.oidc] cannot be set up")]
+    Provider(#[source] Box<oidc::Error>),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -165,7 +169,9 @@ impl App {
         let node_address = address_of(&nodes, settings.node.listen)?;
         let admin_address = address_of(&admins, settings.admin.listen)?;
         let node = Node::new(mirror.clone(), settings.node);
-        let router = http::admin::router(AdminState::new(mirror.clone(), settings.admin));
+        let state = AdminState::new(mirror.clone(), settings.admin)
+            .map_err(|error| Error::Provider(Box::new(error)))?;
+        let router = http::admin::router(state);
         http::serve_nodes(nodes, node, tasks).map_err(|error| Error::Tls(Box::new(error)))?;
         http::serve_admins(admins, router, metrics, tasks)
             .map_err(|error| Error::Tls(Box::new(error)))?;

@@ -23,6 +23,7 @@
 //! | 1 | [`upstream`] | the bounded registry client |
 //! | 2 | [`adapter`] | scanners beside the one inside |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
+//! | 2 | [`people`] | how people prove who they are: passwords, codes, a provider |
 //! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |
 //! | 3 | [`evidence`] | gathers what the gate needs |
 //! | 3 | [`rehearsal`] | tests of a policy, put before the gate |
@@ -57,6 +58,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod mirror;
 pub mod oci;
+pub mod people;
 pub mod policy;
 pub mod program;
 pub mod rehearsal;

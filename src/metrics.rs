@@ -113,6 +113,7 @@ metrics! {
     Counter stale_tags "pratique_stale_tag_answers_total" "" "Tags answered from history because upstream moved, deleted or withheld them.";
     Gauge flights "pratique_flights" "" "Fetches under way for nodes.";
     Counter judgements "pratique_judgements_total" "" "Decisions made, fresh or from stored evidence.";
+    Gauge outdated_images "pratique_outdated_images" "" "Images in use with a newer version in their line, as of the last look.";
     Gauge open_requests "pratique_open_requests" "" "Requests that wait for people.";
     Gauge policy_revision "pratique_policy_revision" "" "Revision of the policy in force.";
     Counter policy_rejected "pratique_policy_reload_failures_total" "" "Policy files that were refused at reload; the old policy stayed.";

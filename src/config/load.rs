@@ -177,6 +177,11 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     dangers.extend(
         in_clear.map(|adapter| format!("scan.adapter.danger_plain_http ({})", adapter.name)),
     );
+    if let Some(oidc) = &mut admin.settings.oidc {
+        oidc.provider.proxy = proxy.clone();
+        let key = "admin.oidc.danger_plain_http".to_owned();
+        dangers.extend(oidc.provider.danger_plain_http.then_some(key));
+    }
     node.settings.public_url = admin.public_url;
     admin.settings.data_dir.clone_from(&data_dir);
     Settings {

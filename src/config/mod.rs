@@ -15,6 +15,7 @@ pub(crate) mod fuzzing;
 mod limits;
 mod listeners;
 mod load;
+mod oidc;
 mod problem;
 mod scan;
 mod section;

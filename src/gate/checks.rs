@@ -299,7 +299,14 @@ pub(super) fn approval(
             let text = format!("approval by {by} of {} ran out {}", day(*at), day(*expires));
             waiting(ReasonCode::ApprovalExpired, &text, rule)
         }
-        (Some(Standing::Approved { by, at, expires, .. }), Applicable::Rule(_)) => {
+        (Some(Standing::Approved { by, at, expires, voters, .. }), Applicable::Rule(rule)) => {
+            let needed = rule.approval().map_or(1, |approval| approval.quorum());
+            if voters.len().max(1) < needed {
+                let text =
+                    format!("approved by too few for rule {}: it asks {needed} people", rule.id());
+                return waiting(ReasonCode::ApprovalNeeded, &text, rule);
+            }
+            let by = if voters.is_empty() { by.clone() } else { voters.join(", ") };
             let until = expires.map(|expires| format!(" until {}", day(expires)));
             let text = format!("by {by} on {}{}", day(*at), until.unwrap_or_default());
             Finding::new(NAME, CheckState::Pass, text)
@@ -312,7 +319,11 @@ pub(super) fn approval(
 }
 
 fn waiting(code: ReasonCode, text: &str, rule: &Rule) -> Finding {
-    let remedy = format!("Someone would have to approve this digest (rule {}).", rule.id());
+    let who = rule.approval().map_or_else(
+        || "Someone would have to approve this digest".to_owned(),
+        |approval| format!("This digest would have to be approved by {approval}"),
+    );
+    let remedy = format!("{who} (rule {}).", rule.id());
     let mut finding = Finding::new("approval", CheckState::Waiting, text);
     finding.reasons.push(reason(code, text, remedy));
     finding

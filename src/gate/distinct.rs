@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// Two names in a policy may speak of overlapping people, and one person may have signed twice: a
 /// person counts for one name only.
-pub(super) fn distinct(signed_by: &[BTreeSet<String>]) -> usize {
+pub(crate) fn distinct(signed_by: &[BTreeSet<String>]) -> usize {
     let mut taken = BTreeMap::new();
     (0..signed_by.len()).filter(|at| give(*at, signed_by, &mut taken, &mut BTreeSet::new())).count()
 }

@@ -45,6 +45,7 @@ mod verdict;
 pub use by_name::refuse_by_name;
 pub use continuity::Predecessor;
 pub use decide::decide;
+pub(crate) use distinct::distinct;
 pub use evidence::{
     AttachedTag, AttestationContents, ChildImage, ChildSignatures, ConfigOf, Evidence,
     EvidenceKind, Gathered, Grant, GrantKind, ImageConfigs, ManifestFacts, ScannedByOther,

@@ -21,6 +21,9 @@ pub enum Standing {
         expires: Option<Timestamp>,
         /// Why.
         reason: String,
+        /// Everybody whose yes it took, where it took more than one; the last of them is `by`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        voters: Vec<String>,
     },
     /// Refused before it was ever served.
     Rejected {

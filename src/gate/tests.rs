@@ -85,6 +85,7 @@ fn approved(expires: Option<&str>) -> Standing {
         at: "2026-11-01T00:00:00Z".parse().unwrap(),
         expires: expires.map(|expires| expires.parse().unwrap()),
         reason: "reviewed".to_owned(),
+        voters: Vec::new(),
     }
 }
 

@@ -39,6 +39,20 @@ pub enum AuditKind {
     Judged,
     /// All stored verdicts were brought to the logic of this program.
     LogicConfirmed,
+    /// Somebody's role or groups changed.
+    PersonChanged,
+    /// Somebody may sign in from now on.
+    PersonCreated,
+    /// Somebody is kept out.
+    PersonDisabled,
+    /// Somebody who was kept out is let in again.
+    PersonEnabled,
+    /// Somebody chose a password and has an authenticator.
+    PersonEnrolled,
+    /// Somebody may not sign in any more.
+    PersonRemoved,
+    /// Somebody's password and authenticator were forgotten.
+    PersonReset,
     /// An image was pinned in the cache.
     Pinned,
     /// A policy came into force.
@@ -59,6 +73,10 @@ pub enum AuditKind {
     Revoked,
     /// A person had scanned images judged by a database that takes much back.
     ScansReleased,
+    /// Sign-ins failed; one record for all of some minutes.
+    SignInFailed,
+    /// Somebody signed in.
+    SignedIn,
     /// A new key signs summaries from now on.
     SigningKeyRotated,
     /// The program started.
@@ -71,6 +89,8 @@ pub enum AuditKind {
     TokenRevoked,
     /// A pin was taken back.
     Unpinned,
+    /// A person said yes, which alone may not be enough.
+    Voted,
 }
 
 /// Something to be put on record.

@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::audit::{AuditEvent, AuditKind, Chain};
+use super::checkpoints::keys;
 use super::head;
 use super::rows::{self, Sealed};
+use super::sealer::{self, Sealer};
 use super::{Error, Ledger, checkpoints, database, open, schema, verify};
-use crate::oci::from_strict_slice;
+use crate::oci::{Algorithm, Digest, from_strict_slice};
 use crate::time::Clock;
+use crate::transparency::NoteSigner;
 
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +69,9 @@ pub(super) fn add_head(path: &Path) -> Result<(), Error> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "full")?;
     let head = serde_json::to_string(&Chain::load(&connection)?)?;
-    connection.execute_batch("CREATE TABLE backup (head TEXT NOT NULL) STRICT")?;
-    connection.execute("INSERT INTO backup (head) VALUES (?1)", [head])?;
+    let rows = hash_of_rows(&connection)?.to_string();
+    connection.execute_batch("CREATE TABLE backup (head TEXT NOT NULL, rows TEXT) STRICT")?;
+    connection.execute("INSERT INTO backup (head, rows) VALUES (?1, ?2)", [head, rows])?;
     connection.close().map_err(|(_, error)| error)?;
     fs::File::open(path).and_then(|file| file.sync_all()).map_err(Error::file("sync", path))
 }
@@ -116,9 +120,10 @@ pub(super) fn put_in_place(
     let prepared = prepare(from, &coming, clock, event, finish).and_then(|prepared| {
         // Before anything is replaced: a restored chain that is not signed looks like one that was cut.
         checkpoints::sign_restored(dir, &coming)?;
-        Ok(prepared)
+        let sealed_by = seal_restored(dir, &coming)?;
+        Ok((prepared, sealed_by))
     });
-    let (audit_records, chain) = match prepared {
+    let ((audit_records, chain), sealed_by) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
             drop(fs::remove_file(&coming));
@@ -129,8 +134,29 @@ pub(super) fn put_in_place(
     let replaced = set_aside(&path, clock)?;
     fs::rename(&coming, &path).map_err(Error::file("rename", &coming))?;
     database::sync_directory(dir)?;
+    if let Some(signer) = sealed_by {
+        sealer::write_mark(dir, &signer)?;
+    }
     head::write(dir, chain)?;
     Ok(Restored { audit_records, replaced })
+}
+
+/// Seals the rows of `coming`, which is about to take the place of the ledger in `dir`: with its key, which
+/// is given back, or as an earlier program does where the schema is one of those.
+fn seal_restored(dir: &Path, coming: &Path) -> Result<Option<NoteSigner>, Error> {
+    let mut connection = Connection::open(coming)?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    if schema::version(&connection)? < sealer::KEYED_SINCE {
+        // Without the mark plain seals are taken, and keyed ones stay as they are.
+        sealer::remove_mark(dir)?;
+        return Ok(None);
+    }
+    let signer = keys::read_or_create(dir)?;
+    sealer::seal_anew(&mut connection, None, &Sealer::of(&signer))?;
+    connection.close().map_err(|(_, error)| error)?;
+    let synced = fs::File::open(coming).and_then(|file| file.sync_all());
+    synced.map_err(Error::file("sync", coming))?;
+    Ok(Some(signer))
 }
 
 /// Copies the backup to `coming`, checks every part of the copy, and puts the restoring on record.
@@ -164,7 +190,7 @@ fn prepare(
     if chain != head {
         return Err(damaged("its audit chain is not the one that it was made with".to_owned()));
     }
-    check_rows(&connection)?;
+    check_rows(&connection, backup_rows(&connection)?, from)?;
     connection.execute_batch("DROP TABLE backup")?;
     finish(&mut connection, coming)?;
     let event = event.with("records", report.records);
@@ -188,63 +214,124 @@ pub(super) fn backup_head(connection: &Connection) -> Result<Option<Chain>, Erro
     Ok(head.and_then(|head| from_strict_slice(head.as_bytes()).ok()))
 }
 
-/// How the seals of a table are checked: its name, the schema version it came
-/// with, and a query for each row's key, body and seal.
-const SEALED: &[(&str, u32, &str)] = &[
-    (
+/// The hash of the rows that the backup behind `connection` was made with; earlier programs left none.
+fn backup_rows(connection: &Connection) -> Result<Option<Digest>, Error> {
+    let has: i64 = connection.query_row(
+        "SELECT count(*) FROM pragma_table_info('backup') WHERE name = 'rows'",
+        [],
+        |row| row.get(0),
+    )?;
+    if has == 0 {
+        return Ok(None);
+    }
+    let rows: Option<String> =
+        connection.query_row("SELECT rows FROM backup", [], |row| row.get(0))?;
+    rows.map(|rows| rows.parse().map_err(|_| Error::corrupt("backup", "rows"))).transpose()
+}
+
+/// A table whose rows have seals.
+pub(super) struct SealedTable {
+    pub(super) table: &'static str,
+    /// The schema version that it came with.
+    pub(super) since: u32,
+    /// What the seal of a row binds beside its body, as a JSON array.
+    pub(super) key: &'static str,
+}
+
+const fn sealed(table: &'static str, since: u32, key: &'static str) -> SealedTable {
+    SealedTable { table, since, key }
+}
+
+/// Every table whose rows have seals.
+pub(super) const SEALED: &[SealedTable] = &[
+    sealed(
         "records",
         1,
-        "SELECT json_array(n.name, r.digest), r.body, r.seal
-         FROM records r JOIN repositories n ON n.id = r.repository",
+        "(SELECT json_array(n.name, records.digest) FROM repositories n
+          WHERE n.id = records.repository)",
     ),
-    (
+    sealed(
         "grants",
         1,
-        "SELECT json_array(n.name, g.digest, r.digest), g.body, g.seal
-         FROM grants g JOIN repositories n ON n.id = g.repository
-         JOIN records r ON r.id = g.record",
+        "(SELECT json_array(n.name, grants.digest, r.digest) FROM repositories n, records r
+          WHERE n.id = grants.repository AND r.id = grants.record)",
     ),
-    (
+    sealed(
         "tags",
         1,
-        "SELECT json_array(n.name, t.tag), t.body, t.seal
-         FROM tags t JOIN repositories n ON n.id = t.repository",
+        "(SELECT json_array(n.name, tags.tag) FROM repositories n WHERE n.id = tags.repository)",
     ),
-    ("requests", 1, "SELECT json_array('R-' || id, key), body, seal FROM requests"),
-    (
+    sealed("requests", 1, "json_array('R-' || id, key)"),
+    sealed(
         "decisions",
         1,
-        "SELECT json_array(n.name || '@' || r.digest), d.body, d.seal
-         FROM decisions d JOIN records r ON r.id = d.record
-         JOIN repositories n ON n.id = r.repository",
+        "(SELECT json_array(n.name || '@' || r.digest) FROM records r, repositories n
+          WHERE r.id = decisions.record AND n.id = r.repository)",
     ),
-    ("tokens", 1, "SELECT json_array(name), body, seal FROM tokens"),
-    ("policies", 1, "SELECT json_array(), body, seal FROM policies"),
-    ("logics", 2, "SELECT json_array(), body, seal FROM logics"),
-    (
+    sealed("tokens", 1, "json_array(name)"),
+    sealed("policies", 1, "json_array()"),
+    sealed("logics", 2, "json_array()"),
+    sealed(
         "pins",
         2,
-        "SELECT json_array(n.name, p.digest), p.body, p.seal
-         FROM pins p JOIN repositories n ON n.id = p.repository",
+        "(SELECT json_array(n.name, pins.digest) FROM repositories n WHERE n.id = pins.repository)",
+    ),
+    sealed("people", 3, "json_array(key)"),
+    sealed(
+        "votes",
+        3,
+        "(SELECT json_array(n.name || '@' || r.digest) FROM records r, repositories n
+          WHERE r.id = votes.record AND n.id = r.repository)",
     ),
 ];
 
-fn check_rows(connection: &Connection) -> Result<(), Error> {
+/// Calls `each` with table, key and seal of every row that has one.
+pub(super) fn each_row(
+    connection: &Connection,
+    each: &mut dyn FnMut(&'static str, &[&str], &Sealed) -> Result<(), Error>,
+) -> Result<(), Error> {
     let version = schema::version(connection)?;
-    for (table, since, sql) in SEALED {
-        if version < *since {
-            continue;
-        }
-        let mut statement = connection.prepare(sql)?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?)))?;
+    for SealedTable { table, key, .. } in SEALED.iter().filter(|sealed| sealed.since <= version) {
+        let sql = format!(
+            "SELECT {key} AS sealed_key, body, seal FROM {table} ORDER BY sealed_key, body"
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get::<_, Option<String>>(0)?, Sealed::from_row(row, 1)?))
+        })?;
         for row in rows {
             let (key, sealed) = row?;
+            let key = key.unwrap_or_default();
             let key: Vec<String> =
                 serde_json::from_str(&key).map_err(|_| Error::corrupt(table, &key))?;
             let key: Vec<&str> = key.iter().map(String::as_str).collect();
-            sealed.open::<serde::de::IgnoredAny>(table, &key)?;
+            each(table, &key, &sealed)?;
         }
+    }
+    Ok(())
+}
+
+/// The hash of everything that has a seal, with the seals, whoever sealed it.
+fn hash_of_rows(connection: &Connection) -> Result<Digest, Error> {
+    let mut hasher = Algorithm::Sha256.hasher();
+    each_row(connection, &mut |table, key, sealed| {
+        hasher.update(&Sealer::plain().seal(table, key, &sealed.body));
+        hasher.update(&sealed.seal);
+        Ok(())
+    })?;
+    Ok(hasher.finish())
+}
+
+/// Checks that the rows of a backup are those that were written: by their own seals where those take no
+/// key, and by the `hash` that it was made with.
+fn check_rows(connection: &Connection, hash: Option<Digest>, from: &Path) -> Result<(), Error> {
+    if schema::version(connection)? < sealer::KEYED_SINCE {
+        each_row(connection, &mut |table, key, sealed| {
+            sealed.open::<serde::de::IgnoredAny>(&Sealer::plain(), table, key).map(drop)
+        })?;
+    } else if hash != Some(hash_of_rows(connection)?) {
+        let problem = "its rows are not those that it was made with".to_owned();
+        return Err(Error::Damaged { path: from.to_owned(), problem });
     }
     let orphans: i64 = connection.query_row(
         "SELECT (SELECT count(*) FROM pragma_foreign_key_check)",

@@ -37,6 +37,8 @@ pub struct Decision {
     pub request: Option<RequestId>,
     /// The policy in force.
     pub policy: PolicyId,
+    /// For an approval: everybody whose yes it took, where it took more than one.
+    pub voters: Vec<String>,
 }
 
 /// What was decided.
@@ -72,13 +74,22 @@ pub struct Decided {
     pub request: Option<RequestId>,
     /// The policy that was in force.
     pub policy: PolicyId,
+    /// Everybody whose yes an approval took, where it took more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voters: Vec<String>,
 }
 
 impl Verb {
     fn standing(self, decision: &Decision, at: Timestamp) -> Option<Standing> {
         let (by, reason) = (decision.by.clone(), decision.reason.clone());
         match self {
-            Self::Approve => Some(Standing::Approved { by, at, expires: decision.expires, reason }),
+            Self::Approve => Some(Standing::Approved {
+                by,
+                at,
+                expires: decision.expires,
+                reason,
+                voters: decision.voters.clone(),
+            }),
             Self::Reinstate => None,
             Self::Reject => Some(Standing::Rejected { by, at, reason }),
             Self::Revoke => Some(Standing::Revoked { by, at, reason }),
@@ -115,7 +126,7 @@ impl Verb {
 }
 
 impl Writing<'_> {
-    fn decide(&mut self, verb: Verb, decision: &Decision) -> Result<Arc<Record>, Error> {
+    pub(super) fn decide(&mut self, verb: Verb, decision: &Decision) -> Result<Arc<Record>, Error> {
         let subject = &decision.subject;
         let mut record = match self.record_or_blank(subject) {
             // The decision takes the place of whatever standing is lost; evidence is gathered anew.
@@ -150,6 +161,9 @@ impl Writing<'_> {
         if let (Verb::Approve, Some(expires)) = (verb, decision.expires) {
             event = event.with("expires", expires);
         }
+        if !decision.voters.is_empty() {
+            event = event.with("voters", decision.voters.join(", "));
+        }
         self.audit(&event)?;
         Ok(record)
     }
@@ -183,9 +197,15 @@ impl Writing<'_> {
         decision: &Decision,
         request: Option<RequestId>,
     ) -> Result<(), Error> {
-        let Decision { subject, by, reason, expires, policy, .. } = decision.clone();
-        let decided = Decided { subject, verb, by, at: self.now, reason, expires, request, policy };
-        let sealed = Sealed::new("decisions", &[&decided.subject.to_string()], &decided)?;
+        let Decision { subject, by, reason, expires, policy, voters, .. } = decision.clone();
+        let at = self.now;
+        let decided = Decided { subject, verb, by, at, reason, expires, request, policy, voters };
+        let sealed = Sealed::new(
+            self.connection.sealer,
+            "decisions",
+            &[&decided.subject.to_string()],
+            &decided,
+        )?;
         self.connection
             .prepare_cached("INSERT INTO decisions (record, body, seal) VALUES (?1, ?2, ?3)")?
             .execute(params![record, sealed.body, sealed.seal])?;
@@ -255,7 +275,7 @@ impl Ledger {
             })?;
             let key = subject.to_string();
             let mut decisions = rows
-                .map(|row| row?.open("decisions", &[&key]))
+                .map(|row| row?.open(connection.sealer, "decisions", &[&key]))
                 .collect::<Result<Vec<Decided>, Error>>()?;
             decisions.reverse();
             Ok(decisions)

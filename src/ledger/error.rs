@@ -26,10 +26,11 @@ pub enum Error {
         /// The data directory.
         dir: PathBuf,
     },
-    /// The file does not hold the key that signs checkpoints; it was not replaced, because others may
+    /// The file does not hold the key that signs checkpoints and seals rows; it was not replaced, because others may
     /// rely on it.
     #[error(
-        "{} is no key for checkpoints ({source}); put back the right one, or move it away for a new one",
+        "{} is no key for checkpoints and seals ({source}); put back the right one, or move it away: then \
+         a new one is made, what is in the ledger is taken as it is, and the audit says so",
         path.display()
     )]
     AuditKey {
@@ -172,9 +173,56 @@ pub enum Error {
     /// There is a token of that name.
     #[error("there is a token {0:?} already")]
     TokenExists(String),
+    /// A group's name is empty, too long or not plain, or there is one too many.
+    #[error("group {0:?} is not 1 to 64 letters, digits, . _ - @, or is one too many")]
+    GroupName(String),
+    /// Nobody could administer this server any more.
+    #[error("{0} is the last one who can administer; make another one first")]
+    LastAdmin(String),
+    /// There is nobody of that name.
+    #[error("there is nobody called {0:?}")]
+    NoSuchPerson(String),
+    /// What somebody showed does not count, or not any more.
+    #[error("what was shown does not count any more")]
+    NotLetIn,
+    /// What somebody may do is said elsewhere.
+    #[error("what {0} may do is for their provider to say; they can be disabled and removed here")]
+    PersonElsewhere(String),
+    /// There is somebody of that name.
+    #[error("there is somebody called {0:?} already")]
+    PersonExists(String),
+    /// A name that nobody can sign in with.
+    #[error("user name {0:?} is not 1 to 64 lower-case letters, digits, . _ - @")]
+    PersonName(String),
+    /// A role that is not for people.
+    #[error("role {0} is for tokens, not for people")]
+    PersonRole(super::Role),
+    /// There are as many people as there may be.
+    #[error("there are {0} people already")]
+    TooManyPeople(usize),
+    /// A token is to end before it begins.
+    #[error("the expiry is in the past")]
+    TokenExpiry,
+    /// A token's scope is not a list of patterns of repositories, or has too many.
+    #[error("repository pattern {pattern:?} {problem}")]
+    TokenScope {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A token's name is empty, too long or not plain.
     #[error("token name {0:?} is not 1 to 64 letters, digits, . _ - @")]
     TokenName(String),
+    /// People decided about the subject since the vote was made up.
+    #[error("people decided about {0} meanwhile")]
+    DecidedMeanwhile(Subject),
+    /// There are more votes about a subject than are kept.
+    #[error("there are too many votes about {0}; reject it to begin anew")]
+    TooManyVotes(Subject),
+    /// More people asked for one image than are kept apart.
+    #[error("{0} people asked for it already; one more request makes no difference")]
+    TooManyRequesters(usize),
     /// Too many requests wait for people.
     #[error("too many open requests ({limit}) {}", client.as_deref().unwrap_or("in all"))]
     TooManyRequests {

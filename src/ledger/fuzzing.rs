@@ -12,6 +12,7 @@ use super::policy::InForce;
 use super::records::Record;
 use super::requests::RequestRow;
 use super::rows::Sealed;
+use super::sealer::Sealer;
 use super::tags::TagRecord;
 use super::{Decided, Error, database, open, restore, tokens};
 use crate::gate::Grant;
@@ -44,15 +45,22 @@ fn again<T: Serialize + DeserializeOwned>(value: &T) {
 
 fn as_row<T: Serialize + DeserializeOwned>(text: &str) {
     const TABLE: &str = "records";
+    const SEALER: Sealer = Sealer::plain();
     const KEY: [&str; 2] = ["up.test/app", "x"];
     let Ok(value) = serde_json::from_str::<T>(text) else { return };
     again(&value);
-    let Ok(sealed) = Sealed::new(TABLE, &KEY, &value) else { return };
-    assert!(sealed.open::<T>(TABLE, &KEY).is_ok(), "a row that was just sealed does not open");
-    assert!(sealed.open::<T>(TABLE, &["up.test/appx", ""]).is_err(), "the seal binds the key");
-    assert!(sealed.open::<T>("grants", &KEY).is_err(), "the seal binds the table");
+    let Ok(sealed) = Sealed::new(&SEALER, TABLE, &KEY, &value) else { return };
+    assert!(
+        sealed.open::<T>(&SEALER, TABLE, &KEY).is_ok(),
+        "a row that was just sealed does not open"
+    );
+    assert!(
+        sealed.open::<T>(&SEALER, TABLE, &["up.test/appx", ""]).is_err(),
+        "the seal binds the key"
+    );
+    assert!(sealed.open::<T>(&SEALER, "grants", &KEY).is_err(), "the seal binds the table");
     let changed = Sealed { body: format!("{} ", sealed.body), seal: sealed.seal };
-    assert!(changed.open::<T>(TABLE, &KEY).is_err(), "the seal binds every byte");
+    assert!(changed.open::<T>(&SEALER, TABLE, &KEY).is_err(), "the seal binds every byte");
 }
 
 /// A backup to be restored in the empty directory `dir`.

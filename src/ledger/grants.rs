@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::records::{self, key};
 use super::rows::{self, Sealed};
+use super::sealer::{Sealer, Tables};
 use super::writer::Writing;
 use super::{Error, Ledger};
 use crate::gate::{EvidenceKind, Grant, GrantKind, Subject};
@@ -92,7 +93,8 @@ impl Writing<'_> {
         let (name, of) = (subject.name.to_string(), subject.digest.to_string());
         for (digest, grants) in &by_digest {
             let text = digest.to_string();
-            let sealed = Sealed::new("grants", &[&name, &text, &of], grants)?;
+            let sealed =
+                Sealed::new(self.connection.sealer, "grants", &[&name, &text, &of], grants)?;
             self.connection
                 .prepare_cached(
                     "INSERT INTO grants (repository, digest, record, body, seal)
@@ -134,7 +136,7 @@ pub(super) fn may_be_subject(grant: &Grant) -> bool {
 
 /// Reads who grants `digest` in `name`, and the size of it all as stored.
 pub(super) fn load_grants(
-    connection: &Connection,
+    connection: &Tables<'_>,
     name: &Name,
     digest: &Digest,
 ) -> Result<(Arc<[Granted]>, u64), Error> {
@@ -150,7 +152,7 @@ pub(super) fn load_grants(
     let (mut granted, mut bytes) = (Vec::new(), 0);
     for row in rows {
         let (of, sealed) = row?;
-        granted.extend(open_grants(&text, &wanted, &of, &sealed)?);
+        granted.extend(open_grants(connection.sealer, &text, &wanted, &of, &sealed)?);
         bytes += sealed.weight();
     }
     Ok((Arc::from(granted), bytes))
@@ -158,7 +160,7 @@ pub(super) fn load_grants(
 
 /// Reads what the record `id` of `subject` grants.
 fn load_grants_of(
-    connection: &Connection,
+    connection: &Tables<'_>,
     id: i64,
     subject: &Subject,
 ) -> Result<Vec<Grant>, Error> {
@@ -170,15 +172,21 @@ fn load_grants_of(
     let mut grants = Vec::new();
     for row in rows {
         let (digest, sealed) = row?;
-        let granted = open_grants(&name, &digest, &of, &sealed)?;
+        let granted = open_grants(connection.sealer, &name, &digest, &of, &sealed)?;
         grants.extend(granted.into_iter().map(|granted| granted.grant));
     }
     Ok(grants)
 }
 
 /// Opens the row that says what the record of digest `of` grants of `digest` in `name`.
-fn open_grants(name: &str, digest: &str, of: &str, sealed: &Sealed) -> Result<Vec<Granted>, Error> {
-    let grants: Vec<Grant> = sealed.open("grants", &[name, digest, of])?;
+fn open_grants(
+    sealer: &Sealer,
+    name: &str,
+    digest: &str,
+    of: &str,
+    sealed: &Sealed,
+) -> Result<Vec<Granted>, Error> {
+    let grants: Vec<Grant> = sealed.open(sealer, "grants", &[name, digest, of])?;
     let subject = rows::parsed("grants", of)?;
     Ok(grants.into_iter().map(|grant| Granted { subject, grant }).collect())
 }

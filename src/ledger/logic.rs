@@ -1,10 +1,11 @@
 //! By which logic stored verdicts are known to be reached: what a person confirmed last.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
 use super::rows::Sealed;
+use super::sealer::Tables;
 use super::writer::Writing;
 use super::{Error, Ledger};
 use crate::gate::Logic;
@@ -20,13 +21,13 @@ struct ConfirmedLogic {
 }
 
 /// Notes in a new ledger that it begins with the logic of this program.
-pub(super) fn begin(connection: &Connection, now: Timestamp) -> Result<(), Error> {
+pub(super) fn begin(connection: &Tables<'_>, now: Timestamp) -> Result<(), Error> {
     let begun = ConfirmedLogic { version: Logic::CURRENT, since: now, by: "server".to_owned() };
     insert(connection, &begun)
 }
 
-fn insert(connection: &Connection, confirmed: &ConfirmedLogic) -> Result<(), Error> {
-    let sealed = Sealed::new("logics", &[], confirmed)?;
+fn insert(connection: &Tables<'_>, confirmed: &ConfirmedLogic) -> Result<(), Error> {
+    let sealed = Sealed::new(connection.sealer, "logics", &[], confirmed)?;
     connection.execute(
         "INSERT INTO logics (body, seal) VALUES (?1, ?2)",
         params![sealed.body, sealed.seal],
@@ -34,13 +35,13 @@ fn insert(connection: &Connection, confirmed: &ConfirmedLogic) -> Result<(), Err
     Ok(())
 }
 
-fn load(connection: &Connection) -> Result<Option<ConfirmedLogic>, Error> {
+fn load(connection: &Tables<'_>) -> Result<Option<ConfirmedLogic>, Error> {
     let row = connection
         .query_row("SELECT body, seal FROM logics ORDER BY id DESC LIMIT 1", [], |row| {
             Sealed::from_row(row, 0)
         })
         .optional()?;
-    row.map(|sealed| sealed.open("logics", &[])).transpose()
+    row.map(|sealed| sealed.open(connection.sealer, "logics", &[])).transpose()
 }
 
 impl Writing<'_> {

@@ -1,5 +1,5 @@
 //! The trust state: verdicts and their evidence, grants, tag history, requests, decisions of people,
-//! tokens, and the audit chain that ties them down.
+//! people, tokens, and the audit chain that ties them down.
 //!
 //! Promises:
 //! - A write is acknowledged only after its transaction is on the disk; a decision and its audit row
@@ -17,6 +17,7 @@
 
 mod audit;
 mod backup;
+mod caller;
 mod canonical;
 mod checkpoints;
 mod database;
@@ -30,6 +31,7 @@ mod head;
 mod logic;
 mod memory;
 mod open;
+mod people;
 mod pins;
 mod policy;
 mod proof;
@@ -37,9 +39,11 @@ mod pulls;
 mod readers;
 mod records;
 mod requests;
+mod roles;
 mod rollback;
 mod rows;
 mod schema;
+mod sealer;
 mod snapshots;
 mod structure;
 mod tags;
@@ -48,6 +52,7 @@ mod tests;
 mod tokens;
 mod trail;
 mod verify;
+mod votes;
 mod writer;
 
 use std::path::PathBuf;
@@ -55,27 +60,33 @@ use std::sync::Arc;
 
 pub use audit::{AuditEvent, AuditKind, AuditRow};
 pub use backup::{Restored, restore};
+pub use caller::{Caller, PersonId};
 pub use checkpoints::{audit_keys, last_checkpoint};
 pub use decisions::{Decided, Decision, Verb};
 pub use error::Error;
 pub use export::{Export, export_audit};
 pub use grants::{Granted, NewGrants};
+pub use people::{
+    Enrolment, Entrance, Knowledge, NewPerson, ONE_TIME_SECRET_LIFE, Person, PersonChange, Vouched,
+};
 pub use pins::Pin;
 pub use policy::{InForce, PolicyChange};
 pub use proof::AuditProof;
-pub use pulls::{PullCount, PullOutcome};
+pub use pulls::{InUse, PullCount, PullOutcome};
 pub use records::{New, Record};
 pub use requests::{
     ClientCount, Filing, RequestFilter, RequestId, RequestIdError, RequestRow, RequestState,
 };
+pub use roles::{Permission, Role};
 pub use rollback::{Loss, LostDecision, LostRows, loss, roll_back};
 pub use snapshots::{Snapshot, snapshot, snapshots};
 pub use tags::TagMove;
-pub use tokens::{Role, Token, TokenRow};
+pub use tokens::{NewToken, Scope, TokenRow};
 pub use trail::Trail;
 pub use verify::{
     AuditFault, AuditNote, AuditProblem, AuditReport, Coverage, Trust, verify_audit, verify_export,
 };
+pub use votes::{Ballot, CastVote, Vote, Votes};
 
 use crate::metrics::Metrics;
 use crate::time::Clock;

@@ -8,12 +8,14 @@ use rusqlite::{Connection, params};
 
 use super::audit::{AuditEvent, AuditKind, Chain};
 use super::checkpoints::Checkpoints;
+use super::checkpoints::keys::{self, Opened};
 use super::memory::Memory;
 use super::readers::Readers;
 use super::rows::{self, Sealed};
+use super::sealer::{self, Tables};
 use super::writer::{Owned, Writer};
 use super::{
-    Error, Inner, Ledger, Settings, database, grants, head, logic, policy, pulls, records,
+    Error, Inner, Ledger, Settings, database, grants, head, logic, people, policy, pulls, records,
     requests, schema, snapshots, tokens, verify,
 };
 use crate::gate::Subject;
@@ -82,8 +84,9 @@ impl Ledger {
             tasks.spawn_blocking(move || open_database(dir, clock, metrics, memory))
         };
         let (owned, is_checked) = owned.await.map_err(|_| Error::Panicked)??;
+        let sealer = Arc::clone(&owned.sealer);
         let writer = Writer::start(owned)?;
-        let readers = Readers::new(path, tasks.clone());
+        let readers = Readers::new(path, sealer, tasks.clone());
         let checkpoints = Checkpoints::default();
         let inner = Inner { dir, settings, clock, metrics, memory, checkpoints, writer, readers };
         let ledger = Self { inner: Arc::new(inner) };
@@ -91,6 +94,11 @@ impl Ledger {
         pulls::start_flushing(&tasks, Arc::downgrade(&ledger.inner));
         tasks.spawn(ledger.clone().settle(tasks.clone(), is_checked));
         Ok(ledger)
+    }
+
+    /// What time it is, by the clock that it goes by.
+    pub fn now(&self) -> crate::time::Timestamp {
+        self.inner.clock.now()
     }
 
     /// Writes what was counted, signs a last checkpoint where they are kept, takes no more, and closes the
@@ -167,16 +175,28 @@ fn open_database(
     }
     head::prepare(&dir)?;
     let mut connection = database::open_writer(&path)?;
-    let is_new = schema::version(&connection)? == 0;
+    let found = schema::version(&connection)?;
+    let is_new = found == 0;
+    sealer::check_schema(&dir, &path, found)?;
     schema::migrate(&mut connection, &path, schema::MIGRATIONS, |connection, version| {
         snapshots::take(connection, &dir, version, clock.now())
     })?;
+    let opened = keys::open(&dir)?;
+    let sealer = Arc::new(sealer::take_over(&mut connection, &dir, opened.signer())?);
+    let tables = Tables { connection: &connection, sealer: &sealer };
     if is_new {
-        logic::begin(&connection, clock.now())?;
+        logic::begin(&tables, clock.now())?;
     }
     let mut chain = Chain::load(&connection)?;
     if !is_new {
         note_cut(&connection, &mut chain, &anchored, clock.as_ref())?;
+    }
+    if let Opened::Instead(signer, before) = &opened {
+        let event = AuditEvent::new(AuditKind::AuditKeyReplaced, "server")
+            .with("key", signer.public())
+            .with("before", before);
+        chain.append(&connection, clock.now(), &event)?;
+        tracing::warn!(key = %signer.public(), "another key signs checkpoints and seals from now on");
     }
     if !matches!(anchored, Ok(Some(head)) if head == chain)
         && let Err(error) = head::write(&dir, chain)
@@ -185,13 +205,16 @@ fn open_database(
         metrics.ledger_failures.increment();
         tracing::error!(%error, source = ?std::error::Error::source(&error), "the head of the audit chain stays behind");
     }
-    for row in requests::load_open(&connection)? {
+    for row in requests::load_open(&tables)? {
         memory.desk.lock().unwrap_or_else(PoisonError::into_inner).put(row);
     }
-    *memory.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens::load(&connection)?;
-    *memory.in_force.write().unwrap_or_else(PoisonError::into_inner) = policy::load(&connection)?;
+    *memory.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens::load(&tables)?;
+    *memory.people.write().unwrap_or_else(PoisonError::into_inner) = people::load(&tables)?;
+    *memory.in_force.write().unwrap_or_else(PoisonError::into_inner) = policy::load(&tables)?;
     database::sync_directory(&dir)?;
-    Ok((Owned { connection, chain, dir, clock, metrics, memory, lock }, is_checked))
+    let signer = opened.into_signer();
+    let owned = Owned { connection, chain, dir, clock, metrics, memory, sealer, signer, lock };
+    Ok((owned, is_checked))
 }
 
 /// Puts on record, in the chain itself, that the chain is not the one its head knew: the head moves
@@ -217,7 +240,7 @@ fn note_cut(
 }
 
 fn warm_records(
-    connection: &Connection,
+    connection: &Tables<'_>,
     memory: &Memory,
     before: i64,
 ) -> Result<Option<i64>, Error> {
@@ -236,7 +259,7 @@ fn warm_records(
     for row in rows {
         let ((id, name, digest), sealed) = row?;
         last = Some(id);
-        match sealed.open::<records::Record>("records", &[&name, &digest]) {
+        match sealed.open::<records::Record>(connection.sealer, "records", &[&name, &digest]) {
             Ok(record) => {
                 let Subject { name, digest } = &record.subject;
                 let key = records::key(name, digest);
@@ -256,7 +279,7 @@ fn warm_records(
 type Place = (i64, String);
 
 fn warm_grants(
-    connection: &Connection,
+    connection: &Tables<'_>,
     memory: &Memory,
     after: &Place,
 ) -> Result<Option<Place>, Error> {
@@ -298,7 +321,7 @@ fn warm_grants(
 
 /// What is listed is asked for its own record whenever it is served: mostly, there is none.
 fn warm_record_of(
-    connection: &Connection,
+    connection: &Tables<'_>,
     memory: &Memory,
     name: &Name,
     digest: &Digest,
@@ -312,7 +335,7 @@ fn warm_record_of(
 }
 
 fn warm_tags(
-    connection: &Connection,
+    connection: &Tables<'_>,
     memory: &Memory,
     after: &Place,
 ) -> Result<Option<Place>, Error> {
@@ -330,7 +353,7 @@ fn warm_tags(
     let mut last = None;
     for row in rows {
         let (place, name, sealed) = row?;
-        match sealed.open("tags", &[&name, &place.1]) {
+        match sealed.open(connection.sealer, "tags", &[&name, &place.1]) {
             Ok(record) => {
                 let name = rows::parsed("repositories", &name)?;
                 let tag = rows::parsed("tags", &place.1)?;

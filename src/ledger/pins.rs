@@ -1,10 +1,11 @@
 //! Pins: images that people keep in the cache. A pin keeps content; it admits nothing.
 
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
 use super::rows::{self, Sealed};
+use super::sealer::Tables;
 use super::writer::Writing;
 use super::{Error, Ledger};
 use crate::gate::Subject;
@@ -29,7 +30,7 @@ pub struct Pin {
     pub image: String,
 }
 
-fn load(connection: &Connection) -> Result<Vec<Pin>, Error> {
+fn load(connection: &Tables<'_>) -> Result<Vec<Pin>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT n.name, p.digest, p.body, p.seal
          FROM pins p JOIN repositories n ON n.id = p.repository ORDER BY n.name, p.digest",
@@ -39,7 +40,7 @@ fn load(connection: &Connection) -> Result<Vec<Pin>, Error> {
     })?;
     rows.map(|row| {
         let (name, digest, sealed) = row?;
-        sealed.open("pins", &[&name, &digest])
+        sealed.open(connection.sealer, "pins", &[&name, &digest])
     })
     .collect()
 }
@@ -55,7 +56,7 @@ impl Writing<'_> {
             return Err(Error::TooManyPins { limit: PINS_MAX });
         }
         let (name, digest) = (pin.subject.name.to_string(), pin.subject.digest.to_string());
-        let sealed = Sealed::new("pins", &[&name, &digest], pin)?;
+        let sealed = Sealed::new(self.connection.sealer, "pins", &[&name, &digest], pin)?;
         self.connection.execute(
             "INSERT INTO pins (repository, digest, body, seal) VALUES (?1, ?2, ?3, ?4)",
             params![repository, digest, sealed.body, sealed.seal],

@@ -2,11 +2,12 @@
 
 use std::sync::PoisonError;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
 use super::rows::Sealed;
+use super::sealer::Tables;
 use super::writer::Writing;
 use super::{Error, Ledger};
 use crate::policy::PolicyId;
@@ -39,13 +40,13 @@ pub enum PolicyChange {
 }
 
 /// Reads the policy in force.
-pub(super) fn load(connection: &Connection) -> Result<Option<InForce>, Error> {
+pub(super) fn load(connection: &Tables<'_>) -> Result<Option<InForce>, Error> {
     let row = connection
         .query_row("SELECT body, seal FROM policies ORDER BY id DESC LIMIT 1", [], |row| {
             Sealed::from_row(row, 0)
         })
         .optional()?;
-    row.map(|sealed| sealed.open("policies", &[])).transpose()
+    row.map(|sealed| sealed.open(connection.sealer, "policies", &[])).transpose()
 }
 
 impl Writing<'_> {
@@ -67,7 +68,7 @@ impl Writing<'_> {
             Some(before) if before.revision == new.revision => PolicyChange::SameRevision,
             Some(_) | None => PolicyChange::Newer,
         };
-        let sealed = Sealed::new("policies", &[], &new)?;
+        let sealed = Sealed::new(self.connection.sealer, "policies", &[], &new)?;
         self.connection.execute(
             "INSERT INTO policies (body, seal) VALUES (?1, ?2)",
             params![sealed.body, sealed.seal],

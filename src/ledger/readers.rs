@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::sealer::{Sealer, Tables};
 use super::{Error, Ledger, database};
 use crate::tasks::Tasks;
 
@@ -17,6 +18,7 @@ const READERS_MAX: usize = 4;
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
+    sealer: Arc<Sealer>,
     tasks: Tasks,
     permits: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -24,20 +26,21 @@ pub(super) struct Readers {
 
 impl Readers {
     /// Readers of the database in `path`.
-    pub(super) fn new(path: PathBuf, tasks: Tasks) -> Self {
+    pub(super) fn new(path: PathBuf, sealer: Arc<Sealer>, tasks: Tasks) -> Self {
         let permits = Arc::new(Semaphore::new(READERS_MAX));
-        Self { path, tasks, permits, idle: Arc::default() }
+        Self { path, sealer, tasks, permits, idle: Arc::default() }
     }
 
     /// Runs `work` with a connection on the blocking pool.
     pub(super) async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
-        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&Tables<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
         let permits = Arc::clone(&self.permits);
         let permit = permits.acquire_owned().await.map_err(|_| Error::Closed)?;
-        let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
+        let (path, sealer) = (self.path.clone(), Arc::clone(&self.sealer));
+        let idle = Arc::clone(&self.idle);
         let read = move || {
             let _permit = permit;
             let pooled = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -45,7 +48,9 @@ impl Readers {
                 Some(connection) => connection,
                 None => database::open_reader(&path)?,
             };
-            let outcome = catch_unwind(AssertUnwindSafe(|| work(&connection)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                work(&Tables { connection: &connection, sealer: &sealer })
+            }));
             let outcome = outcome.unwrap_or(Err(Error::Panicked));
             if !matches!(outcome, Err(Error::Database(_) | Error::Panicked)) {
                 idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
@@ -69,7 +74,7 @@ impl Readers {
 impl Ledger {
     pub(super) async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
-        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+        F: FnOnce(&Tables<'_>) -> Result<T, Error> + Send + 'static,
         T: Send + 'static,
     {
         let outcome = self.inner.readers.read(work).await;

@@ -10,6 +10,7 @@ use super::grants::NewGrants;
 use super::memory::Key;
 use super::requests::{self, RequestId, RequestState};
 use super::rows::{self, Sealed};
+use super::sealer::Tables;
 use super::tags::load_tags_of;
 use super::writer::Writing;
 use super::{Error, Ledger};
@@ -191,7 +192,7 @@ fn checks_in_short(judgement: &Judgement) -> String {
 }
 
 /// Reads the record of `subject`.
-pub(super) fn load(connection: &Connection, subject: &Subject) -> Result<Option<Loaded>, Error> {
+pub(super) fn load(connection: &Tables<'_>, subject: &Subject) -> Result<Option<Loaded>, Error> {
     let (name, digest) = (subject.name.to_string(), subject.digest.to_string());
     let row = connection
         .prepare_cached(
@@ -201,7 +202,7 @@ pub(super) fn load(connection: &Connection, subject: &Subject) -> Result<Option<
         .query_row([&name, &digest], |row| Ok((row.get(0)?, Sealed::from_row(row, 1)?)))
         .optional()?;
     let Some((id, sealed)) = row else { return Ok(None) };
-    let record = sealed.open("records", &[&name, &digest])?;
+    let record = sealed.open(connection.sealer, "records", &[&name, &digest])?;
     Ok(Some(Loaded { id, record, bytes: sealed.weight() }))
 }
 
@@ -230,7 +231,7 @@ impl Writing<'_> {
     pub(super) fn save_record(&mut self, record: &Arc<Record>) -> Result<i64, Error> {
         let subject = &record.subject;
         let (name, digest) = (subject.name.to_string(), subject.digest.to_string());
-        let sealed = Sealed::new("records", &[&name, &digest], record)?;
+        let sealed = Sealed::new(self.connection.sealer, "records", &[&name, &digest], record)?;
         let repository = rows::repository_for(self.connection, &subject.name)?;
         let id = self
             .connection
@@ -388,7 +389,7 @@ impl Ledger {
             let mut listing = Vec::new();
             for row in rows {
                 let (of, sealed) = row?;
-                let record: Record = sealed.open("records", &[&name, &of])?;
+                let record: Record = sealed.open(connection.sealer, "records", &[&name, &of])?;
                 let facts = record.evidence.manifest.found();
                 if facts.is_some_and(|facts| facts.children.contains(&digest)) {
                     listing.push(record.subject.digest);
@@ -446,7 +447,7 @@ impl Ledger {
             let mut records = Vec::new();
             for row in rows {
                 let ((name, digest), sealed) = row?;
-                match sealed.open("records", &[&name, &digest]) {
+                match sealed.open(connection.sealer, "records", &[&name, &digest]) {
                     Ok(record) => records.push(Arc::new(record)),
                     Err(error) => tracing::error!(%error, "left out"),
                 }

@@ -4,8 +4,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::sealer::Sealer;
 use super::{Error, canonical};
-use crate::oci::{Algorithm, Digest, Name};
+use crate::oci::{Digest, Name};
 
 /// The body of a row and its seal, as they are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +18,13 @@ pub(super) struct Sealed {
 impl Sealed {
     /// Seals `value` as a row of `table`, bound to `key`, the columns that say what it is about.
     pub(super) fn new<T: Serialize>(
+        sealer: &Sealer,
         table: &'static str,
         key: &[&str],
         value: &T,
     ) -> Result<Self, Error> {
         let body = canonical::to_canonical(value)?;
-        let seal = seal(table, key, &body);
+        let seal = sealer.seal(table, key, &body);
         Ok(Self { body, seal })
     }
 
@@ -37,11 +39,12 @@ impl Sealed {
     /// [`Error::CorruptRow`] when body, key or seal is not what was written.
     pub(super) fn open<T: DeserializeOwned>(
         &self,
+        sealer: &Sealer,
         table: &'static str,
         key: &[&str],
     ) -> Result<T, Error> {
         let corrupt = || Error::corrupt(table, key.join("@"));
-        if seal(table, key, &self.body) != self.seal {
+        if !sealer.is_whole(table, key, &self.body, &self.seal) {
             return Err(corrupt());
         }
         serde_json::from_str(&self.body).map_err(|_| corrupt())
@@ -51,16 +54,6 @@ impl Sealed {
     pub(super) fn weight(&self) -> u64 {
         u64::try_from(self.body.len()).unwrap_or(u64::MAX)
     }
-}
-
-fn seal(table: &str, key: &[&str], body: &str) -> Vec<u8> {
-    let mut hasher = Algorithm::Sha256.hasher();
-    let parts = std::iter::once(table).chain(key.iter().copied()).chain(std::iter::once(body));
-    for part in parts {
-        hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hasher.finish().as_bytes().to_vec()
 }
 
 /// The number of the repository `name`, if it was ever written.

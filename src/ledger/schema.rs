@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5052_5451;
 
 /// The steps from an empty database to the current schema; step `n` leads to version `n + 1`.
 /// A step that was released is never changed.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = "
     CREATE TABLE repositories (
@@ -115,6 +115,22 @@ const VERSION_2: &str = "
         seal BLOB NOT NULL,
         PRIMARY KEY (repository, digest)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// Who may sign in beside the holders of tokens; what people said of a request before it was decided.
+const VERSION_3: &str = "
+    CREATE TABLE people (
+        key TEXT PRIMARY KEY,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE votes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        record INTEGER NOT NULL REFERENCES records (id),
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX votes_by_record ON votes (record, id);
 ";
 
 /// The version that `connection`'s database has; 0 is an empty one.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
 use super::memory::Key;
 use super::records;
 use super::rows::{self, Sealed};
+use super::sealer::Tables;
 use super::writer::Writing;
 use super::{Error, Ledger};
 use crate::gate::Subject;
@@ -44,7 +45,7 @@ pub(super) fn key(name: &Name, tag: &Tag) -> Key {
 }
 
 fn load(
-    connection: &Connection,
+    connection: &Tables<'_>,
     name: &Name,
     tag: &Tag,
 ) -> Result<Option<(TagRecord, u64)>, Error> {
@@ -57,12 +58,12 @@ fn load(
         .query_row([&text, tag.as_str()], |row| Sealed::from_row(row, 0))
         .optional()?;
     let Some(sealed) = sealed else { return Ok(None) };
-    Ok(Some((sealed.open("tags", &[&text, tag.as_str()])?, sealed.weight())))
+    Ok(Some((sealed.open(connection.sealer, "tags", &[&text, tag.as_str()])?, sealed.weight())))
 }
 
 /// The tags of `name` that ever resolved to `digest`, each confirmed by its own history.
 pub(super) fn load_tags_of(
-    connection: &Connection,
+    connection: &Tables<'_>,
     name: &Name,
     digest: &Digest,
 ) -> Result<Vec<Tag>, Error> {
@@ -87,7 +88,12 @@ pub(super) fn load_tags_of(
 impl Writing<'_> {
     fn save_tag(&mut self, name: &Name, tag: &Tag, record: TagRecord) -> Result<(), Error> {
         let repository = rows::repository_for(self.connection, name)?;
-        let sealed = Sealed::new("tags", &[&name.to_string(), tag.as_str()], &record)?;
+        let sealed = Sealed::new(
+            self.connection.sealer,
+            "tags",
+            &[&name.to_string(), tag.as_str()],
+            &record,
+        )?;
         let admitted = record.admitted.is_some();
         self.connection
             .prepare_cached(
@@ -289,7 +295,7 @@ impl Ledger {
             let mut tags = Vec::new();
             for row in rows {
                 let (tag, sealed) = row?;
-                let record: TagRecord = sealed.open("tags", &[&name, &tag])?;
+                let record: TagRecord = sealed.open(connection.sealer, "tags", &[&name, &tag])?;
                 if record.admitted.is_some() {
                     tags.push(rows::parsed("tags", &tag)?);
                 }

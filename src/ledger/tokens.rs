@@ -1,74 +1,106 @@
 //! Tokens of the admin API: random, kept only as hashes, compared in constant time, in memory.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
+use super::caller::{Caller, PersonId};
+use super::roles::Role;
 use super::rows::Sealed;
+use super::sealer::Tables;
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::oci::{Digest, Secret};
+use crate::oci::{Digest, Name, Secret};
+use crate::policy::Pattern;
 use crate::time::Timestamp;
 
 /// Random bytes in a token.
 const TOKEN_BYTES: usize = 32;
 /// Most tokens.
 const TOKENS_MAX: usize = 1000;
-/// Longest name of a token, in characters.
-const TOKEN_NAME_LENGTH_MAX: usize = 64;
+/// Longest name of a token or a group, in characters.
+const NAME_LENGTH_MAX: usize = 64;
 
-/// What a token allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// To see the tags that upstream has.
-    Discover,
-    /// To read, not to decide.
-    Viewer,
-}
+/// Most patterns in the scope of one token.
+const PATTERNS_MAX: usize = 32;
+/// Longest pattern, in bytes.
+const PATTERN_LENGTH_MAX: usize = 256;
+/// Most groups of one token.
+const GROUPS_MAX: usize = 32;
 
-impl Role {
-    /// The role in one word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Discover => "discover",
-            Self::Viewer => "viewer",
-        }
-    }
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Admin, Self::Discover, Self::Viewer]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or("a role is admin, discover or viewer")
-    }
-}
-
-/// Whose token it is.
+/// A token to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
-    /// Its name, as the audit shows it.
+pub struct NewToken {
+    /// Its name.
     pub name: String,
     /// What it allows.
     pub role: Role,
+    /// The groups that whoever holds it is in.
+    pub groups: BTreeSet<String>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// The repositories that it is for.
+    pub scope: Scope,
+}
+
+impl NewToken {
+    /// A token in no group, without an end, for every repository.
+    pub fn new(name: impl Into<String>, role: Role) -> Self {
+        let (name, groups) = (name.into(), BTreeSet::new());
+        Self { name, role, groups, expires_at: None, scope: Scope::default() }
+    }
+}
+
+/// The repositories that somebody may ask for and see: by patterns, or all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Scope(BTreeSet<String>);
+
+impl Scope {
+    /// The scope of `patterns`, in the form of the policy's `match`; none at all is every repository.
+    ///
+    /// # Errors
+    /// [`Error::TokenScope`] when one is no pattern, or there are too many.
+    pub fn new(patterns: impl IntoIterator<Item = String>) -> Result<Self, Error> {
+        let mut canonical = BTreeSet::new();
+        for text in patterns {
+            let problem = match text.parse::<Pattern>() {
+                _ if text.len() > PATTERN_LENGTH_MAX => "is too long".to_owned(),
+                _ if canonical.len() >= PATTERNS_MAX => "is one too many".to_owned(),
+                Err(problem) => problem,
+                Ok(pattern) => {
+                    canonical.insert(pattern.as_str().to_owned());
+                    continue;
+                }
+            };
+            let pattern = text.chars().take(PATTERN_LENGTH_MAX).collect();
+            return Err(Error::TokenScope { pattern, problem });
+        }
+        Ok(Self(canonical))
+    }
+
+    /// Whether it is every repository.
+    pub fn is_everything(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `name` is in it.
+    pub fn covers(&self, name: &Name) -> bool {
+        let name = name.to_string();
+        let matches = |text: &String| text.parse::<Pattern>().is_ok_and(|it| it.matches(&name));
+        self.is_everything() || self.0.iter().any(matches)
+    }
+
+    /// Its patterns.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
 }
 
 /// A token as it is listed; the token itself cannot be had again.
@@ -78,8 +110,36 @@ pub struct TokenRow {
     pub name: String,
     /// What it allows.
     pub role: Role,
+    /// The groups that whoever holds it is in.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The repositories that it is for.
+    #[serde(default, skip_serializing_if = "Scope::is_everything")]
+    pub scope: Scope,
+}
+
+impl TokenRow {
+    /// Whether it has ended by `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Whoever holds it.
+    pub fn caller(&self) -> Caller {
+        Caller {
+            id: PersonId::Token { name: self.name.clone() },
+            display: self.name.clone(),
+            role: self.role,
+            groups: self.groups.clone(),
+            since: self.created_at,
+            scope: self.scope.clone(),
+        }
+    }
 }
 
 /// A token as it is kept.
@@ -89,21 +149,28 @@ pub(super) struct Known {
     hash: Digest,
 }
 
+impl Known {
+    /// Whether whoever holds it can administer this server at `now`.
+    pub(super) fn administers(&self, now: Timestamp) -> bool {
+        self.row.role == Role::Admin && self.row.scope.is_everything() && !self.row.is_expired(now)
+    }
+}
+
 /// Reads all tokens.
-pub(super) fn load(connection: &Connection) -> Result<Vec<Known>, Error> {
+pub(super) fn load(connection: &Tables<'_>) -> Result<Vec<Known>, Error> {
     let mut statement = connection.prepare("SELECT name, body, seal FROM tokens ORDER BY name")?;
     let rows =
         statement.query_map([], |row| Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?)))?;
     rows.map(|row| {
         let (name, sealed) = row?;
-        sealed.open("tokens", &[&name])
+        sealed.open(connection.sealer, "tokens", &[&name])
     })
     .collect()
 }
 
 impl Writing<'_> {
     fn create_token(&mut self, known: &Known, by: String) -> Result<(), Error> {
-        let TokenRow { name, role, .. } = &known.row;
+        let TokenRow { name, role, groups, expires_at, scope, .. } = &known.row;
         let tokens = load(self.connection)?;
         if tokens.iter().any(|other| other.row.name == *name) {
             return Err(Error::TokenExists(name.clone()));
@@ -111,13 +178,24 @@ impl Writing<'_> {
         if tokens.len() >= TOKENS_MAX {
             return Err(Error::TooManyTokens(tokens.len()));
         }
-        let sealed = Sealed::new("tokens", &[name], known)?;
+        let sealed = Sealed::new(self.connection.sealer, "tokens", &[name], known)?;
         self.connection.execute(
             "INSERT INTO tokens (name, body, seal) VALUES (?1, ?2, ?3)",
             params![name, sealed.body, sealed.seal],
         )?;
-        let event = AuditEvent::new(AuditKind::TokenCreated, by);
-        self.audit(&event.with("token", name).with("role", role))?;
+        let mut event = AuditEvent::new(AuditKind::TokenCreated, by);
+        event = event.with("token", name).with("role", role);
+        if !groups.is_empty() {
+            let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+            event = event.with("groups", groups.join(", "));
+        }
+        if let Some(end) = expires_at {
+            event = event.with("expires", end);
+        }
+        if !scope.is_everything() {
+            event = event.with("repositories", scope.patterns().collect::<Vec<_>>().join(", "));
+        }
+        self.audit(&event)?;
         self.show_tokens()
     }
 
@@ -139,20 +217,25 @@ impl Writing<'_> {
 }
 
 impl Ledger {
-    /// Makes a token called `name`, on the word of `by`; this is the only time it can be read.
+    /// Makes the token `new`, on the word of `by`; this is the only time it can be read.
     ///
     /// # Errors
-    /// [`Error::TokenExists`], [`Error::TokenName`], [`Error::TooManyTokens`]; else when it did not
-    /// reach the disk.
-    pub async fn create_token(&self, name: &str, role: Role, by: &str) -> Result<Secret, Error> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-@".contains(&b);
-        if name.is_empty() || name.len() > TOKEN_NAME_LENGTH_MAX || !name.bytes().all(plain) {
-            return Err(Error::TokenName(name.chars().take(TOKEN_NAME_LENGTH_MAX).collect()));
+    /// [`Error::TokenExists`], [`Error::TokenName`], [`Error::GroupName`], [`Error::TokenExpiry`],
+    /// [`Error::TooManyTokens`]; else when it did not reach the disk.
+    pub async fn create_token(&self, new: NewToken, by: &str) -> Result<Secret, Error> {
+        if !is_name(&new.name) {
+            return Err(Error::TokenName(new.name.chars().take(NAME_LENGTH_MAX).collect()));
+        }
+        check_groups(&new.groups)?;
+        let now = self.inner.clock.now();
+        if new.expires_at.is_some_and(|end| end <= now) {
+            return Err(Error::TokenExpiry);
         }
         let mut random = [0; TOKEN_BYTES];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::Random)?;
         let secret = Secret::new(URL_SAFE_NO_PAD.encode(random));
-        let row = TokenRow { name: name.to_owned(), role, created_at: self.inner.clock.now() };
+        let NewToken { name, role, groups, expires_at, scope } = new;
+        let row = TokenRow { name, role, groups, created_at: now, expires_at, scope };
         let known = Known { row, hash: Digest::sha256(secret.expose().as_bytes()) };
         let by = by.to_owned();
         self.write(move |writing| writing.create_token(&known, by)).await?;
@@ -174,8 +257,16 @@ impl Ledger {
         self.write(move |writing| writing.revoke_token(&name, by)).await
     }
 
-    /// Whose token `presented` is; `None` when it is nobody's. Takes the same time whatever it is.
-    pub fn authenticate(&self, presented: &str) -> Option<Token> {
+    /// Whoever holds the token called `name`.
+    pub(super) fn token_caller(&self, name: &str) -> Option<Caller> {
+        let tokens = self.inner.memory.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        let now = self.inner.clock.now();
+        let row = tokens.iter().map(|known| &known.row).find(|row| row.name == name);
+        row.filter(|row| !row.is_expired(now)).map(TokenRow::caller)
+    }
+
+    /// The token that `presented` is; `None` when it is none, or has ended. Takes the same time whatever it is.
+    pub fn authenticate(&self, presented: &str) -> Option<TokenRow> {
         let hash = Digest::sha256(presented.as_bytes());
         let tokens = self.inner.memory.tokens.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = None;
@@ -184,6 +275,28 @@ impl Ledger {
                 found = Some(known);
             }
         }
-        found.map(|known| Token { name: known.row.name.clone(), role: known.row.role })
+        let now = self.inner.clock.now();
+        found.filter(|known| !known.row.is_expired(now)).map(|known| known.row.clone())
+    }
+}
+
+/// Whether `text` may name a token or a group: plain, and without the colon that tells kinds of names
+/// apart.
+pub(super) fn is_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-@".contains(&b);
+    !text.is_empty() && text.len() <= NAME_LENGTH_MAX && text.bytes().all(plain)
+}
+
+/// Checks the form of groups that somebody gives to somebody.
+///
+/// # Errors
+/// [`Error::GroupName`].
+pub(super) fn check_groups(groups: &BTreeSet<String>) -> Result<(), Error> {
+    if let Some(bad) = groups.iter().find(|group| !is_name(group)) {
+        return Err(Error::GroupName(bad.chars().take(NAME_LENGTH_MAX).collect()));
+    }
+    match groups.iter().nth(GROUPS_MAX) {
+        Some(one_more) => Err(Error::GroupName(one_more.clone())),
+        None => Ok(()),
     }
 }

@@ -14,9 +14,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::audit::Chain;
 use super::memory::Memory;
+use super::sealer::{Sealer, Tables};
 use super::{Error, Ledger, head};
 use crate::metrics::Metrics;
 use crate::time::{Clock, Timestamp};
+use crate::transparency::NoteSigner;
 
 /// Most jobs in one transaction.
 const GROUP_MAX: usize = 256;
@@ -26,11 +28,13 @@ const QUEUE_MAX: usize = 1024;
 /// What a job works with.
 pub(super) struct Writing<'a> {
     /// The database, inside the transaction.
-    pub(super) connection: &'a Connection,
+    pub(super) connection: &'a Tables<'a>,
     /// The audit chain as this transaction leaves it.
     pub(super) chain: &'a mut Chain,
     /// The time of this group.
     pub(super) now: Timestamp,
+    /// What signs votes.
+    pub(super) signer: &'a NoteSigner,
     effects: &'a mut Vec<Effect>,
 }
 
@@ -97,6 +101,8 @@ pub(super) struct Owned {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) memory: Arc<Memory>,
+    pub(super) sealer: Arc<Sealer>,
+    pub(super) signer: NoteSigner,
     /// Keeps every other process out for as long as the thread lives.
     pub(super) lock: File,
 }
@@ -201,14 +207,15 @@ impl Owned {
         group: &mut [Box<dyn Job>],
         effects: &mut Vec<Effect>,
     ) -> rusqlite::Result<()> {
-        let Self { connection, chain, clock, .. } = self;
+        let Self { connection, chain, clock, sealer, signer, .. } = self;
+        let tables = &Tables { connection, sealer };
         let statement = |sql| connection.prepare_cached(sql)?.execute([]).map(drop);
         statement("BEGIN IMMEDIATE")?;
         for job in group {
             let (chain_before, effects_before) = (*chain, effects.len());
             statement("SAVEPOINT job")?;
             let now = clock.now();
-            let keep = job.run(&mut Writing { connection, chain, now, effects });
+            let keep = job.run(&mut Writing { connection: tables, chain, now, signer, effects });
             if !keep {
                 *chain = chain_before;
                 effects.truncate(effects_before);

@@ -64,6 +64,7 @@ fn filing(refusal: &Refusal, client: &Arc<str>) -> Filing {
         reasons: reasons_of(refusal),
         client: client.to_string(),
         note: None,
+        requester: None,
     }
 }
 

@@ -31,7 +31,8 @@ impl Mirror {
         token: Option<&str>,
     ) -> Result<TagList, Error> {
         self.known(name)?;
-        let role = token.and_then(|token| self.ledger().authenticate(token)).map(|t| t.role);
+        let token = token.and_then(|token| self.ledger().authenticate(token));
+        let role = token.filter(|token| token.scope.covers(name)).map(|token| token.role);
         let (policy, now) = (self.policy(), self.now());
         let discovers = matches!(role, Some(Role::Admin | Role::Discover))
             || (policy.mode_for(name, now) != Mode::Enforce

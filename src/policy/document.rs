@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::approval::ApprovalPolicy;
 use super::attested::AttestationRule;
 use super::configured::ConfigGate;
 use super::fresh::FreshGate;
@@ -157,6 +158,7 @@ pub struct Rule {
     pub(super) gates: Vec<Arc<ScanGate>>,
     pub(super) configured: Vec<Arc<ConfigGate>>,
     pub(super) fresh: Vec<Arc<FreshGate>>,
+    pub(super) approval: Option<Arc<ApprovalPolicy>>,
     pub(super) mode: ModeUntil,
     pub(super) tag_move: TagMove,
     pub(super) signer_change: SignerChange,
@@ -202,6 +204,11 @@ impl Rule {
     /// The mode of its verdicts at `now`.
     pub fn mode(&self, now: Timestamp) -> Mode {
         self.mode.at(now)
+    }
+
+    /// Who has to approve, where the rule asks people and says whom; `None` is one person who may decide.
+    pub fn approval(&self) -> Option<&Arc<ApprovalPolicy>> {
+        self.approval.as_ref()
     }
 
     /// As [`Rule::mode`], with the end that it may have.

@@ -107,6 +107,9 @@ impl Rule {
         let mut asked = Vec::new();
         let mut add = |key: &str, text: String| asked.push(Asked { key: key.to_owned(), text });
         add("trust", trust(self.trust).to_owned());
+        if let Some(approval) = &self.approval {
+            add("approval", format!("{}: {approval}", approval.name()));
+        }
         if let Some(filter) = &self.tags {
             add("tags", tags_text(filter));
         }

@@ -8,6 +8,7 @@
 //! the most specific; names are compared in canonical form only; no match costs more than pattern
 //! times name. It must not do I/O: files that a policy refers to come through the caller's function.
 
+mod approval;
 mod attested;
 mod cases;
 mod configured;
@@ -39,6 +40,7 @@ mod tags;
 mod vex;
 mod yaml;
 
+pub use approval::{ApprovalPolicy, Principal, PrincipalError};
 pub use attested::{AttestationRule, AttestationType};
 pub use cases::{
     AttestedFact, Case, CaseFacts, ConfigFact, Expected, ExpectedVerdict, FindingFact, ScanFact,

@@ -168,7 +168,9 @@ fn before(now: Timestamp, time: Duration) -> Timestamp {
 fn standing(fact: StandingFact, now: Timestamp) -> Standing {
     let (by, reason) = ("the test".to_owned(), "as the test says".to_owned());
     match fact {
-        StandingFact::Approved { expires } => Standing::Approved { by, at: now, expires, reason },
+        StandingFact::Approved { expires } => {
+            Standing::Approved { by, at: now, expires, reason, voters: Vec::new() }
+        }
         StandingFact::Rejected => Standing::Rejected { by, at: now, reason },
         StandingFact::Revoked => Standing::Revoked { by, at: now, reason },
     }

@@ -12,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 const ED25519_TYPE: u8 = 1;
 /// What a private key begins with.
 const PRIVATE: &str = "PRIVATE+KEY+";
+/// What is signed to derive a secret begins with this, and nothing else that is signed does: texts of
+/// notes have no such character.
+const DERIVED: &str = "\0derived secret\0";
 /// Longest key in text, in bytes.
 const TEXT_BYTES_MAX: usize = 512;
 
@@ -113,6 +116,13 @@ impl fmt::Debug for NoteSigner {
 }
 
 impl NoteSigner {
+    /// A secret of its own for `purpose`: the same for ever, and nobody finds the key by it.
+    pub fn derived_secret(&self, purpose: &str) -> [u8; 32] {
+        // Of Ed25519, the same text has the same signature; it is told to nobody.
+        let signed = self.pair.sign(format!("{DERIVED}{purpose}").as_bytes());
+        Sha256::digest(signed.as_ref()).into()
+    }
+
     /// A new key with that `name`.
     ///
     /// # Errors

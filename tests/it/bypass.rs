@@ -34,6 +34,7 @@ async fn revoke(mirror: &TestMirror, subject: Subject) {
         expires: None,
         request: None,
         policy: *mirror.mirror().policy().id(),
+        voters: Vec::new(),
     };
     mirror.mirror().ledger().revoke(decision).await.unwrap();
 }

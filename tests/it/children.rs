@@ -25,6 +25,7 @@ async fn approve(mirror: &TestMirror, repository: &str, digest: Digest) {
         expires: None,
         request: None,
         policy: *mirror.mirror().policy().id(),
+        voters: Vec::new(),
     };
     mirror.mirror().ledger().approve(decision).await.expect("an approval");
 }

@@ -31,6 +31,7 @@ async fn approved_for_an_hour() -> (TestMirror, Digest, Timestamp) {
         expires: Some(now.after(HOUR)),
         request: None,
         policy: *mirror.mirror().policy().id(),
+        voters: Vec::new(),
     };
     mirror.pull("asked/app", digest).await.assert_refused("Pending");
     mirror.mirror().ledger().approve(decision).await.expect("an approval");
@@ -79,6 +80,7 @@ async fn a_new_approval_counts_after_one_that_ran_out() {
         expires: Some(now.after(3 * HOUR)),
         request: None,
         policy: *mirror.mirror().policy().id(),
+        voters: Vec::new(),
     };
     mirror.mirror().ledger().approve(decision).await.expect("an approval");
     mirror.pull("asked/app", digest).await.assert_complete();
@@ -130,6 +132,7 @@ async fn with_the_clock_years_off_pulls_and_approvals_go_on_and_the_audit_is_who
             expires: None,
             request: None,
             policy: *mirror.mirror().policy().id(),
+            voters: Vec::new(),
         };
         mirror.mirror().ledger().approve(decision).await.expect("an approval");
         mirror.pull(&repository, "1").await.assert_complete();

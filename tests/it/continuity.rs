@@ -67,6 +67,7 @@ fn approval(mirror: &TestMirror, digest: &Digest) -> Decision {
         expires: None,
         request: None,
         policy: *mirror.mirror().policy().id(),
+        voters: Vec::new(),
     }
 }
 

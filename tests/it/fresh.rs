@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pratique::ledger::Role;
 use pratique::mirror::desk::{Desk, Verb, Wish};
 use pratique::oci::MediaType;
 use serde_json::json;
@@ -198,12 +199,13 @@ async fn people_decide_once_the_wait_is_over() {
     let digest = mirror.upstream.push(REPOSITORY, "1", &Image::new().layer("one").build());
     mirror.pull(REPOSITORY, "1").await.assert_refused(COOLING);
     let desk = Desk::new(mirror.mirror().clone());
+    let alice = mirror.holder_of("alice", Role::Approver).await;
     let wish = |verb| Wish {
         verb,
         target: format!("{NAME}@{digest}"),
         reason: "reviewed".to_owned(),
         expires: None,
-        by: "alice".to_owned(),
+        by: alice.clone(),
         seen: None,
         shown: None,
     };

@@ -53,6 +53,8 @@ mod observe;
 #[cfg(test)]
 mod overlays;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod policy_tools;
 #[cfg(test)]
 mod programs;

@@ -145,6 +145,7 @@ impl Bench {
             expires: None,
             request: None,
             policy: *self.mirror.mirror().policy().id(),
+            voters: Vec::new(),
         }
     }
 

@@ -42,6 +42,7 @@ async fn revoke(mirror: &TestMirror, digest: Digest) {
         expires: None,
         request: None,
         policy: *mirror.mirror().policy().id(),
+        voters: Vec::new(),
     };
     mirror.mirror().ledger().revoke(decision).await.unwrap();
 }

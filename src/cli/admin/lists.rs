@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use super::explain::{amount, decision_text, line};
 use super::table::{Column, Table};
 use super::text::{Times, bytes, count, cut_middle, printable, short};
+use crate::mirror::desk::people::PersonView;
 use crate::mirror::desk::view::{
     AskedView, AuditPage, DecidedView, ObservedPage, ObservedView, PrefetchView, ReasonView,
-    RequestView, StatusView, TokenView, UpstreamView,
+    RequestView, StatusView, TokenView, UpstreamView, VotesView,
 };
 
 /// What stands where there is nothing.
@@ -76,8 +77,44 @@ pub(super) fn request(view: &RequestView, times: Times) -> String {
     if let Some(standing) = &view.standing {
         line(&mut out, "decided", &standing.decision, &decision_text(standing, times));
     }
+    for who in &view.requesters {
+        line(&mut out, "asked by", "", who);
+    }
+    if let Some(votes) = &view.votes {
+        out.push_str(&votes_text(votes, times));
+    }
     if view.state == "pending" {
         line(&mut out, "next", "", &format!("pratique approve {} --reason TEXT", view.id));
+    }
+    out
+}
+
+/// How votes stand: whom it asks, who said yes, who is missing.
+fn votes_text(view: &VotesView, times: Times) -> String {
+    let mut out = String::new();
+    let have = format!("{} of {}", view.have, view.needed);
+    let missing = if view.missing.is_empty() {
+        "nobody is missing".to_owned()
+    } else {
+        format!("missing: {}", view.missing)
+    };
+    line(&mut out, "votes", &have, &missing);
+    for vote in &view.votes {
+        let state = if vote.void.is_some() { "void" } else { "yes" };
+        let void = vote.void.as_ref().map(|why| format!(" (counts no more: {why})"));
+        let for_whom = vote.stands_for.join(", ");
+        let text = format!(
+            "by {} for {for_whom} {}: {}{}",
+            vote.by,
+            times.past(vote.at),
+            vote.reason,
+            void.unwrap_or_default()
+        );
+        line(&mut out, "", state, &text);
+    }
+    if view.damaged > 0 {
+        let text = format!("{} on record not what was written", count(view.damaged, "vote"));
+        line(&mut out, "", "damaged", &text);
     }
     out
 }
@@ -88,7 +125,11 @@ pub(super) fn decided(view: &DecidedView, times: Times) -> String {
     let already = if view.already { "already " } else { "" };
     let image = format!("{}@{}", view.name, view.digest);
     let when = if view.already { format!(" {}", times.past(view.at)) } else { String::new() };
-    let mut out = format!("{already}{} {image} by {}{when}{until}\n", view.decision, view.by);
+    let done = if view.decision == "voted" { "voted for" } else { view.decision.as_str() };
+    let mut out = format!("{already}{done} {image} by {}{when}{until}\n", view.by);
+    if let Some(votes) = &view.votes {
+        out.push_str(&votes_text(votes, times));
+    }
     if let Some(replaced) = &view.replaced {
         let text =
             format!("in place of: {} {}\n", replaced.decision, decision_text(replaced, times));
@@ -179,10 +220,48 @@ fn short_subject(subject: &str) -> String {
 
 /// `token ls`
 pub(super) fn tokens(views: &[TokenView], times: Times) -> String {
-    let mut table =
-        Table::new([Column::Fixed("NAME"), Column::Fixed("ROLE"), Column::Fixed("MADE")]);
+    let mut table = Table::new([
+        Column::Fixed("NAME"),
+        Column::Fixed("ROLE"),
+        Column::Fixed("MADE"),
+        Column::Fixed("ENDS"),
+        Column::Text("GROUPS, REPOSITORIES"),
+    ]);
     for view in views {
-        table.row([view.name.clone(), view.role.clone(), times.past(view.created_at)]);
+        let ends = match view.expires_at {
+            Some(at) if view.expired => format!("EXPIRED {}", times.past(at)),
+            Some(at) => at.to_string(),
+            None => NONE.to_owned(),
+        };
+        let more: Vec<&str> =
+            view.groups.iter().chain(&view.repositories).map(String::as_str).collect();
+        let made = times.past(view.created_at);
+        table.row([view.name.clone(), view.role.clone(), made, ends, more.join(" ")]);
+    }
+    table.render()
+}
+
+/// `user ls`
+pub(super) fn people(views: &[PersonView], times: Times) -> String {
+    let mut table = Table::new([
+        Column::Name("NAME"),
+        Column::Fixed("ROLE"),
+        Column::Fixed("STATE"),
+        Column::Fixed("SIGNED IN"),
+        Column::Text("GROUPS, ID"),
+    ]);
+    for view in views {
+        let signed_in = view.signed_in_at.map_or_else(|| NONE.to_owned(), |at| times.past(at));
+        let own = format!("user:{}", view.name);
+        let id = Some(&view.id).filter(|id| **id != own);
+        let more: Vec<&str> = view.groups.iter().chain(id).map(String::as_str).collect();
+        table.row([
+            view.name.clone(),
+            view.role.clone(),
+            view.state.clone(),
+            signed_in,
+            more.join(" "),
+        ]);
     }
     table.render()
 }

@@ -15,6 +15,7 @@ mod keys;
 mod lists;
 mod look;
 mod offline;
+mod outdated;
 mod rejudge;
 pub(super) mod release;
 mod rollback;
@@ -24,6 +25,7 @@ pub(super) mod table;
 mod tests;
 mod text;
 mod token;
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +59,9 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "COUNT")]
         limit: Option<u32>,
     },
+    /// List the images that were served lately and could be newer: how newer versions of their line stand
+    /// here, and which findings they end
+    Outdated(outdated::OutdatedArguments),
     /// Bring admitted images into the cache before a node asks for them
     Prefetch(fetch::PrefetchArguments),
     /// Print the key that verifies what this mirror says about admitted images
@@ -88,6 +93,9 @@ pub(crate) enum AdminCommand {
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Make, list and change the people who sign in with a password
+    #[command(subcommand)]
+    User(user::UserCommand),
 }
 
 /// `text` on one line without characters that could steer a terminal.
@@ -115,6 +123,7 @@ pub(crate) async fn run(
         AdminCommand::Cache(command) => cache::run(&connection, command).await,
         AdminCommand::Explain { image } => look::explain(&connection, &image).await,
         AdminCommand::Observed { limit } => look::observed(&connection, limit).await,
+        AdminCommand::Outdated(arguments) => outdated::run(&connection, arguments).await,
         AdminCommand::Prefetch(arguments) => fetch::prefetch(&connection, arguments).await,
         AdminCommand::PublicKey(arguments) => keys::public_key(&connection, &arguments).await,
         AdminCommand::Reinstate(arguments) => {
@@ -132,5 +141,6 @@ pub(crate) async fn run(
         AdminCommand::Show { request } => look::show(&connection, &request).await,
         AdminCommand::Status => look::status(&connection).await,
         AdminCommand::Token(command) => token::run(&connection, command).await,
+        AdminCommand::User(command) => user::run(&connection, command).await,
     }
 }

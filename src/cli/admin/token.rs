@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use super::client::encoded;
-use super::{connect, lists, offline};
+use super::{connect, expiry, lists, offline};
 use crate::cli::{CliError, Connection, Exit, output};
 use crate::mirror::desk::view::{NewTokenView, TokenBody, TokenView};
+use crate::time::{Clock as _, SystemClock};
 
 /// What to do about tokens.
 #[derive(Debug, clap::Subcommand)]
@@ -16,9 +17,20 @@ pub(crate) enum TokenCommand {
     New {
         /// Its name, which the audit will carry
         name: String,
-        /// What it may do: admin (everything), viewer (look), discover (list upstream tags)
+        /// What it may do: admin (everything), approver (decide about images), requester (ask for them),
+        /// auditor (look, and have the audit signed), viewer (look), discover (list upstream tags)
         #[arg(long, default_value = "admin")]
         role: String,
+        /// A group that whoever holds it is in, as approval policies name it; several may be given
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+        /// When it ends by itself: a length (12h, 90d, 8w) or a date (2027-02-21); without it, never
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
+        /// Repositories that it may ask for and see, as a policy's match has them
+        /// ('docker.io/library/*'); several may be given; without it, all
+        #[arg(long = "repository", value_name = "PATTERN")]
+        repositories: Vec<String>,
         /// Work on the data directory, while the server is down
         #[arg(long)]
         offline: bool,
@@ -47,12 +59,16 @@ pub(super) async fn run(
                 output::print(&lists::tokens(&views, connect::times(connection)))?;
             }
         }
-        TokenCommand::New { name, role, offline: true } => {
-            print_new(connection, &offline::new_token(connection, &name, &role).await?)?;
-        }
-        TokenCommand::New { name, role, offline: false } => {
-            let client = connect::client(connection)?;
-            let token: NewTokenView = client.post("/tokens", &TokenBody { name, role }).await?;
+        TokenCommand::New { name, role, groups, expires, repositories, offline } => {
+            let parse = |text: String| expiry::parse(&text, SystemClock.now());
+            let expires_at = expires.map(parse).transpose();
+            let expires_at = expires_at.map_err(|error| CliError::misused(error.to_string()))?;
+            let body = TokenBody { name, role, groups, expires_at, repositories };
+            let token: NewTokenView = if offline {
+                offline::new_token(connection, body).await?
+            } else {
+                connect::client(connection)?.post("/tokens", &body).await?
+            };
             print_new(connection, &token)?;
         }
         TokenCommand::Revoke { name } => {

@@ -286,6 +286,7 @@ fn an_approval_lets_signers_go_while_it_lasts() {
             at: EARLIER[0].parse().unwrap(),
             expires,
             reason: "a new key".to_owned(),
+            voters: Vec::new(),
         };
         let judgement = decided(ask(&policy, &signed(&own(), &[b]), &before, Some(&standing)));
         assert_eq!(judgement.admits(), admits, "{expires:?}");

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use axum::Extension;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::info;
@@ -12,47 +13,19 @@ use tracing::info;
 use super::AdminState;
 use super::problem::Problem;
 use crate::http::listen::AdminAddress;
-use crate::ledger::Role;
+use crate::ledger::{Caller, Permission};
 
 /// Longest token that is looked at, in bytes: ours are much shorter.
 const TOKEN_LENGTH_MAX: usize = 512;
 
-/// Whether whoever asks may change something.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MayChange(pub(super) bool);
-
-/// The name of the token that asks: what the audit carries.
-#[derive(Debug, Clone)]
-pub(super) struct Caller(pub(super) String);
-
-/// Lets a request through if its token is valid and its role allows the method: `admin` everything,
-/// `viewer` what changes nothing. A token to discover tags has nothing to do here.
+/// Lets a request through if its token is valid, with who holds it.
 ///
 /// A valid token passes however often others failed from the same address, or anyone on this machine
 /// could lock the admin out; tokens are too long to be guessed at any rate.
 pub(super) async fn authenticate(
     State(state): State<AdminState>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let_through(&state, request, next, reads).await
-}
-
-/// As [`authenticate`], for what changes nothing whatever its method.
-pub(super) async fn authenticate_reader(
-    State(state): State<AdminState>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    let_through(&state, request, next, true).await
-}
-
-async fn let_through(
-    state: &AdminState,
     mut request: Request,
     next: Next,
-    reads: bool,
 ) -> Result<Response, Problem> {
     let address = request
         .extensions()
@@ -68,16 +41,26 @@ async fn let_through(
         info!(%address, "admin request without a valid token");
         return Err(Problem::unauthenticated());
     };
-    match token.role {
-        Role::Admin => {}
-        Role::Viewer if reads => {}
-        Role::Viewer => return Err(Problem::role(&token.name, "admin")),
-        Role::Discover => {
-            return Err(Problem::role(&token.name, if reads { "viewer" } else { "admin" }));
-        }
+    request.extensions_mut().insert(token.caller());
+    Ok(next.run(request).await)
+}
+
+/// Lets a request through if whoever sends it may do what its route takes.
+pub(super) async fn allow(
+    State((needed, knows_scopes)): State<(Permission, bool)>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if !caller.may(needed) {
+        return Err(Problem::role(&caller, needed));
     }
-    request.extensions_mut().insert(MayChange(token.role == Role::Admin));
-    request.extensions_mut().insert(Caller(token.name));
+    // What does not know of scopes would show more than the caller's.
+    if !knows_scopes && !caller.scope.is_everything() {
+        let text =
+            "This token is for some repositories only: it may ask for images and see its requests.";
+        return Err(Problem::forbidden("Not for this token", text));
+    }
     Ok(next.run(request).await)
 }
 

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::AdminState;
-use super::auth::Caller;
 use super::body::{JsonBody, Parameters, json};
 use super::problem::Problem;
+use crate::ledger::Caller;
 use crate::mirror::desk::cache::{PinBody, ScrubBody, ScrubView};
 use crate::store::Scrubbing;
 
@@ -46,19 +46,19 @@ pub(super) async fn pins(State(state): State<AdminState>) -> Result<Response, Pr
 /// `POST /cache/pins`
 pub(super) async fn pin(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<PinBody>,
 ) -> Result<Response, Problem> {
-    Ok(json(&state.desk.pin(&body.image, &by).await?))
+    Ok(json(&state.desk.pin(&body.image, &caller.name()).await?))
 }
 
 /// `DELETE /cache/pins?image=`
 pub(super) async fn unpin(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Parameters(Image { image }): Parameters<Image>,
 ) -> Result<Response, Problem> {
-    Ok(json(&state.desk.unpin(&image, &by).await?))
+    Ok(json(&state.desk.unpin(&image, &caller.name()).await?))
 }
 
 /// `POST /cache/scrub`: a JSON line now and then, and one when it is done. Whoever stops reading does

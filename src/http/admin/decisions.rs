@@ -7,10 +7,10 @@ use axum::http::header::IF_MATCH;
 use axum::response::Response;
 
 use super::AdminState;
-use super::auth::Caller;
-use super::body::{JsonBody, json};
+use super::body::{InPath, JsonBody, json};
 use super::problem::Problem;
-use crate::mirror::desk::view::{DecidedView, DecisionBody, RejudgeBody};
+use crate::ledger::Caller;
+use crate::mirror::desk::view::{DecidedView, DecisionBody, RejudgeBody, VoteBody};
 use crate::mirror::desk::{self, Verb, Wish};
 
 type Body = JsonBody<DecisionBody>;
@@ -55,6 +55,23 @@ pub(super) async fn revoke(
     decide(&state, Verb::Revoke, caller, &headers, body).await
 }
 
+/// `POST /requests/{id}/votes`: yes or no to one request, as one of those whom its rule asks.
+pub(super) async fn vote(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    InPath(id): InPath,
+    headers: HeaderMap,
+    JsonBody(VoteBody { decision, reason, expires }): JsonBody<VoteBody>,
+) -> Result<Response, Problem> {
+    let verb = match decision.as_str() {
+        "approve" => Verb::Approve,
+        "reject" => Verb::Reject,
+        _ => return Err(Problem::invalid("a decision on a request is approve or reject")),
+    };
+    let body = DecisionBody { target: id, reason, expires };
+    decide(&state, verb, caller, &headers, JsonBody(body)).await
+}
+
 /// `GET /rejudgements`: what deciding again would change.
 pub(super) async fn rejudge_dry(State(state): State<AdminState>) -> Result<Response, Problem> {
     Ok(json(&state.desk.rejudge_dry().await?))
@@ -63,11 +80,12 @@ pub(super) async fn rejudge_dry(State(state): State<AdminState>) -> Result<Respo
 /// `POST /rejudgements`: decides again.
 pub(super) async fn rejudge(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     JsonBody(RejudgeBody { reason }): JsonBody<RejudgeBody>,
 ) -> Result<Response, Problem> {
     let (desk, tasks) = (state.desk.clone(), state.desk.mirror().tasks().clone());
-    let rejudging = tasks.spawn(async move { Box::pin(desk.rejudge(&by, &reason)).await });
+    let rejudging =
+        tasks.spawn(async move { Box::pin(desk.rejudge(&caller.name(), &reason)).await });
     match rejudging.await {
         Ok(done) => Ok(json(&done?)),
         Err(_) => Err(Problem::invalid("it was cut short; what was decided so far is decided")),
@@ -77,11 +95,12 @@ pub(super) async fn rejudge(
 /// `POST /scans/releases`: judges every scanned image again, without the brake.
 pub(super) async fn release_scans(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     JsonBody(RejudgeBody { reason }): JsonBody<RejudgeBody>,
 ) -> Result<Response, Problem> {
     let (desk, tasks) = (state.desk.clone(), state.desk.mirror().tasks().clone());
-    let releasing = tasks.spawn(async move { Box::pin(desk.release_scans(&by, &reason)).await });
+    let releasing =
+        tasks.spawn(async move { Box::pin(desk.release_scans(&caller.name(), &reason)).await });
     match releasing.await {
         Ok(done) => Ok(json(&done?)),
         Err(_) => Err(Problem::invalid("it was cut short; what was decided so far is decided")),
@@ -91,14 +110,14 @@ pub(super) async fn release_scans(
 async fn decide(
     state: &AdminState,
     verb: Verb,
-    Caller(by): Caller,
+    caller: Caller,
     headers: &HeaderMap,
     JsonBody(body): Body,
 ) -> Result<Response, Problem> {
     let DecisionBody { target, reason, expires } = body;
     let seen = seen(headers)?;
     let (desk, tasks) = (state.desk.clone(), state.desk.mirror().tasks().clone());
-    let wish = Wish { verb, target, by, reason, expires, seen, shown: None };
+    let wish = Wish { verb, target, by: caller, reason, expires, seen, shown: None };
     // A task of its own: someone who hangs up after deciding has decided.
     let deciding = tasks.spawn(async move { Box::pin(desk.decide(&wish)).await });
     decided(deciding.await)

@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::AdminState;
-use super::auth::Caller;
 use super::body::json;
 use super::problem::Problem;
+use crate::ledger::Caller;
 
 /// `GET /public-keys`
 pub(super) async fn show(State(state): State<AdminState>) -> Result<Response, Problem> {
@@ -17,7 +17,7 @@ pub(super) async fn show(State(state): State<AdminState>) -> Result<Response, Pr
 /// `POST /public-keys`
 pub(super) async fn rotate(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
-    Ok(json(&state.desk.rotate_signing_key(&by).await?))
+    Ok(json(&state.desk.rotate_signing_key(&caller.name()).await?))
 }

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::AdminState;
-use super::auth::Caller;
 use super::body::{Parameters, json};
 use super::problem::Problem;
+use crate::ledger::Caller;
 use crate::tasks::Tasks;
 
 /// Bytes of a backup that are read at a time.
@@ -37,8 +37,10 @@ pub(super) struct Limit {
 /// `GET /explain?image=`
 pub(super) async fn explain(
     State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
     Parameters(Image { image }): Parameters<Image>,
 ) -> Result<Response, Problem> {
+    state.desk.check_scope(&caller, std::slice::from_ref(&image))?;
     Ok(json(&state.desk.explain(&image).await?))
 }
 
@@ -48,6 +50,21 @@ pub(super) async fn observed(
     Parameters(Limit { limit }): Parameters<Limit>,
 ) -> Result<Response, Problem> {
     Ok(json(&state.desk.observed(limit).await?))
+}
+
+/// How far back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Days {
+    days: Option<u32>,
+}
+
+/// `GET /outdated?days=`
+pub(super) async fn outdated(
+    State(state): State<AdminState>,
+    Parameters(Days { days }): Parameters<Days>,
+) -> Result<Response, Problem> {
+    Ok(json(&Box::pin(state.desk.outdated(days)).await?))
 }
 
 /// `GET /policy`
@@ -63,9 +80,9 @@ pub(super) async fn status(State(state): State<AdminState>) -> Result<Response, 
 /// `POST /backup`: the backup itself, as bytes.
 pub(super) async fn backup(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
-    let (file, size) = state.desk.backup(&state.data_dir, &by).await?;
+    let (file, size) = state.desk.backup(&state.data_dir, &caller.name()).await?;
     let tasks = state.desk.mirror().tasks().clone();
     let stream = futures_util::stream::try_unfold((Some(file), tasks), next_chunk);
     let mut response = Body::from_stream(stream).into_response();

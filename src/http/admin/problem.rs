@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::warn;
 
 use crate::gate::Reason;
-use crate::ledger;
+use crate::ledger::{self, Caller, Permission};
 use crate::mirror;
 use crate::mirror::desk;
 use crate::mirror::desk::view::{ProblemView, ReasonView, problem};
@@ -54,9 +54,10 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, problem::UNAUTHENTICATED, "No valid token", detail)
     }
 
-    /// 403: the role of the token does not allow it.
-    pub(super) fn role(name: &str, needed: &str) -> Self {
-        let detail = format!("token {name} may not do this; it takes a token with role {needed}");
+    /// 403: the role of whoever asks does not allow it.
+    pub(super) fn role(caller: &Caller, needed: Permission) -> Self {
+        let (name, needed) = (&caller.display, needed.least_role());
+        let detail = format!("{name} may not do this as {}; it takes role {needed}", caller.role);
         Self::new(StatusCode::FORBIDDEN, problem::ROLE, "Role does not allow this", detail)
     }
 
@@ -125,6 +126,13 @@ impl Problem {
         Self { retry_after: Some(seconds), ..throttled }
     }
 
+    /// 503: not now.
+    pub(super) fn busy(detail: impl Into<String>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let busy = Self::new(status, problem::UNDECIDED, "Not at this moment", detail);
+        Self { retry_after: Some(RETRY_AFTER_SECONDS), ..busy }
+    }
+
     /// 500: it is not known what came of it.
     pub(super) fn internal(detail: impl Into<String>) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
@@ -166,6 +174,7 @@ impl From<desk::Error> for Problem {
             | Error::AuditRecordUnknown { .. }
             | Error::NoCheckpoint
             | Error::NotPinned { .. }
+            | Error::PersonUnknown { .. }
             | Error::RequestUnknown { .. }
             | Error::TagNotServed { .. }
             | Error::TokenUnknown { .. } => Self::not_found(detail),
@@ -178,14 +187,19 @@ impl From<desk::Error> for Problem {
             | Error::Draft { .. }
             | Error::ExpiryPast
             | Error::ExpiryUnwanted
+            | Error::NoPassword { .. }
             | Error::ReasonForm
             | Error::Role { .. }
             | Error::State { .. }
             | Error::TooManyImages { .. } => Self::invalid(detail),
             Error::Image { source, .. } => Self::invalid(format!("{detail}: {source}")),
-            Error::ApproveInstead { .. } | Error::NoDigest { .. } | Error::NotAskedFor { .. } => {
-                Self::refused(detail)
-            }
+            Error::ApproveInstead { .. }
+            | Error::NoDigest { .. }
+            | Error::NotApprover { .. }
+            | Error::NotAskedFor { .. }
+            | Error::NotRequester { .. }
+            | Error::OwnRequest { .. } => Self::refused(detail),
+            Error::OutOfScope { .. } => Self::forbidden("Not for this token", &detail),
             Error::NotAllowed { reasons, .. } => Self::refused(detail).because(reasons),
             Error::Undecided { reasons, .. } => Self::undecided(detail).because(reasons),
             Error::Backup { source, .. } | Error::TokenFile { source, .. } => {
@@ -204,13 +218,27 @@ fn from_ledger(error: &ledger::Error) -> Problem {
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other failure is the ledger's own")]
     match error {
         Error::AlreadyDecided { .. }
+        | Error::DecidedMeanwhile(_)
+        | Error::LastAdmin(_)
         | Error::NothingToReinstate(_)
         | Error::OtherSubject { .. }
+        | Error::PersonElsewhere(_)
+        | Error::PersonExists(_)
         | Error::TokenExists(_)
+        | Error::TooManyPeople(_)
         | Error::TooManyPins { .. }
-        | Error::TooManyTokens(_) => Problem::conflict(error.to_string()),
-        Error::NoSuchRequest(_) | Error::NoSuchToken(_) => Problem::not_found(error.to_string()),
-        Error::TokenName(_) => Problem::invalid(error.to_string()),
+        | Error::TooManyRequesters(_)
+        | Error::TooManyTokens(_)
+        | Error::TooManyVotes(_) => Problem::conflict(error.to_string()),
+        Error::NoSuchPerson(_) | Error::NoSuchRequest(_) | Error::NoSuchToken(_) => {
+            Problem::not_found(error.to_string())
+        }
+        Error::GroupName(_)
+        | Error::PersonName(_)
+        | Error::PersonRole(_)
+        | Error::TokenExpiry
+        | Error::TokenName(_)
+        | Error::TokenScope { .. } => Problem::invalid(error.to_string()),
         Error::TooManyRequests { .. } => Problem::undecided(error.to_string()),
         _ => {
             let cause = std::error::Error::source(error).map(ToString::to_string);

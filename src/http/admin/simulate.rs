@@ -13,9 +13,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 
 use super::AdminState;
-use super::auth::MayChange;
 use super::body::JsonBody;
 use super::problem::Problem;
+use crate::ledger::{Caller, Permission};
 use crate::mirror::desk;
 use crate::mirror::desk::simulate::{
     Examined, FlipView, SimulateBody, SimulationLine, SimulationView,
@@ -34,10 +34,10 @@ type Work =
 /// and what all that comes to. Whoever stops reading stops it.
 pub(super) async fn simulate(
     State(state): State<AdminState>,
-    Extension(MayChange(may_compute)): Extension<MayChange>,
+    Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<SimulateBody, DRAFT_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let simulation = state.desk.simulate(body, may_compute).await?;
+    let simulation = state.desk.simulate(body, caller.may(Permission::Administer)).await?;
     let examined = simulation.examined();
     let work: Work = Box::pin(simulation.run());
     let lines = stream::unfold(Some((work, examined)), next_lines).flatten();

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::AdminState;
-use super::auth::Caller;
 use super::body::{InPath, JsonBody, json};
 use super::problem::Problem;
+use crate::ledger::Caller;
 use crate::mirror::desk::view::TokenBody;
 
 /// `GET /tokens`
@@ -19,19 +19,19 @@ pub(super) async fn list(State(state): State<AdminState>) -> Response {
 /// `POST /tokens`: the one answer that carries a secret.
 pub(super) async fn create(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<TokenBody>,
 ) -> Result<Response, Problem> {
-    let token = state.desk.create_token(&body.name, &body.role, &by).await?;
+    let token = state.desk.create_token(body, &caller.name()).await?;
     Ok((StatusCode::CREATED, json(&token)).into_response())
 }
 
 /// `DELETE /tokens/{name}`
 pub(super) async fn revoke(
     State(state): State<AdminState>,
-    Extension(Caller(by)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     InPath(name): InPath,
 ) -> Result<StatusCode, Problem> {
-    state.desk.revoke_token(&name, &by).await?;
+    state.desk.revoke_token(&name, &caller.name()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

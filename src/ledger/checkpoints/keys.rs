@@ -26,7 +26,7 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// How a key was come by.
 #[derive(Debug)]
-pub(super) enum Opened {
+pub(in crate::ledger) enum Opened {
     /// It is the one that signed last.
     Known(NoteSigner),
     /// It is the first.
@@ -35,23 +35,34 @@ pub(super) enum Opened {
     Instead(NoteSigner, VerifierKey),
 }
 
+impl Opened {
+    /// The key, however it was come by.
+    pub(in crate::ledger) const fn signer(&self) -> &NoteSigner {
+        let (Self::Known(signer) | Self::First(signer) | Self::Instead(signer, _)) = self;
+        signer
+    }
+
+    /// As [`signer`](Self::signer), by value.
+    pub(in crate::ledger) fn into_signer(self) -> NoteSigner {
+        let (Self::Known(signer) | Self::First(signer) | Self::Instead(signer, _)) = self;
+        signer
+    }
+}
+
 /// The key of the ledger in `dir`; a new one when there is none. Its public half is on the list then.
 ///
 /// # Errors
 /// [`Error::AuditKey`] when there is one that cannot be used: it is not replaced, because others may
 /// rely on it. Else when files cannot be read or written.
-pub(super) fn open(dir: &Path) -> Result<Opened, Error> {
+pub(in crate::ledger) fn open(dir: &Path) -> Result<Opened, Error> {
     let before = listed(dir)?;
-    let signer = match read(dir)? {
-        Some(signer) => signer,
-        None => create(dir)?,
-    };
+    let signer = read_or_create(dir)?;
     let opened = match before.last() {
         Some(last) if last == signer.public() => return Ok(Opened::Known(signer)),
         Some(last) => Opened::Instead(signer, last.clone()),
         None => Opened::First(signer),
     };
-    let (Opened::Instead(signer, _) | Opened::First(signer) | Opened::Known(signer)) = &opened;
+    let signer = opened.signer();
     let list: Vec<String> =
         before.iter().chain([signer.public()]).map(ToString::to_string).collect();
     head::prepare(dir)?;
@@ -59,11 +70,22 @@ pub(super) fn open(dir: &Path) -> Result<Opened, Error> {
     Ok(opened)
 }
 
+/// The key of the ledger in `dir`; a new one when there is none, which is not on the list yet.
+///
+/// # Errors
+/// As [`open`].
+pub(in crate::ledger) fn read_or_create(dir: &Path) -> Result<NoteSigner, Error> {
+    match read(dir)? {
+        Some(signer) => Ok(signer),
+        None => create(dir),
+    }
+}
+
 /// The key of the ledger in `dir`, if there is one.
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn read(dir: &Path) -> Result<Option<NoteSigner>, Error> {
+pub(in crate::ledger) fn read(dir: &Path) -> Result<Option<NoteSigner>, Error> {
     let path = dir.join(FILE);
     let Some(text) = text(&path)? else { return Ok(None) };
     let signer = NoteSigner::from_text(text.trim_end());
@@ -93,7 +115,7 @@ fn listed(dir: &Path) -> Result<Vec<VerifierKey>, Error> {
     keys.map_err(|source| Error::AuditKey { path, source })
 }
 
-fn text(path: &Path) -> Result<Option<String>, Error> {
+pub(in crate::ledger) fn text(path: &Path) -> Result<Option<String>, Error> {
     let file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         opened => opened.map_err(Error::file("open", path))?,
@@ -116,7 +138,7 @@ fn create(dir: &Path) -> Result<NoteSigner, Error> {
 }
 
 /// Writes `text` to `path` for its owner alone: all of it or nothing.
-fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+pub(in crate::ledger) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     let partial = path.with_extension("partial");
     match fs::remove_file(&partial) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -69,17 +69,8 @@ impl Ledger {
         });
         let Found { opened, journal } = found.await?;
         let last = journal.entries.into_iter().rev().find_map(Result::ok);
-        let signer = match opened {
-            Opened::First(signer) | Opened::Known(signer) => signer,
-            Opened::Instead(signer, before) => {
-                let event = AuditEvent::new(AuditKind::AuditKeyReplaced, "server")
-                    .with("key", signer.public())
-                    .with("before", before);
-                self.append_audit(event).await?;
-                tracing::warn!(key = %signer.public(), "another key signs checkpoints from now on");
-                signer
-            }
-        };
+        // That it is another one was put on record when the ledger was opened.
+        let signer = opened.into_signer();
         let name = signer.public().name().to_owned();
         let origin =
             last.as_ref().map(Checkpoint::origin).filter(|origin| origin.starts_with(&name));

@@ -107,5 +107,6 @@ pub(super) fn changes(row: &RequestRow, filing: &Filing) -> bool {
     let same_words = refused || (row.rule == filing.rule && row.reasons == filing.reasons);
     let same_note = filing.note.is_none() || row.note == filing.note;
     let same_tag = filing.tag.is_none() || row.tag == filing.tag;
-    !(same_state && same_words && same_note && same_tag)
+    let same_people = filing.requester.as_ref().is_none_or(|it| row.requesters.contains(it));
+    !(same_state && same_words && same_note && same_tag && same_people)
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::{Filing, RequestId, RequestRow, RequestState, bounded, desk, reading};
+use super::{Filing, REQUESTERS_MAX, RequestId, RequestRow, RequestState, bounded, desk, reading};
 use crate::gate::Subject;
 use crate::ledger::audit::{AuditEvent, AuditKind};
 use crate::ledger::rows::{Sealed, integer, unsigned};
@@ -56,6 +56,14 @@ impl Writing<'_> {
                 row.rule.clone_from(&filing.rule);
                 row.reasons.clone_from(&filing.reasons);
             }
+            if let Some(person) =
+                filing.requester.as_ref().filter(|it| !row.requesters.contains(it))
+            {
+                if row.requesters.len() >= REQUESTERS_MAX {
+                    return Err(Error::TooManyRequesters(row.requesters.len()));
+                }
+                row.requesters.push(person.clone());
+            }
             row.tag = filing.tag.clone().or(row.tag);
             row.note = filing.note.clone().or(row.note);
         }
@@ -98,6 +106,7 @@ impl Writing<'_> {
             rule: filing.rule.clone(),
             reasons: filing.reasons.clone(),
             note: filing.note.clone(),
+            requesters: filing.requester.clone().into_iter().collect(),
             filed_by: client.clone(),
             first_asked: self.now,
             last_asked: self.now,
@@ -217,7 +226,12 @@ impl Writing<'_> {
 
     /// Writes `row` and has it shown in memory.
     pub(in crate::ledger) fn save_request(&mut self, row: &RequestRow) -> Result<(), Error> {
-        let sealed = Sealed::new("requests", &[&row.id.to_string(), &row.key()], row)?;
+        let sealed = Sealed::new(
+            self.connection.sealer,
+            "requests",
+            &[&row.id.to_string(), &row.key()],
+            row,
+        )?;
         self.connection
             .prepare_cached(
                 "UPDATE requests SET key = ?2, state = ?3, last_asked = ?4, body = ?5, seal = ?6

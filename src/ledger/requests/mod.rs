@@ -17,12 +17,15 @@ pub(super) use desk::Desk;
 pub(super) use filing::Closing;
 pub(super) use reading::{latest_readable, load, load_open};
 
+use super::caller::PersonId;
 use crate::gate::{Reason, Subject};
 use crate::oci::{Digest, Name, Reference, Tag};
 use crate::time::Timestamp;
 
 /// Most clients that are listed by name on a request.
 pub(super) const CLIENTS_PER_REQUEST_MAX: usize = 256;
+/// Most people that are told apart on one request.
+pub(super) const REQUESTERS_MAX: usize = 64;
 /// Longest name of a client that is kept, in bytes.
 const CLIENT_LENGTH_MAX: usize = 256;
 
@@ -130,6 +133,8 @@ pub struct Filing {
     pub client: String,
     /// What a person wrote to go with it.
     pub note: Option<String>,
+    /// The person who asks; `None` for nodes.
+    pub requester: Option<PersonId>,
 }
 
 /// A client that asked, and how often.
@@ -164,6 +169,9 @@ pub struct RequestRow {
     pub reasons: Vec<Reason>,
     /// What a person wrote to go with it.
     pub note: Option<String>,
+    /// The people who asked, beside nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requesters: Vec<PersonId>,
     /// Who asked first; it counts against this client's cap.
     pub filed_by: String,
     /// When it was first asked for.
@@ -226,6 +234,10 @@ pub struct RequestFilter {
     pub states: Vec<RequestState>,
     /// Only this repository.
     pub name: Option<Name>,
+    /// Only those whose row has this somewhere, in any case of ASCII letters: a first sieve, which lets
+    /// through more than what says it, and nothing less as long as it is ASCII without quotes and
+    /// backslashes.
+    pub sieve: Option<String>,
     /// Only those after this one.
     pub after: Option<RequestId>,
     /// How many at most, up to 1,000; 0 is 1,000.

@@ -2,10 +2,11 @@
 
 use std::sync::PoisonError;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{RequestFilter, RequestId, RequestRow};
 use crate::ledger::rows::{Sealed, integer, unsigned};
+use crate::ledger::sealer::{Sealer, Tables};
 use crate::ledger::{Error, Ledger};
 
 /// Most requests that one read gives.
@@ -27,8 +28,9 @@ impl Stored {
         Ok(Self { id, key: row.get(1)?, state: row.get(2)?, sealed: Sealed::from_row(row, 3)? })
     }
 
-    fn open(&self) -> Result<RequestRow, Error> {
-        let row: RequestRow = self.sealed.open("requests", &[&self.id.to_string(), &self.key])?;
+    fn open(&self, sealer: &Sealer) -> Result<RequestRow, Error> {
+        let row: RequestRow =
+            self.sealed.open(sealer, "requests", &[&self.id.to_string(), &self.key])?;
         if row.id != self.id || row.state.as_str() != self.state {
             return Err(Error::corrupt("requests", self.id));
         }
@@ -38,26 +40,26 @@ impl Stored {
 
 /// The request `id`.
 pub(in crate::ledger) fn load(
-    connection: &Connection,
+    connection: &Tables<'_>,
     id: RequestId,
 ) -> Result<Option<RequestRow>, Error> {
     let stored = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM requests WHERE id = ?1"))?
         .query_row([integer(id.0)], Stored::from_row)
         .optional()?;
-    stored.map(|stored| stored.open()).transpose()
+    stored.map(|stored| stored.open(connection.sealer)).transpose()
 }
 
 /// The last request filed under `key`.
-pub(super) fn latest(connection: &Connection, key: &str) -> Result<Option<RequestRow>, Error> {
+pub(super) fn latest(connection: &Tables<'_>, key: &str) -> Result<Option<RequestRow>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM requests WHERE key = ?1 ORDER BY id DESC LIMIT 1");
     let stored = connection.prepare_cached(&sql)?.query_row([key], Stored::from_row).optional()?;
-    stored.map(|stored| stored.open()).transpose()
+    stored.map(|stored| stored.open(connection.sealer)).transpose()
 }
 
 /// As [`latest`], but a damaged one is logged and taken for none.
 pub(in crate::ledger) fn latest_readable(
-    connection: &Connection,
+    connection: &Tables<'_>,
     key: &str,
 ) -> Result<Option<RequestRow>, Error> {
     match latest(connection, key) {
@@ -70,11 +72,11 @@ pub(in crate::ledger) fn latest_readable(
 }
 
 /// Every open request.
-pub(in crate::ledger) fn load_open(connection: &Connection) -> Result<Vec<RequestRow>, Error> {
+pub(in crate::ledger) fn load_open(connection: &Tables<'_>) -> Result<Vec<RequestRow>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM requests WHERE state IN ('denied', 'pending')");
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([], Stored::from_row)?;
-    rows.map(|row| row?.open()).collect()
+    rows.map(|row| row?.open(connection.sealer)).collect()
 }
 
 impl Ledger {
@@ -94,6 +96,7 @@ impl Ledger {
                     "SELECT {COLUMNS} FROM requests
                      WHERE id > ?1 AND (?2 IS NULL OR name = ?2)
                      AND (?3 = '[]' OR state IN (SELECT value FROM json_each(?3)))
+                     AND (?5 IS NULL OR instr(lower(body), ?5) > 0)
                      ORDER BY id LIMIT ?4"
                 );
                 let mut statement = connection.prepare_cached(&sql)?;
@@ -102,11 +105,12 @@ impl Ledger {
                         integer(filter.after.map_or(0, |id| id.0)),
                         filter.name.map(|name| name.to_string()),
                         serde_json::to_string(&states)?,
-                        limit
+                        limit,
+                        filter.sieve.map(|text| text.to_ascii_lowercase())
                     ],
                     Stored::from_row,
                 )?;
-                rows.map(|row| row?.open()).collect::<Result<Vec<_>, Error>>()
+                rows.map(|row| row?.open(connection.sealer)).collect::<Result<Vec<_>, Error>>()
             })
             .await?;
         let desk = self.inner.memory.desk.lock().unwrap_or_else(PoisonError::into_inner);

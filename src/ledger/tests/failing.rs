@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 
 use super::*;
-use crate::ledger::Error;
+use crate::ledger::{Error, NewToken};
 
 /// Everything that must go on being answered from memory.
 async fn known_things_are_answered(bench: &Bench, secret: &crate::oci::Secret) {
@@ -27,7 +27,7 @@ async fn with_known_things() -> (Bench, crate::oci::Secret) {
     bench.ledger.record_admitted_tag(&name(), &tag("1"), &digest(1)).await.unwrap();
     bench.ledger.file_request(filing(2, "node-1")).await.unwrap();
     let role = crate::ledger::Role::Admin;
-    let secret = bench.ledger.create_token("first-run", role, "test").await.unwrap();
+    let secret = bench.ledger.create_token(NewToken::new("first-run", role), "test").await.unwrap();
     bench.reopen().await;
     bench.ledger.warm().await.unwrap();
     bench.ledger.tags_of(&name(), &digest(1)).await.unwrap();

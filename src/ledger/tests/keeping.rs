@@ -1,7 +1,7 @@
 //! Tags, tokens, policies and pulls.
 
 use super::*;
-use crate::ledger::{AuditKind, Error, PolicyChange, PullOutcome, Role};
+use crate::ledger::{AuditKind, Error, NewToken, PolicyChange, PullOutcome, Role};
 
 #[tokio::test]
 async fn tag_history_keeps_every_move() {
@@ -69,7 +69,8 @@ async fn the_last_admitted_digest_of_a_tag_outlives_restarts_and_moves() {
 #[tokio::test]
 async fn a_token_opens_until_it_is_revoked_and_is_nowhere_on_disk() {
     let mut bench = Bench::new().await;
-    let secret = bench.ledger.create_token("ci", Role::Viewer, "first-run").await.unwrap();
+    let secret =
+        bench.ledger.create_token(NewToken::new("ci", Role::Viewer), "first-run").await.unwrap();
     assert_eq!(secret.expose().len(), 43);
     bench.reopen().await;
     let token = bench.ledger.authenticate(secret.expose()).unwrap();
@@ -78,10 +79,14 @@ async fn a_token_opens_until_it_is_revoked_and_is_nowhere_on_disk() {
         assert_eq!(bench.ledger.authenticate(wrong), None);
     }
     assert_eq!(bench.ledger.tokens().len(), 1);
-    let again = bench.ledger.create_token("ci", Role::Admin, "first-run").await.unwrap_err();
+    let again =
+        bench.ledger.create_token(NewToken::new("ci", Role::Admin), "first-run").await.unwrap_err();
     assert!(matches!(again, Error::TokenExists(_)), "{again}");
     for bad in ["", "a b", "ü", &"x".repeat(65)] {
-        assert!(bench.ledger.create_token(bad, Role::Admin, "x").await.is_err(), "{bad}");
+        assert!(
+            bench.ledger.create_token(NewToken::new(bad, Role::Admin), "x").await.is_err(),
+            "{bad}"
+        );
     }
     for entry in std::fs::read_dir(bench.dir.path()).unwrap() {
         let path = entry.unwrap().path();

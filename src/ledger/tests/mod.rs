@@ -10,6 +10,7 @@ mod recording;
 mod remembering;
 mod requesting;
 mod restoring;
+mod sealing;
 mod tampering;
 mod upgrading;
 
@@ -204,6 +205,7 @@ fn decision(number: u64, by: &str) -> Decision {
         expires: None,
         request: None,
         policy: policy(),
+        voters: Vec::new(),
     }
 }
 
@@ -218,6 +220,7 @@ fn filing(number: u64, client: &str) -> Filing {
         reasons: vec![reason(ReasonCode::ApprovalNeeded)],
         client: client.to_owned(),
         note: None,
+        requester: None,
     }
 }
 

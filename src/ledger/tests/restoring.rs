@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::ledger::{AuditKind, Error, Role, restore};
+use crate::ledger::{AuditKind, Error, NewToken, Role, restore};
 
 async fn with_backup() -> (Bench, std::path::PathBuf, crate::oci::Secret) {
     let bench = Bench::new().await;
@@ -13,7 +13,8 @@ async fn with_backup() -> (Bench, std::path::PathBuf, crate::oci::Secret) {
     bench.ledger.file_request(filing(3, "node-1")).await.unwrap();
     bench.ledger.record_admitted_tag(&name(), &tag("1"), &digest(1)).await.unwrap();
     bench.ledger.record_policy(policy(), 4, "site", false).await.unwrap();
-    let secret = bench.ledger.create_token("ci", Role::Admin, "alice").await.unwrap();
+    let secret =
+        bench.ledger.create_token(NewToken::new("ci", Role::Admin), "alice").await.unwrap();
     let backup = bench.dir.path().join("backup");
     bench.ledger.backup_to(&backup).await.unwrap();
     bench.ledger.revoke(decision(2, "bob")).await.unwrap();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::gate::Logic;
+use crate::ledger::sealer::remove_mark;
 use crate::ledger::{
     AuditKind, AuditNote, Error, Loss, Trust, database, loss, restore, roll_back, schema, snapshot,
     snapshots, verify_audit,
@@ -20,12 +21,14 @@ const VERSION_1_HEAD: &str = concat!(
 const VERSION_1_TOKEN: &str = "MVfY8LeD8SlcAdZi7M57aZ6Ur6HqE38AyeE92UN7Foc";
 
 /// A bench whose directory holds the old ledger; its own is closed.
-async fn with_old_ledger() -> Bench {
+pub(super) async fn with_old_ledger() -> Bench {
     let bench = Bench::new().await;
     bench.ledger.close().await;
     fs::remove_file(bench.database()).unwrap();
     Connection::open(bench.database()).unwrap().execute_batch(VERSION_1).unwrap();
     fs::write(bench.audit_file(), VERSION_1_HEAD).unwrap();
+    // Earlier programs know of no keyed seals.
+    remove_mark(bench.dir.path()).unwrap();
     bench
 }
 
@@ -94,7 +97,11 @@ async fn after_going_back_the_earlier_program_finds_what_it_left() {
     let restored = roll_back(bench.dir.path(), back, &bench.clock).unwrap();
     assert_eq!(restored.audit_records, 11);
     assert_eq!(schema_of(&bench.database()), 1, "as the earlier program wrote it");
-    assert_eq!(schema_of(&restored.replaced.unwrap()), 2, "and the later one is kept");
+    assert_eq!(
+        schema_of(&restored.replaced.unwrap()),
+        schema::latest(schema::MIGRATIONS),
+        "and the later one is kept"
+    );
     let connection = Connection::open(bench.database()).unwrap();
     let row: String = connection
         .query_row("SELECT body FROM audit WHERE sequence = 12", [], |row| row.get(0))
@@ -196,7 +203,8 @@ async fn starts_that_fail_again_and_again_push_out_no_snapshot_of_an_earlier_sch
 async fn a_ledger_of_a_later_program_is_refused_with_the_way_back() {
     let bench = with_old_ledger().await;
     bench.open().await.unwrap().close().await;
-    bench.sql("PRAGMA user_version = 3");
+    let later = schema::latest(schema::MIGRATIONS) + 1;
+    bench.sql(&format!("PRAGMA user_version = {later}"));
     let error = bench.open().await.unwrap_err();
     assert!(error.to_string().contains("pratique rollback"), "{error}");
     let back = snapshots(bench.dir.path()).unwrap().remove(0);
@@ -225,7 +233,10 @@ async fn a_backup_of_an_earlier_program_restores_into_this_one() {
     let backup = snapshots(bench.dir.path()).unwrap().remove(0).path;
     let other = tempfile::tempdir().unwrap();
     restore(&backup, other.path(), false, &bench.clock).unwrap();
-    assert_eq!(schema_of(&crate::ledger::open::database_path(other.path())), 2);
+    assert_eq!(
+        schema_of(&crate::ledger::open::database_path(other.path())),
+        schema::latest(schema::MIGRATIONS)
+    );
     assert!(
         snapshots(other.path()).unwrap().is_empty(),
         "the backup itself is there to go back to"

@@ -235,7 +235,7 @@ impl Judging {
         let Self { walk, problems, mut notes } = self;
         // Of two at one place, the more telling one is about the chain itself.
         let found = walk.problem.into_iter().chain(walk.cut).chain(problems);
-        let problem = found.min_by_key(|problem| problem.sequence);
+        let problem = found.min_by_key(|problem| problem.sequence).or(walk.contradicted);
         notes.extend(walk.notes);
         notes.dedup();
         AuditReport {

@@ -2,8 +2,10 @@
 //!
 //! One walk ([`walk`]) reads the records in order, whatever they come from, and remembers how the tree
 //! stood wherever a checkpoint says something about it. What the checkpoints come to is judged after
-//! that ([`judge`]), so that the first bad record can be named.
+//! that ([`judge`]), so that the first bad record can be named. Where the chain is whole, what the ledger
+//! goes by is compared with it ([`decided`]).
 
+mod decided;
 mod exported;
 mod judge;
 mod report;
@@ -13,6 +15,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use decided::LastWords;
 pub use exported::verify_export;
 use judge::Claims;
 pub use report::{AuditFault, AuditNote, AuditProblem, AuditReport, Coverage};
@@ -91,13 +94,19 @@ fn walk_over(
     let mut walk = Walk::begin(Chain::empty(), Tree::default(), judge::sizes(claims, trust));
     let mut statement =
         snapshot.prepare("SELECT sequence, body, previous, hash FROM audit ORDER BY sequence")?;
+    let mut words = LastWords::default();
     for stored in statement.query_map([], Stored::from_row)? {
-        if !walk.row(&stored?) {
+        let stored = stored?;
+        if !walk.row(&stored) {
             break;
         }
+        words.hear(&stored);
     }
     if walk.problem.is_none() {
         walk.problem = against_head(&snapshot, &walk.chain, head)?;
+    }
+    if walk.problem.is_none() {
+        walk.contradicted = words.contradicted(&snapshot, walk.chain.count)?;
     }
     Ok(walk)
 }

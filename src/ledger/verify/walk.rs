@@ -45,6 +45,8 @@ pub(super) struct Walk {
     pub(super) marks: BTreeMap<u64, Mark>,
     /// Where the chain itself is wrong.
     pub(super) problem: Option<AuditProblem>,
+    /// The first decision that the ledger does not go by.
+    pub(super) contradicted: Option<AuditProblem>,
     /// The first cut that a record reports.
     pub(super) cut: Option<AuditProblem>,
     /// The records that say that the ledger was restored.
@@ -64,6 +66,7 @@ impl Walk {
             tree,
             marks: marks.collect(),
             problem: None,
+            contradicted: None,
             cut: None,
             restored: Vec::new(),
             replaced_keys: Vec::new(),

@@ -5,9 +5,10 @@ use tracing::{info, warn};
 use super::show::{standing_view, verdict_word};
 use super::target::{Target, image, mirror_error, request_id};
 use super::view::DecidedView;
+use super::voting::Poll;
 use super::{Desk, Error, REASON_LENGTH_MAX, Shown};
 use crate::gate::{self, Outcome, Reason, Standing, Subject, Verdict};
-use crate::ledger::{Decision, Record, RequestRow};
+use crate::ledger::{Caller, Decision, Record, RequestRow};
 use crate::mirror::{Freshness, Judged};
 use crate::time::Timestamp;
 
@@ -46,8 +47,8 @@ pub struct Wish {
     pub verb: Verb,
     /// On what: `R-42`, `IMAGE@DIGEST` or `IMAGE:TAG`.
     pub target: String,
-    /// Name of the token that asks.
-    pub by: String,
+    /// Who decides.
+    pub by: Caller,
     /// Why.
     pub reason: String,
     /// Until when, for an approval.
@@ -82,13 +83,22 @@ impl Desk {
                 Box::pin(self.check_unchanged(shown, &target, wish.verb)).await?;
             }
         }
-        match wish.verb {
-            Verb::Approve => Box::pin(self.check_approvable(&target.subject)).await?,
-            Verb::Reinstate => Box::pin(self.check_reinstatable(&target.subject)).await?,
+        let rule = match wish.verb {
+            Verb::Approve => Some(Box::pin(self.check_approvable(&target.subject)).await?),
+            Verb::Reinstate => {
+                Box::pin(self.check_reinstatable(&target.subject)).await?;
+                None
+            }
             // Refusing must work whatever is broken: no evidence, no upstream, no rule is asked.
-            Verb::Reject | Verb::Revoke => {}
-        }
-        let mut view = self.commit(wish, &target).await?;
+            Verb::Reject | Verb::Revoke => None,
+        };
+        let poll = match &rule {
+            Some(rule) => {
+                Box::pin(self.poll(&target.subject, rule, target.request.as_ref())).await?
+            }
+            None => None,
+        };
+        let mut view = self.commit(wish, &target, poll.as_ref()).await?;
         view.verdict = self.verdict_now(&target.subject).await;
         info!(image = %view.image, by = %view.by, decision = view.decision, "decided by a person");
         Ok(view)
@@ -119,9 +129,10 @@ impl Desk {
         }
     }
 
-    async fn check_approvable(&self, subject: &Subject) -> Result<(), Error> {
+    /// The rule that asks people about `subject`.
+    async fn check_approvable(&self, subject: &Subject) -> Result<String, Error> {
         match Box::pin(self.without_people(subject)).await? {
-            Without::Waits { .. } => Ok(()),
+            Without::Waits { rule } => Ok(rule),
             Without::Denies(reasons) => {
                 Err(Error::NotAllowed { image: subject.to_string(), wish: "approved", reasons })
             }
@@ -199,7 +210,12 @@ impl Desk {
     ///
     /// One decision at a time: looking at what stands and writing are one step, so that of two
     /// people who decide at once, one wins and the other is told.
-    async fn commit(&self, wish: &Wish, target: &Target) -> Result<DecidedView, Error> {
+    async fn commit(
+        &self,
+        wish: &Wish,
+        target: &Target,
+        poll: Option<&Poll>,
+    ) -> Result<DecidedView, Error> {
         let _one_at_a_time = self.deciding.lock().await;
         let ledger = self.mirror.ledger();
         let subject = &target.subject;
@@ -208,7 +224,8 @@ impl Desk {
             None => None,
         };
         if let (Some(seen), Some(row)) = (&wish.seen, &request) {
-            let version = version(row, self.standing(subject).await?.as_ref());
+            let votes = ledger.votes(subject).await?.cast.len();
+            let version = version(row, self.standing(subject).await?.as_ref(), votes);
             if *seen != version {
                 let state = row.state.as_str().to_owned();
                 return Err(Error::Changed { request: row.id, state });
@@ -216,6 +233,9 @@ impl Desk {
         }
         let record = ledger.record(subject).await?;
         let before = record.as_deref().and_then(|record| record.standing.clone());
+        if let Some(poll) = poll {
+            return self.vote(poll, wish, target, (request.as_ref(), before.as_ref())).await;
+        }
         let already = before.as_ref().is_some_and(|standing| is_same(standing, wish));
         if !already {
             let asked = request.as_ref().filter(|_| target.by_request);
@@ -230,18 +250,24 @@ impl Desk {
         Ok(self.decided_view(wish, subject, request.as_ref(), before.as_ref(), already))
     }
 
-    fn decision(&self, wish: &Wish, subject: &Subject, request: Option<&RequestRow>) -> Decision {
+    pub(super) fn decision(
+        &self,
+        wish: &Wish,
+        subject: &Subject,
+        request: Option<&RequestRow>,
+    ) -> Decision {
         Decision {
             subject: subject.clone(),
-            by: wish.by.clone(),
+            by: wish.by.name(),
             reason: wish.reason.trim().to_owned(),
             expires: wish.expires,
             request: request.map(|row| row.id),
             policy: *self.mirror.policy().id(),
+            voters: Vec::new(),
         }
     }
 
-    fn decided_view(
+    pub(super) fn decided_view(
         &self,
         wish: &Wish,
         subject: &Subject,
@@ -257,12 +283,13 @@ impl Desk {
             name: subject.name.clone(),
             digest: subject.digest,
             request: request.map(|row| row.id.to_string()),
-            by: standing.as_ref().map_or_else(|| wish.by.clone(), |standing| standing.by.clone()),
+            by: standing.as_ref().map_or_else(|| wish.by.name(), |standing| standing.by.clone()),
             at: standing.as_ref().map_or_else(|| self.mirror.clock().now(), |standing| standing.at),
             expires: standing.map_or(wish.expires, |standing| standing.expires),
             already,
             replaced: before.filter(|_| !already),
             clients: request.map_or(0, super::requests::client_count),
+            votes: None,
             verdict: None,
         }
     }
@@ -290,10 +317,10 @@ pub(super) fn check_reason(reason: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The version of a request, for conditional decisions: it changes whenever someone decides.
-pub(super) fn version(row: &RequestRow, standing: Option<&Standing>) -> String {
+/// The version of a request, for conditional decisions: it changes whenever someone decides or votes.
+pub(super) fn version(row: &RequestRow, standing: Option<&Standing>, votes: usize) -> String {
     let decided = standing.map_or(0, |standing| standing_view(standing).at.milliseconds());
-    format!("{}-{decided}", row.state.as_str())
+    format!("{}-{decided}-{votes}", row.state.as_str())
 }
 
 fn is_refusal(standing: &Standing) -> bool {

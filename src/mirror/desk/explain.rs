@@ -147,6 +147,7 @@ fn decision_view(decided: &Decided) -> StandingView {
         at: decided.at,
         expires: decided.expires,
         reason: decided.reason.clone(),
+        voters: decided.voters.clone(),
     }
 }
 

@@ -16,7 +16,10 @@ pub mod dossier;
 mod error;
 mod explain;
 mod keys;
+mod line;
 mod observe;
+pub mod outdated;
+pub mod people;
 pub mod policy_words;
 pub mod queue;
 mod rejudge;
@@ -28,6 +31,7 @@ pub mod simulate;
 mod target;
 mod tokens;
 pub mod view;
+mod voting;
 
 use std::sync::Arc;
 
@@ -57,6 +61,7 @@ pub struct Desk {
     deciding: Arc<Mutex<()>>,
     simulating: Arc<Mutex<()>>,
     reading_audit: Arc<Mutex<()>>,
+    tag_lists: Arc<outdated::TagLists>,
 }
 
 impl Desk {
@@ -70,6 +75,7 @@ impl Desk {
             deciding: Arc::new(Mutex::new(())),
             simulating: Arc::new(Mutex::new(())),
             reading_audit: Arc::new(Mutex::new(())),
+            tag_lists: Arc::default(),
         }
     }
 

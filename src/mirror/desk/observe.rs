@@ -62,6 +62,7 @@ impl Desk {
     pub async fn status(&self) -> Result<StatusView, Error> {
         let store = self.mirror.store().status().await;
         let pending = RequestFilter {
+            sieve: None,
             states: vec![RequestState::Pending],
             name: None,
             limit: PAGE_MAX,

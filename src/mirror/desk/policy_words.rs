@@ -101,7 +101,10 @@ fn floor(policy: &Policy) -> Vec<String> {
 fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
     let mut says = vec![match rule.trust() {
         Trust::Allow => "Admits what passes the checks, without asking anybody.".to_owned(),
-        Trust::Approve => "A person has to approve each digest.".to_owned(),
+        Trust::Approve => match rule.approval() {
+            None => "A person has to approve each digest.".to_owned(),
+            Some(approval) => format!("Each digest has to be approved by {approval}."),
+        },
         Trust::Deny => "Denies.".to_owned(),
     }];
     says.extend(rule.tags().map(|tags| format!("Speaks of tags {} only.", tag_words(tags))));

@@ -4,10 +4,10 @@ use tracing::warn;
 
 use super::show::{STATES, reason_views, standing_view};
 use super::target::{image, mirror_error, request_id, tag_of};
-use super::view::{AskedView, PrefetchView, PublicRequestView, ReasonView, RequestView};
+use super::view::{AskedView, PrefetchView, PublicRequestView, ReasonView, RequestView, VotesView};
 use super::{Desk, Error, IMAGES_MAX, PAGE_MAX};
 use crate::gate::{Judgement, Outcome, Reason, Subject, Verdict, refuse_by_name};
-use crate::ledger::{Filing, RequestFilter, RequestRow, RequestState};
+use crate::ledger::{Caller, Filing, RequestFilter, RequestRow, RequestState};
 use crate::mirror;
 use crate::oci::{Digest, ImageReference};
 
@@ -27,7 +27,7 @@ impl Desk {
             Some(word) => vec![state_of(word)?],
         };
         let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let filter = RequestFilter { states, name: None, limit, after: None };
+        let filter = RequestFilter { states, name: None, sieve: None, limit, after: None };
         let rows = self.mirror.ledger().requests(filter).await?;
         let listed = |row| RequestView { client_names: Vec::new(), ..view(row) };
         Ok(rows.iter().map(listed).collect())
@@ -48,7 +48,30 @@ impl Desk {
             standing = record.and_then(|record| record.standing.clone());
         }
         shown.standing = standing.as_ref().map(standing_view);
-        Ok((shown, super::decide::version(&row, standing.as_ref())))
+        let mut votes = 0;
+        if let Some(subject) = row.subject() {
+            votes = self.mirror.ledger().votes(&subject).await?.cast.len();
+            shown.votes = self.votes_on(&row, &subject).await?;
+        }
+        Ok((shown, super::decide::version(&row, standing.as_ref(), votes)))
+    }
+
+    /// How the votes on the request `row` stand, where its rule asks several people; also nothing where
+    /// that cannot be found out now, because the image cannot be judged.
+    async fn votes_on(
+        &self,
+        row: &RequestRow,
+        subject: &Subject,
+    ) -> Result<Option<VotesView>, Error> {
+        let Some(rule) = row.rule.as_deref() else { return Ok(None) };
+        match Box::pin(self.poll(subject, rule, Some(row))).await {
+            Ok(Some(poll)) => self.votes_view(&poll, subject).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => {
+                warn!(%subject, %error, "its votes cannot be counted now");
+                Ok(None)
+            }
+        }
     }
 
     /// Asks for `images` as a node would, so that requests are filed for those that need one.
@@ -59,7 +82,7 @@ impl Desk {
     pub async fn ask(
         &self,
         images: &[String],
-        by: &str,
+        by: &Caller,
         note: Option<&str>,
     ) -> Result<Vec<AskedView>, Error> {
         let parsed = parsed(images)?;
@@ -74,7 +97,7 @@ impl Desk {
         &self,
         text: &str,
         image: &ImageReference,
-        by: &str,
+        by: &Caller,
         note: Option<&str>,
     ) -> Result<AskedView, Error> {
         let mut asked = AskedView {
@@ -127,10 +150,13 @@ impl Desk {
         image: &ImageReference,
         digest: Option<Digest>,
         judgement: &Judgement,
-        by: &str,
+        by: &Caller,
         note: Option<&str>,
     ) -> Result<Option<String>, Error> {
         let waits = matches!(judgement.verdict, Verdict::Pending(_));
+        if let Some(rule) = &judgement.rule {
+            self.check_requester(rule.as_str(), by)?;
+        }
         let filing = Filing {
             name: image.name.clone(),
             reference: image.reference(),
@@ -139,8 +165,9 @@ impl Desk {
             state: if waits { RequestState::Pending } else { RequestState::Denied },
             rule: judgement.rule.as_ref().map(ToString::to_string),
             reasons: judgement.reasons().to_vec(),
-            client: by.to_owned(),
+            client: by.name(),
             note: note.map(str::to_owned),
+            requester: Some(by.id.clone()),
         };
         Ok(Some(self.mirror.ledger().file_request(filing).await?.to_string()))
     }
@@ -348,6 +375,8 @@ pub(super) fn view(row: &RequestRow) -> RequestView {
         last_asked: row.last_asked,
         note: row.note.clone(),
         standing: None,
+        requesters: row.requesters.iter().map(ToString::to_string).collect(),
+        votes: None,
     }
 }
 

@@ -37,7 +37,9 @@ pub(super) fn check_view(check: &Check) -> CheckView {
 
 pub(super) fn standing_view(standing: &Standing) -> StandingView {
     let (decision, by, at, expires, reason) = match standing {
-        Standing::Approved { by, at, expires, reason } => ("approved", by, at, *expires, reason),
+        Standing::Approved { by, at, expires, reason, .. } => {
+            ("approved", by, at, *expires, reason)
+        }
         Standing::Rejected { by, at, reason } => ("rejected", by, at, None, reason),
         Standing::Revoked { by, at, reason } => ("revoked", by, at, None, reason),
     };
@@ -47,6 +49,10 @@ pub(super) fn standing_view(standing: &Standing) -> StandingView {
         at: *at,
         expires,
         reason: reason.clone(),
+        voters: match standing {
+            Standing::Approved { voters, .. } => voters.clone(),
+            Standing::Rejected { .. } | Standing::Revoked { .. } => Vec::new(),
+        },
     }
 }
 

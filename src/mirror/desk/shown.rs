@@ -66,6 +66,12 @@ impl Shown {
         }
     }
 
+    /// What a vote is bound to of the evidence: findings, signatures, and what speaks against the image.
+    pub(super) fn evidence(&self) -> [String; 3] {
+        let reasons = format!("{} {}", self.reasons.join(" "), self.silenced);
+        [self.all_findings.clone(), self.signed.clone(), mark(&reasons)]
+    }
+
     /// What is different now, in sentences; empty when nothing is.
     fn changes(&self, now: &Self, explained: &ExplainView, facts: &SubjectFacts) -> Vec<String> {
         let mut changes = Vec::new();

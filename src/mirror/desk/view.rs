@@ -71,6 +71,53 @@ pub struct RequestView {
     /// What people decided about the subject, if they did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<StandingView>,
+    /// The people who asked, beside nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requesters: Vec<String>,
+    /// How the votes stand, where the rule asks several people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<VotesView>,
+}
+
+/// How the votes about a subject stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VotesView {
+    /// The rule that asks.
+    pub rule: String,
+    /// The approval policy that says whom.
+    pub approval: String,
+    /// How many people it asks.
+    pub needed: u64,
+    /// How many of them said yes.
+    pub have: u64,
+    /// Who is missing, in words; empty when nobody is.
+    pub missing: String,
+    /// Every vote: those that count first, then those that do not any more.
+    pub votes: Vec<VoteView>,
+    /// How many votes on record are not what was written, and count for nothing.
+    #[serde(default)]
+    pub damaged: u64,
+}
+
+/// A yes of one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteView {
+    /// Who, as records have it.
+    pub by: String,
+    /// What they are called.
+    pub display: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Until when it is to hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// For which approvers they stand.
+    pub stands_for: Vec<String>,
+    /// Why it does not count any more, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<String>,
 }
 
 /// What people decided about a subject.
@@ -87,6 +134,9 @@ pub struct StandingView {
     pub expires: Option<Timestamp>,
     /// Why.
     pub reason: String,
+    /// Everybody whose yes an approval took, where it took more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub voters: Vec<String>,
 }
 
 /// A request as anybody who knows its number may see it: no clients, no people.
@@ -235,7 +285,7 @@ pub struct TagMoveView {
 /// The answer to a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecidedView {
-    /// `approved`, `rejected`, `revoked` or `reinstated`.
+    /// `approved`, `rejected`, `revoked` or `reinstated`; `voted` where it was a yes and others are missing.
     pub decision: String,
     /// The subject: repository and digest.
     pub image: String,
@@ -260,6 +310,9 @@ pub struct DecidedView {
     pub replaced: Option<StandingView>,
     /// Clients that had asked for it.
     pub clients: u64,
+    /// How the votes stand, where the rule asks several people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub votes: Option<VotesView>,
     /// The verdict now; none when it could not be made at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
@@ -372,10 +425,22 @@ pub struct AuditReportView {
 pub struct TokenView {
     /// Its name, which the audit carries.
     pub name: String,
-    /// `admin`, `discover` or `viewer`.
+    /// A [`Role`](crate::ledger::Role).
     pub role: String,
+    /// The groups that whoever holds it is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Whether it has.
+    #[serde(default)]
+    pub expired: bool,
+    /// The repositories that it is for; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
 }
 
 /// A token that was just made; the only time its secret is told.
@@ -591,14 +656,36 @@ pub struct DecisionBody {
     pub expires: Option<Timestamp>,
 }
 
+/// A yes or a no to one request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoteBody {
+    /// `approve` or `reject`.
+    pub decision: String,
+    /// Why.
+    pub reason: String,
+    /// Until when an approval is to hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+}
+
 /// A token to make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenBody {
     /// Its name.
     pub name: String,
-    /// `admin`, `discover` or `viewer`.
+    /// A [`Role`](crate::ledger::Role).
     pub role: String,
+    /// The groups that whoever holds it is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The repositories that it is for, as the policy's `match` has them; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
 }
 
 /// An error answer.

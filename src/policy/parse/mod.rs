@@ -1,5 +1,8 @@
 //! From the text of a document to a policy, or to everything that is wrong with it.
 
+mod approvals;
+#[cfg(test)]
+mod approvals_tests;
 mod attestations;
 mod cases;
 mod check;
@@ -56,11 +59,12 @@ const TOP: Words = Words {
         "gates",
         "exceptions",
         "maxException",
+        "approvalPolicies",
         "rules",
         "overlays",
         "expressions",
     ],
-    later: &["approvalPolicies", "breakGlass", "import", "maxWaiver", "waivers"],
+    later: &["breakGlass", "import", "maxWaiver", "waivers"],
 };
 const METADATA: Words = Words { known: &["name", "revision"], later: &[] };
 const DEFAULTS: Words = Words {
@@ -158,8 +162,10 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
     let gates =
         top.take("gates").map(|node| gates::read(node, &signers, problems)).unwrap_or_default();
     let (exceptions, exception_time_max) = gates::exceptions(&mut top, problems);
+    let approvals = top.take("approvalPolicies").map(|node| approvals::read(node, problems));
+    let approvals = approvals.unwrap_or_default();
     let mut rules = match top.require("rules", "without a rule nothing is served", problems) {
-        Some(node) => rules::read(node, defaults, &gates, problems),
+        Some(node) => rules::read(node, defaults, (&gates, &approvals), problems),
         None => Vec::new(),
     };
     let overlays = top.take("overlays");

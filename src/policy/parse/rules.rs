@@ -10,7 +10,9 @@ use super::super::tags::TagFilter;
 use super::super::yaml::{Content, Node};
 use super::attestations::{self, ReadAttestation};
 use super::signatures::{self, ReadQuorum};
-use super::{Defaults, checked_name, floor, gates, modes, read_signer_change, read_tag_move};
+use super::{
+    Defaults, approvals, checked_name, floor, gates, modes, read_signer_change, read_tag_move,
+};
 
 /// Most rules in one policy.
 const RULES_MAX: usize = 5_000;
@@ -24,17 +26,21 @@ const RULE: Words = Words {
         "signatures",
         "attestations",
         "gates",
+        "approval",
         "mode",
         "modeUntil",
         "signerChange",
         "tagMove",
     ],
-    later: &["approval", "maxWaiver", "waivers", "when"],
+    later: &["maxWaiver", "waivers", "when"],
 };
 const MATCH: Words = Words { known: &["images", "artifact"], later: &[] };
 const TAGS: Words = Words { known: &["semver", "glob", "exact"], later: &[] };
 /// The artifact type of Helm charts, for which rules may say `chart`.
 const CHART: &str = "application/vnd.cncf.helm.config.v1+json";
+
+/// What rules refer to by name: gates and approval policies.
+pub(super) type Named<'a> = (&'a [gates::Gate], &'a approvals::Approvals);
 
 /// A rule and where the document has the things that other checks speak of.
 pub(super) struct ReadRule {
@@ -47,7 +53,7 @@ pub(super) struct ReadRule {
 pub(super) fn read(
     node: Node,
     defaults: Defaults,
-    gates: &[gates::Gate],
+    named: Named<'_>,
     problems: &mut Problems,
 ) -> Vec<ReadRule> {
     let position = node.position;
@@ -58,7 +64,7 @@ pub(super) fn read(
     }
     let numbered = items.into_iter().enumerate();
     numbered
-        .filter_map(|(index, (node, path))| rule(index, node, &path, (defaults, gates), problems))
+        .filter_map(|(index, (node, path))| rule(index, node, &path, (defaults, named), problems))
         .collect()
 }
 
@@ -66,7 +72,7 @@ fn rule(
     index: usize,
     node: Node,
     path: &str,
-    (defaults, gates): (Defaults, &[gates::Gate]),
+    (defaults, (gates, approvals)): (Defaults, Named<'_>),
     problems: &mut Problems,
 ) -> Option<ReadRule> {
     let mut fields = Fields::of(node, path, RULE, problems)?;
@@ -79,6 +85,7 @@ fn rule(
     let signatures = signatures::read(&mut fields, trust, problems);
     let attestations = attestations::read(&mut fields, trust, problems);
     let gates = gates::of_rule(&mut fields, trust, gates, problems);
+    let approval = approvals::of_rule(&mut fields, trust, approvals, problems);
     let mode = modes::read(&mut fields, defaults.mode, problems);
     let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
     let signer_change = read_signer_change(&mut fields, problems).unwrap_or(defaults.signer_change);
@@ -99,6 +106,7 @@ fn rule(
             gates: gates.scans,
             configured: gates.configs,
             fresh: gates.fresh,
+            approval,
             mode,
             tag_move,
             signer_change,

@@ -145,18 +145,13 @@ rules:
 
 #[test]
 fn what_later_versions_act_on_is_refused_and_never_ignored() {
-    for (key, value) in [
-        ("approvalPolicies", "{}"),
-        ("waivers", "[]"),
-        ("maxWaiver", "90d"),
-        ("breakGlass", "{}"),
-        ("import", "[]"),
-    ] {
+    for (key, value) in
+        [("waivers", "[]"), ("maxWaiver", "90d"), ("breakGlass", "{}"), ("import", "[]")]
+    {
         let expected = format!("{key}  not supported by this version");
         assert_refused(&format!("{key}: {value}\n{RULES}"), &expected);
     }
     for (rule, expected) in [
-        ("approval: {policy: x}", "rules[0].approval  not supported"),
         (
             "attestations: [{type: spdx, signers: [x], scope: either}]",
             "rules[0].attestations[0].scope  not supported",
@@ -165,6 +160,10 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
     ] {
         let text = format!("rules: [{{id: a, match: [\"**\"], trust: allow, {rule}}}]\n");
         assert_refused(&text, expected);
+    }
+    for (key, expected) in [("tagFollow: patch", "tagFollow"), ("reEvaluate: {}", "reEvaluate")] {
+        let text = format!("approvalPolicies: {{x: {{approvers: [\"group:a\"], {key}}}}}\n{RULES}");
+        assert_refused(&text, &format!("approvalPolicies.x.{expected}  not supported"));
     }
     for (rest, expected) in [
         ("defaults: {onError: deny}", "defaults.onError  not supported"),

@@ -1,124 +1,85 @@
 //! Who may ask what, and how a no looks.
 
 use hyper::Method;
+use pratique::http::admin::{API, Route, api_routes};
+use pratique::ledger::{NewToken, Role};
 use serde_json::json;
 
 use super::Desk;
 
-const API: &str = "/api/v1";
-
-/// Every route: method, path, body, and whether it changes anything.
-fn routes() -> Vec<(Method, &'static str, Option<String>, bool)> {
-    let decision = Some(json!({"target": "R-999", "reason": "x"}).to_string());
-    let images = Some(json!({"images": ["up.test/open/none:1"]}).to_string());
-    let token = Some(json!({"name": "made", "role": "viewer"}).to_string());
-    let image = Some(json!({"image": "up.test/open/none:1"}).to_string());
-    vec![
-        (Method::GET, "/status", None, false),
-        (Method::GET, "/requests", None, false),
-        (Method::GET, "/requests/R-999", None, false),
-        (Method::GET, "/explain?image=up.test/never/x:1", None, false),
-        (Method::GET, "/audit", None, false),
-        (Method::GET, "/audit/checkpoint", None, false),
-        (Method::GET, "/audit/export", None, false),
-        (Method::GET, "/audit/keys", None, false),
-        (Method::GET, "/audit/proof?seq=1", None, false),
-        (Method::GET, "/audit/verify", None, false),
-        (Method::GET, "/audit/why?image=up.test/never/x:1", None, false),
-        (Method::GET, "/observed", None, false),
-        (Method::GET, "/policy", None, false),
-        (Method::GET, "/tokens", None, false),
-        (Method::GET, "/cache", None, false),
-        (Method::GET, "/cache/pins", None, false),
-        (Method::GET, "/public-keys", None, false),
-        (Method::GET, "/rejudgements", None, false),
-        (Method::GET, "/nowhere", None, false),
-        (Method::POST, "/simulate", Some(json!({"policy": ""}).to_string()), false),
-        (Method::POST, "/audit/checkpoint", None, true),
-        (Method::POST, "/cache/gc", None, true),
-        (Method::POST, "/cache/pins", image, true),
-        (Method::DELETE, "/cache/pins?image=up.test/open/none:1", None, true),
-        (Method::POST, "/cache/scrub", Some("{}".to_owned()), true),
-        (Method::POST, "/public-keys", None, true),
-        (Method::POST, "/rejudgements", None, true),
-        (Method::POST, "/scans/releases", None, true),
-        (Method::POST, "/requests", images.clone(), true),
-        (Method::POST, "/approvals", decision.clone(), true),
-        (Method::POST, "/rejections", decision.clone(), true),
-        (Method::POST, "/revocations", decision.clone(), true),
-        (Method::POST, "/reinstatements", decision, true),
-        (Method::POST, "/prefetch", images, true),
-        (Method::POST, "/tokens", token, true),
-        (Method::DELETE, "/tokens/made", None, true),
-        (Method::POST, "/backup", None, true),
-        (Method::PUT, "/status", None, true),
-    ]
-}
-
-/// A route that is added to the API is added to the table above, or this fails.
-#[test]
-fn the_table_of_routes_is_the_whole_api() {
-    let source = include_str!("../../../src/http/admin/mod.rs");
-    let (api, _) = source.split_once(".nest(").expect("routes with a token before those without");
-    let mut served: Vec<String> = Vec::new();
-    for route in api.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
-        let (path, handlers) = route.split_once('"').expect("a path");
-        for method in ["get", "post", "put", "patch", "delete", "any"] {
-            if handlers.contains(&format!("{method}(")) {
-                served.push(format!("{} {path}", method.to_uppercase()));
-            }
-        }
-    }
-    assert!(served.len() > 25, "{served:?}");
-    let table = routes();
-    let is_listed = |route: &String| {
-        table.iter().any(|(method, path, ..)| {
-            let path = path.split('?').next().expect("a path");
-            let (wanted, template) = route.split_once(' ').expect("a method");
-            let same = |(part, of): (&str, &str)| part == of || of.starts_with('{');
-            method.as_str() == wanted
-                && path.split('/').count() == template.split('/').count()
-                && path.split('/').zip(template.split('/')).all(same)
-        })
+/// A path and a body for `route` that harm nothing.
+fn example(route: &Route) -> (String, Option<String>) {
+    let query = match (route.method.as_str(), route.path) {
+        ("GET", "/explain" | "/audit/why") => "?image=up.test/never/x:1",
+        ("GET", "/audit/proof") => "?seq=1",
+        ("DELETE", "/cache/pins") => "?image=up.test/open/none:1",
+        _ => "",
     };
-    let left_out: Vec<_> = served.iter().filter(|route| !is_listed(route)).collect();
-    assert!(left_out.is_empty(), "{left_out:?}");
+    let body = match (route.method.as_str(), route.path) {
+        ("POST", "/approvals" | "/rejections" | "/revocations" | "/reinstatements") => {
+            Some(json!({"target": "R-999", "reason": "x"}))
+        }
+        ("POST", "/requests/{id}/votes") => Some(json!({"decision": "approve", "reason": "x"})),
+        ("POST", "/requests" | "/prefetch") => Some(json!({"images": ["up.test/open/none:1"]})),
+        ("POST", "/tokens") => Some(json!({"name": "made", "role": "viewer"})),
+        ("POST", "/people") => Some(json!({"name": "someone", "role": "viewer"})),
+        ("POST", "/cache/pins") => Some(json!({"image": "up.test/open/none:1"})),
+        ("POST", "/cache/scrub" | "/people/{id}" | "/people/{id}/reset") => Some(json!({})),
+        ("POST", "/simulate") => Some(json!({"policy": ""})),
+        _ => None,
+    };
+    let path = route.path.replace("{id}", "R-999").replace("{name}", "made");
+    (format!("{API}{path}{query}"), body.map(|body| body.to_string()))
 }
 
 #[tokio::test]
 async fn every_route_takes_a_token_with_the_role_for_it() {
     let desk = Desk::start().await;
     let ledger = desk.mirror.mirror().ledger();
-    let viewer = ledger.create_token("eve", pratique::ledger::Role::Viewer, "test").await.unwrap();
-    let discover =
-        ledger.create_token("renovate", pratique::ledger::Role::Discover, "test").await.unwrap();
+    let mut tokens = Vec::new();
+    for role in Role::ALL {
+        let new = NewToken::new(format!("a-{role}"), role);
+        tokens.push((role, ledger.create_token(new, "test").await.unwrap()));
+    }
     let wrong = "x".repeat(43);
-    for (method, path, body, writes) in routes() {
-        let path = format!("{API}{path}");
+    let table = api_routes();
+    assert!(table.len() > 30, "{table:?}");
+    for route in table {
+        let (path, body) = example(&route);
         let ask = |token: Option<String>| {
-            let (method, path, body, desk) = (method.clone(), path.clone(), body.clone(), &desk);
+            let (method, path, body, desk) =
+                (route.method.clone(), path.clone(), body.clone(), &desk);
             async move { desk.send(method, &path, token.as_deref(), body, &[]).await }
         };
-        let tokens = [None, Some(wrong.clone())];
-        for token in tokens {
+        for token in [None, Some(wrong.clone())] {
             // Both look alike. The clock moves on, so that failing so often is not throttled.
             desk.mirror.clock.advance(std::time::Duration::from_secs(61));
             let reply = ask(token).await;
-            assert_eq!(
-                (reply.status, reply.problem().as_str()),
-                (401, "unauthenticated"),
-                "{path}"
-            );
+            let told = (reply.status, reply.problem());
+            assert_eq!(told, (401, "unauthenticated".to_owned()), "{path}");
             assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"pratique\"");
         }
-        let reply = ask(Some(discover.expose().to_owned())).await;
-        assert_eq!((reply.status, reply.problem().as_str()), (403, "role"), "{method} {path}");
-        let reply = ask(Some(viewer.expose().to_owned())).await;
-        let refused = reply.status == 403 && reply.problem() == "role";
-        assert_eq!(refused, writes, "{method} {path} for a viewer: {reply:?}");
-        let reply = ask(Some(desk.token.clone())).await;
-        let refused = reply.status == 401 || (reply.status == 403 && reply.problem() == "role");
-        assert!(!refused, "{method} {path} for an admin: {reply:?}");
+        let needed = route.needs.expect("nothing of the API is open");
+        for (role, token) in &tokens {
+            let reply = ask(Some(token.expose().to_owned())).await;
+            let refused = reply.status == 403 && reply.problem() == "role";
+            assert_eq!(refused, !role.may(needed), "{} {path} as {role}: {reply:?}", route.method);
+            assert_ne!(reply.status, 401, "{path} as {role}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_route_is_told_to_those_only_who_have_a_token() {
+    let desk = Desk::start().await;
+    for (method, path, expected) in [
+        (Method::GET, "/api/v1/nowhere", (404, "not-found")),
+        (Method::PUT, "/api/v1/status", (405, "method")),
+    ] {
+        let reply = desk.send(method.clone(), path, None, None, &[]).await;
+        assert_eq!((reply.status, reply.problem().as_str()), (401, "unauthenticated"), "{path}");
+        let reply = desk.send(method, path, Some(&desk.token), None, &[]).await;
+        assert_eq!((reply.status, reply.problem().as_str()), expected, "{path}");
     }
 }
 

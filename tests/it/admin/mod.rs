@@ -5,9 +5,12 @@ mod audit;
 mod cache;
 mod command_line;
 mod decisions;
+mod outdated;
+mod people;
 mod simulate;
 mod tokens;
 mod upgrading;
+mod votes;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};

@@ -17,7 +17,7 @@ const VERSION_1_HEAD: &str = concat!(
     r#""sha256:d4568af963fbbc7da6ac4c69a39ee96c9b5c0b0d2db7f906f2f4cba260d4fc97"}"#
 );
 
-/// The seal of a row, as every program makes it.
+/// The seal of a row, as programs made it whose seals took no key.
 fn seal(parts: &[&str]) -> Vec<u8> {
     let mut sealed = Vec::new();
     for part in parts {
@@ -54,6 +54,8 @@ fn as_an_earlier_program_judged(data: &Path) {
     let body = json!({"version": 0, "since": "2026-11-20T10:00:00Z", "by": "server"}).to_string();
     let sql = "INSERT INTO logics (body, seal) VALUES (?1, ?2)";
     ledger.execute(sql, params![body, seal(&["logics", &body])]).expect("an insert");
+    // Without it the next start takes such seals for right, once.
+    std::fs::remove_file(data.join("audit/sealed")).expect("a mark");
 }
 
 #[tokio::test]
@@ -128,7 +130,8 @@ async fn going_back_shows_its_price_and_asks_before_it_is_paid() {
     let none = run(&["rollback", "--config", config]).await;
     assert_eq!((none.code, none.stdout.contains("no snapshots")), (0, true), "{none:?}");
     let upgraded = run(&["token", "new", "late", "--offline", "--config", config]).await;
-    assert_eq!((upgraded.code, schema()), (0, 2), "{upgraded:?}");
+    let latest = schema();
+    assert_eq!((upgraded.code, latest > 1), (0, true), "{upgraded:?}");
     let listed = run(&["rollback", "--config", config, "--json"]).await.json();
     let name = listed[0]["name"].as_str().expect("a name");
     assert!(name.starts_with("ledger-1-"), "{listed}");
@@ -136,7 +139,7 @@ async fn going_back_shows_its_price_and_asks_before_it_is_paid() {
     assert_eq!(listed[0]["lost"]["decisions"], 0, "{listed}");
 
     let asked = run(&["rollback", name, "--config", config]).await;
-    assert_eq!((asked.code, schema()), (3, 2), "{asked:?}");
+    assert_eq!((asked.code, schema()), (3, latest), "{asked:?}");
     assert!(asked.stdout.contains("1 audit record, 0 decisions"), "{asked:?}");
     assert_eq!(run(&["rollback", "ledger-9.db", "--yes", "--config", config]).await.code, 1);
     let back = run(&["rollback", name, "--yes", "--config", config]).await;

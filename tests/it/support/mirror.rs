@@ -10,6 +10,7 @@ use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
 use pratique::app::App;
 use pratique::config::Settings;
+use pratique::ledger::{Caller, NewToken, PersonId, Role};
 use pratique::oci::{Digest, Registry};
 use pratique::time::{ManualClock, Timestamp};
 use pratique::upstream::RegistrySettings;
@@ -148,6 +149,13 @@ impl TestMirror {
 
     pub(crate) fn mirror(&self) -> &pratique::mirror::Mirror {
         &self.app.mirror
+    }
+
+    /// Whoever holds a new token called `name`.
+    pub(crate) async fn holder_of(&self, name: &str, role: Role) -> Caller {
+        let ledger = self.mirror().ledger();
+        ledger.create_token(NewToken::new(name, role), "test").await.expect("a token");
+        ledger.caller(&PersonId::Token { name: name.to_owned() }).expect("its holder")
     }
 
     pub(crate) fn folder(&self) -> &std::path::Path {

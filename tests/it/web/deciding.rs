@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pratique::ledger::{NewToken, Role};
 use serde_json::json;
 
 use super::{Browser, desk, hidden};
@@ -183,4 +184,43 @@ async fn a_decision_without_a_reason_is_refused_and_keeps_what_was_chosen() {
     assert_eq!(reply.status, 400, "{text}");
     assert!(text.contains("needs a reason") && text.contains("value=\"30\" selected"), "{text}");
     assert!(text.contains("data-verb=\"approve\" open"), "{text}");
+}
+
+const TWO: &str = "approvalPolicies: {eyes: {approvers: [\"group:security\", \"group:leads\"], quorum: 2, \
+                   distinctGroups: true}}\n\
+                   rules:\n\
+                   - {id: asked, match: [\"up.test/**\"], trust: approve, approval: {policy: eyes}}\n";
+
+#[tokio::test]
+async fn where_several_are_asked_each_says_yes_on_the_page_and_sees_who_is_missing() {
+    let desk = Desk::of(TestMirror::start_with(TWO, |_| {}).await);
+    desk.push("app", "1", "content");
+    desk.mirror.pull("app", "1").await.assert_refused("Pending approval R-1");
+    let mut browsers = Vec::new();
+    for (name, group) in [("alice", "security"), ("bob", "leads"), ("dave", "others")] {
+        let groups = [group.to_owned()].into();
+        let new = NewToken { groups, ..NewToken::new(name, Role::Approver) };
+        let token = desk.mirror.mirror().ledger().create_token(new, "test").await.unwrap();
+        let browser = Browser::new(&desk);
+        browser.sign_in(token.expose()).await;
+        browsers.push(browser);
+    }
+    let [alice, bob, dave] = browsers.as_slice() else { panic!("three") };
+    let page = bob.page("/requests/R-1").await;
+    for said in ["0 of 2 said yes", "2 more of group:security, group:leads", "one of several"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let voted = alice.decide("/requests/R-1", "approve", "looks <good>").await;
+    assert_eq!(voted.header("location"), "/requests/R-1?done=voted", "{}", voted.text());
+    desk.mirror.pull("app", "1").await.assert_refused("Pending approval R-1");
+    let page = alice.page("/requests/R-1?done=voted").await;
+    for said in ["Your yes is on record", "1 of 2 said yes", "1 more of", "looks &lt;good&gt;"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let refused = dave.decide("/requests/R-1", "approve", "me too").await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert!(refused.text().contains("none of those whom rule asked asks"), "{}", refused.text());
+    let last = bob.decide("/requests/R-1", "approve", "fine").await;
+    assert_eq!(last.header("location"), "/requests/R-1?done=approved", "{}", last.text());
+    desk.mirror.pull("app", "1").await.assert_complete();
 }

@@ -126,6 +126,7 @@ async fn what_people_and_clients_write_is_text() {
         }],
         client: HOSTILE.to_owned(),
         note: Some(HOSTILE.to_owned()),
+        requester: None,
     };
     desk.mirror.mirror().ledger().file_request(filing).await.unwrap();
     let image = format!("up.test/asked/app@{digest}");

@@ -55,7 +55,13 @@ async fn the_trail_is_paged_and_checked() {
     let ledger = desk.mirror.mirror().ledger();
     for number in 0..120 {
         ledger
-            .create_token(&format!("t{number}"), pratique::ledger::Role::Viewer, "test")
+            .create_token(
+                pratique::ledger::NewToken::new(
+                    format!("t{number}"),
+                    pratique::ledger::Role::Viewer,
+                ),
+                "test",
+            )
             .await
             .unwrap();
     }

@@ -29,6 +29,7 @@ async fn file(desk: &Desk, number: u64, state: RequestState) {
         }],
         client: format!("node-{}", number % 40),
         note: None,
+        requester: None,
     };
     desk.mirror.mirror().ledger().file_request(filing).await.unwrap();
 }
@@ -123,6 +124,7 @@ async fn pages_of(requests: u64) {
             reasons: Vec::new(),
             client: format!("node-{}", number % 40),
             note: None,
+            requester: None,
         });
     }
     let filed = filing.into_iter().map(|filing| ledger.file_request(filing));

@@ -57,7 +57,7 @@ pub(super) async fn decide(
     let wish = Wish {
         verb,
         target: sent.target.clone(),
-        by: visitor.name.clone(),
+        by: visitor.caller.clone(),
         reason,
         expires,
         seen: None,

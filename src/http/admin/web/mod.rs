@@ -19,6 +19,7 @@ mod findings;
 mod form;
 mod health;
 mod history;
+mod outdated;
 mod page;
 mod people;
 mod policy;
@@ -35,36 +36,17 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 
+pub(in crate::http::admin) use entry::Entrance;
 pub(super) use public::request_page;
 pub(in crate::http::admin) use session::Sessions;
 
-use super::AdminState;
 use super::problem::Problem;
-use crate::ledger::Role;
+use super::{AdminState, Route};
+use crate::ledger::Permission;
+use crate::people::oidc::CALLBACK_PATH;
+use cookie::Cookie;
 use session::Visitor;
 use trouble::Trouble;
-
-/// What a route takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// Nothing: whoever is not signed in has to be able to sign in.
-    Nothing,
-    /// Somebody who may read.
-    Viewer,
-    /// Somebody who may decide.
-    Admin,
-}
-
-/// A route of the page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// By which method; GET answers HEAD, too.
-    pub method: Method,
-    /// Its path, with `{name}` for a segment and `{*name}` for a rest.
-    pub path: &'static str,
-    /// What it takes.
-    pub needs: Needs,
-}
 
 /// Every route of the page, and what it takes.
 pub fn routes() -> Vec<Route> {
@@ -73,9 +55,10 @@ pub fn routes() -> Vec<Route> {
 
 /// The one table of the page: nothing is served that is not in it.
 fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
-    let route = |method: Method, path, needs| Route { method, path, needs };
-    let look = |path| route(Method::GET, path, Needs::Viewer);
-    let open = |path| route(Method::GET, path, Needs::Nothing);
+    use Permission::{Decide, Look};
+    let route = |method, path, needs| Route { method, path, needs };
+    let look = |path| route(Method::GET, path, Some(Look));
+    let open = |path| route(Method::GET, path, None);
     let send = |path, needs| route(Method::POST, path, needs);
     vec![
         (look("/"), get(queue::show)),
@@ -83,12 +66,20 @@ fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
         (open(assets::SCRIPT.path), get(async || assets::SCRIPT.answer())),
         (open(assets::ICON.path), get(async || assets::ICON.answer())),
         (look("/audit"), get(audit::show)),
-        (send("/decisions", Needs::Admin), post(deciding::decide)),
+        (send("/decisions", Some(Decide)), post(deciding::decide)),
         (look("/health"), get(health::show)),
         (look("/images/{*image}"), get(dossier::show)),
         (open("/login"), get(entry::show)),
-        (send("/login", Needs::Nothing), post(entry::sign_in)),
-        (send("/logout", Needs::Viewer), post(entry::sign_out)),
+        (send("/login", None), post(entry::sign_in)),
+        (open("/login/code"), get(entry::show_code)),
+        (send("/login/code", None), post(entry::check_code)),
+        (open("/login/enrol"), get(entry::show_enrolment)),
+        (send("/login/enrol", None), post(entry::enrol)),
+        (open("/login/enrol/key.svg"), get(entry::picture)),
+        (open("/login/oidc"), get(entry::leave)),
+        (open(CALLBACK_PATH), get(entry::callback)),
+        (send("/logout", Some(Look)), post(entry::sign_out)),
+        (look("/outdated"), get(outdated::show)),
         (look("/policy"), get(policy::show)),
         (look("/requests/{id}"), get(dossier::show)),
     ]
@@ -106,7 +97,7 @@ pub(super) fn router(state: &AdminState) -> Router<AdminState> {
 
 /// Lets a request through to its route, with who sends it.
 async fn enter(
-    State((state, needs)): State<(AdminState, Needs)>,
+    State((state, needs)): State<(AdminState, Option<Permission>)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Trouble> {
@@ -114,17 +105,14 @@ async fn enter(
     if !reads && !form::is_own(request.headers(), request.uri()) {
         return Err(Trouble::foreign_form());
     }
-    if needs != Needs::Nothing {
+    if let Some(needed) = needs {
         let Some(visitor) = visitor(&state, &request) else {
             let path = request.uri().path_and_query().map(http::uri::PathAndQuery::as_str);
             let next = path.filter(|_| reads).and_then(form::local);
             return Err(Trouble::SignIn(next.unwrap_or("/").to_owned()));
         };
-        match visitor.role {
-            Role::Admin => {}
-            Role::Viewer if needs == Needs::Viewer => {}
-            Role::Viewer => return Err(Problem::role(&visitor.name, "admin").into()),
-            Role::Discover => return Err(Problem::role(&visitor.name, "viewer").into()),
+        if !visitor.caller.may(needed) {
+            return Err(Problem::role(&visitor.caller, needed).into());
         }
         request.extensions_mut().insert(visitor);
     }
@@ -133,7 +121,7 @@ async fn enter(
 
 /// Who sends `request`, by the session that its cookie names.
 fn visitor(state: &AdminState, request: &Request) -> Option<Visitor> {
-    let id = cookie::id(request.headers(), state.is_tls)?;
+    let id = Cookie::Session.id(request.headers(), state.is_tls)?;
     let mirror = state.desk.mirror();
-    state.sessions.visitor(id, mirror.clock().monotonic(), &mirror.ledger().tokens())
+    state.sessions.visitor(id, mirror.clock().monotonic(), |id| mirror.ledger().caller(id))
 }

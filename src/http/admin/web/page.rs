@@ -21,6 +21,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Queue,
+    Outdated,
     Policy,
     Audit,
     Health,
@@ -78,6 +79,7 @@ impl<'a> Page<'a> {
     fn navigation(&self, visitor: &Visitor) -> Markup {
         let entries = [
             ("Queue", "/", Place::Queue),
+            ("Outdated", "/outdated", Place::Outdated),
             ("Policy", "/policy", Place::Policy),
             ("Audit", "/audit", Place::Audit),
             ("Health", "/health", Place::Health),
@@ -100,7 +102,7 @@ impl<'a> Page<'a> {
             }
             form.out action="/logout" method="post" {
                 input type="hidden" name="form_token" value=(visitor.form_token());
-                span.who { bdi { (visitor.name) } " (" (visitor.role) ")" }
+                span.who { bdi { (visitor.caller.display) } " (" (visitor.caller.role) ")" }
                 button.plain type="submit" { "Sign out" }
             }
         }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::dossier::Shown;
 use super::words::{ago, until};
 use crate::http::admin::problem::Problem;
-use crate::mirror::desk::view::StandingView;
+use crate::mirror::desk::view::{StandingView, VotesView};
 use crate::mirror::desk::{self, REASON_LENGTH_MAX, Verb};
 
 /// How long an approval may hold: days, and what that is called. No days is until it is undone.
@@ -67,6 +67,7 @@ pub(super) fn done(text: &str) -> Option<&'static str> {
         "revoked" => {
             "Revoked. It is refused from the next pull on; what runs already is not stopped."
         }
+        "voted" => "Your yes is on record. It is not enough alone: who is missing is said below.",
         "already" => "That had been decided before; nothing was changed.",
         _ => return None,
     })
@@ -90,18 +91,23 @@ pub(super) fn panel(shown: &Shown<'_>) -> Markup {
     let explained = shown.dossier.explained.as_ref();
     let standing = explained.and_then(|it| it.standing.as_ref());
     let choices = choices(shown);
+    let votes = shown.dossier.request.as_ref().and_then(|request| request.votes.as_ref());
     html! {
         section.people aria-labelledby="decide" {
             h2 #decide { "Decide" }
             @if let Some(refused) = shown.refused { (told(refused)) }
             @if let Some(standing) = standing { (stands(shown, standing)) }
+            @if let Some(votes) = votes { (votes_of(shown, votes)) }
             @if shown.dossier.subject.is_none() {
                 p { "There is nothing to decide on. What would have to change is said above." }
             } @else if !shown.visitor.may_decide() {
-                p { "Your token may look and not decide." }
+                p { "You may look and not decide: that takes role approver." }
             } @else {
                 @if choices.is_empty() {
                     p { "There is nothing to decide while it cannot be judged." }
+                }
+                @if choices.contains(&Verb::Approve) && votes.is_some() {
+                    p.quiet { "Your yes is one of several: it opens nothing before the others are there." }
                 }
                 div.choices {
                     @for choice in &choices { (form(shown, *choice)) }
@@ -117,6 +123,32 @@ fn stands(shown: &Shown<'_>, standing: &StandingView) -> Markup {
             (capital(&standing.decision)) " by " bdi { (standing.by) } " " (ago(standing.at, shown.now))
             @if let Some(expires) = standing.expires { " until " (until(expires, shown.now)) }
             ": " q { bdi { (standing.reason) } }
+        }
+    }
+}
+
+/// Whom the rule asks, who said yes, and who is missing.
+fn votes_of(shown: &Shown<'_>, votes: &VotesView) -> Markup {
+    html! {
+        p.votes {
+            strong { (votes.have) " of " (votes.needed) " said yes." } " "
+            @if !votes.missing.is_empty() { "Missing: " bdi { (votes.missing) } "." }
+        }
+        @if !votes.votes.is_empty() {
+            ul.votes {
+                @for vote in &votes.votes {
+                    li {
+                        @if vote.void.is_some() { "No more: " } @else { "Yes: " }
+                        bdi { (vote.display) } " for " bdi { (vote.stands_for.join(", ")) } " "
+                        (ago(vote.at, shown.now)) ": " q { bdi { (vote.reason) } }
+                        @if let Some(why) = &vote.void { " It does not count any more: " (why) "." }
+                    }
+                }
+            }
+        }
+        @if votes.damaged > 0 {
+            p.alert { (crate::text::count(votes.damaged, "vote"))
+                " on record not what was written: somebody changed the database." }
         }
     }
 }
@@ -227,8 +259,8 @@ fn meaning(shown: &Shown<'_>, verb: Verb) -> Markup {
                 }
             }
         }
-        p.quiet { "It is put on record for good under the name of your token, "
-            bdi { (shown.visitor.name) } ", with what you write here." }
+        p.quiet { "It is put on record for good under your name, "
+            bdi { (shown.visitor.caller.display) } ", with what you write here." }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Promises: of a session the server keeps a hash only, so that what is in memory opens nothing; a
 //! session ends when it rests, when it is old, when its owner signs out, when the program ends, and at
-//! once when its token does; how many there are is bounded.
+//! once when who began it may not come in any more; how many there are is bounded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,9 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::ledger::{Role, TokenRow};
+use crate::ledger::{Caller, Permission, PersonId};
 use crate::oci::{Digest, Secret};
+use crate::time::Timestamp;
 
 /// How long a session may rest.
 pub(super) const REST_MAX: Duration = Duration::from_mins(30);
@@ -21,8 +22,8 @@ pub(super) const REST_MAX: Duration = Duration::from_mins(30);
 pub(super) const LIFE_MAX: Duration = Duration::from_hours(12);
 /// Most sessions; one more ends the one that rested longest.
 const SESSIONS_MAX: usize = 1_000;
-/// Most sessions of one token; one more ends the one of them that rested longest.
-const SESSIONS_PER_TOKEN_MAX: usize = 20;
+/// Most sessions of one person; one more ends the one of them that rested longest.
+const SESSIONS_PER_PERSON_MAX: usize = 20;
 /// Random bytes in the id of a session, and in what its forms carry.
 const ID_BYTES: usize = 32;
 /// Longest id that is looked at, in bytes: ours are 43.
@@ -36,10 +37,8 @@ pub(super) struct NoRandomness;
 /// Who looks at a page.
 #[derive(Debug, Clone)]
 pub(super) struct Visitor {
-    /// The name of the token: what the audit carries.
-    pub(super) name: String,
-    /// What it allows.
-    pub(super) role: Role,
+    /// Who it is, as of now.
+    pub(super) caller: Caller,
     form_token: Arc<Secret>,
 }
 
@@ -56,7 +55,7 @@ impl Visitor {
 
     /// Whether they may decide.
     pub(super) fn may_decide(&self) -> bool {
-        self.role == Role::Admin
+        self.caller.may(Permission::Decide)
     }
 }
 
@@ -69,7 +68,8 @@ pub(in crate::http::admin) struct Sessions {
 
 #[derive(Debug)]
 struct Session {
-    token: TokenRow,
+    person: PersonId,
+    person_since: Timestamp,
     form_token: Arc<Secret>,
     since: Duration,
     used: Duration,
@@ -82,47 +82,49 @@ impl Session {
 }
 
 impl Sessions {
-    /// Begins a session for whoever holds `token`, at `now` (monotonic); gives its id, which is told
-    /// this once.
+    /// Begins a session for `caller`, at `now` (monotonic); gives its id, which is told this once.
     ///
     /// # Errors
     /// When there are no random bytes.
-    pub(super) fn begin(&self, token: TokenRow, now: Duration) -> Result<Secret, NoRandomness> {
+    pub(super) fn begin(&self, caller: &Caller, now: Duration) -> Result<Secret, NoRandomness> {
         let (id, form_token) = (random()?, Arc::new(random()?));
         let mut open = self.open();
         open.retain(|_, session| !session.is_over(now));
-        let is_own = |session: &Session| session.token.name == token.name;
-        if open.values().filter(|session| is_own(session)).count() >= SESSIONS_PER_TOKEN_MAX {
+        let is_own = |session: &Session| session.person == caller.id;
+        if open.values().filter(|session| is_own(session)).count() >= SESSIONS_PER_PERSON_MAX {
             end_one(&mut open, is_own);
         }
         if open.len() >= SESSIONS_MAX {
             end_one(&mut open, |_| true);
         }
-        let session = Session { token, form_token, since: now, used: now };
+        let (person, person_since) = (caller.id.clone(), caller.since);
+        let session = Session { person, person_since, form_token, since: now, used: now };
         open.insert(hash(id.expose()), session);
         Ok(id)
     }
 
-    /// Whose session `id` is, at `now`; `None` when it is nobody's, is over, or its token is not among
-    /// `tokens` any more.
-    pub(super) fn visitor(&self, id: &str, now: Duration, tokens: &[TokenRow]) -> Option<Visitor> {
+    /// Whose session `id` is, at `now`; `None` when it is nobody's, is over, or `as_of_now` does not know
+    /// the person any more.
+    pub(super) fn visitor(
+        &self,
+        id: &str,
+        now: Duration,
+        as_of_now: impl FnOnce(&PersonId) -> Option<Caller>,
+    ) -> Option<Visitor> {
         if id.len() > ID_LENGTH_MAX {
             return None;
         }
         let id = hash(id);
         let mut open = self.open();
         let session = open.get_mut(&id)?;
-        // A token that was made again under the same name is another.
-        if session.is_over(now) || !tokens.contains(&session.token) {
+        // Whoever was made again under the same name is somebody else.
+        let caller = as_of_now(&session.person).filter(|it| it.since == session.person_since);
+        let Some(caller) = caller.filter(|_| !session.is_over(now)) else {
             open.remove(&id);
             return None;
-        }
+        };
         session.used = now;
-        Some(Visitor {
-            name: session.token.name.clone(),
-            role: session.token.role,
-            form_token: Arc::clone(&session.form_token),
-        })
+        Some(Visitor { caller, form_token: Arc::clone(&session.form_token) })
     }
 
     /// Ends the session `id`, if there is one.
@@ -144,11 +146,11 @@ fn end_one(open: &mut HashMap<Digest, Session>, meant: impl Fn(&Session) -> bool
     }
 }
 
-fn hash(id: &str) -> Digest {
+pub(super) fn hash(id: &str) -> Digest {
     Digest::sha256(id.as_bytes())
 }
 
-fn random() -> Result<Secret, NoRandomness> {
+pub(super) fn random() -> Result<Secret, NoRandomness> {
     let mut random = [0; ID_BYTES];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| NoRandomness)?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(random)))
@@ -157,67 +159,82 @@ fn random() -> Result<Secret, NoRandomness> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Timestamp;
+    use crate::ledger::Role;
 
     const START: Duration = Duration::from_secs(1_000);
 
-    fn token(name: &str, created_at: i64) -> TokenRow {
-        let created_at = Timestamp::from_milliseconds(created_at);
-        TokenRow { name: name.to_owned(), role: Role::Admin, created_at }
+    fn person(name: &str, since: i64) -> Caller {
+        let id = PersonId::Token { name: name.to_owned() };
+        let (display, since) = (name.to_owned(), Timestamp::from_milliseconds(since));
+        Caller {
+            id,
+            display,
+            role: Role::Admin,
+            groups: std::collections::BTreeSet::new(),
+            since,
+            scope: crate::ledger::Scope::default(),
+        }
+    }
+
+    fn known(people: &[Caller]) -> impl FnOnce(&PersonId) -> Option<Caller> {
+        |id| people.iter().find(|it| it.id == *id).cloned()
     }
 
     #[test]
     fn a_session_lasts_while_it_is_used_and_no_longer_than_a_working_day() {
-        let (sessions, tokens) = (Sessions::default(), [token("alice", 1)]);
-        let id = sessions.begin(token("alice", 1), START).unwrap();
+        let (sessions, people) = (Sessions::default(), [person("alice", 1)]);
+        let id = sessions.begin(&person("alice", 1), START).unwrap();
         let mut now = START;
         while now.saturating_sub(START) + Duration::from_mins(29) < LIFE_MAX {
             now += Duration::from_mins(29);
-            assert!(sessions.visitor(id.expose(), now, &tokens).is_some(), "{now:?}");
+            assert!(sessions.visitor(id.expose(), now, known(&people)).is_some(), "{now:?}");
         }
-        assert!(sessions.visitor(id.expose(), START + LIFE_MAX, &tokens).is_none());
-        let id = sessions.begin(token("alice", 1), START).unwrap();
-        assert!(sessions.visitor(id.expose(), START + REST_MAX, &tokens).is_none());
-        assert!(sessions.visitor(id.expose(), START, &tokens).is_none(), "it is gone, not asleep");
+        assert!(sessions.visitor(id.expose(), START + LIFE_MAX, known(&people)).is_none());
+        let id = sessions.begin(&person("alice", 1), START).unwrap();
+        assert!(sessions.visitor(id.expose(), START + REST_MAX, known(&people)).is_none());
+        assert!(
+            sessions.visitor(id.expose(), START, known(&people)).is_none(),
+            "it is gone, not asleep"
+        );
     }
 
     #[test]
-    fn a_session_ends_with_its_token_also_when_another_gets_its_name() {
+    fn a_session_ends_with_its_person_also_when_another_gets_that_name() {
         let sessions = Sessions::default();
-        let id = sessions.begin(token("alice", 1), START).unwrap();
-        assert!(sessions.visitor(id.expose(), START, &[token("alice", 1)]).is_some());
-        assert!(sessions.visitor(id.expose(), START, &[token("alice", 2)]).is_none());
-        assert!(sessions.visitor(id.expose(), START, &[token("alice", 1)]).is_none());
+        let id = sessions.begin(&person("alice", 1), START).unwrap();
+        assert!(sessions.visitor(id.expose(), START, known(&[person("alice", 1)])).is_some());
+        assert!(sessions.visitor(id.expose(), START, known(&[person("alice", 2)])).is_none());
+        assert!(sessions.visitor(id.expose(), START, known(&[person("alice", 1)])).is_none());
     }
 
     #[test]
     fn what_is_kept_is_no_id_and_forms_of_one_session_are_not_those_of_another() {
-        let (sessions, tokens) = (Sessions::default(), [token("alice", 1)]);
-        let ids = [0, 1].map(|_| sessions.begin(token("alice", 1), START).unwrap());
+        let (sessions, people) = (Sessions::default(), [person("alice", 1)]);
+        let ids = [0, 1].map(|_| sessions.begin(&person("alice", 1), START).unwrap());
         for id in &ids {
             assert_eq!(id.expose().len(), 43);
             assert!(!format!("{sessions:?}").contains(id.expose()));
         }
-        let of = |id: &Secret| sessions.visitor(id.expose(), START, &tokens).unwrap();
+        let of = |id: &Secret| sessions.visitor(id.expose(), START, known(&people)).unwrap();
         let (one, other) = (of(&ids[0]), of(&ids[1]));
         assert!(one.sent(one.form_token()) && !one.sent(other.form_token()) && !one.sent(""));
         sessions.end(ids[0].expose());
-        assert!(sessions.visitor(ids[0].expose(), START, &tokens).is_none());
-        assert!(sessions.visitor(ids[1].expose(), START, &tokens).is_some());
+        assert!(sessions.visitor(ids[0].expose(), START, known(&people)).is_none());
+        assert!(sessions.visitor(ids[1].expose(), START, known(&people)).is_some());
     }
 
     #[test]
     fn there_are_never_too_many_and_nobody_crowds_out_others() {
-        let (sessions, tokens) = (Sessions::default(), [token("alice", 1), token("bob", 1)]);
-        let first = sessions.begin(token("alice", 1), START).unwrap();
+        let (sessions, people) = (Sessions::default(), [person("alice", 1), person("bob", 1)]);
+        let first = sessions.begin(&person("alice", 1), START).unwrap();
         for second in 0..100 {
             let now = START + Duration::from_secs(second);
-            sessions.begin(token("bob", 1), now).unwrap();
+            sessions.begin(&person("bob", 1), now).unwrap();
         }
-        assert!(sessions.visitor(first.expose(), START, &tokens).is_some());
-        assert_eq!(sessions.open().len(), 1 + SESSIONS_PER_TOKEN_MAX);
+        assert!(sessions.visitor(first.expose(), START, known(&people)).is_some());
+        assert_eq!(sessions.open().len(), 1 + SESSIONS_PER_PERSON_MAX);
         for number in 0..2_000 {
-            sessions.begin(token(&format!("t{number}"), 1), START).unwrap();
+            sessions.begin(&person(&format!("t{number}"), 1), START).unwrap();
         }
         assert_eq!(sessions.open().len(), SESSIONS_MAX);
     }

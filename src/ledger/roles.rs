@@ -1,0 +1,130 @@
+//! Roles, and what each may do: one table.
+
+use serde::{Deserialize, Serialize};
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// To read, to ask, and to decide about images.
+    Approver,
+    /// To read, and to have the audit signed.
+    Auditor,
+    /// To see the tags that upstream has.
+    Discover,
+    /// To read, and to ask for images. Made for robots.
+    Requester,
+    /// To read, not to decide.
+    Viewer,
+}
+
+/// Something that takes a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Permission {
+    /// Whatever is left: tokens, people, backups, the cache, the keys.
+    Administer,
+    /// To ask for images.
+    Ask,
+    /// To decide about images.
+    Decide,
+    /// To see what there is.
+    Look,
+    /// To have the audit signed at once.
+    SignAudit,
+}
+
+impl Permission {
+    /// The least role that has it: what is named to somebody who lacks it.
+    pub const fn least_role(self) -> Role {
+        match self {
+            Self::Administer => Role::Admin,
+            Self::Ask => Role::Requester,
+            Self::Decide => Role::Approver,
+            Self::Look => Role::Viewer,
+            Self::SignAudit => Role::Auditor,
+        }
+    }
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 6] =
+        [Self::Admin, Self::Approver, Self::Auditor, Self::Discover, Self::Requester, Self::Viewer];
+
+    /// Whether somebody with this role may do what takes `permission`.
+    pub const fn may(self, permission: Permission) -> bool {
+        use Permission::{Ask, Decide, Look, SignAudit};
+        match self {
+            Self::Admin => true,
+            Self::Approver => matches!(permission, Look | Ask | Decide),
+            Self::Auditor => matches!(permission, Look | SignAudit),
+            Self::Discover => false,
+            Self::Requester => matches!(permission, Look | Ask),
+            Self::Viewer => matches!(permission, Look),
+        }
+    }
+
+    /// The role in one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Approver => "approver",
+            Self::Auditor => "auditor",
+            Self::Discover => "discover",
+            Self::Requester => "requester",
+            Self::Viewer => "viewer",
+        }
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let role = Self::ALL.into_iter().find(|role| role.as_str() == text);
+        role.ok_or("a role is admin, approver, auditor, discover, requester or viewer")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Permission; 5] = [
+        Permission::Administer,
+        Permission::Ask,
+        Permission::Decide,
+        Permission::Look,
+        Permission::SignAudit,
+    ];
+
+    #[test]
+    fn a_role_has_a_word_of_its_own_and_the_least_role_has_what_it_is_named_for() {
+        for role in Role::ALL {
+            assert_eq!(role.as_str().parse(), Ok(role));
+        }
+        assert!("Admin".parse::<Role>().is_err() && "".parse::<Role>().is_err());
+        for permission in ALL {
+            assert!(permission.least_role().may(permission), "{permission:?}");
+            assert!(Role::Admin.may(permission) && !Role::Discover.may(permission));
+        }
+    }
+
+    #[test]
+    fn who_asks_never_decides_and_who_decides_never_administers() {
+        for role in [Role::Requester, Role::Viewer, Role::Auditor] {
+            assert!(!role.may(Permission::Decide), "{role}");
+        }
+        for role in Role::ALL.into_iter().filter(|role| *role != Role::Admin) {
+            assert!(!role.may(Permission::Administer), "{role}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Votes: what people said yes to before it was enough.
+//!
+//! A vote is signed, with the key that signs the audit, over the voter and all that they were shown: the
+//! digest, the policy and whom it asks, the evidence. So nobody can make one, move one to another image, or
+//! lower what it was to be counted against, by writing the database, and anybody who has the public key can
+//! check that later. Whether it still counts is for the desk to say; here it is only kept.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rusqlite::params;
+use serde::{Deserialize, Serialize};
+
+use super::audit::{AuditEvent, AuditKind};
+use super::caller::PersonId;
+use super::checkpoints::keys;
+use super::decisions::{Decision, Verb};
+use super::requests::RequestId;
+use super::rows::{Sealed, unsigned};
+use super::sealer::Tables;
+use super::writer::Writing;
+use super::{Error, Ledger, canonical, records};
+use crate::gate::Subject;
+use crate::policy::PolicyId;
+use crate::time::Timestamp;
+use crate::transparency::VerifierKey;
+
+/// Most votes about one subject.
+const VOTES_MAX: u64 = 500;
+/// What is signed, as DSSE has it: no text of another kind is signed in this form.
+const PAYLOAD_TYPE: &str = "application/vnd.pratique.vote+json";
+
+/// What whoever votes was shown: a vote counts only where all of it is still so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ballot {
+    /// The policy in force.
+    pub policy: PolicyId,
+    /// The rule that asks.
+    pub rule: String,
+    /// The approval policy that says whom.
+    pub approval: String,
+    /// How many people it asks.
+    pub quorum: u64,
+    /// Whether each of them has to stand for another of the approvers.
+    pub distinct_groups: bool,
+    /// Whose yes counts.
+    pub approvers: Vec<String>,
+    /// A hash of the findings.
+    pub findings: String,
+    /// A hash of what was found of signatures.
+    pub signed: String,
+    /// A hash of what spoke against it, and of what VEX documents took away.
+    pub reasons: String,
+    /// How many decisions about the subject there were before.
+    pub decisions: u64,
+}
+
+/// A yes of one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// What it is about.
+    pub subject: Subject,
+    /// The request that it answers.
+    pub request: Option<RequestId>,
+    /// Who says it.
+    pub voter: PersonId,
+    /// What they are called.
+    pub display: String,
+    /// For which of the approvers they stand.
+    pub stands_for: Vec<String>,
+    /// When; as long as it was not written, whatever one likes.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Until when the approval is to hold, as far as they are concerned.
+    pub expires: Option<Timestamp>,
+    /// What they were shown.
+    pub ballot: Ballot,
+}
+
+/// A vote as it was cast.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CastVote {
+    /// The vote.
+    pub vote: Vote,
+    /// Whether the signature is that of a key of this ledger over exactly this vote.
+    pub is_signed: bool,
+}
+
+/// The votes about a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Votes {
+    /// Oldest first; those that do not count any more too.
+    pub cast: Vec<CastVote>,
+    /// How many decisions about the subject there are.
+    pub decisions: u64,
+    /// How many rows are not what was written; they count for nothing.
+    pub damaged: u64,
+}
+
+/// A vote as it is kept.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
+    vote: Vote,
+    /// The name of the key.
+    key: String,
+    signature: String,
+}
+
+impl Kept {
+    fn is_signed(&self, keys: &[VerifierKey]) -> Result<bool, Error> {
+        let text = signed_text(&self.vote)?;
+        let Ok(signature) = STANDARD.decode(&self.signature) else { return Ok(false) };
+        let of_name = keys.iter().filter(|key| key.name() == self.key);
+        Ok(of_name.into_iter().any(|key| key.verifies(&text, &signature)))
+    }
+}
+
+/// What is signed of `vote`.
+///
+/// Spec: <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md#signature-definition>
+fn signed_text(vote: &Vote) -> Result<String, Error> {
+    let payload = canonical::to_canonical(vote)?;
+    Ok(format!("DSSEv1 {} {PAYLOAD_TYPE} {} {payload}", PAYLOAD_TYPE.len(), payload.len()))
+}
+
+/// How many decisions about `subject` there are.
+fn count_decisions(connection: &Tables<'_>, record: i64) -> Result<u64, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) FROM decisions WHERE record = ?1")?;
+    Ok(unsigned(statement.query_row([record], |row| row.get(0))?))
+}
+
+impl Writing<'_> {
+    fn cast_vote(&mut self, mut vote: Vote, then: Option<&Decision>) -> Result<(), Error> {
+        let subject = vote.subject.clone();
+        let record = std::sync::Arc::new(self.record_or_blank(&subject)?);
+        let id = match records::id(self.connection, &subject.name, &subject.digest)? {
+            Some(id) => id,
+            None => self.save_record(&record)?,
+        };
+        if count_decisions(self.connection, id)? != vote.ballot.decisions {
+            return Err(Error::DecidedMeanwhile(subject));
+        }
+        let votes: i64 = self
+            .connection
+            .prepare_cached("SELECT count(*) FROM votes WHERE record = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        if unsigned(votes) >= VOTES_MAX {
+            return Err(Error::TooManyVotes(subject));
+        }
+        vote.at = self.now;
+        let signature = self.signer.sign(&signed_text(&vote)?).ok_or(Error::Random)?;
+        let kept = Kept {
+            key: self.signer.public().name().to_owned(),
+            signature: STANDARD.encode(signature),
+            vote,
+        };
+        let sealed = Sealed::new(self.connection.sealer, "votes", &[&subject.to_string()], &kept)?;
+        self.connection
+            .prepare_cached("INSERT INTO votes (record, body, seal) VALUES (?1, ?2, ?3)")?
+            .execute(params![id, sealed.body, sealed.seal])?;
+        self.audit(&event_of(&kept)?)?;
+        match then {
+            Some(decision) => self.decide(Verb::Approve, decision).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the audit has of a vote: all of it, so that it can be checked when the ledger is gone.
+fn event_of(kept: &Kept) -> Result<AuditEvent, Error> {
+    let Vote { subject, request, voter, reason, ballot, stands_for, .. } = &kept.vote;
+    let mut event = AuditEvent::new(AuditKind::Voted, voter.to_string())
+        .about(subject)
+        .with("rule", &ballot.rule)
+        .with("approval", format_args!("{} (quorum {})", ballot.approval, ballot.quorum))
+        .with("stands_for", stands_for.join(", "))
+        .with("signed", canonical::to_canonical(&kept.vote)?)
+        .with("key", &kept.key)
+        .with("signature", &kept.signature);
+    event.request = *request;
+    event.reason = Some(reason.clone());
+    Ok(event)
+}
+
+impl Ledger {
+    /// Puts `vote` on record, signed, and, where it is the one that was missing, `then` takes the decision
+    /// in the same transaction.
+    ///
+    /// # Errors
+    /// [`Error::DecidedMeanwhile`] when there were other decisions than the voter was shown,
+    /// [`Error::TooManyVotes`]; as [`approve`](Self::approve); else when it did not reach the disk.
+    ///
+    /// # Cancel safety
+    /// Once polled, the vote may be cast even if the future is dropped.
+    pub async fn cast_vote(&self, vote: Vote, then: Option<Decision>) -> Result<(), Error> {
+        let cast = self.write(move |writing| writing.cast_vote(vote, then.as_ref())).await;
+        self.show_open_requests();
+        cast
+    }
+
+    /// The votes about `subject`, at most 500.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn votes(&self, subject: &Subject) -> Result<Votes, Error> {
+        let (subject, dir) = (subject.clone(), self.inner.dir.clone());
+        self.read(move |connection| {
+            let Some(record) = records::id(connection, &subject.name, &subject.digest)? else {
+                return Ok(Votes::default());
+            };
+            let mut statement = connection
+                .prepare_cached("SELECT body, seal FROM votes WHERE record = ?1 ORDER BY id")?;
+            let rows = statement.query_map([record], |row| Sealed::from_row(row, 0))?;
+            let key = subject.to_string();
+            let mut votes =
+                Votes { decisions: count_decisions(connection, record)?, ..Votes::default() };
+            let mut keys = None;
+            for row in rows {
+                let kept: Kept = match row?.open(connection.sealer, "votes", &[&key]) {
+                    Err(error @ Error::CorruptRow { .. }) => {
+                        tracing::error!(%error, "a vote that nobody cast here counts for nothing");
+                        votes.damaged += 1;
+                        continue;
+                    }
+                    opened => opened?,
+                };
+                let keys = match &keys {
+                    Some(keys) => keys,
+                    None => keys.insert(keys::public(&dir)?),
+                };
+                let is_signed = kept.vote.subject == subject && kept.is_signed(keys)?;
+                votes.cast.push(CastVote { vote: kept.vote, is_signed });
+            }
+            Ok(votes)
+        })
+        .await
+    }
+}

@@ -1,0 +1,82 @@
+//! Who is asked, as policies write it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::{ApprovalPolicy, Policy};
+
+const HEAD: &str = "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: t, revision: 1}\n";
+
+fn parse(approval: &str, rule: &str) -> Result<Policy, String> {
+    let no_files = |_: &Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+    let rules = format!("rules: [{{id: a, match: [\"up.test/**\"], {rule}}}]\n");
+    let text = format!("{HEAD}approvalPolicies: {{eyes: {approval}}}\n{rules}");
+    Policy::parse(&text, &no_files)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+const ASKING: &str = "trust: approve, approval: {policy: eyes}";
+
+fn approval(text: &str) -> Result<ApprovalPolicy, String> {
+    let policy = parse(text, ASKING)?;
+    Ok(policy.rules()[0].approval().expect("a policy").as_ref().clone())
+}
+
+#[test]
+fn one_of_the_approvers_is_asked_unless_more_is_written() {
+    let plain = approval("{approvers: [\"group:security\"]}").unwrap();
+    assert_eq!((plain.quorum(), plain.distinct_groups(), plain.self_approval()), (1, false, false));
+    assert_eq!((plain.expires_after(), plain.pending_timeout()), (None, None));
+    assert_eq!(
+        (plain.requesters().len(), plain.to_string().as_str()),
+        (0, "one of group:security")
+    );
+    let full = approval(
+        "{requesters: [\"group:developers\"], approvers: [\"group:a\", \"user:b\"], quorum: 2,
+          distinctGroups: true, selfApproval: true, binds: digest, expiresAfter: 90d,
+          pendingTimeout: 12h}",
+    )
+    .unwrap();
+    assert_eq!(full.to_string(), "2 of group:a, user:b, each from another");
+    assert_eq!(full.expires_after(), Some(Duration::from_hours(90 * 24)));
+    assert_eq!(full.pending_timeout(), Some(Duration::from_hours(12)));
+    assert!(full.self_approval() && full.requesters()[0].to_string() == "group:developers");
+}
+
+#[test]
+fn what_asks_nobody_or_can_never_be_reached_is_refused() {
+    for (text, expected) in [
+        ("{}", "approvalPolicies.eyes.approvers  is missing"),
+        ("{approvers: []}", "approvers  is an empty list"),
+        ("{approvers: [alice]}", "approvers[0]  \"alice\" names nobody; write group:NAME"),
+        ("{approvers: [\"group:a\", \"group:a\"]}", "approvers[1]  is listed twice"),
+        ("{approvers: [\"group:a\"], quorum: 0}", "quorum  must be a number from 1 to 10"),
+        ("{approvers: [\"group:a\"], quorum: 11}", "quorum  must be a number from 1 to 10"),
+        (
+            "{approvers: [\"group:a\", \"group:b\"], quorum: 3, distinctGroups: true}",
+            "can never be reached",
+        ),
+        ("{approvers: [\"group:a\"], selfApproval: perhaps}", "is not one of: true, false"),
+        ("{approvers: [\"group:a\"], binds: tag}", "is not one of: digest"),
+        ("{approvers: [\"group:a\"], expiresAfter: 90}", "must be a time like 12h or 7d"),
+        ("{approvers: [\"group:a\"], quorums: 2}", "did you mean quorum?"),
+    ] {
+        let found = approval(text).unwrap_err();
+        assert!(found.contains(expected), "{text}: {found}");
+    }
+}
+
+#[test]
+fn a_rule_names_an_approval_policy_that_there_is_and_asks_people() {
+    const EYES: &str = "{approvers: [\"group:a\"]}";
+    for (rule, expected) in [
+        ("trust: allow, approval: {policy: eyes}", "approval  has no effect: nobody is asked"),
+        ("trust: approve, approval: {policy: four-eyes}", "\"four-eyes\" is not among the"),
+        ("trust: approve, approval: {}", "approval.policy  is missing"),
+        ("trust: approve, approval: eyes", "approval  must be a map"),
+    ] {
+        let found = parse(EYES, rule).unwrap_err();
+        assert!(found.contains(expected), "{rule}: {found}");
+    }
+    assert!(parse(EYES, "trust: approve").unwrap().rules()[0].approval().is_none());
+}
