@@ -137,11 +137,11 @@ fn normalize(top: &mut BTreeMap<String, Tree>) {
 
 /// Writes the patterns of a rule or an overlay in the longer one of their two forms.
 fn name_images(rule: &mut Tree) {
-    if let Tree::Map(rule) = rule {
-        if let Some(patterns @ Tree::Set(_)) = rule.get("match").cloned() {
-            let images = BTreeMap::from([("images".to_owned(), patterns)]);
-            rule.insert("match".to_owned(), Tree::Map(images));
-        }
+    if let Tree::Map(rule) = rule
+        && let Some(patterns @ Tree::Set(_)) = rule.get("match").cloned()
+    {
+        let images = BTreeMap::from([("images".to_owned(), patterns)]);
+        rule.insert("match".to_owned(), Tree::Map(images));
     }
 }
 
