@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Policy;
+use super::approval::{AllowedFindings, StandingApproval};
 use super::configured::{ConfigGate, UserRule};
 use super::demands::Demands;
 use super::document::{
@@ -109,6 +110,9 @@ impl Rule {
         add("trust", trust(self.trust).to_owned());
         if let Some(approval) = &self.approval {
             add("approval", format!("{}: {approval}", approval.name()));
+        }
+        for standing in &self.standing_approvals {
+            add("approval.standing", standing_approval(standing));
         }
         if let Some(filter) = &self.tags {
             add("tags", tags_text(filter));
@@ -333,6 +337,18 @@ fn scan_gate(gate: &ScanGate) -> String {
         text.push_str(", also when something is found later");
     }
     text
+}
+
+/// What needs nobody's yes, in words.
+fn standing_approval(standing: &StandingApproval) -> String {
+    let findings = match standing.findings {
+        AllowedFindings::Any => "",
+        AllowedFindings::NoWorse => {
+            ", with no critical or high finding that what is admitted has not"
+        }
+    };
+    let (tags, signers) = (tags_text(&standing.tags), standing.signers.join(", "));
+    format!("nobody is asked for {tags} signed by one of {signers}{findings}")
 }
 
 fn fresh_gate(gate: &FreshGate) -> String {

@@ -40,7 +40,7 @@ mod tags;
 mod vex;
 mod yaml;
 
-pub use approval::{ApprovalPolicy, Principal, PrincipalError};
+pub use approval::{AllowedFindings, ApprovalPolicy, Principal, PrincipalError, StandingApproval};
 pub use attested::{AttestationRule, AttestationType};
 pub use cases::{
     AttestedFact, Case, CaseFacts, ConfigFact, Expected, ExpectedVerdict, FindingFact, ScanFact,

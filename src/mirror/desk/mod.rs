@@ -16,7 +16,6 @@ pub mod dossier;
 mod error;
 mod explain;
 mod keys;
-mod line;
 mod observe;
 pub mod outdated;
 pub mod people;

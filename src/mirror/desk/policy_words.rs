@@ -107,6 +107,8 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
         },
         Trust::Deny => "Denies.".to_owned(),
     }];
+    let standing = rule.asks().into_iter().filter(|asked| asked.key == "approval.standing");
+    says.extend(standing.map(|asked| format!("But {}.", asked.text)));
     says.extend(rule.tags().map(|tags| format!("Speaks of tags {} only.", tag_words(tags))));
     if !rule.artifacts().is_empty() {
         says.push("Speaks of some kinds of artifacts only.".to_owned());
