@@ -343,7 +343,8 @@ fn first(reasons: &[Reason]) -> String {
 type Ask = fn(&Subject, &Evidence, &Context<'_>, &Demands<'_>, bool) -> Checked;
 
 /// What is asked, in this order.
-const CHECKS: [(&str, Ask); 5] = [
+const CHECKS: [(&str, Ask); 6] = [
+    ("overlays", checks::overlays),
     ("signatures", signatures::check),
     ("attestations", attestations::check),
     ("signatures", continuity::check),

@@ -141,6 +141,9 @@ impl Overlay {
         if !self.artifacts.is_empty() {
             add("match.artifact", kinds(&self.artifacts));
         }
+        if self.denies {
+            add("trust", trust(Trust::Deny).to_owned());
+        }
         if let Some(when) = &self.when {
             add("when", when.text().to_owned());
         }
