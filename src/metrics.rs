@@ -113,6 +113,7 @@ metrics! {
     Gauge flights "pratique_flights" "" "Fetches under way for nodes.";
     Counter judgements "pratique_judgements_total" "" "Decisions made, fresh or from stored evidence.";
     Gauge open_requests "pratique_open_requests" "" "Requests that wait for people.";
+    Gauge approvals_ending "pratique_approvals_ending" "" "Approvals that end within 14 days, of images that are still pulled.";
     Gauge policy_revision "pratique_policy_revision" "" "Revision of the policy in force.";
     Counter policy_rejected "pratique_policy_reload_failures_total" "" "Policy files that were refused at reload; the old policy stayed.";
     Gauge database_as_of "pratique_vulnerability_database_timestamp_seconds" "" "As of when the vulnerability database in force is, in seconds since 1970; 0 without one.";

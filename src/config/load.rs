@@ -11,10 +11,11 @@ use super::environment::Environment;
 use super::problem::{Problems, Report};
 use super::section::{Found, Section};
 use super::{
-    LogFormat, LogSettings, Overrides, Settings, adapters, address, cache, limits, listeners, scan,
-    upstreams,
+    LogFormat, LogSettings, Overrides, Settings, adapters, address, cache, limits, listeners,
+    notify, scan, upstreams,
 };
 use crate::mirror;
+use crate::notify as telling;
 use crate::store::{self, VerifyReads};
 use crate::upstream::{self, ProxySettings};
 
@@ -159,6 +160,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let scan = root.section("scan");
     let adapters = adapters::read(scan.sections("adapter"), &proxy, given);
     let (scan, update) = scan::read(scan, &data_dir);
+    let webhooks = notify::read(root.section("notify"), given);
     let store = store(root.section("store"), data_dir.clone(), keeping);
     let log = log(root.section("log"));
     root.finish();
@@ -177,7 +179,17 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     dangers.extend(
         in_clear.map(|adapter| format!("scan.adapter.danger_plain_http ({})", adapter.name)),
     );
+    let in_clear = webhooks.iter().filter(|webhook| webhook.danger_plain_http);
+    dangers.extend(
+        in_clear.map(|webhook| format!("notify.webhook.danger_plain_http ({})", webhook.name)),
+    );
     node.settings.public_url = admin.public_url;
+    let notify = telling::Settings {
+        webhooks,
+        proxy: proxy.clone(),
+        public_url: node.settings.public_url.clone(),
+        ..telling::Settings::default()
+    };
     admin.settings.data_dir.clone_from(&data_dir);
     Settings {
         policy: given.overrides.policy.clone().or(policy.map(|found| found.value)),
@@ -196,6 +208,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         scan,
         adapters,
         update,
+        notify,
         log,
         dangers,
         data_dir,

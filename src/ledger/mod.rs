@@ -22,6 +22,7 @@ mod canonical;
 mod checkpoints;
 mod database;
 mod decisions;
+mod endings;
 mod error;
 mod export;
 #[cfg(feature = "fuzzing")]
@@ -52,6 +53,7 @@ mod tokens;
 mod trail;
 mod verify;
 mod votes;
+mod webhooks;
 mod writer;
 
 use std::path::PathBuf;
@@ -62,6 +64,7 @@ pub use backup::{Restored, restore};
 pub use caller::{Caller, PersonId};
 pub use checkpoints::{audit_keys, last_checkpoint};
 pub use decisions::{Decided, Decision, Verb};
+pub use endings::{ENDING_STEPS_DAYS, Ending};
 pub use error::Error;
 pub use export::{Export, export_audit};
 pub use grants::{Granted, NewGrants};
@@ -83,6 +86,7 @@ pub use verify::{
     AuditFault, AuditNote, AuditProblem, AuditReport, Coverage, Trust, verify_audit, verify_export,
 };
 pub use votes::{Ballot, CastVote, Vote, Votes};
+pub use webhooks::{WebhookCursor, WebhookDelivery, WebhookPause};
 
 use crate::metrics::Metrics;
 use crate::time::Clock;

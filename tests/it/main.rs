@@ -47,6 +47,8 @@ mod model;
 #[cfg(test)]
 mod notation;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod policy_tools;

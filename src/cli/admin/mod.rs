@@ -24,6 +24,7 @@ pub(super) mod table;
 mod tests;
 mod text;
 mod token;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +89,9 @@ pub(crate) enum AdminCommand {
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// List webhooks, and try whether one arrives
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
 }
 
 /// `text` on one line without characters that could steer a terminal.
@@ -132,5 +136,6 @@ pub(crate) async fn run(
         AdminCommand::Show { request } => look::show(&connection, &request).await,
         AdminCommand::Status => look::status(&connection).await,
         AdminCommand::Token(command) => token::run(&connection, command).await,
+        AdminCommand::Webhook(command) => webhook::run(&connection, command).await,
     }
 }

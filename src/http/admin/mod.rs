@@ -11,6 +11,7 @@ mod auth;
 mod body;
 mod cache;
 mod decisions;
+mod feed;
 mod keys;
 mod look;
 mod open;
@@ -21,6 +22,7 @@ mod simulate;
 mod throttle;
 mod tokens;
 pub mod web;
+mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use axum::routing::get;
 use super::AdminSettings;
 use crate::mirror::Mirror;
 use crate::mirror::desk::Desk;
+use crate::notify::Notifier;
 use problem::Problem;
 pub use routes::{API, Route, api_routes};
 use throttle::Throttle;
@@ -43,6 +46,8 @@ pub struct AdminState {
     data_dir: Arc<Path>,
     throttle: Arc<Throttle>,
     sessions: Arc<web::Sessions>,
+    notifier: Notifier,
+    public_url: Option<Arc<str>>,
     is_tls: bool,
 }
 
@@ -54,8 +59,18 @@ impl AdminState {
             data_dir: settings.data_dir.into(),
             throttle: Arc::new(Throttle::default()),
             sessions: Arc::default(),
+            notifier: Notifier::none(),
+            public_url: None,
             is_tls: settings.tls.is_some(),
         }
+    }
+}
+
+impl AdminState {
+    /// The same with `notifier`, and with links that begin with `public_url`.
+    #[must_use]
+    pub fn telling(self, notifier: Notifier, public_url: Option<Arc<str>>) -> Self {
+        Self { notifier, public_url, ..self }
     }
 }
 
@@ -73,6 +88,7 @@ pub fn router(state: AdminState) -> Router {
         .layer(from_fn_with_state(state.clone(), auth::authenticate));
     Router::new()
         .nest(API, api)
+        .route(feed::PATH, get(feed::show))
         .route("/livez", get(open::livez))
         .route("/metrics", get(open::metrics))
         .route("/r/{id}", get(web::request_page))
