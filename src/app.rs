@@ -22,6 +22,7 @@ use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirror, PolicyError, Scanner, desk};
 use crate::notify::{self, Notifier};
+use crate::people::oidc;
 use crate::store::{self, Facts, Store};
 use crate::summary::Keyring;
 use crate::tasks::Tasks;
@@ -61,6 +62,9 @@ pub enum Error {
     /// The policy cannot be put in force.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The provider that people sign in at cannot be used.
+    #[error("the provider of [admin.oidc] cannot be set up")]
+    Provider(#[source] Box<oidc::Error>),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -172,9 +176,9 @@ impl App {
         let admin_address = address_of(&admins, settings.admin.listen)?;
         let public_url = settings.node.public_url.clone();
         let node = Node::new(mirror.clone(), settings.node);
-        let router = http::admin::router(
-            AdminState::new(mirror.clone(), settings.admin).telling(notifier, public_url),
-        );
+        let state = AdminState::new(mirror.clone(), settings.admin)
+            .map_err(|error| Error::Provider(Box::new(error)))?;
+        let router = http::admin::router(state.telling(notifier, public_url));
         http::serve_nodes(nodes, node, tasks).map_err(|error| Error::Tls(Box::new(error)))?;
         http::serve_admins(admins, router, metrics, tasks)
             .map_err(|error| Error::Tls(Box::new(error)))?;

@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | 0 | [`oci`] | pure types and parsers of the OCI specifications |
 //! | 0 | [`time`], [`tasks`], [`metrics`] | the clock, the only spawner, the counters |
+//! | 0 | [`expression`] | conditions, bounded before they are asked |
 //! | 0 | [`program`] | foreign programs, isolated and within bounds |
 //! | 1 | [`policy`] | the policy document: parse, lint, match |
 //! | 1 | [`scan`] | the scanner: layers to inventory, inventory and database to report |
@@ -22,6 +23,7 @@
 //! | 1 | [`upstream`] | the bounded registry client |
 //! | 2 | [`adapter`] | scanners beside the one inside |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
+//! | 2 | [`people`] | how people prove who they are: passwords, codes, a provider |
 //! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |
 //! | 3 | [`evidence`] | gathers what the gate needs |
 //! | 3 | [`rehearsal`] | tests of a policy, put before the gate |
@@ -46,6 +48,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod evidence;
+pub mod expression;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -57,6 +60,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod notify;
 pub mod oci;
+pub mod people;
 pub mod policy;
 pub mod program;
 pub mod rehearsal;

@@ -109,9 +109,11 @@ metrics! {
     Gauge blob_answers "pratique_blob_answers" "" "Answers with a blob that are being sent to nodes.";
     Counter blob_bytes "pratique_blob_bytes_total" "" "Bytes of blobs sent to nodes.";
     Counter would_refuse "pratique_observed_refusals_total" "" "Manifest requests served in observe mode that enforcement would have refused.";
+    Counter warned "pratique_warned_pulls_total" "" "Manifest requests served with a warning that enforcement would have refused: mode warn.";
     Counter stale_tags "pratique_stale_tag_answers_total" "" "Tags answered from history because upstream moved, deleted or withheld them.";
     Gauge flights "pratique_flights" "" "Fetches under way for nodes.";
     Counter judgements "pratique_judgements_total" "" "Decisions made, fresh or from stored evidence.";
+    Gauge outdated_images "pratique_outdated_images" "" "Images in use with a newer version in their line, as of the last look.";
     Gauge open_requests "pratique_open_requests" "" "Requests that wait for people.";
     Gauge approvals_ending "pratique_approvals_ending" "" "Approvals that end within 14 days, of images that are still pulled.";
     Gauge policy_revision "pratique_policy_revision" "" "Revision of the policy in force.";

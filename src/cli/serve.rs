@@ -151,11 +151,11 @@ impl Start {
         let policy = if self.built_in_policy {
             "built-in: every image needs an approval".to_owned()
         } else {
-            let audit = match policy.mode() {
-                Mode::Audit => ", mode audit",
-                Mode::Enforce => "",
+            let mode = match policy.mode(app.mirror.now()) {
+                mode @ (Mode::Audit | Mode::Warn) => format!(", mode {mode}"),
+                Mode::Enforce => String::new(),
             };
-            format!("{} revision {}{audit}", policy.name(), policy.revision())
+            format!("{} revision {}{mode}", policy.name(), policy.revision())
         };
         let new = if self.is_new { " (new)" } else { "" };
         let token = app.first_token.as_ref();

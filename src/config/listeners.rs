@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Given;
-use super::address;
 use super::section::{Found, Section};
+use super::{address, oidc};
 use crate::http::{AdminSettings, ClientCertificates, NodeSettings, RefuseAt, TlsSettings};
 use crate::oci::Registry;
 
@@ -72,8 +72,10 @@ pub(super) fn admin(block: Section<'_>, given: &Given<'_>, node: SocketAddr) -> 
             format!("\"{listen}\" is where nodes are served; choose another port"),
         );
     }
+    let oidc = oidc::read(block.section("oidc"), public_url.as_deref(), given);
     block.finish();
     let settings = AdminSettings {
+        oidc,
         listen,
         tls: common.tls,
         connections_max: common.connections_max.unwrap_or(default.connections_max),

@@ -183,6 +183,11 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     dangers.extend(
         in_clear.map(|webhook| format!("notify.webhook.danger_plain_http ({})", webhook.name)),
     );
+    if let Some(oidc) = &mut admin.settings.oidc {
+        oidc.provider.proxy = proxy.clone();
+        let key = "admin.oidc.danger_plain_http".to_owned();
+        dangers.extend(oidc.provider.danger_plain_http.then_some(key));
+    }
     node.settings.public_url = admin.public_url;
     let notify = telling::Settings {
         webhooks,

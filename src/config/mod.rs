@@ -16,6 +16,7 @@ mod limits;
 mod listeners;
 mod load;
 mod notify;
+mod oidc;
 mod problem;
 mod scan;
 mod section;

@@ -8,7 +8,7 @@ use super::address::redacted;
 use super::show_adapters::Adapter;
 use super::show_notify::Notify;
 use super::units::{show_duration, show_size};
-use super::{LogFormat, Settings, UpdateSettings};
+use super::{LogFormat, Settings, UpdateSettings, oidc};
 use crate::http::{ClientCertificates, RefuseAt, TlsSettings};
 use crate::store::VerifyReads;
 use crate::upstream::{CredentialSource, RegistrySettings};
@@ -62,6 +62,8 @@ struct Admin {
     max_connections: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc: Option<oidc::Shown>,
 }
 
 #[derive(Debug, Serialize)]
@@ -361,6 +363,7 @@ impl From<&Settings> for Effective {
                 public_url: node.public_url.as_ref().map(ToString::to_string),
                 max_connections: settings.admin.connections_max,
                 tls: settings.admin.tls.as_ref().map(Tls::from),
+                oidc: settings.admin.oidc.as_ref().map(oidc::Shown::from),
             },
             store: Store {
                 verify_reads: match settings.store.verify_reads {

@@ -124,6 +124,42 @@ fn scanners_beside_the_one_inside_are_named_once_and_are_whole() {
 }
 
 #[test]
+fn a_provider_is_named_whole_and_reached_in_private() {
+    let role = "[[admin.oidc.role]]\ngroup = \"g\"\nrole = \"viewer\"\n";
+    let read_with = |admin: &str, oidc: &str, roles: &str| {
+        read(&format!("[admin]\n{admin}\n[admin.oidc]\n{oidc}\n{roles}"))
+    };
+    let public = "public_url = \"https://desk.test\"";
+    let whole = "issuer = \"https://id.test/a/\"\nclient_id = \"c\"";
+    for (admin, oidc, roles, expected) in [
+        ("", whole, role, "needs admin.public_url"),
+        (public, "client_id = \"c\"", role, "admin.oidc.issuer"),
+        (public, "issuer = \"https://id.test\"", role, "admin.oidc.client_id"),
+        (public, "issuer = \"http://id.test\"\nclient_id = \"c\"", role, "is plain http"),
+        (
+            public,
+            "issuer = \"https://a:hunter2@id.test\"\nclient_id = \"c\"",
+            role,
+            "has credentials",
+        ),
+        (public, whole, "", "nobody may sign in"),
+        (public, whole, "[[admin.oidc.role]]\ngroup = \"g\"\nrole = \"king\"\n", "a role is"),
+        (public, whole, "[[admin.oidc.role]]\ngroup = \"g\"\nrole = \"discover\"\n", "for tokens"),
+        (public, whole, "[[admin.oidc.role]]\nrole = \"viewer\"\n", "admin.oidc.role.group"),
+        (public, &format!("{whole}\nclient_secret = \"x\""), role, "unknown key"),
+        (public, &format!("{whole}\nendpoint_hosts = [\"https://x\"]"), role, "is not host"),
+    ] {
+        let problems = read_with(admin, oidc, roles).unwrap_err();
+        assert!(problems.contains(expected), "{oidc}: {problems}");
+        assert!(!problems.contains("hunter2"), "{problems}");
+    }
+    let oidc = read_with(public, whole, role).unwrap().admin.oidc.unwrap();
+    assert_eq!(oidc.provider.issuer, "https://id.test/a/", "to the letter");
+    assert_eq!(oidc.provider.redirect_uri, "https://desk.test/login/oidc/callback");
+    assert!(read("").unwrap().admin.oidc.is_none());
+}
+
+#[test]
 fn every_problem_is_reported_at_once_with_line_key_and_remedy() {
     let text = r#"data_dir = 5
 polcy = "policy.yaml"

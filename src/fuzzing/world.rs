@@ -75,7 +75,8 @@ pub(super) fn admin(bytes: &[u8]) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let World { runtime, app, token } = world();
     runtime.block_on(async {
-        let router = router(AdminState::new(app.mirror.clone(), AdminSettings::default()));
+        let state = AdminState::new(app.mirror.clone(), AdminSettings::default());
+        let router = router(state.expect("without a provider nothing can be wrong"));
         let answering = crate::http::fuzzing::admin(router, token, bytes);
         let answered = tokio::time::timeout(PATIENCE, answering).await;
         assert!(answered.is_ok(), "no answer in {PATIENCE:?}");

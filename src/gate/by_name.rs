@@ -6,13 +6,19 @@ use super::checks::{self, Finding};
 use super::{CheckState, Judgement, ReasonCode, Verdict};
 use crate::oci::{Name, Tag};
 use crate::policy::{Mode, OutrightCause, Policy};
+use crate::time::Timestamp;
 
 /// The refusal of everything of `name`, or of asking for it by `tag`; `None` when it takes a look at
 /// the content to decide.
 ///
 /// So that nothing is asked upstream about what cannot be served anyway.
-pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option<Judgement> {
-    if let Some(outright) = policy.refuses_outright(name) {
+pub fn refuse_by_name(
+    policy: &Policy,
+    name: &Name,
+    tag: Option<&Tag>,
+    now: Timestamp,
+) -> Option<Judgement> {
+    if let Some(outright) = policy.refuses_outright(name, now) {
         let (check, reason) = match outright.cause {
             OutrightCause::NoRule => ("allowlist", checks::no_rule(&outright.text, name)),
             OutrightCause::Registry => {
@@ -24,8 +30,10 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
         return Some(Judgement {
             verdict: Verdict::Deny(vec![reason]),
             rule: outright.rule,
-            enforced: outright.enforced,
+            enforced: outright.mode == Mode::Enforce,
+            warns: outright.mode == Mode::Warn,
             checks: vec![finding.check],
+            watched: Vec::new(),
             good_until: None,
             passed: None,
             database: None,
@@ -38,10 +46,13 @@ pub fn refuse_by_name(policy: &Policy, name: &Name, tag: Option<&Tag>) -> Option
     let text = format!("tag {tag} is forbidden");
     let remedy =
         "Ask by digest or by another tag; the policy lists forbidden tags in floor.forbidTags.";
+    let mode = policy.mode_for(name, now);
     Some(Judgement {
         verdict: Verdict::Deny(vec![checks::reason(ReasonCode::ForbiddenTag, &text, remedy)]),
         rule: None,
-        enforced: policy.mode_for(name) == Mode::Enforce,
+        enforced: mode == Mode::Enforce,
+        warns: mode == Mode::Warn,
+        watched: Vec::new(),
         checks: vec![Finding::new("floor", CheckState::Fail, text).check],
         good_until: None,
         passed: None,

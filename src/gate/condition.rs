@@ -1,61 +1,26 @@
 //! Conditions on what an attestation says, in the Common Expression Language.
-//!
-//! The library has no bound on how long an evaluation takes, and a thread that evaluates cannot be
-//! stopped: so what may be written is bounded when the policy is read, and what it is asked about
-//! before it is asked.
-//!
-//! Spec: <https://github.com/google/cel-spec/blob/v0.24.0/doc/langdef.md>
 
-use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr};
-use cel::parser::PrattParser;
-use cel::{Context, Value};
-
+use crate::expression::{self, Expression, Kind, Vocabulary};
 use crate::signature::Statement;
 
-/// How deep an expression may nest.
-const DEPTH_MAX: u16 = 32;
-/// Most parts of one expression.
-const PARTS_MAX: usize = 500;
-/// How deep `all`, `exists` and their like may stand in each other.
-const LOOPS_MAX: usize = 2;
 /// Largest predicate in bytes that conditions are asked about.
 const PREDICATE_BYTES_MAX: usize = 1024 * 1024;
-/// Longest list or map in a predicate that is gone through, by how deep loops stand in each other.
-const LENGTH_MAX: [usize; 3] = [usize::MAX, 10_000, 1_000];
-
-/// What may be called. Nothing among it makes anything larger than it was.
-const FUNCTIONS: [&str; 19] = [
-    "!_",
-    "-_",
-    "@in",
-    "@not_strictly_false",
-    "_!=_",
-    "_&&_",
-    "_<=_",
-    "_<_",
-    "_==_",
-    "_>=_",
-    "_>_",
-    "_?_:_",
-    "_[_]",
-    "_||_",
-    "contains",
-    "endsWith",
-    "int",
-    "size",
-    "startsWith",
-];
 /// What is known when a condition is asked.
-const FACTS: [&str; 4] = ["predicate", "predicateType", "signer", "repository"];
-/// The operator with which loops put their results together; nobody else may.
-const JOIN: &str = "_+_";
+const VOCABULARY: Vocabulary = Vocabulary {
+    facts: &[
+        ("predicate", Kind::Any),
+        ("predicateType", Kind::Any),
+        ("signer", Kind::Any),
+        ("repository", Kind::Any),
+    ],
+    absent: &[],
+    is_typed: false,
+    moment: None,
+};
 
 /// A condition that can be asked without harm.
 #[derive(Debug, Clone)]
-pub(super) struct Condition {
-    expression: IdedExpr,
-    loops: usize,
-}
+pub(super) struct Condition(Expression);
 
 /// What a condition is asked about.
 pub(super) struct Facts<'a> {
@@ -72,22 +37,7 @@ impl Condition {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn new(text: &str) -> Result<Self, String> {
-        let parse = || {
-            PrattParser::new()
-                .max_recursion_depth(DEPTH_MAX)
-                .error_recovery_limit(1)
-                .max_expression_node_count(PARTS_MAX)
-                .parse(text)
-        };
-        let parsed = std::panic::catch_unwind(parse).map_err(|_| "cannot be read".to_owned())?;
-        let expression = parsed.map_err(|errors| {
-            let first = errors.errors.first().map(|error| error.msg.clone()).unwrap_or_default();
-            format!("is no condition: {}", super::text::ascii(&first))
-        })?;
-        let mut walk = Walk { names: FACTS.to_vec(), parts: 0, loops: 0 };
-        walk.check(&expression, &[])?;
-        let loops = walk.loops;
-        let condition = Self { expression, loops };
+        let condition = Self(Expression::new(text, &VOCABULARY)?);
         // A condition that is true of nothing at all would let everything through.
         if condition.evaluate("null", "", "", "") == Ok(true) {
             return Err("holds whatever is attested".to_owned());
@@ -113,113 +63,14 @@ impl Condition {
         }
         let json: serde_json::Value =
             serde_json::from_str(predicate).map_err(|_| "predicate is not readable".to_owned())?;
-        let most = LENGTH_MAX.get(self.loops).copied().unwrap_or(0);
-        if longest(&json) > most {
-            return Err(format!("predicate has a list of more than {most} entries"));
+        let mut facts = expression::Facts::default();
+        facts.set("predicate", json)?;
+        for (name, text) in
+            [("predicateType", predicate_type), ("signer", signer), ("repository", repository)]
+        {
+            facts.set(name, text.into())?;
         }
-        let evaluated = std::panic::catch_unwind(|| {
-            let mut context = Context::default();
-            let predicate = cel::to_value(json).map_err(|error| error.to_string())?;
-            context.add_variable_from_value("predicate", predicate);
-            context.add_variable_from_value("predicateType", predicate_type.to_owned());
-            context.add_variable_from_value("signer", signer.to_owned());
-            context.add_variable_from_value("repository", repository.to_owned());
-            match Value::resolve(&self.expression, &context) {
-                Ok(Value::Bool(answer)) => Ok(answer),
-                Ok(_) => Err("condition answers neither yes nor no".to_owned()),
-                Err(error) => Err(super::text::ascii(&error.to_string())),
-            }
-        });
-        evaluated.unwrap_or_else(|_panic| Err("condition could not be evaluated".to_owned()))
-    }
-}
-
-/// How many entries the longest list or map in `value` has.
-fn longest(value: &serde_json::Value) -> usize {
-    match value {
-        serde_json::Value::Array(items) => {
-            items.iter().map(longest).max().unwrap_or(0).max(items.len())
-        }
-        serde_json::Value::Object(entries) => {
-            entries.values().map(longest).max().unwrap_or(0).max(entries.len())
-        }
-        serde_json::Value::Null
-        | serde_json::Value::Bool(_)
-        | serde_json::Value::Number(_)
-        | serde_json::Value::String(_) => 0,
-    }
-}
-
-/// A look at every part of an expression.
-struct Walk<'a> {
-    /// The names that stand for something here.
-    names: Vec<&'a str>,
-    parts: usize,
-    /// How deep loops stand in each other, at most.
-    loops: usize,
-}
-
-impl<'a> Walk<'a> {
-    /// Checks `expression`, which stands in loops with these accumulators.
-    fn check(&mut self, expression: &'a IdedExpr, within: &[&'a str]) -> Result<(), String> {
-        self.parts += 1;
-        // Macros make more of what was written.
-        if self.parts > 2 * PARTS_MAX {
-            return Err("is too long".to_owned());
-        }
-        match &expression.expr {
-            Expr::Literal(_) => Ok(()),
-            Expr::Ident(name) if self.names.contains(&name.as_str()) => Ok(()),
-            Expr::Ident(name) => {
-                let name = super::text::ascii(name);
-                Err(format!("speaks of {name}; known here: {}", FACTS.join(", ")))
-            }
-            Expr::Select(select) => self.check(&select.operand, within),
-            Expr::List(list) => {
-                list.elements.iter().try_for_each(|element| self.check(element, within))
-            }
-            Expr::Call(call) => {
-                let joins = call.func_name == JOIN
-                    && matches!(call.args.first().map(|it| &it.expr),
-                        Some(Expr::Ident(name)) if within.contains(&name.as_str()));
-                if !joins && !FUNCTIONS.contains(&call.func_name.as_str()) {
-                    let name = super::text::ascii(call.func_name.trim_matches('_'));
-                    return Err(format!("calls {name}, which conditions may not"));
-                }
-                if let Some(target) = &call.target {
-                    self.check(target, within)?;
-                }
-                call.args.iter().try_for_each(|argument| self.check(argument, within))
-            }
-            Expr::Comprehension(comprehension) => self.check_loop(comprehension, within),
-            Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
-                Err("makes a map or a message, which conditions may not".to_owned())
-            }
-        }
-    }
-
-    fn check_loop(
-        &mut self,
-        comprehension: &'a ComprehensionExpr,
-        within: &[&'a str],
-    ) -> Result<(), String> {
-        self.check(&comprehension.iter_range, within)?;
-        self.check(&comprehension.accu_init, within)?;
-        let depth = within.len() + 1;
-        if depth > LOOPS_MAX {
-            return Err(format!("has more than {LOOPS_MAX} loops in each other"));
-        }
-        self.loops = self.loops.max(depth);
-        let own = [Some(&comprehension.iter_var), comprehension.iter_var2.as_ref()];
-        let known = self.names.len();
-        self.names.extend(own.into_iter().flatten().map(String::as_str));
-        self.names.push(&comprehension.accu_var);
-        let within = [within, &[comprehension.accu_var.as_str()]].concat();
-        self.check(&comprehension.loop_cond, &within)?;
-        self.check(&comprehension.loop_step, &within)?;
-        self.check(&comprehension.result, &within)?;
-        self.names.truncate(known);
-        Ok(())
+        self.0.holds(&facts)
     }
 }
 
@@ -314,6 +165,9 @@ mod tests {
         assert_eq!(largest.len(), PREDICATE_BYTES_MAX);
         assert_eq!(ask("predicate.a == 'x'", &largest), Ok(false));
     }
+
+    /// Most parts of one expression.
+    const PARTS_MAX: usize = 500;
 
     #[test]
     fn a_condition_has_so_many_parts_and_no_more() {

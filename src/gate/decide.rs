@@ -1,14 +1,17 @@
 //! The order in which everything is asked, and how the answers make a verdict.
 
 use super::checks::{self, Checked, Finding};
+use super::expressions::{self, Conditions};
+use super::levels::{Level, levels};
 use super::signatures;
 use super::text::ascii;
 use super::{
-    Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason, ReasonCode, RuleId,
-    Silenced, Standing, Subject, Verdict,
+    Check, CheckState, Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason,
+    ReasonCode, RuleId, Silenced, Standing, Subject, Verdict,
 };
 use super::{attestations, configured, continuity, fresh, scan};
-use crate::policy::{Artifact, Mode, Rule, Scope, SignatureRule};
+use crate::policy::{Artifact, Demands, Mode, Outright, Rule, Scope, SignatureRule};
+use crate::time::Timestamp;
 
 /// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
 ///
@@ -16,111 +19,330 @@ use crate::policy::{Artifact, Mode, Rule, Scope, SignatureRule};
 /// that could apply refuse already. Otherwise evidence that is needed and not there is asked for
 /// ([`Outcome::Missing`]), and evidence that could not be had leaves the question open
 /// ([`Outcome::Undecided`]), unless what is known denies by itself.
+///
+/// Where overlays are in another mode than the rule, what the stricter ones say is decided first: what only
+/// watches never decides about what enforces, and is told beside the verdict.
 pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Outcome {
-    let policy = context.policy;
-    let outright = policy.refuses_outright(&subject.name);
-    let floor = checks::floor(subject, evidence, policy, outright.as_ref());
-    let by_people =
-        matches!(context.standing, Some(Standing::Rejected { .. } | Standing::Revoked { .. }));
-    let certain = outright.is_some() || floor.denies() || by_people;
-    match &evidence.manifest {
-        Gathered::NotGathered if !certain => {
-            return Outcome::Missing(needed(subject, evidence, context));
+    let mut asked = Asked::new(subject, evidence, context);
+    let mode = asked.mode();
+    if let Some(open) = asked.open_for_overlays(mode) {
+        return open;
+    }
+    if let Err(kind) = asked.settle_conditions(mode) {
+        return Outcome::Missing(vec![kind]);
+    }
+    let levels = levels(mode, &asked.demands, context.now);
+    let (weaker, deciding): (Vec<_>, Vec<_>) = levels.into_iter().partition(|it| it.mode < mode);
+    let mut passes_stricter = false;
+    let mut verdict = None;
+    for level in &deciding {
+        let outcome = if level.has_rule { asked.all(level) } else { asked.by_overlays(level) };
+        match outcome {
+            Outcome::Decided(judgement) if judgement.admits() && !level.has_rule => {
+                passes_stricter = true;
+            }
+            Outcome::Decided(judgement) => {
+                verdict = Some(asked.acted_on(judgement, level.mode));
+                break;
+            }
+            // What enforces lets it pass, and what only watches cannot say.
+            Outcome::Undecided(reasons) if passes_stricter => {
+                return Outcome::Decided(asked.unwatched_rule(reasons, level.mode));
+            }
+            open @ (Outcome::Missing(_) | Outcome::Undecided(_)) => return open,
         }
-        Gathered::Failed(why) if !certain => return undecided("manifest", why),
-        Gathered::Absent | Gathered::Failed(_) | Gathered::Found(_) | Gathered::NotGathered => {}
+    }
+    match verdict {
+        Some(judgement) if judgement.admits() => asked.watched(judgement, &weaker),
+        Some(judgement) => Outcome::Decided(judgement),
+        // The level of the rule is always among them.
+        None => undecided("policy", "it asks for nothing"),
+    }
+}
+
+/// How long a verdict counts beside which something that only watches could not be judged.
+const WATCHED_AGAIN: std::time::Duration = std::time::Duration::from_mins(10);
+
+/// What there is to decide about, and by what.
+struct Asked<'a> {
+    subject: &'a Subject,
+    evidence: &'a Evidence,
+    context: &'a Context<'a>,
+    outright: Option<Outright>,
+    applicable: Applicable<'a>,
+    /// What is asked of it: by the rule that applies, and by the overlays that match.
+    demands: Demands<'a>,
+    /// Whether what scans find was asked for to say which overlays apply.
+    is_scanned: bool,
+    /// Until when it is so that these overlays apply.
+    until: Option<Timestamp>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(subject: &'a Subject, evidence: &'a Evidence, context: &'a Context<'a>) -> Self {
+        let policy = context.policy;
+        let outright = policy.refuses_outright(&subject.name, context.now);
+        // Which rule applies is settled only once it is known what the content is.
+        let facts = evidence.manifest.found().filter(|facts| facts.malformed.is_none());
+        let demands =
+            facts.map(|facts| policy.demands(&subject.name, facts.artifact(), context.tags));
+        let applicable = demands.as_ref().map_or(Applicable::Unsettled, |demands| {
+            demands.rule().map_or(Applicable::None, Applicable::Rule)
+        });
+        let demands = demands.unwrap_or_default();
+        Self {
+            subject,
+            evidence,
+            context,
+            outright,
+            applicable,
+            demands,
+            is_scanned: false,
+            until: None,
+        }
     }
 
-    // Which rule applies is settled only once it is known what the content is.
-    let facts = evidence.manifest.found().filter(|facts| facts.malformed.is_none());
-    let applicable = facts.map_or(Applicable::Unsettled, |facts| {
-        let rule = policy.rule_for(&subject.name, facts.artifact(), context.tags);
-        rule.map_or(Applicable::None, Applicable::Rule)
-    });
-    let allowlist = checks::allowlist(subject, applicable, outright.as_ref());
-    let manifest = checks::manifest(&evidence.manifest, policy);
-    let mut findings = vec![floor, allowlist, manifest];
-    let floor_denies = findings.first().is_some_and(Finding::denies);
-    if let Err(open) =
-        look_closer(subject, evidence, context, applicable.rule(), &mut findings, certain)
-    {
-        return *open;
+    /// What the lists of the floor say.
+    fn floor(&self) -> Finding {
+        let policy = self.context.policy;
+        checks::floor(self.subject, self.evidence, policy, self.outright.as_ref())
     }
-    let found = fresh::Found {
-        certain: certain || findings.iter().any(Finding::denies),
-        existed_at: findings.iter().filter_map(|finding| finding.existed_at).min(),
-        images_existed_at: findings
-            .iter_mut()
-            .flat_map(|finding| std::mem::take(&mut finding.images_existed_at))
-            .collect(),
-    };
-    match fresh::check(subject, evidence, context, applicable.rule(), &found) {
+
+    /// The mode of everything but the overlays.
+    fn mode(&self) -> Mode {
+        let (policy, now) = (self.context.policy, self.context.now);
+        match (&self.outright, self.applicable) {
+            // No rule loosens the floor, not even by watching only.
+            _ if self.floor().denies() => policy.mode(now),
+            (Some(outright), _) => outright.mode,
+            (None, Applicable::Rule(rule)) => rule.mode(now),
+            (None, Applicable::None) => policy.mode(now),
+            // Overlays that might match are asked once it is known what it is.
+            (None, Applicable::Unsettled) => policy.mode_for(&self.subject.name, now),
+        }
+    }
+
+    /// What has to be known before the overlays can be asked that are stricter than all that refuses already.
+    fn open_for_overlays(&self, mode: Mode) -> Option<Outcome> {
+        let Self { subject, evidence, context, .. } = self;
+        if context.policy.mode_for(&subject.name, context.now) <= mode {
+            return None;
+        }
+        match &evidence.manifest {
+            Gathered::NotGathered => Some(Outcome::Missing(needed(subject, evidence, context))),
+            Gathered::Failed(why) => Some(undecided("manifest", why)),
+            Gathered::Absent | Gathered::Found(_) => None,
+        }
+    }
+
+    /// Leaves out the overlays whose condition does not hold.
+    ///
+    /// # Errors
+    /// The evidence that it takes to say so. Nothing is asked for where everything is refused anyhow.
+    fn settle_conditions(&mut self, mode: Mode) -> Result<(), EvidenceKind> {
+        if self.demands.overlays().iter().all(|overlay| overlay.when().is_none()) {
+            return Ok(());
+        }
+        let is_refused = self.outright.is_some() || self.floor().denies() || self.by_people();
+        if is_refused && mode == Mode::Enforce {
+            self.demands = self.demands.where_applies(|overlay| overlay.when().is_none());
+            return Ok(());
+        }
+        let Self { subject, evidence, context, .. } = self;
+        self.is_scanned = self.demands.facts().scan;
+        let conditions = Conditions::ask(subject, evidence, context, &self.demands)?;
+        self.demands = self.demands.where_applies(|overlay| conditions.let_apply(overlay));
+        self.until = conditions.until;
+        Ok(())
+    }
+
+    /// Whether people said no.
+    fn by_people(&self) -> bool {
+        let standing = self.context.standing;
+        matches!(standing, Some(Standing::Rejected { .. } | Standing::Revoked { .. }))
+    }
+
+    /// Decides by everything that is heard at `level`, the rule among it.
+    fn all(&self, level: &Level<'_>) -> Outcome {
+        let Self { subject, evidence, context, outright, applicable, .. } = self;
+        let floor = self.floor();
+        let certain = outright.is_some() || floor.denies() || self.by_people();
+        match &evidence.manifest {
+            Gathered::NotGathered if !certain => {
+                return Outcome::Missing(needed(subject, evidence, context));
+            }
+            Gathered::Failed(why) if !certain => return undecided("manifest", why),
+            Gathered::Absent | Gathered::Failed(_) | Gathered::Found(_) | Gathered::NotGathered => {
+            }
+        }
+        let allowlist = checks::allowlist(subject, *applicable, outright.as_ref());
+        let manifest = checks::manifest(&evidence.manifest, context.policy);
+        let mut findings = vec![floor, allowlist, manifest];
+        if let Err(open) = self.look_closer(&level.demands, &mut findings, certain) {
+            return *open;
+        }
+        let certain = certain || findings.iter().any(Finding::denies);
+        let checked = expressions::check(subject, evidence, context, &level.demands, certain);
+        if let Err(open) = found("facts", checked, &mut findings) {
+            return *open;
+        }
+        findings.push(checks::approval(*applicable, context.standing, context.now));
+        Outcome::Decided(self.beside(judgement(self.rule(), findings), level))
+    }
+
+    /// `judgement` with what was asked of scans for it.
+    fn beside(&self, judgement: Judgement, level: &Level<'_>) -> Judgement {
+        let demands = &self.demands;
+        let is_scanned = self.is_scanned || !demands.gates().is_empty() || demands.facts().scan;
+        let database = self.context.scans.database().filter(|_| is_scanned);
+        let hears = level.demands.gates().iter().any(|gate| gate.vex.is_some());
+        let awaits_vex = hears && !judgement.admits();
+        Judgement { database, awaits_vex, ..judgement }
+    }
+
+    /// Decides by the overlays alone that are heard at `level`, where the rule only watches.
+    fn by_overlays(&self, level: &Level<'_>) -> Outcome {
+        let Self { evidence, context, .. } = self;
+        // What cannot be read shows nothing of what is asked for.
+        let mut findings = vec![checks::manifest(&evidence.manifest, context.policy)];
+        if let Err(open) = self.look_closer(&level.demands, &mut findings, false) {
+            return *open;
+        }
+        Outcome::Decided(self.beside(judgement(self.rule(), findings), level))
+    }
+
+    /// What is admitted, with what overlays that are weaker than the rule would refuse.
+    fn watched(&self, admitted: Judgement, weaker: &[Level<'_>]) -> Outcome {
+        let mut judgement = admitted;
+        for level in weaker {
+            match self.all(level) {
+                Outcome::Decided(watched) if watched.admits() => {
+                    let ends = judgement.good_until.into_iter().chain(watched.good_until);
+                    judgement.good_until = ends.min();
+                }
+                Outcome::Decided(watched) => {
+                    let texts = watched.reasons().iter().map(|reason| reason.text.as_str());
+                    let text =
+                        format!("would be refused: {}", texts.collect::<Vec<_>>().join("; "));
+                    judgement.checks.push(watching(CheckState::Fail, text));
+                    judgement.warns |= level.mode == Mode::Warn;
+                    judgement.watched = watched.reasons().to_vec();
+                    let ends = judgement.good_until.into_iter().chain(watched.good_until);
+                    judgement.good_until = ends.min();
+                    break;
+                }
+                Outcome::Undecided(reasons) => {
+                    judgement.checks.push(watching(CheckState::Failed, first(&reasons)));
+                    let again = self.context.now.after(WATCHED_AGAIN);
+                    judgement.good_until = judgement.good_until.into_iter().chain([again]).min();
+                    break;
+                }
+                missing @ Outcome::Missing(_) => return missing,
+            }
+        }
+        Outcome::Decided(judgement)
+    }
+
+    /// What the rule, which only watches, would have said cannot be known now: it is no admission.
+    fn unwatched_rule(&self, reasons: Vec<Reason>, mode: Mode) -> Judgement {
+        let again = self.context.now.after(WATCHED_AGAIN);
+        let checks = vec![Finding::new("watching", CheckState::Failed, first(&reasons))];
+        let mut judgement = self.acted_on(judgement(self.rule(), checks), mode);
+        judgement.verdict = Verdict::Deny(reasons);
+        judgement.good_until = judgement.good_until.into_iter().chain([again]).min();
+        judgement
+    }
+
+    /// Asks everything that needs more evidence than the manifest, cheapest first, and adds what it found.
+    /// What denies already leaves the rest unasked; time comes last, because proofs bound it.
+    ///
+    /// # Errors
+    /// What is missing, or could not be had.
+    fn look_closer(
+        &self,
+        demands: &Demands<'_>,
+        findings: &mut Vec<Finding>,
+        certain: bool,
+    ) -> Result<(), Box<Outcome>> {
+        let Self { subject, evidence, context, .. } = self;
+        for (what, check) in CHECKS {
+            let certain = certain || findings.iter().any(Finding::denies);
+            let checked = check(subject, evidence, context, demands, certain);
+            found(what, checked, findings)?;
+        }
+        let so_far = fresh::Found {
+            certain: certain || findings.iter().any(Finding::denies),
+            existed_at: findings.iter().filter_map(|finding| finding.existed_at).min(),
+            images_existed_at: findings
+                .iter_mut()
+                .flat_map(|finding| std::mem::take(&mut finding.images_existed_at))
+                .collect(),
+        };
+        let checked = fresh::check(subject, evidence, context, demands, &so_far);
+        found("configuration", checked, findings)
+    }
+
+    /// The rule that is told.
+    fn rule(&self) -> Option<RuleId> {
+        match (&self.outright, self.applicable) {
+            (Some(outright), _) => outright.rule.clone(),
+            (None, Applicable::Rule(rule)) => Some(rule.id().clone()),
+            (None, Applicable::None) => None,
+            (None, Applicable::Unsettled) => {
+                probable_rule(self.subject, self.context).map(|rule| rule.id().clone())
+            }
+        }
+    }
+
+    /// `judgement` in that mode; it ends where a mode does by which it was reached.
+    fn acted_on(&self, judgement: Judgement, mode: Mode) -> Judgement {
+        let (policy, now) = (self.context.policy, self.context.now);
+        // What is refused in earnest stays so: modes only become stricter.
+        let is_settled =
+            mode == Mode::Enforce && (!judgement.admits() || self.demands.are_enforced(now));
+        let ends = if is_settled { None } else { policy.mode_changes_after(now) };
+        let good_until = judgement.good_until.into_iter().chain(ends).chain(self.until).min();
+        let (enforced, warns) = (mode == Mode::Enforce, mode == Mode::Warn && !judgement.admits());
+        Judgement { enforced, warns, good_until, ..judgement }
+    }
+}
+
+/// A check that is told of what only watches.
+fn watching(state: CheckState, text: String) -> Check {
+    Check { name: "watching".to_owned(), state, text }
+}
+
+fn first(reasons: &[Reason]) -> String {
+    reasons.first().map(|reason| reason.text.clone()).unwrap_or_default()
+}
+
+type Ask = fn(&Subject, &Evidence, &Context<'_>, &Demands<'_>, bool) -> Checked;
+
+/// What is asked, in this order.
+const CHECKS: [(&str, Ask); 5] = [
+    ("signatures", signatures::check),
+    ("attestations", attestations::check),
+    ("signatures", continuity::check),
+    ("configuration", configured::check),
+    (SCAN, scan::check),
+];
+
+/// Adds what a check found.
+///
+/// # Errors
+/// What is missing, or could not be had.
+fn found(what: &str, checked: Checked, findings: &mut Vec<Finding>) -> Result<(), Box<Outcome>> {
+    match checked {
         Checked::Finding(finding) => findings.push(finding),
         Checked::Nothing => {}
-        Checked::Missing(kind) => return Outcome::Missing(vec![kind]),
-        Checked::Failed(why) => return undecided("configuration", &why),
+        Checked::Missing(kind) => return Err(Box::new(Outcome::Missing(vec![kind]))),
+        Checked::Failed(why) => return Err(Box::new(undecided(what, &why))),
     }
-    let approval = checks::approval(applicable, context.standing, context.now);
-
-    let rule = match (&outright, applicable) {
-        (Some(outright), _) => outright.rule.clone(),
-        (None, Applicable::Rule(rule)) => Some(rule.id().clone()),
-        (None, Applicable::None) => None,
-        (None, Applicable::Unsettled) => {
-            probable_rule(subject, context).map(|rule| rule.id().clone())
-        }
-    };
-    let mode = match (&outright, applicable) {
-        // No rule loosens the floor, not even by watching only.
-        _ if floor_denies => policy.mode(),
-        (None, Applicable::Rule(rule)) => rule.mode(),
-        (None, Applicable::None) => policy.mode(),
-        (Some(_), _) | (None, Applicable::Unsettled) => policy.mode_for(&subject.name),
-    };
-    findings.push(approval);
-    let judgement = judgement(rule, mode == Mode::Enforce, findings);
-    let is_scanned = applicable.rule().is_some_and(|rule| !rule.gates().is_empty());
-    let database = context.scans.database().filter(|_| is_scanned);
-    let hears = |rule: &Rule| rule.gates().iter().any(|gate| gate.vex.is_some());
-    let awaits_vex = applicable.rule().is_some_and(hears) && !judgement.admits();
-    Outcome::Decided(Judgement { database, awaits_vex, ..judgement })
+    Ok(())
 }
 
 /// What is asked of the scanner, which says by itself what it lacks.
 const SCAN: &str = "scan";
-
-/// Asks everything that needs more evidence than the manifest, cheapest first, and adds what it found.
-/// What denies already leaves the rest unasked.
-///
-/// # Errors
-/// What is missing, or could not be had.
-fn look_closer(
-    subject: &Subject,
-    evidence: &Evidence,
-    context: &Context<'_>,
-    rule: Option<&Rule>,
-    findings: &mut Vec<Finding>,
-    certain: bool,
-) -> Result<(), Box<Outcome>> {
-    type Check = fn(&Subject, &Evidence, &Context<'_>, Option<&Rule>, bool) -> Checked;
-    const CHECKS: [(&str, Check); 5] = [
-        ("signatures", signatures::check),
-        ("attestations", attestations::check),
-        ("signatures", continuity::check),
-        ("configuration", configured::check),
-        (SCAN, scan::check),
-    ];
-    for (what, check) in CHECKS {
-        let certain = certain || findings.iter().any(Finding::denies);
-        match check(subject, evidence, context, rule, certain) {
-            Checked::Finding(finding) => findings.push(finding),
-            Checked::Nothing => {}
-            Checked::Missing(kind) => return Err(Box::new(Outcome::Missing(vec![kind]))),
-            Checked::Failed(why) => return Err(Box::new(undecided(what, &why))),
-        }
-    }
-    Ok(())
-}
 
 /// Which rule applies to the subject.
 #[derive(Debug, Clone, Copy)]
@@ -133,16 +355,7 @@ pub(super) enum Applicable<'a> {
     Unsettled,
 }
 
-impl<'a> Applicable<'a> {
-    fn rule(self) -> Option<&'a Rule> {
-        match self {
-            Self::Rule(rule) => Some(rule),
-            Self::None | Self::Unsettled => None,
-        }
-    }
-}
-
-fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Judgement {
+fn judgement(rule: Option<RuleId>, findings: Vec<Finding>) -> Judgement {
     let mut checks = Vec::with_capacity(findings.len());
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
@@ -178,7 +391,9 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
     Judgement {
         verdict,
         rule,
-        enforced,
+        enforced: true,
+        warns: false,
+        watched: Vec::new(),
         checks,
         good_until,
         passed,
@@ -192,25 +407,31 @@ fn judgement(rule: Option<RuleId>, enforced: bool, findings: Vec<Finding>) -> Ju
 /// The manifest is needed; signatures too, at the same time, if they are needed whatever it turns
 /// out to be.
 fn needed(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Vec<EvidenceKind> {
-    let candidates = context.policy.candidates(&subject.name);
-    let asks = |rule: &&Rule| {
+    let possible = context.policy.possible_demands(&subject.name);
+    let asks = |demands: &Demands<'_>| {
         // Of an index it may be that only what is below it counts.
-        let over_itself = matches!(
-            rule.signatures(),
-            Some(SignatureRule::Signed { scope, .. }) if *scope != Scope::EveryPlatform
-        );
-        let hears = rule.gates().iter().any(|gate| gate.vex.is_some());
+        let over_itself = demands.signatures().iter().any(|asked| {
+            matches!(
+                asked.what,
+                SignatureRule::Signed { scope, .. } if *scope != Scope::EveryPlatform
+            )
+        });
+        let hears = demands.gates().iter().any(|gate| gate.vex.is_some());
         over_itself
             || hears
-            || !rule.attestations().is_empty()
-            || !scan::bill_signers(rule.gates()).is_empty()
-            || fresh::signers(rule).next().is_some()
+            || demands.facts().are_attached()
+            || !demands.attestations().is_empty()
+            || !scan::bill_signers(demands.gates()).is_empty()
+            || fresh::signers(demands).next().is_some()
     };
     let mut kinds = vec![EvidenceKind::Manifest];
     // Who signs is found out the first time, too, where it is compared the next.
-    let watches = |rule: &&Rule| !continuity::watched(rule, context.policy).is_empty();
+    let watches = |demands: &Demands<'_>| {
+        let watched = |rule| !continuity::watched(rule, context.policy).is_empty();
+        demands.rule().is_some_and(watched)
+    };
     if evidence.signatures == Gathered::NotGathered
-        && (candidates.iter().all(asks) || candidates.iter().any(watches))
+        && (possible.iter().all(asks) || possible.iter().any(watches))
     {
         kinds.push(EvidenceKind::Signatures);
     }

@@ -1,6 +1,6 @@
 //! The edges of decisions: where one comparison more or less would say something else.
 
-use super::tests::{Pen, codes, context, decided, evidence, facts, policy, revoked, subject};
+use super::tests::{NOW, Pen, codes, context, decided, evidence, facts, policy, revoked, subject};
 use super::*;
 use crate::oci::{Digest, MediaType};
 use crate::policy::Mode;
@@ -133,7 +133,9 @@ fn a_forbidden_tag_is_refused_in_the_mode_of_what_it_names() {
             "mode: {policy_mode}\nfloor: {{forbidTags: [latest]}}\nrules: [{{id: a, match: [\"up.test/a\"], trust: allow, mode: {rule_mode}}}]\n"
         ));
         let name = subject("up.test/a").name;
-        let refused = refuse_by_name(&policy, &name, Some(&"latest".parse().unwrap())).unwrap();
+        let refused =
+            refuse_by_name(&policy, &name, Some(&"latest".parse().unwrap()), NOW.parse().unwrap())
+                .unwrap();
         assert_eq!(codes(&refused), [ReasonCode::ForbiddenTag]);
         assert_eq!(refused.enforced, expected == Mode::Enforce, "{policy_mode} {rule_mode}");
     }

@@ -17,11 +17,18 @@ mod distinct;
 #[cfg(test)]
 mod edges;
 mod evidence;
+mod expressions;
+#[cfg(test)]
+mod expressions_tests;
+mod facts;
 mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod images;
+mod levels;
 mod logic;
+#[cfg(test)]
+mod overlays_tests;
 mod phrase;
 mod ready;
 mod scan;
@@ -32,6 +39,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 mod text;
+mod together;
 mod verdict;
 
 pub use by_name::refuse_by_name;

@@ -118,6 +118,7 @@ fn is_by_rule(reasons: &[Reason]) -> bool {
         | ReasonCode::ConfigUnreadable
         | ReasonCode::CoolingDown
         | ReasonCode::DeniedByRule
+        | ReasonCode::ExpressionNotMet
         | ReasonCode::Malware
         | ReasonCode::NotAttested
         | ReasonCode::NotScannable

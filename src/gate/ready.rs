@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::condition::Condition;
 use crate::policy::{
-    self, AttestationRule, KeyText, Level, NotationRoot, Policy, Problem, Rule, SubjectType,
+    self, AttestationRule, KeyText, Level, NotationRoot, Policy, Problem, SubjectType,
     TrustRootKind, WantedText, Who,
 };
 use crate::signature::{
@@ -71,7 +71,7 @@ impl ReadyPolicy {
             problems.push(Problem::new(signer.position(), signer.path_of(part), text));
         }
         let (mut builders, mut conditions) = (BTreeMap::new(), BTreeMap::new());
-        for asked in policy.rules().iter().flat_map(Rule::attestations) {
+        for asked in policy.attestations() {
             let mut problem = |part: &str, text: String| {
                 problems.push(Problem::new(asked.position(), asked.path_of(part), text));
             };

@@ -7,43 +7,55 @@ use super::children;
 use super::distinct::distinct;
 use super::fresh;
 use super::text::few;
+use super::together::Together;
 use super::{
     CheckState, Context, Evidence, EvidenceKind, Gathered, Reason, ReasonCode, SignatureSearch,
     Subject,
 };
 use crate::oci::Name;
-use crate::policy::{Quorum, Quorums, Rule, Scope, SignatureRule, Trust};
+use crate::policy::{Demands, Quorum, Quorums, Scope, SignatureRule};
 use crate::signature::{Refusal, Signer};
 use crate::time::Timestamp;
 
 const NAME: &str = "signature";
 
-/// Judges the signatures that `rule` asks for. With `certain`, the verdict is a denial already, and
-/// evidence that is not there is not asked for.
+/// Judges the signatures that are demanded, by the rule and by each overlay. With `certain`, the verdict is
+/// a denial already, and evidence that is not there is not asked for.
 pub(super) fn check(
     subject: &Subject,
     evidence: &Evidence,
     context: &Context<'_>,
-    rule: Option<&Rule>,
+    demands: &Demands<'_>,
     certain: bool,
 ) -> Checked {
-    let Some(rule) = rule.filter(|rule| rule.trust() != Trust::Deny) else {
+    let demanded = demands.signatures();
+    if demands.denies() || (demands.rule().is_none() && demanded.is_empty()) {
         return finding(CheckState::NotLooked, "not looked at");
-    };
-    let (by, scope) = match rule.signatures() {
-        None => return finding(CheckState::NotAsked, "not asked for"),
-        Some(SignatureRule::None { reason }) => {
-            return finding(CheckState::NotAsked, format!("not asked for: {reason}"));
-        }
-        Some(SignatureRule::Signed { by, scope }) => (by, *scope),
-    };
-    let asked = Asked { by, context, certain };
+    }
+    let mut together = Together::new(NAME, certain);
+    for asked in demanded {
+        let certain = together.is_certain();
+        let checked = match asked.what {
+            SignatureRule::None { reason } => {
+                finding(CheckState::NotAsked, format!("not asked for: {reason}"))
+            }
+            SignatureRule::Signed { by, scope } => {
+                by_one(subject, evidence, *scope, &Asked { by, context, certain })
+            }
+        };
+        together.add(asked.by, checked);
+    }
+    together.checked().unwrap_or_else(|| finding(CheckState::NotAsked, "not asked for"))
+}
+
+/// Judges by what one place of the policy says.
+fn by_one(subject: &Subject, evidence: &Evidence, scope: Scope, asked: &Asked<'_>) -> Checked {
     let index = evidence.manifest.found().filter(|facts| facts.is_index);
     match (scope, index) {
-        (Scope::Index, _) | (_, None) => itself(subject, evidence, &asked),
-        (Scope::EveryPlatform, Some(index)) => children::check(subject, index, evidence, &asked),
+        (Scope::Index, _) | (_, None) => itself(subject, evidence, asked),
+        (Scope::EveryPlatform, Some(index)) => children::check(subject, index, evidence, asked),
         (Scope::Either, Some(index)) => {
-            let own = itself(subject, evidence, &asked);
+            let own = itself(subject, evidence, asked);
             let settled = match &own {
                 Checked::Failed(_) | Checked::Nothing => false,
                 Checked::Finding(found) => found.check.state == CheckState::Pass,
@@ -53,7 +65,7 @@ pub(super) fn check(
                 return own;
             }
             // What is below costs more to look at, so that is done only where it matters.
-            either(own, children::check(subject, index, evidence, &asked))
+            either(own, children::check(subject, index, evidence, asked))
         }
     }
 }
@@ -295,9 +307,9 @@ impl<'a> Signed<'a> {
 pub(super) struct SignedBy {
     pub(super) people: BTreeSet<String>,
     /// When the first of the signatures that count ends.
-    until: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
     /// The earliest moment at which one of them is proven to have been there.
-    existed_at: Option<Timestamp>,
+    pub(super) existed_at: Option<Timestamp>,
     /// What is telling about the signatures that are by nobody whom the signer takes.
     told: BTreeSet<String>,
 }

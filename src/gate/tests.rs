@@ -539,7 +539,7 @@ fn audit_mode_judges_and_does_not_act() {
         let judgement = decided(decide(&subject(name), &evidence(facts()), &context(&policy)));
         assert!(!judgement.admits());
         assert_eq!(judgement.enforced, enforced, "{name}");
-        let mode = policy.mode_for(&name.parse().unwrap());
+        let mode = policy.mode_for(&name.parse().unwrap(), NOW.parse().unwrap());
         assert_eq!(mode == crate::policy::Mode::Enforce, enforced, "{name}");
     }
 }
@@ -549,7 +549,7 @@ fn what_is_refused_by_name_is_refused_by_decide_too_and_for_the_same_reason() {
     let policy = policy(&RULES.replace("floor: {", "floor: {forbidTags: [latest], "));
     for name in NAMES {
         let subject = subject(name);
-        let by_name = refuse_by_name(&policy, &subject.name, None);
+        let by_name = refuse_by_name(&policy, &subject.name, None, NOW.parse().unwrap());
         let whole = decide(&subject, &Evidence::default(), &context(&policy));
         match by_name {
             None => assert!(matches!(whole, Outcome::Missing(_)), "{name}"),
@@ -561,9 +561,14 @@ fn what_is_refused_by_name_is_refused_by_decide_too_and_for_the_same_reason() {
         }
     }
     let open = "up.test/open/a".parse().unwrap();
-    let refused = refuse_by_name(&policy, &open, Some(&"latest".parse().unwrap())).unwrap();
+    let refused =
+        refuse_by_name(&policy, &open, Some(&"latest".parse().unwrap()), NOW.parse().unwrap())
+            .unwrap();
     assert_eq!(codes(&refused), [ReasonCode::ForbiddenTag]);
-    assert!(refuse_by_name(&policy, &open, Some(&"1.0".parse().unwrap())).is_none());
+    assert!(
+        refuse_by_name(&policy, &open, Some(&"1.0".parse().unwrap()), NOW.parse().unwrap())
+            .is_none()
+    );
 }
 
 #[test]

@@ -30,6 +30,12 @@ pub struct Judgement {
     pub rule: Option<RuleId>,
     /// Whether the verdict is acted on; in audit mode it is only written down.
     pub enforced: bool,
+    /// Whether it is served with a warning: what is refused is refused in warn mode.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub warns: bool,
+    /// What overlays would refuse that are in a weaker mode than the rule, by which it is admitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<Reason>,
     /// One entry per gate, in the order in which they are asked.
     pub checks: Vec<Check>,
     /// When something that it rests on ends, so that it has to be reached again: a signature or a
@@ -68,6 +74,12 @@ impl Judgement {
     /// Why not; empty when admitted. The reason that weighs most comes first.
     pub fn reasons(&self) -> &[Reason] {
         self.verdict.reasons()
+    }
+
+    /// Why it would not be served if everything were enforced: why it is refused, or what overlays say that
+    /// only watch.
+    pub fn would_refuse_for(&self) -> &[Reason] {
+        if self.admits() { &self.watched } else { self.reasons() }
     }
 
     /// Whether this is a denial that may end when evidence is gathered again, because all it rests on is
@@ -169,6 +181,8 @@ pub enum ReasonCode {
     DeniedImage,
     /// Evidence could not be gathered; nothing was decided.
     EvidenceUnavailable,
+    /// An expression of the policy does not hold, or cannot be answered.
+    ExpressionNotMet,
     /// The policy forbids asking by this tag.
     ForbiddenTag,
     /// A layer is meant to be fetched around the mirror.
@@ -256,7 +270,8 @@ impl ReasonCode {
 pub struct Check {
     /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some,
     /// `continuity` where it was signed before, `config`, `scan` and `freshness` where the rule has gates
-    /// that ask for it, `approval`.
+    /// that ask for it, `expressions` where the policy has some, `approval`; and `watching` for what only
+    /// watches.
     pub name: String,
     /// What came of it.
     pub state: CheckState,

@@ -90,6 +90,19 @@ pub struct AdminSettings {
     pub connections_max: usize,
     /// The data directory: backups are written beside the ledger before they are sent.
     pub data_dir: PathBuf,
+    /// Where people may sign in beside here.
+    pub oidc: Option<OidcSettings>,
+}
+
+/// A provider that people sign in at, and what its groups mean here.
+#[derive(Debug, Clone)]
+pub struct OidcSettings {
+    /// The provider, and what we are to it.
+    pub provider: crate::people::oidc::Settings,
+    /// Which group has which role; the first that somebody is in counts.
+    pub roles: Vec<(String, crate::ledger::Role)>,
+    /// What it is called on the sign-in page.
+    pub label: String,
 }
 
 impl Default for AdminSettings {
@@ -99,6 +112,7 @@ impl Default for AdminSettings {
             tls: None,
             connections_max: 512,
             data_dir: PathBuf::from("pratique-data"),
+            oidc: None,
         }
     }
 }

@@ -41,6 +41,20 @@ pub enum AuditKind {
     Judged,
     /// All stored verdicts were brought to the logic of this program.
     LogicConfirmed,
+    /// Somebody's role or groups changed.
+    PersonChanged,
+    /// Somebody may sign in from now on.
+    PersonCreated,
+    /// Somebody is kept out.
+    PersonDisabled,
+    /// Somebody who was kept out is let in again.
+    PersonEnabled,
+    /// Somebody chose a password and has an authenticator.
+    PersonEnrolled,
+    /// Somebody may not sign in any more.
+    PersonRemoved,
+    /// Somebody's password and authenticator were forgotten.
+    PersonReset,
     /// An image was pinned in the cache.
     Pinned,
     /// A policy came into force.
@@ -61,6 +75,10 @@ pub enum AuditKind {
     Revoked,
     /// A person had scanned images judged by a database that takes much back.
     ScansReleased,
+    /// Sign-ins failed; one record for all of some minutes.
+    SignInFailed,
+    /// Somebody signed in.
+    SignedIn,
     /// A new key signs summaries from now on.
     SigningKeyRotated,
     /// The program started.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Ledger;
 use super::roles::{Permission, Role};
+use super::tokens::Scope;
 use crate::time::Timestamp;
 
 /// Who somebody is, whatever they are called: the one thing by which people are told apart.
@@ -59,6 +60,8 @@ pub struct Caller {
     pub groups: BTreeSet<String>,
     /// Since when this identity is theirs: one that was given up and given again is somebody else's.
     pub since: Timestamp,
+    /// The repositories that they may ask for and see.
+    pub scope: Scope,
 }
 
 impl Caller {
@@ -79,7 +82,7 @@ impl Ledger {
     pub fn caller(&self, id: &PersonId) -> Option<Caller> {
         match id {
             PersonId::Token { name } => self.token_caller(name),
-            PersonId::Local { .. } | PersonId::Oidc { .. } => None,
+            PersonId::Local { .. } | PersonId::Oidc { .. } => self.person_caller(id),
         }
     }
 }

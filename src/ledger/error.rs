@@ -176,6 +176,41 @@ pub enum Error {
     /// A group's name is empty, too long or not plain, or there is one too many.
     #[error("group {0:?} is not 1 to 64 letters, digits, . _ - @, or is one too many")]
     GroupName(String),
+    /// Nobody could administer this server any more.
+    #[error("{0} is the last one who can administer; make another one first")]
+    LastAdmin(String),
+    /// There is nobody of that name.
+    #[error("there is nobody called {0:?}")]
+    NoSuchPerson(String),
+    /// What somebody showed does not count, or not any more.
+    #[error("what was shown does not count any more")]
+    NotLetIn,
+    /// What somebody may do is said elsewhere.
+    #[error("what {0} may do is for their provider to say; they can be disabled and removed here")]
+    PersonElsewhere(String),
+    /// There is somebody of that name.
+    #[error("there is somebody called {0:?} already")]
+    PersonExists(String),
+    /// A name that nobody can sign in with.
+    #[error("user name {0:?} is not 1 to 64 lower-case letters, digits, . _ - @")]
+    PersonName(String),
+    /// A role that is not for people.
+    #[error("role {0} is for tokens, not for people")]
+    PersonRole(super::Role),
+    /// There are as many people as there may be.
+    #[error("there are {0} people already")]
+    TooManyPeople(usize),
+    /// A token is to end before it begins.
+    #[error("the expiry is in the past")]
+    TokenExpiry,
+    /// A token's scope is not a list of patterns of repositories, or has too many.
+    #[error("repository pattern {pattern:?} {problem}")]
+    TokenScope {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A token's name is empty, too long or not plain.
     #[error("token name {0:?} is not 1 to 64 letters, digits, . _ - @")]
     TokenName(String),

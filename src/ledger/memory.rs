@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Settings;
 use super::grants::Granted;
+use super::people::People;
 use super::policy::InForce;
 use super::pulls::Pulls;
 use super::records::Record;
@@ -35,6 +36,7 @@ pub(super) struct Memory {
     pub(super) tags_of: Cache<Arc<[Tag]>>,
     pub(super) desk: Mutex<Desk>,
     pub(super) tokens: RwLock<Vec<Known>>,
+    pub(super) people: RwLock<People>,
     pub(super) in_force: RwLock<Option<InForce>>,
     pub(super) pulls: Mutex<Pulls>,
 }
@@ -48,6 +50,7 @@ impl Memory {
             tags_of: Cache::new(TAG_MEMORY_BYTES),
             desk: Mutex::default(),
             tokens: RwLock::default(),
+            people: RwLock::default(),
             in_force: RwLock::default(),
             pulls: Mutex::default(),
         }

@@ -1,5 +1,5 @@
 //! The trust state: verdicts and their evidence, grants, tag history, requests, decisions of people,
-//! tokens, and the audit chain that ties them down.
+//! people, tokens, and the audit chain that ties them down.
 //!
 //! Promises:
 //! - A write is acknowledged only after its transaction is on the disk; a decision and its audit row
@@ -32,6 +32,7 @@ mod head;
 mod logic;
 mod memory;
 mod open;
+mod people;
 mod pins;
 mod policy;
 mod proof;
@@ -68,10 +69,13 @@ pub use endings::{ENDING_STEPS_DAYS, Ending};
 pub use error::Error;
 pub use export::{Export, export_audit};
 pub use grants::{Granted, NewGrants};
+pub use people::{
+    Enrolment, Entrance, Knowledge, NewPerson, ONE_TIME_SECRET_LIFE, Person, PersonChange, Vouched,
+};
 pub use pins::Pin;
 pub use policy::{InForce, PolicyChange};
 pub use proof::AuditProof;
-pub use pulls::{PullCount, PullOutcome};
+pub use pulls::{InUse, PullCount, PullOutcome};
 pub use records::{New, Record};
 pub use requests::{
     ClientCount, Filing, RequestFilter, RequestId, RequestIdError, RequestRow, RequestState,
@@ -80,7 +84,7 @@ pub use roles::{Permission, Role};
 pub use rollback::{Loss, LostDecision, LostRows, loss, roll_back};
 pub use snapshots::{Snapshot, snapshot, snapshots};
 pub use tags::TagMove;
-pub use tokens::{NewToken, TokenRow};
+pub use tokens::{NewToken, Scope, TokenRow};
 pub use trail::Trail;
 pub use verify::{
     AuditFault, AuditNote, AuditProblem, AuditReport, Coverage, Trust, verify_audit, verify_export,

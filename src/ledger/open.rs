@@ -15,7 +15,7 @@ use super::rows::{self, Sealed};
 use super::sealer::{self, Tables};
 use super::writer::{Owned, Writer};
 use super::{
-    Error, Inner, Ledger, Settings, database, grants, head, logic, policy, pulls, records,
+    Error, Inner, Ledger, Settings, database, grants, head, logic, people, policy, pulls, records,
     requests, schema, snapshots, tokens, verify,
 };
 use crate::gate::Subject;
@@ -94,6 +94,11 @@ impl Ledger {
         pulls::start_flushing(&tasks, Arc::downgrade(&ledger.inner));
         tasks.spawn(ledger.clone().settle(tasks.clone(), is_checked));
         Ok(ledger)
+    }
+
+    /// What time it is, by the clock that it goes by.
+    pub fn now(&self) -> crate::time::Timestamp {
+        self.inner.clock.now()
     }
 
     /// Writes what was counted, signs a last checkpoint where they are kept, takes no more, and closes the
@@ -204,6 +209,7 @@ fn open_database(
         memory.desk.lock().unwrap_or_else(PoisonError::into_inner).put(row);
     }
     *memory.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens::load(&tables)?;
+    *memory.people.write().unwrap_or_else(PoisonError::into_inner) = people::load(&tables)?;
     *memory.in_force.write().unwrap_or_else(PoisonError::into_inner) = policy::load(&tables)?;
     database::sync_directory(&dir)?;
     let signer = opened.into_signer();

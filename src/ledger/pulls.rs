@@ -28,6 +28,8 @@ const COUNTS_MAX: usize = 10_000;
 const COUNT_ROWS_MAX: i64 = 1_000_000;
 /// Most counts that one read gives.
 const COUNTS_PAGE_MAX: u32 = 1000;
+/// Most subjects in use that one read gives.
+const IN_USE_MAX: u32 = 10_000;
 /// Longest name of a client that is kept, in bytes.
 const CLIENT_LENGTH_MAX: usize = 256;
 
@@ -79,6 +81,19 @@ pub struct PullCount {
     pub outcome: PullOutcome,
     /// How often.
     pub count: u64,
+}
+
+/// Something that was served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InUse {
+    /// What.
+    pub subject: Subject,
+    /// How often.
+    pub pulls: u64,
+    /// To how many clients.
+    pub clients: u64,
+    /// The minute of the last time.
+    pub last: Timestamp,
 }
 
 /// The counts that are not written yet.
@@ -212,6 +227,38 @@ impl Ledger {
                 |row| row.get(0),
             )?;
             Ok(unsigned(count))
+        })
+        .await
+    }
+
+    /// What was served since `moment`, the most pulled first, at most `limit` of it (and at most 10,000), as
+    /// far as that was written.
+    ///
+    /// # Errors
+    /// When the database fails, or a row is not what was written.
+    pub async fn in_use_since(&self, moment: Timestamp, limit: u32) -> Result<Vec<InUse>, Error> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT name, digest, SUM(count) AS pulls, COUNT(DISTINCT client), MAX(minute)
+                 FROM pulls WHERE minute >= ?1 AND outcome IN ('admitted', 'observed')
+                 GROUP BY name, digest ORDER BY pulls DESC, name, digest LIMIT ?2",
+            )?;
+            let limit = limit.min(IN_USE_MAX);
+            let rows = statement.query_map(params![moment.milliseconds(), limit], |row| {
+                let texts: (String, String) = (row.get(0)?, row.get(1)?);
+                Ok((texts, row.get(2)?, row.get(3)?, row.get(4)?))
+            })?;
+            rows.map(|row| {
+                let ((name, digest), pulls, clients, last): (_, i64, i64, i64) = row?;
+                let (name, digest) = (parsed("pulls", &name)?, parsed("pulls", &digest)?);
+                Ok(InUse {
+                    subject: Subject { name, digest },
+                    pulls: unsigned(pulls),
+                    clients: unsigned(clients),
+                    last: Timestamp::from_milliseconds(last),
+                })
+            })
+            .collect()
         })
         .await
     }

@@ -16,7 +16,8 @@ use super::rows::Sealed;
 use super::sealer::Tables;
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::oci::{Digest, Secret};
+use crate::oci::{Digest, Name, Secret};
+use crate::policy::Pattern;
 use crate::time::Timestamp;
 
 /// Random bytes in a token.
@@ -26,6 +27,10 @@ const TOKENS_MAX: usize = 1000;
 /// Longest name of a token or a group, in characters.
 const NAME_LENGTH_MAX: usize = 64;
 
+/// Most patterns in the scope of one token.
+const PATTERNS_MAX: usize = 32;
+/// Longest pattern, in bytes.
+const PATTERN_LENGTH_MAX: usize = 256;
 /// Most groups of one token.
 const GROUPS_MAX: usize = 32;
 
@@ -38,12 +43,63 @@ pub struct NewToken {
     pub role: Role,
     /// The groups that whoever holds it is in.
     pub groups: BTreeSet<String>,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// The repositories that it is for.
+    pub scope: Scope,
 }
 
 impl NewToken {
-    /// A token in no group.
+    /// A token in no group, without an end, for every repository.
     pub fn new(name: impl Into<String>, role: Role) -> Self {
-        Self { name: name.into(), role, groups: BTreeSet::new() }
+        let (name, groups) = (name.into(), BTreeSet::new());
+        Self { name, role, groups, expires_at: None, scope: Scope::default() }
+    }
+}
+
+/// The repositories that somebody may ask for and see: by patterns, or all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Scope(BTreeSet<String>);
+
+impl Scope {
+    /// The scope of `patterns`, in the form of the policy's `match`; none at all is every repository.
+    ///
+    /// # Errors
+    /// [`Error::TokenScope`] when one is no pattern, or there are too many.
+    pub fn new(patterns: impl IntoIterator<Item = String>) -> Result<Self, Error> {
+        let mut canonical = BTreeSet::new();
+        for text in patterns {
+            let problem = match text.parse::<Pattern>() {
+                _ if text.len() > PATTERN_LENGTH_MAX => "is too long".to_owned(),
+                _ if canonical.len() >= PATTERNS_MAX => "is one too many".to_owned(),
+                Err(problem) => problem,
+                Ok(pattern) => {
+                    canonical.insert(pattern.as_str().to_owned());
+                    continue;
+                }
+            };
+            let pattern = text.chars().take(PATTERN_LENGTH_MAX).collect();
+            return Err(Error::TokenScope { pattern, problem });
+        }
+        Ok(Self(canonical))
+    }
+
+    /// Whether it is every repository.
+    pub fn is_everything(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether `name` is in it.
+    pub fn covers(&self, name: &Name) -> bool {
+        let name = name.to_string();
+        let matches = |text: &String| text.parse::<Pattern>().is_ok_and(|it| it.matches(&name));
+        self.is_everything() || self.0.iter().any(matches)
+    }
+
+    /// Its patterns.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
     }
 }
 
@@ -59,9 +115,20 @@ pub struct TokenRow {
     pub groups: BTreeSet<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The repositories that it is for.
+    #[serde(default, skip_serializing_if = "Scope::is_everything")]
+    pub scope: Scope,
 }
 
 impl TokenRow {
+    /// Whether it has ended by `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
     /// Whoever holds it.
     pub fn caller(&self) -> Caller {
         Caller {
@@ -70,6 +137,7 @@ impl TokenRow {
             role: self.role,
             groups: self.groups.clone(),
             since: self.created_at,
+            scope: self.scope.clone(),
         }
     }
 }
@@ -79,6 +147,13 @@ impl TokenRow {
 pub(super) struct Known {
     row: TokenRow,
     hash: Digest,
+}
+
+impl Known {
+    /// Whether whoever holds it can administer this server at `now`.
+    pub(super) fn administers(&self, now: Timestamp) -> bool {
+        self.row.role == Role::Admin && self.row.scope.is_everything() && !self.row.is_expired(now)
+    }
 }
 
 /// Reads all tokens.
@@ -95,7 +170,7 @@ pub(super) fn load(connection: &Tables<'_>) -> Result<Vec<Known>, Error> {
 
 impl Writing<'_> {
     fn create_token(&mut self, known: &Known, by: String) -> Result<(), Error> {
-        let TokenRow { name, role, groups, .. } = &known.row;
+        let TokenRow { name, role, groups, expires_at, scope, .. } = &known.row;
         let tokens = load(self.connection)?;
         if tokens.iter().any(|other| other.row.name == *name) {
             return Err(Error::TokenExists(name.clone()));
@@ -113,6 +188,12 @@ impl Writing<'_> {
         if !groups.is_empty() {
             let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
             event = event.with("groups", groups.join(", "));
+        }
+        if let Some(end) = expires_at {
+            event = event.with("expires", end);
+        }
+        if !scope.is_everything() {
+            event = event.with("repositories", scope.patterns().collect::<Vec<_>>().join(", "));
         }
         self.audit(&event)?;
         self.show_tokens()
@@ -139,18 +220,22 @@ impl Ledger {
     /// Makes the token `new`, on the word of `by`; this is the only time it can be read.
     ///
     /// # Errors
-    /// [`Error::TokenExists`], [`Error::TokenName`], [`Error::GroupName`], [`Error::TooManyTokens`]; else
-    /// when it did not reach the disk.
+    /// [`Error::TokenExists`], [`Error::TokenName`], [`Error::GroupName`], [`Error::TokenExpiry`],
+    /// [`Error::TooManyTokens`]; else when it did not reach the disk.
     pub async fn create_token(&self, new: NewToken, by: &str) -> Result<Secret, Error> {
         if !is_name(&new.name) {
             return Err(Error::TokenName(new.name.chars().take(NAME_LENGTH_MAX).collect()));
         }
         check_groups(&new.groups)?;
+        let now = self.inner.clock.now();
+        if new.expires_at.is_some_and(|end| end <= now) {
+            return Err(Error::TokenExpiry);
+        }
         let mut random = [0; TOKEN_BYTES];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::Random)?;
         let secret = Secret::new(URL_SAFE_NO_PAD.encode(random));
-        let NewToken { name, role, groups } = new;
-        let row = TokenRow { name, role, groups, created_at: self.inner.clock.now() };
+        let NewToken { name, role, groups, expires_at, scope } = new;
+        let row = TokenRow { name, role, groups, created_at: now, expires_at, scope };
         let known = Known { row, hash: Digest::sha256(secret.expose().as_bytes()) };
         let by = by.to_owned();
         self.write(move |writing| writing.create_token(&known, by)).await?;
@@ -175,10 +260,12 @@ impl Ledger {
     /// Whoever holds the token called `name`.
     pub(super) fn token_caller(&self, name: &str) -> Option<Caller> {
         let tokens = self.inner.memory.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        tokens.iter().find(|known| known.row.name == name).map(|known| known.row.caller())
+        let now = self.inner.clock.now();
+        let row = tokens.iter().map(|known| &known.row).find(|row| row.name == name);
+        row.filter(|row| !row.is_expired(now)).map(TokenRow::caller)
     }
 
-    /// The token that `presented` is; `None` when it is none. Takes the same time whatever it is.
+    /// The token that `presented` is; `None` when it is none, or has ended. Takes the same time whatever it is.
     pub fn authenticate(&self, presented: &str) -> Option<TokenRow> {
         let hash = Digest::sha256(presented.as_bytes());
         let tokens = self.inner.memory.tokens.read().unwrap_or_else(PoisonError::into_inner);
@@ -188,7 +275,8 @@ impl Ledger {
                 found = Some(known);
             }
         }
-        found.map(|known| known.row.clone())
+        let now = self.inner.clock.now();
+        found.filter(|known| !known.row.is_expired(now)).map(|known| known.row.clone())
     }
 }
 

@@ -81,7 +81,7 @@ impl Mirror {
     /// What is attached to `digest`: from the stored evidence, else looked for now.
     async fn attachments(&self, name: &Name, digest: &Digest) -> Result<SignatureSearch, Error> {
         let subject = Self::subject(name, digest);
-        let observed = self.policy().mode_for(name) == Mode::Audit;
+        let observed = self.policy().mode_for(name, self.now()) != Mode::Enforce;
         let own = self.judged_from_stored(&subject).await?;
         let is_served = own.as_ref().is_some_and(Judged::is_served);
         if !is_served && let Some(listed) = self.listed_by(name, digest).await? {

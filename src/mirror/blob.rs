@@ -158,8 +158,9 @@ impl Mirror {
         let grant = match granted {
             Some(grant) => grant,
             // No rule loosens the floor, and neither does observing one.
-            None if policy.mode_for(name) == Mode::Audit
-                && (policy.mode() == Mode::Audit || policy.denied_image(digest).is_none()) =>
+            None if policy.mode_for(name, self.now()) != Mode::Enforce
+                && (policy.mode(self.now()) != Mode::Enforce
+                    || policy.denied_image(digest).is_none()) =>
             {
                 return self.observed_blob(name, digest, with_body).await;
             }
@@ -278,7 +279,8 @@ impl Mirror {
         digest: &Digest,
         policy: &Arc<ReadyPolicy>,
     ) -> Result<Option<Grant>, Error> {
-        if policy.refuses_outright(name).is_some() {
+        let outright = policy.refuses_outright(name, self.now());
+        if outright.is_some_and(|outright| outright.mode == Mode::Enforce) {
             return Ok(None);
         }
         for granted in self.ledger().granted(name, digest).await?.iter() {

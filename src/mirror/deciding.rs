@@ -18,7 +18,7 @@ use crate::gate::{
 };
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
-use crate::policy::Rule;
+use crate::policy::Demands;
 use crate::tasks::Tasks;
 use crate::time::Timestamp;
 
@@ -117,16 +117,18 @@ impl Mirror {
         policy: &ReadyPolicy,
     ) -> BTreeMap<Digest, Bytes> {
         let mut contents = BTreeMap::new();
-        let candidates = policy.candidates(&subject.name);
-        let hears = |rule: &Rule| {
-            rule.gates().iter().any(|gate| gate.vex.is_some() || !gate.attested_by.is_empty())
+        let possible = policy.possible_demands(&subject.name);
+        let hears = |demands: &Demands<'_>| {
+            demands.gates().iter().any(|gate| gate.vex.is_some() || !gate.attested_by.is_empty())
         };
-        let asks =
-            |rule: &Rule| !rule.attestations().is_empty() || hears(rule) || takes_bills(rule);
-        let own = evidence.signatures.found().filter(|_| candidates.iter().any(|it| asks(it)));
+        let asks = |demands: &Demands<'_>| {
+            let is_asked = demands.facts().attestations;
+            is_asked || !demands.attestations().is_empty() || hears(demands) || takes_bills(demands)
+        };
+        let own = evidence.signatures.found().filter(|_| possible.iter().any(asks));
         let own = own.into_iter().flat_map(|search| &search.attestations);
         let below = evidence.child_signatures.found();
-        let below = below.filter(|_| candidates.iter().any(|it| hears(it)));
+        let below = below.filter(|_| possible.iter().any(hears));
         let below = below.into_iter().flat_map(ChildSignatures::attestations);
         let own = own.map(|found| (found, evidence.attestations.found()));
         let below = below.map(|found| (found, evidence.child_attestations.found()));
@@ -159,9 +161,9 @@ pub(super) struct Asked<'a> {
     pub(super) before: &'a [(Tag, Arc<Record>)],
 }
 
-/// Whether a gate of `rule` takes bills of materials.
-pub(super) fn takes_bills(rule: &Rule) -> bool {
-    rule.gates().iter().any(|gate| !gate.sbom_from.is_empty())
+/// Whether a gate takes bills of materials.
+pub(super) fn takes_bills(demands: &Demands<'_>) -> bool {
+    demands.gates().iter().any(|gate| !gate.sbom_from.is_empty())
 }
 
 /// Does `work` in a thread, once no other is under way about the same subject: one that took too long

@@ -31,11 +31,12 @@ impl Mirror {
         token: Option<&str>,
     ) -> Result<TagList, Error> {
         self.known(name)?;
-        let role = token.and_then(|token| self.ledger().authenticate(token)).map(|t| t.role);
-        let policy = self.policy();
+        let token = token.and_then(|token| self.ledger().authenticate(token));
+        let role = token.filter(|token| token.scope.covers(name)).map(|token| token.role);
+        let (policy, now) = (self.policy(), self.now());
         let discovers = matches!(role, Some(Role::Admin | Role::Discover))
-            || (policy.mode_for(name) == Mode::Audit
-                && policy.refuses_outright(name).is_none_or(|refused| !refused.enforced));
+            || (policy.mode_for(name, now) != Mode::Enforce
+                && policy.refuses_outright(name, now).is_none_or(|it| it.mode != Mode::Enforce));
         if discovers {
             let listed = self.client().list_tags(name).await?;
             let mut tags = listed.ok_or_else(|| Error::Absent(name.to_string().into()))?;
@@ -54,7 +55,7 @@ impl Mirror {
         page: &TagsPage,
         policy: &Policy,
     ) -> Result<TagList, Error> {
-        if refuse_by_name(policy, name, None).is_some() {
+        if refuse_by_name(policy, name, None, self.now()).is_some() {
             return Ok(TagList { tags: Vec::new(), next_after: None });
         }
         let limit = limit(page);
@@ -72,7 +73,7 @@ impl Mirror {
     }
 
     async fn is_servable(&self, name: &Name, tag: &Tag, policy: &Policy) -> Result<bool, Error> {
-        if refuse_by_name(policy, name, Some(tag)).is_some() {
+        if refuse_by_name(policy, name, Some(tag), self.now()).is_some() {
             return Ok(false);
         }
         match self.ledger().admitted_tag(name, tag).await? {

@@ -5,17 +5,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::blob::platform_is_covered;
 use super::judge::{is_refused_by_people, may_be_served};
+use super::manifest_bytes::sniffed;
 use super::resolve::Answer;
 use super::{Decision, Error, Freshness, Mirror, Refusal};
 use crate::gate::{
     Gathered, Grant, GrantKind, Judgement, Outcome, ReasonCode, Subject, Verdict, refuse_by_name,
 };
 use crate::ledger::{Granted, PullOutcome, Record};
-use crate::oci::{Digest, MANIFEST_BYTES_MAX, Manifest, MediaType, Name, Reference, Tag};
+use crate::oci::{Digest, MediaType, Name, Reference, Tag};
 use crate::policy::{Mode, Policy, TagMove};
 
 /// A node's wish for a manifest.
@@ -41,6 +42,8 @@ pub struct ManifestAnswer {
     /// What the client should be told besides: a tag that moved, an answer from history, a refusal
     /// that observe mode did not make.
     pub warning: Option<String>,
+    /// Whether it is served although a verdict refuses it, or none could be reached.
+    pub is_refused: bool,
 }
 
 impl Mirror {
@@ -54,8 +57,9 @@ impl Mirror {
     pub async fn pull_manifest(&self, pull: &Pull) -> Result<ManifestAnswer, Error> {
         self.known(&pull.name)?;
         let policy = self.policy();
-        let answer = match policy.mode_for(&pull.name) {
+        let answer = match policy.mode_for(&pull.name, self.now()) {
             Mode::Audit => Box::pin(self.observed_manifest(pull)).await,
+            Mode::Warn => Box::pin(self.warned_manifest(pull, &policy)).await,
             Mode::Enforce => Box::pin(self.enforced_manifest(pull, &policy)).await,
         };
         let answer = match answer {
@@ -69,7 +73,7 @@ impl Mirror {
         answer
     }
 
-    async fn enforced_manifest(
+    pub(super) async fn enforced_manifest(
         &self,
         pull: &Pull,
         policy: &Policy,
@@ -78,16 +82,23 @@ impl Mirror {
             Reference::Digest(_) => None,
             Reference::Tag(tag) => Some(tag),
         };
-        if let Some(judgement) = refuse_by_name(policy, &pull.name, tag) {
-            return Err(refused(pull, None, judgement));
+        let by_name = refuse_by_name(policy, &pull.name, tag, self.now());
+        if let Some(judgement) = by_name.as_ref().filter(|judgement| judgement.enforced) {
+            return Err(refused(pull, None, judgement.clone()));
         }
-        match &pull.reference {
+        let answer = match &pull.reference {
             Reference::Digest(digest) => self.by_digest(pull, digest).await,
             Reference::Tag(tag) => match super::attachments::subject_of_tag(tag) {
                 Some(subject) => self.attached_manifest(pull, tag, &subject).await,
                 None => self.by_tag(pull, tag, policy).await,
             },
+        }?;
+        // The verdict about the content says the same of a repository; of a tag it says nothing.
+        let by_tag = by_name.filter(|_| !answer.is_refused);
+        if by_tag.is_some() {
+            self.metrics().warned.increment();
         }
+        Ok(answer.told(by_tag.as_ref()))
     }
 
     pub(super) async fn by_digest(
@@ -113,7 +124,7 @@ impl Mirror {
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await?;
         match judged.outcome {
             Outcome::Decided(judgement) if may_be_served(&judgement) => {
-                self.serve(&subject, judged.record.as_deref(), None).await
+                self.serve_told(&subject, judged.record.as_deref(), &judgement, None).await
             }
             Outcome::Decided(judgement) => Err(refused(pull, Some(*digest), judgement)),
             outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => Err(undecided(outcome)),
@@ -124,9 +135,10 @@ impl Mirror {
     /// lists it.
     async fn served_as_known(&self, subject: &Subject) -> Result<Option<ManifestAnswer>, Error> {
         if let Some(own) = self.judged_from_stored(subject).await?
-            && own.is_served()
+            && let Some(judgement) = own.judgement().filter(|judgement| may_be_served(judgement))
         {
-            return self.serve(subject, own.record.as_deref(), None).await.map(Some);
+            let record = own.record.as_deref();
+            return self.serve_told(subject, record, judgement, None).await.map(Some);
         }
         match self.inherited(&subject.name, &subject.digest).await? {
             Some(grant) => self.serve_granted(subject, &grant).await.map(Some),
@@ -170,7 +182,11 @@ impl Mirror {
                 if judged.judgement().is_some_and(Judgement::admits) {
                     self.note_admitted(pull, tag, &digest).await;
                 }
-                return self.serve(&subject, judged.record.as_deref(), warning).await;
+                let (record, judgement) = (judged.record.as_deref(), judged.judgement());
+                return match judgement {
+                    Some(judgement) => self.serve_told(&subject, record, judgement, warning).await,
+                    None => self.serve(&subject, record, warning).await,
+                };
             }
             Ok(judged) => match judged.outcome {
                 Outcome::Decided(judgement) => {
@@ -231,7 +247,8 @@ impl Mirror {
             Outcome::Decided(judgement) if may_be_served(&judgement) => {
                 self.metrics().stale_tags.increment();
                 info!(name = %pull.name, %tag, %digest, note, "tag answered from history");
-                self.serve(&subject, judged.record.as_deref(), Some(note)).await.map(Some)
+                let record = judged.record.as_deref();
+                self.serve_told(&subject, record, &judgement, Some(note)).await.map(Some)
             }
             Outcome::Decided(judgement) if instead_of.is_none() => {
                 Err(refused(pull, Some(digest), judgement))
@@ -329,6 +346,21 @@ impl Mirror {
         Ok(judged.is_some_and(|judged| judged.is_served()))
     }
 
+    /// As [`Mirror::serve`], by a verdict that is told where it is in warn mode.
+    async fn serve_told(
+        &self,
+        subject: &Subject,
+        record: Option<&Record>,
+        judgement: &Judgement,
+        warning: Option<String>,
+    ) -> Result<ManifestAnswer, Error> {
+        let answer = self.serve(subject, record, warning).await?;
+        if judgement.warns {
+            self.metrics().warned.increment();
+        }
+        Ok(answer.told(Some(judgement)))
+    }
+
     async fn serve(
         &self,
         subject: &Subject,
@@ -341,7 +373,8 @@ impl Mirror {
         });
         let bytes = self.manifest_bytes(subject).await?;
         let media_type = settled.map_or_else(|| sniffed(&bytes), Ok)?;
-        Ok(ManifestAnswer { digest: subject.digest, media_type, bytes, warning })
+        let digest = subject.digest;
+        Ok(ManifestAnswer { digest, media_type, bytes, warning, is_refused: false })
     }
 
     pub(super) async fn serve_granted(
@@ -351,57 +384,8 @@ impl Mirror {
     ) -> Result<ManifestAnswer, Error> {
         let bytes = self.manifest_bytes(subject).await?;
         let media_type = grant.media_type.clone();
-        Ok(ManifestAnswer { digest: subject.digest, media_type, bytes, warning: None })
-    }
-
-    /// The bytes of a manifest: from memory, from disk, or fetched again; hashed wherever they come
-    /// from.
-    pub(super) async fn manifest_bytes(&self, subject: &Subject) -> Result<Bytes, Error> {
-        if let Some(bytes) = self.inner.manifests.get(&subject.digest) {
-            self.store().touch(&subject.digest);
-            return Ok(bytes);
-        }
-        let (mirror, wanted) = (self.clone(), subject.clone());
-        let reading = self.inner.reading.join(subject.clone(), || async move {
-            let bytes = match mirror.stored_manifest(&wanted).await {
-                Some(bytes) => bytes,
-                None => mirror.refetch_manifest(&wanted).await?,
-            };
-            mirror.inner.manifests.insert(wanted.digest, bytes.clone());
-            Ok(bytes)
-        })?;
-        reading.landed().await?
-    }
-
-    async fn stored_manifest(&self, subject: &Subject) -> Option<Bytes> {
-        match self.store().read(&subject.digest, MANIFEST_BYTES_MAX).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                warn!(%subject, %error, "stored manifest not read; fetching it again");
-                None
-            }
-        }
-    }
-
-    pub(super) async fn refetch_manifest(&self, subject: &Subject) -> Result<Bytes, Error> {
-        self.not_absent(subject)?;
-        let _permit = self.inner.gatherings.acquire(subject.name.registry()).await?;
-        let fetched = self.fetch_manifest(subject).await;
-        self.note_absence(subject, fetched)
-    }
-
-    async fn fetch_manifest(&self, subject: &Subject) -> Result<Bytes, Error> {
-        let reference = Reference::Digest(subject.digest);
-        let remote = self.client().fetch_manifest(&subject.name, &reference).await?;
-        let remote = remote.ok_or_else(|| Error::Absent(subject.to_string().into()))?;
-        if !subject.digest.matches(&remote.bytes) {
-            error!(%subject, got = %remote.digest, "refetched manifest has another digest");
-            return Err(Error::Absent(subject.to_string().into()));
-        }
-        if let Err(error) = self.store().put(&subject.digest, remote.bytes.clone()).await {
-            warn!(%subject, %error, "manifest not stored; served from memory");
-        }
-        Ok(remote.bytes)
+        let digest = subject.digest;
+        Ok(ManifestAnswer { digest, media_type, bytes, warning: None, is_refused: false })
     }
 
     /// The manifest of a refused subject, for a HEAD that refuses only at GET; its bytes stay here.
@@ -413,9 +397,11 @@ impl Mirror {
 
     fn count(&self, pull: &Pull, answer: &Result<ManifestAnswer, Error>) {
         let metrics = self.metrics();
-        let observed = self.policy().mode_for(&pull.name) == Mode::Audit;
+        let observed = self.policy().mode_for(&pull.name, self.now()) == Mode::Audit;
         let (counter, outcome) = match answer {
-            Ok(_) if observed => (&metrics.manifests_observed, PullOutcome::Observed),
+            Ok(answer) if observed || answer.is_refused => {
+                (&metrics.manifests_observed, PullOutcome::Observed)
+            }
             Ok(_) => (&metrics.manifests_admitted, PullOutcome::Admitted),
             Err(Error::Refused(refusal)) => match refusal.decision {
                 Decision::Checking => (&metrics.manifests_checking, PullOutcome::Pending),
@@ -473,12 +459,4 @@ fn undecided(outcome: Outcome) -> Error {
 
 fn absent(pull: &Pull) -> Error {
     Error::Absent(format!("{}:{}", pull.name, pull.reference).into())
-}
-
-/// The type of a manifest from its own body.
-pub(super) fn sniffed(bytes: &Bytes) -> Result<MediaType, Error> {
-    match Manifest::parse(bytes, None) {
-        Ok(manifest) => Ok(manifest.media_type().clone()),
-        Err(error) => Err(Error::Malformed(Arc::new(error))),
-    }
 }

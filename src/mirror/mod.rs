@@ -22,6 +22,7 @@ mod judge;
 mod keeping;
 mod lists;
 mod manifest;
+mod manifest_bytes;
 mod manifest_cache;
 mod observed;
 mod passes;
@@ -38,6 +39,7 @@ mod summaries;
 mod sync;
 mod turns;
 mod warm;
+mod warned;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 
-use super::manifest::sniffed;
+use super::manifest_bytes::sniffed;
 use super::{Error, Freshness, Judged, ManifestAnswer, Mirror, Pull};
 use crate::gate::{Judgement, Subject};
 use crate::oci::Reference;
@@ -13,7 +13,7 @@ impl Mirror {
     pub(super) async fn observed_manifest(&self, pull: &Pull) -> Result<ManifestAnswer, Error> {
         let digest = self.resolve(&pull.name, &pull.reference).await?;
         let policy = self.policy();
-        if policy.mode() == Mode::Enforce && policy.denied_image(&digest).is_some() {
+        if policy.mode(self.now()) == Mode::Enforce && policy.denied_image(&digest).is_some() {
             // No rule loosens the floor, and neither does observing one.
             return self.by_digest(pull, &digest).await;
         }
@@ -49,7 +49,8 @@ impl Mirror {
         {
             self.note_admitted(pull, tag, &digest).await;
         }
-        Ok(ManifestAnswer { digest, media_type, bytes, warning })
+        let is_refused = warning.is_some();
+        Ok(ManifestAnswer { digest, media_type, bytes, warning, is_refused })
     }
 
     fn judge_beside(&self, subject: &Subject, pull: &Pull) {

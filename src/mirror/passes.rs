@@ -231,7 +231,8 @@ impl Mirror {
         }
         let bytes = self.manifest_bytes(&Self::subject(name, digest)).await?;
         let media_type = media_type.clone();
-        Ok(Some(ManifestAnswer { digest: *digest, media_type, bytes, warning: None }))
+        let (digest, warning) = (*digest, None);
+        Ok(Some(ManifestAnswer { digest, media_type, bytes, warning, is_refused: false }))
     }
 
     /// The blob `digest`, if the manifest that the pass is for lists it; with `with_body` false only its

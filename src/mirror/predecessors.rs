@@ -31,9 +31,9 @@ impl Mirror {
         tags: &[Tag],
         policy: &ReadyPolicy,
     ) -> Result<Predecessors, Error> {
-        let candidates = policy.candidates(&subject.name);
-        let holds = candidates.iter().any(|rule| rule.signer_change() == SignerChange::Hold);
-        let compares = candidates.iter().any(|rule| tracks_fixes(rule));
+        let possible = policy.possible_demands(&subject.name);
+        let holds = possible.iter().any(|it| it.signer_change() == SignerChange::Hold);
+        let compares = possible.iter().any(tracks_fixes);
         if policy.signers().is_empty() || !(holds || compares) {
             return Ok(Predecessors::Known(Vec::new()));
         }

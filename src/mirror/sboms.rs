@@ -214,7 +214,8 @@ impl Mirror {
             return Ok(None);
         }
         let media_type = MediaType::from(MediaType::OCI_MANIFEST);
-        Ok(Some(ManifestAnswer { digest: *digest, media_type, bytes, warning: None }))
+        let (digest, warning) = (*digest, None);
+        Ok(Some(ManifestAnswer { digest, media_type, bytes, warning, is_refused: false }))
     }
 
     /// The same for the bill itself: from the store, which has it once it was asked for.

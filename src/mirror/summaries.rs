@@ -74,7 +74,8 @@ impl Mirror {
     ) -> Result<Option<ManifestAnswer>, Error> {
         let Some(bytes) = self.said(name, digest).await? else { return Ok(None) };
         let media_type = MediaType::from(MediaType::OCI_MANIFEST);
-        Ok(Some(ManifestAnswer { digest: *digest, media_type, bytes, warning: None }))
+        let (digest, warning) = (*digest, None);
+        Ok(Some(ManifestAnswer { digest, media_type, bytes, warning, is_refused: false }))
     }
 
     /// The same for what such a manifest lists.

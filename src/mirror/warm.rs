@@ -8,7 +8,7 @@
 use super::manifest::{ManifestAnswer, Pull};
 use super::resolve::Answer;
 use super::{Mirror, attachments};
-use crate::gate::{Judgement, refuse_by_name};
+use crate::gate::refuse_by_name;
 use crate::ledger::PullOutcome;
 use crate::oci::{Digest, Name, Reference, Tag};
 use crate::policy::Mode;
@@ -22,20 +22,22 @@ impl Mirror {
         let name = &pull.name;
         self.known(name).ok()?;
         let policy = self.policy();
-        if policy.mode_for(name) != Mode::Enforce {
+        let now = self.now();
+        if policy.mode_for(name, now) == Mode::Audit {
             return None;
         }
         let (digest, tag) = match &pull.reference {
             Reference::Digest(digest) => (*digest, None),
             Reference::Tag(tag) => (self.digest_in_memory(name, tag)?, Some(tag)),
         };
-        if refuse_by_name(&policy, name, tag).is_some() {
+        if refuse_by_name(&policy, name, tag, now).is_some() {
             return None;
         }
         let subject = Self::subject(name, &digest);
         let record = self.ledger().record_in_memory(&subject)?;
-        let judgement = record.judgement_in_force(policy.id(), self.now());
-        if !judgement.is_some_and(Judgement::admits) {
+        let judgement = record.judgement_in_force(policy.id(), now);
+        // Who is to be warned is warned elsewhere.
+        if !judgement.is_some_and(|judgement| judgement.admits() && !judgement.warns) {
             return None;
         }
         if tag.is_some_and(|tag| !self.ledger().is_admitted_tag(name, tag, &digest)) {
@@ -47,7 +49,7 @@ impl Mirror {
         self.store().touch(&digest);
         self.metrics().manifests_admitted.increment();
         self.ledger().count_pull(&subject, pull.client.clone(), PullOutcome::Admitted);
-        Some(ManifestAnswer { digest, media_type, bytes, warning: None })
+        Some(ManifestAnswer { digest, media_type, bytes, warning: None, is_refused: false })
     }
 
     /// What upstream said lately that `tag` stands for.

@@ -45,23 +45,21 @@ fn line(text: &str) -> String {
 }
 
 fn what(event: &Event) -> String {
+    of_an_image(event).or_else(|| of_people(event)).unwrap_or_else(|| of_the_mirror(event))
+}
+
+/// What happened to an image, if it happened to one.
+fn of_an_image(event: &Event) -> Option<String> {
     let by = &event.by;
     let image = image(event);
-    let detail = |key: &str| event.detail(key).unwrap_or("?");
-    match event.kind {
+    Some(match event.kind {
         "approval.expiring" => format!("The approval of {image} ends {}", in_days(event)),
-        "audit.cut" => "The audit chain is not the one that was signed before".to_owned(),
-        "audit.key-replaced" => "Another key signs the audit from now on".to_owned(),
         "image.blocked" => match event.detail("rule") {
             Some(rule) => format!("{image} is blocked by rule {rule}"),
             None => format!("{image} is blocked: no rule lists it"),
         },
         "image.reinstated" => format!("{by} reinstated {image}"),
         "image.revoked" => format!("{by} revoked {image}"),
-        "ledger.restored" => "The trust ledger was restored from a backup".to_owned(),
-        "policy.changed" => {
-            format!("Policy {} is in force, revision {}", detail("name"), detail("revision"))
-        }
         "request.approved" => match event.detail("expires") {
             Some(expires) => format!("{by} approved {image} until {}", day(expires)),
             None => format!("{by} approved {image}"),
@@ -72,15 +70,46 @@ fn what(event: &Event) -> String {
         "request.created" => format!("{image} was refused"),
         "request.rejected" => format!("{by} rejected {image}"),
         "request.vote" => format!("{by} said yes to {image}, which is not enough by itself"),
-        "signing-key.rotated" => format!("{by} made a new key for what this mirror signs"),
-        "token.created" => {
-            format!("{by} made the token {} with role {}", detail("token"), detail("role"))
-        }
-        "token.revoked" => format!("{by} ended the token {}", detail("token")),
         "upstream.tag-moved" => {
             let before = event.detail("before").map(short).unwrap_or_default();
             format!("{image} is what upstream has now under a tag that was {before}")
         }
+        _ => return None,
+    })
+}
+
+/// What happened to somebody or a token, if it did.
+fn of_people(event: &Event) -> Option<String> {
+    let by = &event.by;
+    let detail = |key: &str| event.detail(key).unwrap_or("?");
+    let person = detail("person");
+    Some(match event.kind {
+        "person.changed" => format!("{by} gave {person} role {}", detail("role")),
+        "person.created" => format!("{by} lets {person} sign in with role {}", detail("role")),
+        "person.disabled" => format!("{by} keeps {person} out"),
+        "person.enabled" => format!("{by} lets {person} in again"),
+        "person.removed" => format!("{by} removed {person}"),
+        "person.reset" => format!("{by} had password and code of {person} forgotten"),
+        "sign-in.failed" => format!("Sign-ins of {person} failed, {} times", detail("times")),
+        "token.created" => {
+            format!("{by} made the token {} with role {}", detail("token"), detail("role"))
+        }
+        "token.revoked" => format!("{by} ended the token {}", detail("token")),
+        _ => return None,
+    })
+}
+
+fn of_the_mirror(event: &Event) -> String {
+    let by = &event.by;
+    let detail = |key: &str| event.detail(key).unwrap_or("?");
+    match event.kind {
+        "audit.cut" => "The audit chain is not the one that was signed before".to_owned(),
+        "audit.key-replaced" => "Another key signs the audit from now on".to_owned(),
+        "ledger.restored" => "The trust ledger was restored from a backup".to_owned(),
+        "policy.changed" => {
+            format!("Policy {} is in force, revision {}", detail("name"), detail("revision"))
+        }
+        "signing-key.rotated" => format!("{by} made a new key for what this mirror signs"),
         TEST => format!("{by} tried whether this webhook arrives: it does"),
         other => other.to_owned(),
     }

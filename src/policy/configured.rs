@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::document::RuleId;
+use super::overlay::label;
 use super::pattern::Pattern;
 use super::scanned::Answer;
 
@@ -11,6 +13,8 @@ use super::scanned::Answer;
 pub struct ConfigGate {
     /// The name of the gate.
     pub name: String,
+    /// The overlay that names it, where no rule does.
+    pub overlay: Option<RuleId>,
     /// As whom images may run.
     pub user: Option<UserRule>,
     /// The environment variables that no image may have.
@@ -28,6 +32,11 @@ pub struct ConfigGate {
 }
 
 impl ConfigGate {
+    /// What stands in front of what it refuses: who asks for it, where that is not the rule.
+    pub fn label(&self) -> String {
+        label(self.overlay.as_ref())
+    }
+
     /// Where the policy has it, for messages about it.
     pub fn place(&self) -> String {
         format!("gates.{}", self.name)

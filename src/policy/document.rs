@@ -11,13 +11,15 @@ use super::approval::ApprovalPolicy;
 use super::attested::AttestationRule;
 use super::configured::ConfigGate;
 use super::fresh::FreshGate;
+use super::mode::{Mode, ModeUntil};
+use super::overlay::Alone;
 use super::pattern::Pattern;
 use super::problem::Position;
 use super::scanned::ScanGate;
 use super::signed::SignatureRule;
 use super::tags::TagFilter;
 use crate::oci::{Digest, DigestError, MediaType, Platform, Registry};
-use crate::time::Window;
+use crate::time::{Timestamp, Window};
 
 /// The identity of a policy: the hash of its text and of every file it refers to.
 ///
@@ -68,17 +70,6 @@ impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Whether verdicts are acted on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// Verdicts are only written down; everything is served.
-    Audit,
-    /// Only what is admitted is served.
-    #[default]
-    Enforce,
 }
 
 /// What happens when a tag moves to a digest that is not admitted.
@@ -168,7 +159,7 @@ pub struct Rule {
     pub(super) configured: Vec<Arc<ConfigGate>>,
     pub(super) fresh: Vec<Arc<FreshGate>>,
     pub(super) approval: Option<Arc<ApprovalPolicy>>,
-    pub(super) mode: Mode,
+    pub(super) mode: ModeUntil,
     pub(super) tag_move: TagMove,
     pub(super) signer_change: SignerChange,
 }
@@ -199,29 +190,20 @@ impl Rule {
         self.trust
     }
 
-    /// What it says about signatures.
-    pub fn signatures(&self) -> Option<&SignatureRule> {
-        self.signatures.as_ref()
+    /// What it asks for by itself; what an image has to have is in [`Demands`](super::Demands).
+    pub fn alone(&self) -> Alone<'_> {
+        Alone {
+            signatures: self.signatures.as_ref(),
+            attestations: &self.attestations,
+            gates: &self.gates,
+            configured: &self.configured,
+            fresh: &self.fresh,
+        }
     }
 
-    /// What it asks to have attested: all of it.
-    pub fn attestations(&self) -> &[AttestationRule] {
-        &self.attestations
-    }
-
-    /// What scans have to show: all of these.
-    pub fn gates(&self) -> &[Arc<ScanGate>] {
-        &self.gates
-    }
-
-    /// What the configurations of images have to say: all of these.
-    pub fn configured(&self) -> &[Arc<ConfigGate>] {
-        &self.configured
-    }
-
-    /// What is asked of the time of images: all of these.
-    pub fn fresh(&self) -> &[Arc<FreshGate>] {
-        &self.fresh
+    /// The mode of its verdicts at `now`.
+    pub fn mode(&self, now: Timestamp) -> Mode {
+        self.mode.at(now)
     }
 
     /// Who has to approve, where the rule asks people and says whom; `None` is one person who may decide.
@@ -229,8 +211,8 @@ impl Rule {
         self.approval.as_ref()
     }
 
-    /// Whether its verdicts are acted on.
-    pub fn mode(&self) -> Mode {
+    /// As [`Rule::mode`], with the end that it may have.
+    pub fn mode_until(&self) -> ModeUntil {
         self.mode
     }
 

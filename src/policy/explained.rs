@@ -8,10 +8,13 @@ use serde::Serialize;
 
 use super::Policy;
 use super::configured::{ConfigGate, UserRule};
+use super::demands::Demands;
 use super::document::{
-    Artifact, ArtifactKind, Mode, Rule, Signer, SignerChange, TagMove, Trust, WantedText, Who,
+    Artifact, ArtifactKind, Rule, Signer, SignerChange, TagMove, Trust, WantedText, Who,
 };
 use super::fresh::FreshGate;
+use super::mode::{Mode, ModeUntil};
+use super::overlay::{Alone, Overlay};
 use super::pattern::Pattern;
 use super::scanned::{NewFinding, Rating, ScanGate};
 use super::signed::{Scope, SignatureRule};
@@ -114,36 +117,60 @@ impl Rule {
             add("match.artifact", kinds(&self.artifacts));
         }
         add("signatures", signatures(self.signatures.as_ref()));
-        for wanted in &self.attestations {
-            add("attestations", attestation(wanted));
-        }
-        for gate in &self.configured {
-            add(&gate.place(), config_gate(gate));
-        }
-        for gate in &self.gates {
-            add(&gate.place(), scan_gate(gate));
-        }
-        for gate in &self.fresh {
-            add(&gate.place(), fresh_gate(gate));
-        }
-        add("mode", mode(self.mode).to_owned());
+        asked.extend(self.alone().asks());
+        let mut add = |key: &str, text: String| asked.push(Asked { key: key.to_owned(), text });
+        add("mode", mode(self.mode));
         add("tagMove", tag_move(self.tag_move).to_owned());
         add("signerChange", signer_change(self.signer_change).to_owned());
         asked
     }
 }
 
-impl Rule {
-    /// The signers of the policy that the rule names, for signatures, attestations, VEX documents, scans
-    /// and bills of materials.
-    pub fn signer_names(&self) -> BTreeSet<&str> {
+impl Overlay {
+    /// What the overlay asks for on top of the rule, each by its key.
+    pub fn asks(&self) -> Vec<Asked> {
+        let mut asked = Vec::new();
+        let mut add = |key: &str, text: String| asked.push(Asked { key: key.to_owned(), text });
+        if let Some(filter) = &self.tags {
+            add("tags", tags_text(filter));
+        }
+        if !self.artifacts.is_empty() {
+            add("match.artifact", kinds(&self.artifacts));
+        }
+        if let Some(when) = &self.when {
+            add("when", when.text().to_owned());
+        }
+        if self.signatures.is_some() {
+            add("signatures", signatures(self.signatures.as_ref()));
+        }
+        asked.extend(self.alone().asks());
+        asked.push(Asked { key: "mode".to_owned(), text: mode(self.mode) });
+        asked
+    }
+}
+
+impl<'a> Alone<'a> {
+    /// What is asked for besides signatures of the image itself.
+    fn asks(&self) -> Vec<Asked> {
+        let attested =
+            self.attestations.iter().map(|it| ("attestations".to_owned(), attestation(it)));
+        let configured = self.configured.iter().map(|gate| (gate.place(), config_gate(gate)));
+        let scans = self.gates.iter().map(|gate| (gate.place(), scan_gate(gate)));
+        let fresh = self.fresh.iter().map(|gate| (gate.place(), fresh_gate(gate)));
+        let all = attested.chain(configured).chain(scans).chain(fresh);
+        all.map(|(key, text)| Asked { key, text }).collect()
+    }
+
+    /// The signers of the policy that are named, for signatures, attestations, VEX documents, scans and bills
+    /// of materials.
+    fn signer_names(self) -> BTreeSet<&'a str> {
         let mut names = BTreeSet::new();
-        if let Some(SignatureRule::Signed { by, .. }) = &self.signatures {
+        if let Some(SignatureRule::Signed { by, .. }) = self.signatures {
             names.extend(by.signers());
         }
         let attesters = self.attestations.iter().flat_map(|wanted| &wanted.signers);
         names.extend(attesters.map(String::as_str));
-        for gate in &self.gates {
+        for gate in self.gates {
             let vex = gate.vex.iter().flat_map(|vex| &vex.from);
             let others = gate.attested_by.iter().chain(&gate.sbom_from);
             names.extend(vex.chain(others).map(String::as_str));
@@ -151,6 +178,15 @@ impl Rule {
         let tracks = self.fresh.iter().filter_map(|gate| gate.fast_track.as_ref());
         names.extend(tracks.flat_map(|track| &track.signers).map(String::as_str));
         names
+    }
+}
+
+impl<'a> Demands<'a> {
+    /// The signers of the policy that the rule and the overlays name.
+    pub fn signer_names(&self) -> BTreeSet<&'a str> {
+        let own = self.rule().map(Rule::alone);
+        let all = own.into_iter().chain(self.overlays().iter().map(|overlay| overlay.alone()));
+        all.flat_map(Alone::signer_names).collect()
     }
 }
 
@@ -189,10 +225,15 @@ const fn trust(trust: Trust) -> &'static str {
     }
 }
 
-const fn mode(mode: Mode) -> &'static str {
-    match mode {
+fn mode(mode: ModeUntil) -> String {
+    let text = match mode.mode {
         Mode::Audit => "audit: everything is served, what would be refused is written down",
+        Mode::Warn => "warn: everything is served, what would be refused with a warning",
         Mode::Enforce => "enforce: only what is admitted is served",
+    };
+    match mode.until {
+        Some(until) => format!("{text}; from {until} on it enforces"),
+        None => text.to_owned(),
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Policy;
+use super::document::RuleId;
+use super::overlay::label;
 use super::scanned::{Answer, Rating};
 
 /// The part of a gate that is about time. What it does not speak of is not looked at.
@@ -12,6 +14,8 @@ use super::scanned::{Answer, Rating};
 pub struct FreshGate {
     /// The name of the gate.
     pub name: String,
+    /// The overlay that names it, where no rule does.
+    pub overlay: Option<RuleId>,
     /// For how long the mirror must have known a digest before it is served; `None` is not at all.
     pub observed_age_min: Option<Duration>,
     /// How long ago an image may have been built; `None` is as long as one likes.
@@ -25,6 +29,11 @@ pub struct FreshGate {
 }
 
 impl FreshGate {
+    /// What stands in front of what it refuses: who asks for it, where that is not the rule.
+    pub fn label(&self) -> String {
+        label(self.overlay.as_ref())
+    }
+
     /// Where the policy has it, for messages about it.
     pub fn place(&self) -> String {
         format!("gates.{}", self.name)
@@ -63,7 +72,9 @@ impl Policy {
     /// The same policy without waits: for whoever has no history to count them by.
     #[must_use]
     pub(crate) fn without_waits(mut self) -> Self {
-        for gate in self.rules.iter_mut().flat_map(|rule| &mut rule.fresh) {
+        let rules = self.rules.iter_mut().map(|rule| &mut rule.fresh);
+        let overlays = self.overlays.iter_mut().map(|overlay| &mut overlay.fresh);
+        for gate in rules.chain(overlays).flatten() {
             *gate = Arc::new(FreshGate { observed_age_min: None, ..gate.as_ref().clone() });
         }
         self

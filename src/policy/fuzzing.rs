@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 
 use super::pattern::Pattern;
-use super::{Artifact, ConfigGate, Policy, Rule};
+use super::{Artifact, ConfigGate, Policy};
 use crate::oci::{Digest, Name, Tag};
+use crate::time::Timestamp;
 
 /// Longest texts that the slow matcher is asked about, in bytes.
 const SLOW_BYTES_MAX: usize = 40;
@@ -48,21 +49,31 @@ fn document(text: &str) {
 fn asked(policy: &Policy) {
     let names = ["docker.io/library/redis", "ghcr.io/acme/web", "up.test:5000/a/b/c"];
     for name in names.iter().filter_map(|name| name.parse::<Name>().ok()) {
-        let outright = policy.refuses_outright(&name);
+        let now = Timestamp::from_milliseconds(0);
+        let outright = policy.refuses_outright(&name, now);
         let tags: Vec<Tag> =
             ["latest", "1.2.3"].iter().filter_map(|tag| tag.parse().ok()).collect();
         let rule = policy.rule_for(&name, Artifact::Image, &tags);
         let candidates = policy.candidates(&name);
         assert!(rule.is_none_or(|rule| candidates.iter().any(|it| it.id() == rule.id())));
         assert!(!candidates.is_empty() || outright.is_some(), "{name} is nobody's");
+        let demands = policy.demands(&name, Artifact::Image, &tags);
+        assert_eq!(demands.rule().map(super::Rule::id), rule.map(super::Rule::id), "{name}");
+        let possible = policy.possible_demands(&name);
+        let overlays = demands.overlays().iter().all(|overlay| {
+            possible.iter().all(|it| it.overlays().iter().any(|one| one.id() == overlay.id()))
+        });
+        assert!(overlays, "an overlay that applies was not to be expected");
         if let Some(outright) = outright {
             assert!(outright.text.is_ascii() && !outright.text.contains('\n'), "{outright:?}");
         }
     }
-    for gate in policy.rules().iter().flat_map(Rule::configured) {
+    let rules = policy.rules().iter().map(super::Rule::alone);
+    let all = rules.chain(policy.overlays().iter().map(super::Overlay::alone));
+    for gate in all.clone().flat_map(|alone| alone.configured) {
         configured(gate);
     }
-    for gate in policy.rules().iter().flat_map(Rule::fresh) {
+    for gate in all.flat_map(|alone| alone.fresh) {
         let refuses = gate.observed_age_min.is_some() || gate.image_age_max.is_some();
         assert!(refuses, "{} refuses nothing", gate.place());
         let track = gate.fast_track.as_ref();

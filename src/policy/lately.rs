@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Mode, Outright, TagMove};
+use super::{ModeUntil, OutrightCause, RuleId, TagMove};
 use crate::oci::Name;
 
 /// Names in one generation.
@@ -21,9 +21,15 @@ pub(super) struct Applied {
     pub(super) ranked: Vec<usize>,
     /// How many of those, from the first on, can come to apply.
     pub(super) candidates: usize,
-    pub(super) mode: Mode,
+    /// The places of the overlays that cover it, in the order of the document.
+    pub(super) overlays: Vec<usize>,
+    /// The modes of whatever may come to decide by itself: a rule, or that none applies.
+    pub(super) modes: Vec<ModeUntil>,
+    /// The modes of the overlays that cover it.
+    pub(super) overlay_modes: Vec<ModeUntil>,
     pub(super) tag_move: TagMove,
-    pub(super) outright: Option<Outright>,
+    /// What refuses everything, with the rule if one does, and why.
+    pub(super) outright: Option<(OutrightCause, Option<RuleId>, String)>,
 }
 
 /// The memory; a clone of it begins empty.
@@ -79,7 +85,9 @@ mod tests {
                 Applied {
                     ranked: vec![number],
                     candidates: 0,
-                    mode: Mode::Enforce,
+                    overlays: Vec::new(),
+                    modes: Vec::new(),
+                    overlay_modes: Vec::new(),
                     tag_move: TagMove::HoldNew,
                     outright: None,
                 }

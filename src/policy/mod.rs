@@ -12,18 +12,24 @@ mod approval;
 mod attested;
 mod cases;
 mod configured;
+mod demands;
 mod difference;
 mod document;
 mod explained;
+mod expressions;
 mod fields;
 mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod lately;
+mod mode;
+mod overlay;
 mod parse;
 mod pattern;
 mod problem;
 mod query;
+#[cfg(test)]
+mod query_tests;
 mod scanned;
 mod scanners;
 mod schema;
@@ -40,14 +46,18 @@ pub use cases::{
     StandingFact,
 };
 pub use configured::{ConfigGate, EnvPattern, UserRule};
+pub use demands::{Demanded, Demands};
 pub use difference::{Change, ChangeKind, Document, changes};
 pub use document::{
-    Artifact, ArtifactKind, DeniedImage, FloorLimits, KeyText, Level, Mode, NotationRoot, PolicyId,
-    Rule, RuleId, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
+    Artifact, ArtifactKind, DeniedImage, FloorLimits, KeyText, Level, NotationRoot, PolicyId, Rule,
+    RuleId, Signer, SignerChange, SubjectType, TagMove, Trust, TrustRoot, TrustRootKind,
     WantedText, Who,
 };
 pub use explained::{Asked, Match};
+pub use expressions::{FactKinds, NamedExpression, When};
 pub use fresh::{FastTrack, FastTrackWhen, FreshGate};
+pub use mode::{Mode, ModeUntil};
+pub use overlay::{Alone, Overlay};
 pub use parse::is_plain_name;
 pub use pattern::Pattern;
 pub use problem::{Position, Problem};
@@ -71,7 +81,7 @@ pub struct Policy {
     name: String,
     revision: u64,
     id: PolicyId,
-    mode: Mode,
+    mode: ModeUntil,
     tag_move: TagMove,
     floor: Floor,
     trust_roots: Vec<TrustRoot>,
@@ -79,6 +89,8 @@ pub struct Policy {
     exceptions: Vec<Exception>,
     exception_time_max: Duration,
     rules: Vec<Rule>,
+    overlays: Vec<Overlay>,
+    expressions: Vec<NamedExpression>,
     lately: Lately,
 }
 
@@ -91,8 +103,8 @@ pub struct Outright {
     pub rule: Option<RuleId>,
     /// Why, short and in ASCII: `no rule lists docker.io/acme/tool`.
     pub text: String,
-    /// Whether the refusal is acted on; in audit mode it is only written down.
-    pub enforced: bool,
+    /// Whether the refusal is acted on, or only told or written down.
+    pub mode: Mode,
 }
 
 /// What refuses a repository outright.

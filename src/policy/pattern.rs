@@ -42,6 +42,15 @@ enum Wildcards {
     None,
 }
 
+impl std::str::FromStr for Pattern {
+    type Err = String;
+
+    /// The pattern over repository names in `text`, as the policy's `match` has them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::of_names(text)
+    }
+}
+
 impl Pattern {
     /// The pattern in `text` as it stands, for texts that are not names.
     ///

@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::lately::Applied;
 use super::pattern::Rank;
 use super::{
-    Artifact, Exception, FloorLimits, Mode, Outright, OutrightCause, Pattern, Policy, PolicyId,
-    Rule, ScanLimits, Signer, TagFilter, TagMove, Trust, TrustRoot,
+    Artifact, AttestationRule, Demands, Exception, FloorLimits, Mode, ModeUntil, NamedExpression,
+    Outright, OutrightCause, Overlay, Pattern, Policy, PolicyId, Position, Rule, RuleId,
+    ScanLimits, Signer, TagFilter, TagMove, Trust, TrustRoot,
 };
 use crate::oci::{Digest, Name, Platform, Registry, Tag};
+use crate::time::Timestamp;
 
 impl Policy {
     /// The name of the policy.
@@ -29,17 +31,31 @@ impl Policy {
         &self.id
     }
 
-    /// The mode of what no rule speaks of, and of the floor's lists.
-    pub fn mode(&self) -> Mode {
+    /// The mode of what no rule speaks of, and of the floor's lists, at `now`.
+    pub fn mode(&self, now: Timestamp) -> Mode {
+        self.mode.at(now)
+    }
+
+    /// As [`Policy::mode`], with the end that it may have.
+    pub fn mode_until(&self) -> ModeUntil {
         self.mode
     }
 
-    /// The mode that applies to pulls of `name` before it is known which rule applies: `Audit` only
-    /// when every possible outcome is in audit mode.
+    /// The mode that applies to pulls of `name` at `now`, before it is known which rule applies: that of the
+    /// strictest of all that may come to decide, overlays among it.
     ///
     /// [`Policy::denied_image`] follows [`Policy::mode`] instead: no rule loosens the floor.
-    pub fn mode_for(&self, name: &Name) -> Mode {
-        self.applied(name).mode
+    pub fn mode_for(&self, name: &Name, now: Timestamp) -> Mode {
+        let applied = self.applied(name);
+        strictest(applied.modes.iter().chain(&applied.overlay_modes), now)
+    }
+
+    /// When a mode of the policy becomes another for the first time after `now`.
+    pub fn mode_changes_after(&self, now: Timestamp) -> Option<Timestamp> {
+        let rules = self.rules.iter().map(|rule| rule.mode);
+        let overlays = self.overlays.iter().map(|overlay| overlay.mode);
+        let all = std::iter::once(self.mode).chain(rules).chain(overlays);
+        all.filter_map(|mode| mode.changes_after(now)).min()
     }
 
     /// What happens when a tag of `name` moves; where several rules could apply, `Strict` wins.
@@ -47,9 +63,16 @@ impl Policy {
         self.applied(name).tag_move
     }
 
-    /// Why nothing of `name` may be served, when that is certain without a look at the content.
-    pub fn refuses_outright(&self, name: &Name) -> Option<Outright> {
-        self.applied(name).outright.clone()
+    /// Why nothing of `name` may be served, when that is certain without a look at the content, and in which
+    /// mode that is refused at `now`.
+    pub fn refuses_outright(&self, name: &Name, now: Timestamp) -> Option<Outright> {
+        let applied = self.applied(name);
+        let (cause, rule, text) = applied.outright.clone()?;
+        let mode = match cause {
+            OutrightCause::NoRule | OutrightCause::Registry => self.mode.at(now),
+            OutrightCause::Rule => strictest(&applied.modes, now),
+        };
+        Some(Outright { cause, rule, text, mode })
     }
 
     /// Whether asking by `tag` is forbidden. The same content asked by digest is not.
@@ -72,6 +95,45 @@ impl Policy {
             let has_tag = |filter| tags.iter().any(|tag| TagFilter::matches(filter, tag));
             is_kind && rule.tags.as_ref().is_none_or(has_tag)
         })
+    }
+
+    /// The overlays that speak of an artifact of `name` to which `tags` resolved.
+    pub fn overlays_for(&self, name: &Name, artifact: Artifact<'_>, tags: &[Tag]) -> Vec<&Overlay> {
+        let covering = self.covering(name).into_iter();
+        covering.filter(|overlay| overlay.takes(artifact, tags)).collect()
+    }
+
+    /// Everything that is asked of an artifact of `name` to which `tags` resolved.
+    pub fn demands(&self, name: &Name, artifact: Artifact<'_>, tags: &[Tag]) -> Demands<'_> {
+        let rule = self.rule_for(name, artifact, tags);
+        let overlays = self.overlays_for(name, artifact, tags);
+        Demands::new(rule, overlays).with_expressions(&self.expressions)
+    }
+
+    /// Everything that may be asked of content of `name`, for each rule that could apply: what it is and
+    /// which tags it has is not known, so that every overlay for the repository is among it.
+    pub fn possible_demands(&self, name: &Name) -> Vec<Demands<'_>> {
+        let candidates = self.candidates(name);
+        let covering = self.covering(name);
+        if candidates.is_empty() && !covering.is_empty() {
+            return vec![Demands::new(None, covering)];
+        }
+        let demands = candidates.into_iter().map(|rule| {
+            Demands::new(Some(rule), covering.clone()).with_expressions(&self.expressions)
+        });
+        demands.collect()
+    }
+
+    /// What rules and overlays ask to have attested, in the order of the document.
+    pub fn attestations(&self) -> impl Iterator<Item = &AttestationRule> {
+        let rules = self.rules.iter().flat_map(|rule| &rule.attestations);
+        rules.chain(self.overlays.iter().flat_map(|overlay| &overlay.attestations))
+    }
+
+    /// The overlays for the repository `name`, whatever is asked for of it.
+    fn covering(&self, name: &Name) -> Vec<&Overlay> {
+        let applied = self.applied(name);
+        applied.overlays.iter().filter_map(|place| self.overlays.get(*place)).collect()
     }
 
     /// The exceptions that speak of the manifest `digest` of `name`, and the longest time for which one is
@@ -116,6 +178,25 @@ impl Policy {
         &self.rules
     }
 
+    /// The expressions that everything has to meet, in the order of the document.
+    pub fn expressions(&self) -> &[NamedExpression] {
+        &self.expressions
+    }
+
+    /// Where the policy has something for a program to compute, each with its path.
+    pub fn programs(&self) -> Vec<(Position, String)> {
+        let attested = self.attestations().filter(|it| it.condition.is_some());
+        let attested = attested.map(|it| (it.position(), it.path_of("cel")));
+        let whens = self.overlays.iter().filter_map(Overlay::when);
+        let whens = whens.chain(self.expressions.iter().map(NamedExpression::when));
+        attested.chain(whens.map(|when| (when.position, when.path.clone()))).collect()
+    }
+
+    /// The overlays, in the order of the document.
+    pub fn overlays(&self) -> &[Overlay] {
+        &self.overlays
+    }
+
     /// The registries that may be served from; `None` is every registry that a rule matches.
     pub fn registries(&self) -> Option<&[Registry]> {
         self.floor.registries.as_deref()
@@ -132,19 +213,19 @@ impl Policy {
         places.filter_map(|place| self.rules.get(*place)).collect()
     }
 
-    /// How much of the images of `name` is read: the most that a gate of a rule allows that could apply.
+    /// How much of the images of `name` is read: the most that a gate allows that could apply.
     pub fn scan_limits(&self, name: &Name) -> ScanLimits {
-        let candidates = self.candidates(name);
-        let gates = candidates.iter().flat_map(|rule| rule.gates());
+        let possible = self.possible_demands(name);
+        let gates = possible.iter().flat_map(|demands| demands.gates());
         gates.fold(ScanLimits::default(), |limits, gate| limits.or_larger(gate.limits))
     }
 
     /// The scanners beside the one inside that gates may ask about `name`, each with how old what it says
     /// may be.
     pub fn other_scanners(&self, name: &Name) -> BTreeMap<String, Duration> {
-        let candidates = self.candidates(name);
+        let possible = self.possible_demands(name);
         let mut asked = BTreeMap::new();
-        for gate in candidates.iter().flat_map(|rule| rule.gates()) {
+        for gate in possible.iter().flat_map(|demands| demands.gates()) {
             for scanner in gate.scanners.of_settings() {
                 let age = asked.entry(scanner.to_owned()).or_insert(gate.report_age_max);
                 *age = gate.report_age_max.min(*age);
@@ -163,23 +244,34 @@ impl Policy {
         let unconditional = ranked.iter().position(|(_, _, rule)| rule.is_unconditional());
         let count = unconditional.map_or(ranked.len(), |place| place + 1);
         let candidates: Vec<&Rule> = ranked.iter().take(count).map(|(_, _, rule)| *rule).collect();
-        let mode = self.mode_by(name, &candidates);
+        let text = name.to_string();
+        let covering = self.overlays.iter().enumerate();
+        let covering: Vec<(usize, &Overlay)> =
+            covering.filter(|(_, overlay)| overlay.covers(&text)).collect();
         Applied {
-            mode,
+            modes: self.modes_by(name, &candidates),
+            overlay_modes: covering.iter().map(|(_, overlay)| overlay.mode).collect(),
+            overlays: covering.iter().map(|(place, _)| *place).collect(),
             tag_move: self.tag_move_by(&candidates),
-            outright: self.outright_by(name, &candidates, mode),
+            outright: self.outright_by(name, &candidates),
             candidates: count,
             ranked: ranked.into_iter().map(|(_, place, _)| place).collect(),
         }
     }
 
-    fn mode_by(&self, name: &Name, candidates: &[&Rule]) -> Mode {
+    /// The modes of whatever may come to decide, overlays apart.
+    fn modes_by(&self, name: &Name, candidates: &[&Rule]) -> Vec<ModeUntil> {
         if !self.lists(name.registry()) {
-            return self.mode;
+            return vec![self.mode];
         }
-        let every_audits = candidates.iter().all(|rule| rule.mode == Mode::Audit);
-        let rest_audits = decides_alone(candidates) || self.mode == Mode::Audit;
-        if every_audits && rest_audits { Mode::Audit } else { Mode::Enforce }
+        let rest = (!decides_alone(candidates)).then_some(self.mode);
+        let mut modes: Vec<ModeUntil> = Vec::new();
+        for mode in candidates.iter().map(|rule| rule.mode).chain(rest) {
+            if !modes.contains(&mode) {
+                modes.push(mode);
+            }
+        }
+        modes
     }
 
     fn tag_move_by(&self, candidates: &[&Rule]) -> TagMove {
@@ -188,25 +280,23 @@ impl Policy {
         if strict { TagMove::Strict } else { TagMove::HoldNew }
     }
 
-    fn outright_by(&self, name: &Name, candidates: &[&Rule], mode: Mode) -> Option<Outright> {
-        let enforced = self.mode == Mode::Enforce;
+    fn outright_by(
+        &self,
+        name: &Name,
+        candidates: &[&Rule],
+    ) -> Option<(OutrightCause, Option<RuleId>, String)> {
         if !self.lists(name.registry()) {
             let text = format!("{} is not among the policy's registries", name.registry());
-            return Some(Outright { cause: OutrightCause::Registry, rule: None, text, enforced });
+            return Some((OutrightCause::Registry, None, text));
         }
         let Some(first) = candidates.first() else {
-            let text = format!("no rule lists {name}");
-            return Some(Outright { cause: OutrightCause::NoRule, rule: None, text, enforced });
+            return Some((OutrightCause::NoRule, None, format!("no rule lists {name}")));
         };
         if candidates.iter().any(|rule| rule.trust != Trust::Deny) {
             return None;
         }
-        Some(Outright {
-            cause: OutrightCause::Rule,
-            rule: Some(first.id.clone()),
-            text: format!("nothing of {name} is served"),
-            enforced: mode == Mode::Enforce,
-        })
+        let text = format!("nothing of {name} is served");
+        Some((OutrightCause::Rule, Some(first.id.clone()), text))
     }
 
     /// The rules with a pattern that covers `name` and their places, most specific first.
@@ -225,6 +315,11 @@ impl Policy {
     }
 }
 
+/// The strictest of `modes` at `now`.
+fn strictest<'a>(modes: impl IntoIterator<Item = &'a ModeUntil>, now: Timestamp) -> Mode {
+    modes.into_iter().map(|mode| mode.at(now)).max().unwrap_or_default()
+}
+
 /// Whether one of `candidates` is sure to apply, so that "no rule" cannot come about.
 fn decides_alone(candidates: &[&Rule]) -> bool {
     candidates.last().is_some_and(|rule| rule.is_unconditional())
@@ -238,217 +333,5 @@ impl Rule {
 
     pub(super) fn tag_rank(&self) -> u8 {
         self.tags.as_ref().map_or(0, TagFilter::rank)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn policy(rest: &str) -> Policy {
-        let head = "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: t, revision: 1}\n";
-        let files = |_: &std::path::Path| Ok(Vec::new());
-        Policy::parse(&format!("{head}{rest}"), &files).unwrap()
-    }
-
-    fn name(text: &str) -> Name {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn audit_holds_only_when_every_possible_outcome_is_audited() {
-        let policy = policy(
-            r#"
-floor: {registries: [up.test]}
-rules:
-- {id: a, match: ["up.test/a/*"], trust: allow, mode: audit}
-- {id: b, match: ["up.test/a/b"], trust: allow}
-- {id: c, match: ["up.test/c"], tags: {exact: [x]}, trust: allow, mode: audit}
-- {id: d, match: ["up.test/d"], trust: allow, mode: audit}
-- {id: e, match: ["up.test/d"], tags: {exact: [x]}, trust: deny}
-"#,
-        );
-        for (text, expected) in [
-            ("up.test/a/x", Mode::Audit),
-            ("up.test/a/b", Mode::Enforce),
-            ("up.test/c", Mode::Enforce),
-            ("up.test/d", Mode::Enforce),
-            ("up.test/none", Mode::Enforce),
-            ("evil.test/a/x", Mode::Enforce),
-        ] {
-            assert_eq!(policy.mode_for(&name(text)), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn only_what_is_certain_is_refused_outright() {
-        let policy = policy(
-            r#"
-floor: {registries: [up.test], forbidTags: [latest, "nightly-*"]}
-rules:
-- {id: a, match: ["up.test/a/**"], trust: deny}
-- {id: b, match: ["up.test/a/b/*"], tags: {exact: [x]}, trust: allow}
-- {id: c, match: {images: ["up.test/c"], artifact: [chart]}, trust: deny}
-"#,
-        );
-        for (text, cause, rule) in [
-            ("up.test/a/x", Some(OutrightCause::Rule), Some("a")),
-            ("up.test/a/b/x", None, None),
-            ("up.test/c", Some(OutrightCause::Rule), Some("c")),
-            ("up.test/none", Some(OutrightCause::NoRule), None),
-            ("evil.test/a", Some(OutrightCause::Registry), None),
-        ] {
-            let found = policy.refuses_outright(&name(text));
-            assert_eq!(found.as_ref().map(|found| found.cause), cause, "{text}");
-            let by = found.and_then(|found| found.rule);
-            assert_eq!(by.as_ref().map(super::super::RuleId::as_str), rule, "{text}");
-        }
-        for (tag, expected) in [("latest", true), ("nightly-1", true), ("1.0", false)] {
-            assert_eq!(policy.refuses_tag(&tag.parse().unwrap()), expected, "{tag}");
-        }
-    }
-
-    #[test]
-    fn a_tag_that_moved_is_refused_where_any_rule_that_could_apply_says_so() {
-        let policy = policy(
-            r#"
-rules:
-- {id: a, match: ["up.test/a"], trust: allow}
-- {id: b, match: ["up.test/a"], tags: {exact: [x]}, trust: allow, tagMove: strict}
-- {id: c, match: ["up.test/c"], trust: allow}
-"#,
-        );
-        assert_eq!(policy.tag_move(&name("up.test/a")), TagMove::Strict);
-        assert_eq!(policy.tag_move(&name("up.test/c")), TagMove::HoldNew);
-    }
-
-    const RANKED: &str = r#"
-rules:
-- {id: all, match: ["**"], trust: deny}
-- {id: wide, match: ["up.test/**"], trust: allow}
-- {id: app, match: ["up.test/app", "up.test/charts"], trust: approve}
-- {id: range, match: ["up.test/app"], tags: {semver: ">=1.5"}, trust: allow}
-- {id: exact, match: ["up.test/app"], tags: {exact: ["1.0", "1.5.0"]}, trust: allow}
-- {id: chart, match: {images: ["up.test/charts"], artifact: [chart]}, trust: allow}
-- {id: image, match: {images: ["up.test/kinds"], artifact: [image]}, trust: allow}
-"#;
-    const CHART: Artifact<'_> = Artifact::Other("application/vnd.cncf.helm.config.v1+json");
-
-    #[test]
-    fn the_most_specific_rule_of_what_it_is_and_is_called_applies() {
-        let policy = policy(RANKED);
-        let other = Artifact::Other("application/vnd.other+json");
-        for (text, artifact, tags, expected) in [
-            ("a.test/x", Artifact::Image, &[][..], Some("all")),
-            ("up.test/x", Artifact::Image, &[], Some("wide")),
-            ("up.test/app", Artifact::Image, &[], Some("app")),
-            ("up.test/app", Artifact::Image, &["1.0"], Some("exact")),
-            ("up.test/app", Artifact::Image, &["0.1", "1.0"], Some("exact")),
-            ("up.test/app", Artifact::Image, &["0.1"], Some("app")),
-            ("up.test/app", Artifact::Image, &["1.6.0"], Some("range")),
-            ("up.test/app", Artifact::Image, &["1.5.0"], Some("exact")),
-            ("up.test/app", CHART, &["1.6.0"], Some("range")),
-            ("up.test/charts", CHART, &["1.0"], Some("chart")),
-            ("up.test/charts", other, &[], Some("app")),
-            ("up.test/charts", Artifact::Image, &[], Some("app")),
-            ("up.test/kinds", Artifact::Image, &[], Some("image")),
-            ("up.test/kinds", CHART, &["y"], Some("wide")),
-        ] {
-            let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-            let rule = policy.rule_for(&name(text), artifact, &tags);
-            assert_eq!(
-                rule.map(|rule| rule.id().as_str()),
-                expected,
-                "{text} {artifact:?} {tags:?}"
-            );
-        }
-        for (text, expected) in [
-            ("up.test/app", &["exact", "range", "app"][..]),
-            ("up.test/charts", &["chart", "app"]),
-            ("up.test/kinds", &["image", "wide"]),
-            ("a.test/x", &["all"]),
-        ] {
-            let candidates = policy.candidates(&name(text));
-            let ids: Vec<&str> = candidates.iter().map(|rule| rule.id().as_str()).collect();
-            assert_eq!(ids, expected, "{text}");
-        }
-        let some = self::policy("rules: [{id: a, match: [\"up.test/a\"], trust: allow}]");
-        assert!(some.candidates(&name("up.test/b")).is_empty());
-        assert!(some.rule_for(&name("up.test/b"), Artifact::Image, &[]).is_none());
-    }
-
-    #[test]
-    fn the_mode_is_that_of_everything_that_could_come_about() {
-        let rules = r#"
-floor: {registries: [up.test]}
-rules:
-- {id: some, match: ["up.test/some"], tags: {exact: [x]}, trust: allow, mode: audit}
-- {id: firm, match: ["up.test/firm"], tags: {exact: [x]}, trust: allow, mode: enforce}
-- {id: rest, match: ["up.test/firm"], trust: deny, mode: audit}
-- {id: shut, match: ["up.test/shut"], trust: deny, mode: audit}
-- {id: lock, match: ["up.test/lock"], trust: deny, mode: enforce}
-"#;
-        let enforcing = policy(rules);
-        let auditing = policy(&format!("mode: audit{rules}"));
-        for (text, by_enforcing, by_auditing, cause) in [
-            ("up.test/some", Mode::Enforce, Mode::Audit, None),
-            ("up.test/firm", Mode::Enforce, Mode::Enforce, None),
-            ("up.test/shut", Mode::Audit, Mode::Audit, Some(OutrightCause::Rule)),
-            ("up.test/lock", Mode::Enforce, Mode::Enforce, Some(OutrightCause::Rule)),
-            ("up.test/none", Mode::Enforce, Mode::Audit, Some(OutrightCause::NoRule)),
-            ("evil.test/a", Mode::Enforce, Mode::Audit, Some(OutrightCause::Registry)),
-        ] {
-            for (policy, mode) in [(&enforcing, by_enforcing), (&auditing, by_auditing)] {
-                assert_eq!(policy.mode_for(&name(text)), mode, "{text} {:?}", policy.mode());
-                let found = policy.refuses_outright(&name(text));
-                assert_eq!(found.as_ref().map(|found| found.cause), cause, "{text}");
-                let enforced = found.map(|found| found.enforced);
-                let expected = cause.map(|_| mode == Mode::Enforce);
-                assert_eq!(enforced, expected, "{text} {:?}", policy.mode());
-            }
-        }
-    }
-
-    #[test]
-    fn tags_may_move_where_every_rule_that_could_apply_lets_them() {
-        let rules = r#"
-rules:
-- {id: some, match: ["up.test/some"], tags: {exact: [x]}, trust: allow, tagMove: hold-new}
-- {id: calm, match: ["up.test/calm"], trust: allow, tagMove: hold-new}
-- {id: firm, match: ["up.test/firm"], trust: allow, tagMove: strict}
-- {id: silent, match: ["up.test/silent"], trust: allow}
-"#;
-        let held = policy(rules);
-        let strict = policy(&format!("tagMove: strict{rules}"));
-        for (text, by_held, by_strict) in [
-            ("up.test/some", TagMove::HoldNew, TagMove::Strict),
-            ("up.test/calm", TagMove::HoldNew, TagMove::HoldNew),
-            ("up.test/firm", TagMove::Strict, TagMove::Strict),
-            ("up.test/silent", TagMove::HoldNew, TagMove::Strict),
-            ("up.test/none", TagMove::HoldNew, TagMove::Strict),
-        ] {
-            assert_eq!(held.tag_move(&name(text)), by_held, "{text}");
-            assert_eq!(strict.tag_move(&name(text)), by_strict, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_the_floor_lists_is_what_it_says() {
-        let denied = Digest::sha256(b"denied");
-        let policy = policy(&format!(
-            "floor: {{registries: [up.test], platforms: [linux/amd64], denyImages: [{{digest: \"{denied}\", reason: xz}}]}}\nrules: [{{id: a, match: [\"up.test/a\"], trust: allow}}]"
-        ));
-        assert_eq!(policy.denied_image(&denied), Some("xz"));
-        assert_eq!(policy.denied_image(&Digest::sha256(b"other")), None);
-        assert_eq!(policy.platforms(), ["linux/amd64".parse().unwrap()]);
-        assert_eq!(policy.registries(), Some(&["up.test".parse().unwrap()][..]));
-        assert_eq!((policy.name(), policy.revision(), policy.rules().len()), ("t", 1, 1));
-        let signers = self::policy(
-            "trustRoots: {acme: {notation: {ca: [file:/ca.pem]}}}\nsigners:\n  x: {notation: {root: acme, identity: \"*\"}}\n  y: {notation: {root: acme, identity: \"x509.subject: C=US, ST=WA, O=Acme\"}}\nrules: [{id: a, match: [\"up.test/a\"], trust: allow}]",
-        );
-        for name in ["x", "y"] {
-            assert_eq!(signers.signer(name).map(Signer::name), Some(name));
-        }
-        assert!(signers.signer("z").is_none());
     }
 }

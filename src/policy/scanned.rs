@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::document::RuleId;
+use super::overlay::label;
 use super::pattern::Pattern;
 use super::scanners::Scanners;
 use super::vex::VexRule;
@@ -14,6 +16,8 @@ use crate::time::Timestamp;
 pub struct ScanGate {
     /// Its name.
     pub name: String,
+    /// The overlay that names it, where no rule does.
+    pub overlay: Option<RuleId>,
     /// The findings that deny: each that meets one of these.
     pub deny: Vec<FindingCondition>,
     /// As what a finding counts that no record rates.
@@ -78,6 +82,11 @@ impl ScanGate {
         ];
         conditions.extend(said.into_iter().filter(|(is_said, _)| *is_said).map(|(_, text)| text));
         conditions.join(", ")
+    }
+
+    /// What stands in front of what it refuses: who asks for it, where that is not the rule.
+    pub fn label(&self) -> String {
+        label(self.overlay.as_ref())
     }
 
     /// Where the policy has it, for messages about it.

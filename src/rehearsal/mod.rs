@@ -92,7 +92,9 @@ impl Rehearsal {
             Reference::Tag(tag) => Some(tag),
             Reference::Digest(_) => None,
         };
-        if let Some(judgement) = refuse_by_name(&self.policy, &case.image.name, asked_by.as_ref()) {
+        let now = case.facts.now.unwrap_or(self.now);
+        let (policy, name) = (&self.policy, &case.image.name);
+        if let Some(judgement) = refuse_by_name(policy, name, asked_by.as_ref(), now) {
             return played(case, &judgement);
         }
         match self.outcome(case, asked_by.as_ref().or(case.image.tag.as_ref())) {

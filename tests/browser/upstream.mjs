@@ -81,6 +81,7 @@ const root = image([base, debian(common)], { Env: env });
 const plain = image([base, tar({ "usr/bin/tool": "x" })], { User: "1000" });
 
 const tags = new Map([
+  ["shop/cache:7.3", old],
   ["shop/cache:7.4", old],
   ["shop/web:2.1", root],
   ["base/debian:12", plain],

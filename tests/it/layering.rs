@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 26] = [
+const LAYERS: [(&str, u8); 28] = [
+    ("expression", 0),
     ("metrics", 0),
     ("oci", 0),
     ("program", 0),
@@ -21,6 +22,7 @@ const LAYERS: [(&str, u8); 26] = [
     ("upstream", 1),
     ("adapter", 2),
     ("gate", 2),
+    ("people", 2),
     ("evidence", 3),
     ("ledger", 3),
     ("rehearsal", 3),

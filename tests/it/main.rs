@@ -28,6 +28,8 @@ mod denial;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod expressions;
+#[cfg(test)]
 mod forgeries;
 mod fresh;
 #[cfg(test)]
@@ -50,6 +52,10 @@ mod notation;
 mod notify;
 #[cfg(test)]
 mod observe;
+#[cfg(test)]
+mod overlays;
+#[cfg(test)]
+mod people;
 #[cfg(test)]
 mod policy_tools;
 #[cfg(test)]

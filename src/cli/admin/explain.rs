@@ -87,11 +87,18 @@ fn verdict(view: &ExplainView) -> &str {
 fn verdict_text(view: &ExplainView) -> String {
     let mut parts = Vec::new();
     if !view.enforced && view.verdict != "admit" {
-        parts.push("served all the same: mode audit only watches".to_owned());
+        let mode = if view.warns { "warn only warns" } else { "audit only watches" };
+        parts.push(format!("served all the same: mode {mode}"));
     }
     match view.verdict.as_str() {
         "deny" | "pending" => parts.extend(to_pass(&view.reasons)),
-        "admit" => {}
+        "admit" => {
+            let watched = view.watched.iter().map(|reason| reason.text.as_str());
+            let texts: Vec<&str> = watched.collect();
+            if !texts.is_empty() {
+                parts.push(format!("not enforced yet: {}", texts.join("; ")));
+            }
+        }
         _ => parts.extend(view.reasons.iter().map(|reason| reason.text.clone())),
     }
     parts.join("\n")

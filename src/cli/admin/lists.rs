@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::explain::{amount, decision_text, line};
 use super::table::{Column, Table};
 use super::text::{Times, bytes, count, cut_middle, printable, short};
+use crate::mirror::desk::people::PersonView;
 use crate::mirror::desk::view::{
     AskedView, AuditPage, DecidedView, ObservedPage, ObservedView, PrefetchView, ReasonView,
     RequestView, StatusView, TokenView, UpstreamView, VotesView,
@@ -223,11 +224,44 @@ pub(super) fn tokens(views: &[TokenView], times: Times) -> String {
         Column::Fixed("NAME"),
         Column::Fixed("ROLE"),
         Column::Fixed("MADE"),
-        Column::Text("GROUPS"),
+        Column::Fixed("ENDS"),
+        Column::Text("GROUPS, REPOSITORIES"),
     ]);
     for view in views {
-        let groups = view.groups.join(" ");
-        table.row([view.name.clone(), view.role.clone(), times.past(view.created_at), groups]);
+        let ends = match view.expires_at {
+            Some(at) if view.expired => format!("EXPIRED {}", times.past(at)),
+            Some(at) => at.to_string(),
+            None => NONE.to_owned(),
+        };
+        let more: Vec<&str> =
+            view.groups.iter().chain(&view.repositories).map(String::as_str).collect();
+        let made = times.past(view.created_at);
+        table.row([view.name.clone(), view.role.clone(), made, ends, more.join(" ")]);
+    }
+    table.render()
+}
+
+/// `user ls`
+pub(super) fn people(views: &[PersonView], times: Times) -> String {
+    let mut table = Table::new([
+        Column::Name("NAME"),
+        Column::Fixed("ROLE"),
+        Column::Fixed("STATE"),
+        Column::Fixed("SIGNED IN"),
+        Column::Text("GROUPS, ID"),
+    ]);
+    for view in views {
+        let signed_in = view.signed_in_at.map_or_else(|| NONE.to_owned(), |at| times.past(at));
+        let own = format!("user:{}", view.name);
+        let id = Some(&view.id).filter(|id| **id != own);
+        let more: Vec<&str> = view.groups.iter().chain(id).map(String::as_str).collect();
+        table.row([
+            view.name.clone(),
+            view.role.clone(),
+            view.state.clone(),
+            signed_in,
+            more.join(" "),
+        ]);
     }
     table.render()
 }

@@ -15,6 +15,7 @@ mod keys;
 mod lists;
 mod look;
 mod offline;
+mod outdated;
 mod rejudge;
 pub(super) mod release;
 mod rollback;
@@ -24,6 +25,7 @@ pub(super) mod table;
 mod tests;
 mod text;
 mod token;
+mod user;
 mod webhook;
 
 use std::path::PathBuf;
@@ -58,6 +60,9 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "COUNT")]
         limit: Option<u32>,
     },
+    /// List the images that were served lately and could be newer: how newer versions of their line stand
+    /// here, and which findings they end
+    Outdated(outdated::OutdatedArguments),
     /// Bring admitted images into the cache before a node asks for them
     Prefetch(fetch::PrefetchArguments),
     /// Print the key that verifies what this mirror says about admitted images
@@ -92,6 +97,9 @@ pub(crate) enum AdminCommand {
     /// List webhooks, and try whether one arrives
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
+    /// Make, list and change the people who sign in with a password
+    #[command(subcommand)]
+    User(user::UserCommand),
 }
 
 /// `text` on one line without characters that could steer a terminal.
@@ -119,6 +127,7 @@ pub(crate) async fn run(
         AdminCommand::Cache(command) => cache::run(&connection, command).await,
         AdminCommand::Explain { image } => look::explain(&connection, &image).await,
         AdminCommand::Observed { limit } => look::observed(&connection, limit).await,
+        AdminCommand::Outdated(arguments) => outdated::run(&connection, arguments).await,
         AdminCommand::Prefetch(arguments) => fetch::prefetch(&connection, arguments).await,
         AdminCommand::PublicKey(arguments) => keys::public_key(&connection, &arguments).await,
         AdminCommand::Reinstate(arguments) => {
@@ -137,5 +146,6 @@ pub(crate) async fn run(
         AdminCommand::Status => look::status(&connection).await,
         AdminCommand::Token(command) => token::run(&connection, command).await,
         AdminCommand::Webhook(command) => webhook::run(&connection, command).await,
+        AdminCommand::User(command) => user::run(&connection, command).await,
     }
 }

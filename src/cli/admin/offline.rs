@@ -1,5 +1,5 @@
 //! `backup`, and what works on the data directory while the server is down: `restore` and
-//! `token new --offline`.
+//! `token new --offline`, `user add --offline`, `user reset --offline`.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -16,6 +16,7 @@ use crate::cli::{CliError, Connection, Exit, output};
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::mirror::desk;
+use crate::mirror::desk::people::{self, InvitationView, PersonBody};
 use crate::mirror::desk::view::{NewTokenView, TokenBody};
 use crate::tasks::Tasks;
 use crate::time::SystemClock;
@@ -120,6 +121,42 @@ pub(super) async fn new_token(
     connection: &Connection,
     body: TokenBody,
 ) -> Result<NewTokenView, CliError> {
+    let ledger = opened(connection).await?;
+    let made = desk::new_token(&ledger, body, BY).await;
+    ledger.close().await;
+    made.map_err(|error| not_made(error, "no token was made"))
+}
+
+/// Makes a person in the data directory, while no server runs.
+///
+/// # Errors
+/// As [`new_token`].
+pub(super) async fn new_person(
+    connection: &Connection,
+    body: PersonBody,
+) -> Result<InvitationView, CliError> {
+    let ledger = opened(connection).await?;
+    let made = people::new_person(&ledger, body, BY).await;
+    ledger.close().await;
+    made.map_err(|error| not_made(error, "nobody was made"))
+}
+
+/// Takes a person of the data directory back to a one-time secret, while no server runs.
+///
+/// # Errors
+/// As [`new_token`].
+pub(super) async fn reset_person(
+    connection: &Connection,
+    user: &str,
+) -> Result<InvitationView, CliError> {
+    let ledger = opened(connection).await?;
+    let made = people::reset_person(&ledger, user, BY).await;
+    ledger.close().await;
+    made.map_err(|error| not_made(error, "nothing was changed"))
+}
+
+/// The ledger of the data directory, which no server uses.
+async fn opened(connection: &Connection) -> Result<Ledger, CliError> {
     let data_dir = connect::settings(connection)?.data_dir;
     if !data_dir.is_dir() {
         let text = format!("there is no data directory {}", data_dir.display());
@@ -127,16 +164,15 @@ pub(super) async fn new_token(
     }
     let tasks = Tasks::new();
     let (clock, metrics) = (Arc::new(SystemClock), Arc::new(Metrics::default()));
-    let ledger = Ledger::open(&data_dir, clock, tasks, metrics).await.map_err(|error| {
+    Ledger::open(&data_dir, clock, tasks, metrics).await.map_err(|error| {
         CliError::unreachable(format!("could not open the ledger in {}", data_dir.display()))
             .caused_by(error)
-    })?;
-    let made = desk::new_token(&ledger, body, BY).await;
-    ledger.close().await;
-    made.map_err(|error| {
-        if matches!(error, desk::Error::Role { .. }) {
-            return CliError::misused(error.to_string());
-        }
-        CliError::failed("no token was made").caused_by(error)
     })
+}
+
+fn not_made(error: desk::Error, nothing: &str) -> CliError {
+    if matches!(error, desk::Error::Role { .. }) {
+        return CliError::misused(error.to_string());
+    }
+    CliError::failed(nothing).caused_by(error)
 }

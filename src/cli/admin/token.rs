@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use super::client::encoded;
-use super::{connect, lists, offline};
+use super::{connect, expiry, lists, offline};
 use crate::cli::{CliError, Connection, Exit, output};
 use crate::mirror::desk::view::{NewTokenView, TokenBody, TokenView};
+use crate::time::{Clock as _, SystemClock};
 
 /// What to do about tokens.
 #[derive(Debug, clap::Subcommand)]
@@ -23,6 +24,13 @@ pub(crate) enum TokenCommand {
         /// A group that whoever holds it is in, as approval policies name it; several may be given
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<String>,
+        /// When it ends by itself: a length (12h, 90d, 8w) or a date (2027-02-21); without it, never
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
+        /// Repositories that it may ask for and see, as a policy's match has them
+        /// ('docker.io/library/*'); several may be given; without it, all
+        #[arg(long = "repository", value_name = "PATTERN")]
+        repositories: Vec<String>,
         /// Work on the data directory, while the server is down
         #[arg(long)]
         offline: bool,
@@ -51,8 +59,11 @@ pub(super) async fn run(
                 output::print(&lists::tokens(&views, connect::times(connection)))?;
             }
         }
-        TokenCommand::New { name, role, groups, offline } => {
-            let body = TokenBody { name, role, groups };
+        TokenCommand::New { name, role, groups, expires, repositories, offline } => {
+            let parse = |text: String| expiry::parse(&text, SystemClock.now());
+            let expires_at = expires.map(parse).transpose();
+            let expires_at = expires_at.map_err(|error| CliError::misused(error.to_string()))?;
+            let body = TokenBody { name, role, groups, expires_at, repositories };
             let token: NewTokenView = if offline {
                 offline::new_token(connection, body).await?
             } else {

@@ -9,6 +9,7 @@ use crate::cli::admin::printable;
 use crate::gate::{ReadyPolicy, refuse_by_name};
 use crate::oci::{ImageReference, Reference, Tag};
 use crate::policy::{Artifact, Asked, Signer};
+use crate::time::{Clock as _, SystemClock};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +57,12 @@ struct View {
     matching: Vec<MatchView>,
     /// What the rule that applies asks for.
     asks: Vec<Asked>,
+    /// The overlays that match, each with what it asks for on top of that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overlays: Vec<OverlayView>,
+    /// What must hold of it, asked last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    expressions: Vec<Asked>,
     /// The signers that it names.
     signers: Vec<SignerView>,
 }
@@ -74,6 +81,13 @@ struct MatchView {
     /// Why it comes behind the one before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<String>,
+}
+
+/// An overlay that matches; a condition that it may have is asked of a real image only.
+#[derive(Debug, Serialize)]
+struct OverlayView {
+    overlay: String,
+    asks: Vec<Asked>,
 }
 
 /// A signer, in words.
@@ -123,9 +137,10 @@ fn view(
     let artifact_type = artifact_type.filter(|text| *text != "image");
     let artifact_type = artifact_type.map(|text| if text == "chart" { CHART } else { text });
     let artifact = Artifact::from(artifact_type);
-    let refused = refuse_by_name(policy, &image.name, asked_by.as_ref());
+    let refused = refuse_by_name(policy, &image.name, asked_by.as_ref(), SystemClock.now());
     let refused = refused.and_then(|it| it.reasons().first().map(|reason| reason.text.clone()));
-    let rule = policy.rule_for(&image.name, artifact, &tags);
+    let demands = policy.demands(&image.name, artifact, &tags);
+    let rule = demands.rule();
     let matching = policy.matching(&image.name).into_iter().map(|it| MatchView {
         rule: it.rule.id().to_string(),
         pattern: it.pattern.to_string(),
@@ -135,8 +150,16 @@ fn view(
         behind: it.behind,
     });
     let asks = rule.map(crate::policy::Rule::asks).unwrap_or_default();
-    let names = rule.map(crate::policy::Rule::signer_names).unwrap_or_default();
+    let names = demands.signer_names();
+    let overlays = demands
+        .overlays()
+        .iter()
+        .map(|overlay| OverlayView { overlay: overlay.id().to_string(), asks: overlay.asks() });
     let signers = policy.signers().iter().filter(|signer| names.contains(signer.name()));
+    let expressions = demands.expressions().iter().map(|it| Asked {
+        key: it.id().to_string(),
+        text: format!("{}, or else: {}", it.when().text(), it.message()),
+    });
     View {
         image: image.to_string(),
         policy: policy.name().to_owned(),
@@ -146,6 +169,8 @@ fn view(
         rule: rule.map(|rule| rule.id().to_string()),
         matching: matching.collect(),
         asks,
+        overlays: overlays.collect(),
+        expressions: expressions.collect(),
         signers: signers.map(signer_view).collect(),
     }
 }
@@ -210,6 +235,14 @@ fn render(view: &View) -> String {
     if !view.asks.is_empty() {
         lines.push("asks".to_owned());
         lines.extend(asked(&view.asks));
+    }
+    for overlay in &view.overlays {
+        lines.push(format!("overlay  {}", overlay.overlay));
+        lines.extend(asked(&overlay.asks));
+    }
+    if !view.expressions.is_empty() {
+        lines.push("expressions".to_owned());
+        lines.extend(asked(&view.expressions));
     }
     if !view.signers.is_empty() {
         lines.push("signers".to_owned());

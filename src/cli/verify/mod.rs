@@ -20,6 +20,7 @@ use crate::config::{self, Settings};
 use crate::gate::{ReadyPolicy, refuse_by_name};
 use crate::mirror::desk::view::ExplainView;
 use crate::mirror::load_policy;
+use crate::time::{Clock as _, SystemClock};
 
 /// Most images of one call.
 const TARGETS_MAX: usize = 100;
@@ -154,7 +155,8 @@ fn known(targets: &[Target], settings: &Settings, policy: &ReadyPolicy) -> Resul
         let Target::Image { image, .. } = target else { continue };
         let registry = image.name.registry();
         let configured = settings.upstream.registries.iter().any(|it| it.registry == *registry);
-        if !configured && refuse_by_name(policy, &image.name, image.tag.as_ref()).is_none() {
+        let by_name = refuse_by_name(policy, &image.name, image.tag.as_ref(), SystemClock.now());
+        if !configured && by_name.is_none() {
             return Err(CliError::misused(format!(
                 "{image}: registry {registry} is not known; name it as an [[upstream]] in the file of --config"
             )));

@@ -14,23 +14,23 @@ use super::{
     CheckState, Context, Evidence, EvidenceKind, Gathered, ReasonCode, SignatureSearch, Subject,
 };
 use crate::oci::Digest;
-use crate::policy::{AttestationRule, Rule};
+use crate::policy::{AttestationRule, Demanded, Demands};
 use crate::signature::{FoundAttestation, Proof, Refusal, Statement};
 use crate::time::Timestamp;
 
 const NAME: &str = "attestation";
 
-/// Judges what `rule` asks to have attested. With `certain`, the verdict is a denial already.
+/// Judges what has to be attested. With `certain`, the verdict is a denial already.
 pub(super) fn check(
     subject: &Subject,
     evidence: &Evidence,
     context: &Context<'_>,
-    rule: Option<&Rule>,
+    demands: &Demands<'_>,
     certain: bool,
 ) -> Checked {
-    let Some(rule) = rule.filter(|rule| !rule.attestations().is_empty()) else {
+    if demands.attestations().is_empty() {
         return Checked::Nothing;
-    };
+    }
     if certain {
         let text = "not looked at";
         return Checked::Finding(Finding::new(NAME, CheckState::NotLooked, text));
@@ -62,7 +62,7 @@ pub(super) fn check(
         }
     }
     let judge = Judge { subject, context, found };
-    let finding = judge.finding(rule, unavailable);
+    let finding = judge.finding(demands, unavailable);
     match &search.incomplete {
         // What is missing may be among what could not be fetched.
         Some(why) if finding.check.state == CheckState::Fail => Checked::Failed(why.clone()),
@@ -87,9 +87,16 @@ struct Answer {
 }
 
 impl Judge<'_> {
-    fn finding(&self, rule: &Rule, unavailable: &BTreeMap<Digest, String>) -> Finding {
-        let answers: Vec<Answer> =
-            rule.attestations().iter().map(|wanted| self.answer(wanted)).collect();
+    fn finding(&self, demands: &Demands<'_>, unavailable: &BTreeMap<Digest, String>) -> Finding {
+        let answer = |asked: &Demanded<'_, AttestationRule>| {
+            let answer = self.answer(asked.what);
+            let label = asked.label();
+            let lacking = answer.lacking.map(|lacking| format!("{label}{lacking}"));
+            // What only an overlay wants dates nothing: see `together`.
+            let existed_at = answer.existed_at.filter(|_| asked.by.is_none());
+            Answer { text: format!("{label}{}", answer.text), lacking, existed_at, ..answer }
+        };
+        let answers: Vec<Answer> = demands.attestations().iter().map(answer).collect();
         let texts: Vec<&str> = answers.iter().map(|answer| answer.text.as_str()).collect();
         let mut text = texts.join("; ");
         if !unavailable.is_empty() {

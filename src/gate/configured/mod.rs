@@ -19,7 +19,7 @@ use super::{
     Subject,
 };
 use crate::oci::{EnvEntry, ImageConfig};
-use crate::policy::{Answer, ConfigGate, EnvPattern, Rule};
+use crate::policy::{Answer, ConfigGate, Demands, EnvPattern};
 
 use ports::exposes;
 use user::User;
@@ -37,16 +37,16 @@ const REST: &str = "They are told once these are mended.";
 /// Longest part of a name from a configuration that is told, in characters.
 const SHOWN_LENGTH_MAX: usize = 40;
 
-/// Judges what the configurations of the subject have to say by `rule`. With `certain`, the verdict is a
+/// Judges what the configurations of the subject have to say. With `certain`, the verdict is a
 /// denial already.
 pub(super) fn check(
     subject: &Subject,
     evidence: &Evidence,
     context: &Context<'_>,
-    rule: Option<&Rule>,
+    demands: &Demands<'_>,
     certain: bool,
 ) -> Checked {
-    let gates = rule.map(Rule::configured).unwrap_or_default();
+    let gates = demands.configured();
     let Some(facts) = evidence.manifest.found().filter(|_| !gates.is_empty()) else {
         return Checked::Nothing;
     };
@@ -102,11 +102,12 @@ fn finding(against: Against<'_>, passed: &str) -> Finding {
 }
 
 fn judge(label: &str, config: &ConfigOf, gate: &ConfigGate, against: &mut Against<'_>) {
+    let by = gate.label();
     let text = match config {
         ConfigOf::Read(config) => return Judged { label, config, gate, against }.all(),
         ConfigOf::NoImage => return no_image(label, gate, against),
-        ConfigOf::Absent => format!("{label}its configuration is not there upstream"),
-        ConfigOf::Unreadable(why) => format!("{label}its configuration {why}"),
+        ConfigOf::Absent => format!("{label}{by}its configuration is not there upstream"),
+        ConfigOf::Unreadable(why) => format!("{label}{by}its configuration {why}"),
     };
     let remedy = "The image would have to be built with a configuration that can be read.";
     against.add((ReasonCode::ConfigUnreadable, text, remedy.to_owned()), None);
@@ -117,7 +118,8 @@ fn no_image(label: &str, gate: &ConfigGate, against: &mut Against<'_>) {
     if gate.not_applicable == Answer::Allow {
         return;
     }
-    let text = format!("{label}is no image, so that it has no configuration to judge");
+    let by = gate.label();
+    let text = format!("{label}{by}is no image, so that it has no configuration to judge");
     let remedy = format!("{} would have to say notApplicable: allow.", gate.place());
     against.add((ReasonCode::ConfigNotAllowed, text, remedy), None);
 }
@@ -149,7 +151,7 @@ impl Judged<'_, '_, '_> {
 
     /// Adds what is refused by the part `key` of the gate, which stands after `remedy`.
     fn refuse(&mut self, text: &str, remedy: &str, key: &str) {
-        let text = format!("{}{text}", self.label);
+        let text = format!("{}{}{text}", self.label, self.gate.label());
         let remedy = format!("{remedy} ({}.{key}).", self.gate.place());
         self.against.add((ReasonCode::ConfigNotAllowed, text, remedy), None);
     }

@@ -9,7 +9,6 @@ mod tests;
 use std::collections::BTreeSet;
 
 use super::checks::{Checked, Finding, reason};
-use super::fresh;
 use super::signatures::{names_of, signed_by};
 use super::text::{cut_middle, few};
 use super::{
@@ -17,7 +16,7 @@ use super::{
     Subject,
 };
 use crate::oci::{Digest, Tag};
-use crate::policy::{Policy, Rule, Scope, SignatureRule, SignerChange, Trust};
+use crate::policy::{Demands, Policy, Rule, Scope, SignatureRule, SignerChange, Trust};
 use crate::time::Timestamp;
 
 const NAME: &str = "continuity";
@@ -43,10 +42,10 @@ pub(super) fn check(
     subject: &Subject,
     evidence: &Evidence,
     context: &Context<'_>,
-    rule: Option<&Rule>,
+    demands: &Demands<'_>,
     certain: bool,
 ) -> Checked {
-    let watched = rule.map(|rule| (rule, watched(rule, context.policy)));
+    let watched = demands.rule().map(|rule| (rule, watched(rule, context.policy)));
     let Some((rule, names)) = watched.filter(|(_, names)| !names.is_empty() && !certain) else {
         return Checked::Nothing;
     };
@@ -75,22 +74,26 @@ pub(super) fn check(
 }
 
 fn scope_of(rule: &Rule) -> Scope {
-    match rule.signatures() {
+    match rule.alone().signatures {
         Some(SignatureRule::Signed { scope, .. }) => *scope,
         Some(SignatureRule::None { .. }) | None => Scope::Index,
     }
 }
 
-/// The signers whose going away would be noticed under `rule`; none where nothing is compared.
+/// The signers whose going away would be noticed under `rule`; none where nothing is compared. Overlays have
+/// no word in it: what they ask for is asked each time.
 pub(super) fn watched<'a>(rule: &'a Rule, policy: &'a Policy) -> Vec<&'a str> {
     if rule.trust() == Trust::Deny || rule.signer_change() == SignerChange::Allow {
         return Vec::new();
     }
-    match rule.signatures() {
+    let own = rule.alone();
+    match own.signatures {
         // Whoever shortens a wait once is not asked for again.
         None => {
             let names = policy.signers().iter().map(crate::policy::Signer::name);
-            let tracked: BTreeSet<&str> = fresh::signers(rule).collect();
+            let tracks = own.fresh.iter().filter_map(|gate| gate.fast_track.as_ref());
+            let tracked = tracks.flat_map(|track| &track.signers);
+            let tracked: BTreeSet<&str> = tracked.map(String::as_str).collect();
             names.filter(|name| !tracked.contains(name)).collect()
         }
         // That nobody signs is said, and so nobody is looked for.

@@ -8,21 +8,17 @@ use super::super::signatures::{names_of, signed_by};
 use super::super::text::few;
 use super::super::{Context, Evidence, EvidenceKind, Gathered, SignatureSearch, Subject};
 use crate::oci::Digest;
-use crate::policy::{FastTrack, FastTrackWhen, FreshGate, Rating, Rule};
+use crate::policy::{Demands, FastTrack, FastTrackWhen, Rating};
 use crate::scan::Report;
 
-/// The signers who may shorten a wait under `rule`.
-pub(in crate::gate) fn signers(rule: &Rule) -> impl Iterator<Item = &str> {
-    tracks(rule).flat_map(|track| &track.signers).map(String::as_str)
+/// The signers who may shorten a wait.
+pub(in crate::gate) fn signers<'a>(demands: &'a Demands<'_>) -> impl Iterator<Item = &'a str> {
+    demands.fast_tracks().flat_map(|track| &track.signers).map(String::as_str)
 }
 
-/// Whether `rule` asks what something new fixes of what its tag stood for before.
-pub fn tracks_fixes(rule: &Rule) -> bool {
-    tracks(rule).any(|track| matches!(track.when, FastTrackWhen::Fixes(_)))
-}
-
-fn tracks(rule: &Rule) -> impl Iterator<Item = &FastTrack> {
-    rule.fresh().iter().filter_map(|gate: &std::sync::Arc<FreshGate>| gate.fast_track.as_ref())
+/// Whether it is asked what something new fixes of what its tag stood for before.
+pub fn tracks_fixes(demands: &Demands<'_>) -> bool {
+    demands.fast_tracks().any(|track| matches!(track.when, FastTrackWhen::Fixes(_)))
 }
 
 /// The claim of one subject to one fast track.

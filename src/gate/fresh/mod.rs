@@ -21,7 +21,7 @@ use super::{
     ReasonCode, Subject,
 };
 use crate::oci::{Digest, ImageConfig};
-use crate::policy::{Answer, FreshGate, Rule};
+use crate::policy::{Answer, Demands, FreshGate, Rule};
 use crate::time::Timestamp;
 
 use fast_track::Claim;
@@ -38,6 +38,8 @@ const JUDGING: Judging = Judging {
 };
 /// Where what is left out is told.
 const REST: &str = "They are told once these are mended.";
+/// An hour.
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// How far the clock of whoever built an image may be ahead.
 const CLOCKS_APART_MAX: Duration = Duration::from_hours(24);
 /// No image was built before 2010-01-01: whoever builds the same twice writes 1970 or 1980.
@@ -58,24 +60,25 @@ pub(super) fn is_plausible(at: Timestamp, now: Timestamp) -> bool {
     (FIRST_BUILD..=now.after(CLOCKS_APART_MAX)).contains(&at)
 }
 
-/// Judges by what `rule` asks of the time of the subject.
+/// Judges by what is asked of the time of the subject.
 pub(super) fn check(
     subject: &Subject,
     evidence: &Evidence,
     context: &Context<'_>,
-    rule: Option<&Rule>,
+    demands: &Demands<'_>,
     found: &Found,
 ) -> Checked {
-    let gates = rule.map(Rule::fresh).unwrap_or_default();
+    let gates = demands.fresh();
     let Some(facts) = evidence.manifest.found().filter(|_| !gates.is_empty()) else {
         return Checked::Nothing;
     };
     if found.certain {
         return Checked::Finding(Finding::new(NAME, CheckState::NotLooked, "not looked at"));
     }
-    // Where none is asked for, no signature that comes later counts.
-    let proves = |rule: &Rule| rule.signatures().is_some() || !rule.attestations().is_empty();
-    let mut told = Told { may_be_proven: rule.is_some_and(proves), ..Told::default() };
+    // Where the rule asks for none, no signature that comes later counts.
+    let own = demands.rule().map(Rule::alone);
+    let proves = own.is_some_and(|own| own.signatures.is_some() || !own.attestations.is_empty());
+    let mut told = Told { may_be_proven: proves, ..Told::default() };
     let dated: Vec<&FreshGate> =
         gates.iter().map(Arc::as_ref).filter(|gate| gate.image_age_max.is_some()).collect();
     if let Err(checked) = ages(subject, evidence, context, (facts, &dated, found), &mut told) {
@@ -208,7 +211,7 @@ fn built(
 
 fn age(label: &str, built: Built, gate: &FreshGate, now: Timestamp, told: &mut Told<'_>) {
     let Some(most) = gate.image_age_max else { return };
-    let place = gate.place();
+    let (place, by) = (gate.place(), gate.label());
     let unreadable = "The image would have to have a configuration that can be read.".to_owned();
     match built {
         Built::At(at) | Built::By(at) => {
@@ -217,14 +220,14 @@ fn age(label: &str, built: Built, gate: &FreshGate, now: Timestamp, told: &mut T
                 told.lasts_until(at.after(most));
                 return told.pass(format!("{label}{word} {}", day(at)));
             }
-            let text = format!("{label}{word} {}, more than {} ago", day(at), hours(most));
+            let text = format!("{label}{by}{word} {}, more than {} ago", day(at), hours(most));
             let remedy = format!("It would have to be built again ({place}.maxImageAge).");
             told.refuse(ReasonCode::TooOld, text, remedy);
         }
         Built::Later(at) => {
             // Clocks may be right by then.
             told.lasts_until(at.before(CLOCKS_APART_MAX));
-            let text = format!("{label}says that it was built {}, which is to come", day(at));
+            let text = format!("{label}{by}says that it was built {}, which is to come", day(at));
             let remedy = "It would have to be built with the time at which that is done.";
             told.refuse(ReasonCode::Undated, text, remedy.to_owned());
         }
@@ -232,7 +235,7 @@ fn age(label: &str, built: Built, gate: &FreshGate, now: Timestamp, told: &mut T
             told.pass(format!("{label}no image, and not dated"));
         }
         Built::NoImage => {
-            let text = format!("{label}is no image, so that nothing says when it was built");
+            let text = format!("{label}{by}is no image, so that nothing says when it was built");
             let remedy = format!("{place} would have to say notApplicable: allow.");
             told.refuse(ReasonCode::Undated, text, remedy);
         }
@@ -245,15 +248,16 @@ fn age(label: &str, built: Built, gate: &FreshGate, now: Timestamp, told: &mut T
                 told.awaits_signature.insert(ReasonCode::Undated);
                 remedy = format!("A signature that proves a time would do, or {remedy}");
             }
-            let text = format!("{label}nothing says when it was built");
+            let text = format!("{label}{by}nothing says when it was built");
             told.refuse(ReasonCode::Undated, text, remedy);
         }
         Built::Absent => {
-            let text = format!("{label}its configuration is not there upstream, so it has no date");
+            let text =
+                format!("{label}{by}its configuration is not there upstream, so it has no date");
             told.refuse(ReasonCode::ConfigUnreadable, text, unreadable);
         }
         Built::Unreadable => {
-            let text = format!("{label}its configuration cannot be read, so it has no date");
+            let text = format!("{label}{by}its configuration cannot be read, so it has no date");
             told.refuse(ReasonCode::ConfigUnreadable, text, unreadable);
         }
     }
@@ -282,7 +286,8 @@ fn cooling(
         let Some(track) = &gate.fast_track else {
             told.lasts_until(from);
             let remedy = format!("{WAIT} ({}.minObservedAge).", gate.place());
-            told.refuse(ReasonCode::CoolingDown, waits(seen, from), remedy);
+            let text = format!("{}{}", gate.label(), waits(seen, from));
+            told.refuse(ReasonCode::CoolingDown, text, remedy);
             continue;
         };
         match (Claim { subject, evidence, context, asked: track }).holds()? {
@@ -291,7 +296,8 @@ fn cooling(
                 told.lasts_until(from);
                 told.awaits_signature.insert(ReasonCode::CoolingDown);
                 let remedy = format!("{WAIT}; sooner if {why} ({}.fastTrack).", gate.place());
-                told.refuse(ReasonCode::CoolingDown, waits(seen, from), remedy);
+                let text = format!("{}{}", gate.label(), waits(seen, from));
+                told.refuse(ReasonCode::CoolingDown, text, remedy);
             }
         }
     }

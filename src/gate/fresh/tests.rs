@@ -44,9 +44,9 @@ fn with_configs(facts: ManifestFacts, configs: Vec<(Digest, ConfigOf)>) -> Evide
 fn checked(gate: &str, config: ConfigOf, existed_at: Option<Timestamp>) -> Finding {
     let (policy, subject) = (with_gate(gate, ""), subject("up.test/a"));
     let evidence = with_configs(facts(), vec![(subject.digest, config)]);
-    let rule = policy.rules().first();
+    let demands = Demands::new(policy.rules().first(), Vec::new());
     let found = Found { certain: false, existed_at, images_existed_at: BTreeMap::new() };
-    match check(&subject, &evidence, &context(&policy), rule, &found) {
+    match check(&subject, &evidence, &context(&policy), &demands, &found) {
         Checked::Finding(finding) => finding,
         Checked::Failed(_) | Checked::Missing(_) | Checked::Nothing => panic!("no finding"),
     }
@@ -176,8 +176,8 @@ fn each_image_of_an_index_is_no_younger_than_its_own_signature() {
     let policy = with_gate("maxImageAge: 30d", "");
     let images_existed_at = BTreeMap::from([(arm, at("2025-11-20T10:00:00Z"))]);
     let found = Found { certain: false, existed_at: None, images_existed_at };
-    let rule = policy.rules().first();
-    let checked = check(&subject, &evidence, &context(&policy), rule, &found);
+    let demands = Demands::new(policy.rules().first(), Vec::new());
+    let checked = check(&subject, &evidence, &context(&policy), &demands, &found);
     let Checked::Finding(finding) = checked else { panic!("no finding") };
     let texts: Vec<&str> = finding.reasons.iter().map(|reason| reason.text.as_str()).collect();
     assert_eq!(texts, ["linux/arm64: signed 2025-11-20, more than 30 days ago"]);

@@ -30,7 +30,7 @@ use super::{
     Subject,
 };
 use crate::oci::Digest;
-use crate::policy::{Answer, FindingCondition, Rule, ScanGate};
+use crate::policy::{Answer, Demands, FindingCondition, ScanGate};
 use crate::scan::{Attested, DatabaseId, Inventory, Report};
 use crate::time::Timestamp;
 
@@ -100,16 +100,16 @@ pub struct ImageScan {
     pub attested: Arc<Attested>,
 }
 
-/// Judges what scans of the subject have to show by `rule`. With `certain`, the verdict is a denial
+/// Judges what scans of the subject have to show. With `certain`, the verdict is a denial
 /// already.
 pub(super) fn check(
     subject: &Subject,
     evidence: &Evidence,
     context: &Context<'_>,
-    rule: Option<&Rule>,
+    demands: &Demands<'_>,
     certain: bool,
 ) -> Checked {
-    let gates = rule.map(Rule::gates).unwrap_or_default();
+    let gates = demands.gates();
     let Some(facts) = evidence.manifest.found().filter(|_| !gates.is_empty()) else {
         return Checked::Nothing;
     };
@@ -230,13 +230,13 @@ fn may_be_silenced(finding: &Finding) -> bool {
 
 /// Nothing can be found in what is no image: that passes only where every gate says so.
 fn not_applicable(gates: &[Arc<ScanGate>]) -> Finding {
-    const TEXT: &str = "is no image, so that a scan says nothing";
     let Some(gate) = gates.iter().find(|gate| gate.not_applicable == Answer::Deny) else {
         return Finding::new(NAME, CheckState::Pass, "not applicable: it is no image");
     };
+    let text = format!("{}is no image, so that a scan says nothing", gate.label());
     let remedy = format!("{} would have to say notApplicable: allow.", gate.place());
-    let reasons = vec![reason(ReasonCode::NotScannable, TEXT, remedy)];
-    Finding { reasons, ..Finding::new(NAME, CheckState::Fail, TEXT) }
+    let reasons = vec![reason(ReasonCode::NotScannable, &text, remedy)];
+    Finding { reasons, ..Finding::new(NAME, CheckState::Fail, text) }
 }
 
 /// Why nothing can be decided by the database of `report`: it, or a list in it that the gate asks for, is

@@ -734,7 +734,7 @@ fn what_is_asked_for_has_one_form_whatever_it_is_called() {
         let policy = policy(&format!(
             "gates:\n  {name}: {{{gate}}}\nrules:\n- {{id: a, match: [\"up.test/**\"], trust: allow, gates: [{name}]}}\n"
         ));
-        asked_for(policy.rules()[0].gates())
+        asked_for(policy.rules()[0].alone().gates)
     };
     let plain = asks("deny: [{severity: high}, {exploited: true}]", "a");
     for (gate, is_same) in [

@@ -107,7 +107,7 @@ impl<'a> Told<'a> {
     ) {
         self.until = self.until.into_iter().chain(seen.until).min();
         if let Some(why) = &seen.lacks {
-            self.lacks(why);
+            self.lacks(why, gates);
         }
         if !seen.gaps.is_empty() {
             self.incomplete(seen, gates);
@@ -146,8 +146,9 @@ impl<'a> Told<'a> {
 
     /// Nobody attests a scan: that passes under no gate that needs one, and neither does an image that was
     /// admitted by one that was taken back.
-    fn lacks(&mut self, why: &str) {
-        let text = format!("{}{why}", self.label);
+    fn lacks(&mut self, why: &str, gates: &[&'a ScanGate]) {
+        let by = gates.first().map(|gate| gate.label()).unwrap_or_default();
+        let text = format!("{}{by}{why}", self.label);
         self.texts.push(text.clone());
         let remedy = "A signer of the policy would have to attest a scan of it.".to_owned();
         self.open.add((ReasonCode::NotAttested, text, remedy), None);
@@ -163,7 +164,7 @@ impl<'a> Told<'a> {
         let said = format!("could not be read completely: {}", few(&gaps));
         if let Some(gate) = self.refuses("incomplete", gates, |gate| gate.incomplete) {
             let remedy = format!("{} would have to say incomplete: allow.", gate.place());
-            let text = format!("{}{said}", self.label);
+            let text = format!("{}{}{said}", self.label, gate.label());
             let said = (ReasonCode::ScanIncomplete, text, remedy);
             self.open.add(said, Some(seen.scanner));
         }
@@ -172,7 +173,8 @@ impl<'a> Told<'a> {
 
     fn unknown(&mut self, seen: &Seen<'a>, gates: &[&'a ScanGate]) {
         let Some(gate) = self.refuses("unknown", gates, |gate| gate.unknown) else { return };
-        let text = format!("{}nothing is known about {}", self.label, few(&seen.unknown));
+        let (label, by) = (&self.label, gate.label());
+        let text = format!("{label}{by}nothing is known about {}", few(&seen.unknown));
         let remedy = format!("{} would have to say unknown: allow.", gate.place());
         self.open.add((ReasonCode::ScanUnknown, text, remedy), Some(seen.scanner));
     }
@@ -187,7 +189,8 @@ impl<'a> Told<'a> {
         };
         let listed_by = seen.attested.and_then(|attested| attested.by.get(&finding.package));
         let listed_by = listed_by.map(|signer| format!(", listed by {signer}")).unwrap_or_default();
-        let text = format!("{}{}{listed_by}", self.label, findings::described(finding));
+        let (label, by) = (&self.label, gate.label());
+        let text = format!("{label}{by}{}{listed_by}", findings::described(finding));
         group.add((code, text, findings::remedy(finding, gate)), Some(seen.scanner));
     }
 

@@ -47,13 +47,19 @@ pub(super) async fn authenticate(
 
 /// Lets a request through if whoever sends it may do what its route takes.
 pub(super) async fn allow(
-    State(needed): State<Permission>,
+    State((needed, knows_scopes)): State<(Permission, bool)>,
     Extension(caller): Extension<Caller>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     if !caller.may(needed) {
         return Err(Problem::role(&caller, needed));
+    }
+    // What does not know of scopes would show more than the caller's.
+    if !knows_scopes && !caller.scope.is_everything() {
+        let text =
+            "This token is for some repositories only: it may ask for images and see its requests.";
+        return Err(Problem::forbidden("Not for this token", text));
     }
     Ok(next.run(request).await)
 }

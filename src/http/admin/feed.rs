@@ -35,6 +35,8 @@ use crate::text::plain_to_see;
 pub(super) const PATH: &str = "/feed.atom";
 /// Most requests in it.
 const ENTRIES_MAX: usize = 100;
+/// Most pages of the queue that are looked at for it: a token may be for few of the repositories.
+const PAGES_MAX: usize = 20;
 /// What a reader without a token is told.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"pratique feed\"");
 /// When nothing ever waited.
@@ -45,8 +47,8 @@ pub(super) async fn show(
     State(state): State<AdminState>,
     request: Request,
 ) -> Result<Response, Response> {
-    enter(&state, &request)?;
-    let requests = newest(&state).await.map_err(IntoResponse::into_response)?;
+    let caller = enter(&state, &request)?;
+    let requests = newest(&state, &caller).await.map_err(IntoResponse::into_response)?;
     let base = state.public_url.as_deref().unwrap_or_default();
     let text = plain_to_see(&document(&requests, base).into_string());
     // What is a character and none of XML's.
@@ -68,27 +70,31 @@ pub(super) async fn show(
 }
 
 /// Lets in who holds a token that may look.
-fn enter(state: &AdminState, request: &Request) -> Result<(), Response> {
+fn enter(state: &AdminState, request: &Request) -> Result<Caller, Response> {
     let ledger = state.desk.mirror().ledger();
     let known = |text: &str| ledger.authenticate(text).map(|token| token.caller());
     if let Some(caller) = bearer(request.headers()).and_then(known) {
-        return may_look(&caller).map_err(IntoResponse::into_response);
+        return may_look(caller).map_err(IntoResponse::into_response);
     }
     if let Some(caller) = password(request.headers()).as_deref().and_then(known) {
-        may_look(&caller).map_err(IntoResponse::into_response)?;
+        let caller = may_look(caller).map_err(IntoResponse::into_response)?;
         if [Permission::Decide, Permission::Administer].iter().any(|it| caller.may(*it)) {
             let detail = "a feed reader keeps its password in the clear; make a token with role \
                           viewer for it";
             let problem = Problem::forbidden("This token may do more than look", detail);
             return Err(problem.into_response());
         }
-        return Ok(());
+        return Ok(caller);
     }
     Err(stranger(state, request))
 }
 
-fn may_look(caller: &Caller) -> Result<(), Problem> {
-    if caller.may(Permission::Look) { Ok(()) } else { Err(Problem::role(caller, Permission::Look)) }
+fn may_look(caller: Caller) -> Result<Caller, Problem> {
+    if caller.may(Permission::Look) {
+        Ok(caller)
+    } else {
+        Err(Problem::role(&caller, Permission::Look))
+    }
 }
 
 /// What somebody without a valid token is told.
@@ -129,19 +135,20 @@ fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
-/// The newest requests that are open.
-async fn newest(state: &AdminState) -> Result<Vec<RequestView>, Problem> {
+/// The newest requests that are open and of repositories that `caller`'s token is for.
+async fn newest(state: &AdminState, caller: &Caller) -> Result<Vec<RequestView>, Problem> {
     let mut filter = QueueFilter::default();
     let mut requests = Vec::new();
-    loop {
+    for _ in 0..PAGES_MAX {
         let page = state.desk.queue(&filter).await?;
-        requests.extend(page.requests);
+        requests.extend(page.requests.into_iter().filter(|it| caller.scope.covers(&it.name)));
         filter.before = page.next;
         if filter.before.is_none() || requests.len() >= ENTRIES_MAX {
-            requests.truncate(ENTRIES_MAX);
-            return Ok(requests);
+            break;
         }
     }
+    requests.truncate(ENTRIES_MAX);
+    Ok(requests)
 }
 
 /// The feed; the same as long as the requests are the same, so that its tag stays.

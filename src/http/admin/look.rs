@@ -37,8 +37,10 @@ pub(super) struct Limit {
 /// `GET /explain?image=`
 pub(super) async fn explain(
     State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
     Parameters(Image { image }): Parameters<Image>,
 ) -> Result<Response, Problem> {
+    state.desk.check_scope(&caller, std::slice::from_ref(&image))?;
     Ok(json(&state.desk.explain(&image).await?))
 }
 
@@ -48,6 +50,21 @@ pub(super) async fn observed(
     Parameters(Limit { limit }): Parameters<Limit>,
 ) -> Result<Response, Problem> {
     Ok(json(&state.desk.observed(limit).await?))
+}
+
+/// How far back.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Days {
+    days: Option<u32>,
+}
+
+/// `GET /outdated?days=`
+pub(super) async fn outdated(
+    State(state): State<AdminState>,
+    Parameters(Days { days }): Parameters<Days>,
+) -> Result<Response, Problem> {
+    Ok(json(&Box::pin(state.desk.outdated(days)).await?))
 }
 
 /// `GET /policy`

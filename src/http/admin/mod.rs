@@ -12,9 +12,11 @@ mod body;
 mod cache;
 mod decisions;
 mod feed;
+mod guesses;
 mod keys;
 mod look;
 mod open;
+mod persons;
 mod problem;
 mod requests;
 mod routes;
@@ -35,6 +37,7 @@ use super::AdminSettings;
 use crate::mirror::Mirror;
 use crate::mirror::desk::Desk;
 use crate::notify::Notifier;
+use crate::people::oidc;
 use problem::Problem;
 pub use routes::{API, Route, api_routes};
 use throttle::Throttle;
@@ -48,21 +51,29 @@ pub struct AdminState {
     sessions: Arc<web::Sessions>,
     notifier: Notifier,
     public_url: Option<Arc<str>>,
+    entrance: Arc<web::Entrance>,
     is_tls: bool,
 }
 
 impl AdminState {
     /// The state for `mirror`.
-    pub fn new(mirror: Mirror, settings: AdminSettings) -> Self {
-        Self {
-            desk: Desk::new(mirror),
+    ///
+    /// # Errors
+    /// When the provider that people sign in at cannot be used.
+    pub fn new(mirror: Mirror, settings: AdminSettings) -> Result<Self, oidc::Error> {
+        let entrance = web::Entrance::new(settings.oidc, mirror.tasks(), mirror.clock())?;
+        let desk = Desk::new(mirror);
+        desk.keep_outdated();
+        Ok(Self {
+            desk,
             data_dir: settings.data_dir.into(),
             throttle: Arc::new(Throttle::default()),
             sessions: Arc::default(),
             notifier: Notifier::none(),
             public_url: None,
+            entrance: Arc::new(entrance),
             is_tls: settings.tls.is_some(),
-        }
+        })
     }
 }
 
@@ -78,8 +89,10 @@ impl AdminState {
 pub fn router(state: AdminState) -> Router {
     let mut api = Router::new();
     for (Route { path, needs, .. }, handler) in routes::table() {
-        let guarded = needs
-            .map(|needed| handler.clone().route_layer(from_fn_with_state(needed, auth::allow)));
+        let scoped = routes::knows_scopes(path);
+        let guarded = needs.map(|needed| {
+            handler.clone().route_layer(from_fn_with_state((needed, scoped), auth::allow))
+        });
         api = api.route(path, guarded.unwrap_or(handler));
     }
     let api = api

@@ -126,6 +126,13 @@ impl Problem {
         Self { retry_after: Some(seconds), ..throttled }
     }
 
+    /// 503: not now.
+    pub(super) fn busy(detail: impl Into<String>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let busy = Self::new(status, problem::UNDECIDED, "Not at this moment", detail);
+        Self { retry_after: Some(RETRY_AFTER_SECONDS), ..busy }
+    }
+
     /// 500: it is not known what came of it.
     pub(super) fn internal(detail: impl Into<String>) -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
@@ -167,6 +174,7 @@ impl From<desk::Error> for Problem {
             | Error::AuditRecordUnknown { .. }
             | Error::NoCheckpoint
             | Error::NotPinned { .. }
+            | Error::PersonUnknown { .. }
             | Error::RequestUnknown { .. }
             | Error::TagNotServed { .. }
             | Error::TokenUnknown { .. } => Self::not_found(detail),
@@ -179,6 +187,7 @@ impl From<desk::Error> for Problem {
             | Error::Draft { .. }
             | Error::ExpiryPast
             | Error::ExpiryUnwanted
+            | Error::NoPassword { .. }
             | Error::ReasonForm
             | Error::Role { .. }
             | Error::State { .. }
@@ -190,6 +199,7 @@ impl From<desk::Error> for Problem {
             | Error::NotAskedFor { .. }
             | Error::NotRequester { .. }
             | Error::OwnRequest { .. } => Self::refused(detail),
+            Error::OutOfScope { .. } => Self::forbidden("Not for this token", &detail),
             Error::NotAllowed { reasons, .. } => Self::refused(detail).because(reasons),
             Error::Undecided { reasons, .. } => Self::undecided(detail).because(reasons),
             Error::Backup { source, .. } | Error::TokenFile { source, .. } => {
@@ -209,15 +219,26 @@ fn from_ledger(error: &ledger::Error) -> Problem {
     match error {
         Error::AlreadyDecided { .. }
         | Error::DecidedMeanwhile(_)
+        | Error::LastAdmin(_)
         | Error::NothingToReinstate(_)
         | Error::OtherSubject { .. }
+        | Error::PersonElsewhere(_)
+        | Error::PersonExists(_)
         | Error::TokenExists(_)
+        | Error::TooManyPeople(_)
         | Error::TooManyPins { .. }
         | Error::TooManyRequesters(_)
         | Error::TooManyTokens(_)
         | Error::TooManyVotes(_) => Problem::conflict(error.to_string()),
-        Error::NoSuchRequest(_) | Error::NoSuchToken(_) => Problem::not_found(error.to_string()),
-        Error::GroupName(_) | Error::TokenName(_) => Problem::invalid(error.to_string()),
+        Error::NoSuchPerson(_) | Error::NoSuchRequest(_) | Error::NoSuchToken(_) => {
+            Problem::not_found(error.to_string())
+        }
+        Error::GroupName(_)
+        | Error::PersonName(_)
+        | Error::PersonRole(_)
+        | Error::TokenExpiry
+        | Error::TokenName(_)
+        | Error::TokenScope { .. } => Problem::invalid(error.to_string()),
         Error::TooManyRequests { .. } => Problem::undecided(error.to_string()),
         _ => {
             let cause = std::error::Error::source(error).map(ToString::to_string);

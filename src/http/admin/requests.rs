@@ -16,8 +16,8 @@ use super::AdminState;
 use super::body::{InPath, JsonBody, Parameters, json};
 use super::problem::Problem;
 use crate::ledger::Caller;
-use crate::mirror::desk::Desk;
 use crate::mirror::desk::view::{ImagesBody, PrefetchView};
+use crate::mirror::desk::{self, Desk};
 
 /// How often a prefetch under way says that it is.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
@@ -35,17 +35,24 @@ pub(super) struct Filter {
 /// `GET /requests?state=&limit=`
 pub(super) async fn list(
     State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Problem> {
-    Ok(json(&state.desk.requests(filter.state.as_deref(), filter.limit).await?))
+    let mut views = state.desk.requests(filter.state.as_deref(), filter.limit).await?;
+    views.retain(|view| caller.scope.covers(&view.name));
+    Ok(json(&views))
 }
 
 /// `GET /requests/{id}`; the `ETag` is for `If-Match` of a decision.
 pub(super) async fn show(
     State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
     InPath(id): InPath,
 ) -> Result<Response, Problem> {
     let (view, version) = state.desk.request(&id).await?;
+    if !caller.scope.covers(&view.name) {
+        return Err(desk::Error::RequestUnknown { text: id }.into());
+    }
     let mut response = json(&view);
     if let Ok(version) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(ETAG, version);
@@ -59,6 +66,7 @@ pub(super) async fn ask(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody<ImagesBody>,
 ) -> Result<Response, Problem> {
+    state.desk.check_scope(&caller, &body.images)?;
     Ok(json(&state.desk.ask(&body.images, &caller, body.reason.as_deref()).await?))
 }
 

@@ -4,7 +4,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::{
-    AdminState, audit, cache, decisions, keys, look, requests, simulate, tokens, webhooks,
+    AdminState, audit, cache, decisions, keys, look, persons, requests, simulate, tokens, webhooks,
 };
 use crate::ledger::Permission;
 
@@ -20,6 +20,14 @@ pub struct Route {
     pub path: &'static str,
     /// What it takes; `None`: nothing.
     pub needs: Option<Permission>,
+}
+
+/// The routes that heed which repositories a token is for; one that is not for all opens no others.
+const SCOPED: [&str; 3] = ["/explain", "/requests", "/requests/{id}"];
+
+/// Whether what is at `path` heeds which repositories a token is for.
+pub(super) fn knows_scopes(path: &str) -> bool {
+    SCOPED.contains(&path)
 }
 
 /// Every route of the API, under [`API`], and what it takes.
@@ -53,6 +61,13 @@ pub(super) fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
         (send("/cache/scrub", Administer), post(cache::scrub)),
         (look("/explain"), get(look::explain)),
         (look("/observed"), get(look::observed)),
+        (look("/outdated"), get(look::outdated)),
+        (look("/people"), get(persons::list)),
+        (send("/people", Administer), post(persons::add)),
+        (look("/people/{id}"), get(persons::show)),
+        (send("/people/{id}", Administer), post(persons::change)),
+        (take_back("/people/{id}", Administer), delete(persons::remove)),
+        (send("/people/{id}/reset", Administer), post(persons::reset)),
         (look("/policy"), get(look::policy)),
         (send("/prefetch", Administer), post(requests::prefetch)),
         (look("/public-keys"), get(keys::show)),

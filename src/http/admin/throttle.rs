@@ -25,6 +25,14 @@ struct Failures {
 }
 
 impl Throttle {
+    /// How long `address` has to wait at `now`, if it has failed too often.
+    pub(super) fn wait(&self, address: IpAddr, now: Duration) -> Option<Duration> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = failures.get(&network(address))?;
+        let wait = WINDOW.saturating_sub(now.saturating_sub(entry.since));
+        (entry.count >= FAILURES_MAX && !wait.is_zero()).then_some(wait)
+    }
+
     /// Counts a failure of `address` at `now` (monotonic), and gives how long it has to wait if it
     /// has failed too often.
     pub(super) fn failed(&self, address: IpAddr, now: Duration) -> Option<Duration> {
@@ -53,7 +61,7 @@ fn make_room(failures: &mut HashMap<IpAddr, Failures>, now: Duration) {
 }
 
 /// Who owns one address of a /64 owns all of it.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

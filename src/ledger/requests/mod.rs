@@ -234,6 +234,10 @@ pub struct RequestFilter {
     pub states: Vec<RequestState>,
     /// Only this repository.
     pub name: Option<Name>,
+    /// Only those whose row has this somewhere, in any case of ASCII letters: a first sieve, which lets
+    /// through more than what says it, and nothing less as long as it is ASCII without quotes and
+    /// backslashes.
+    pub sieve: Option<String>,
     /// Only those after this one.
     pub after: Option<RequestId>,
     /// How many at most, up to 1,000; 0 is 1,000.

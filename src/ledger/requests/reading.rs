@@ -96,6 +96,7 @@ impl Ledger {
                     "SELECT {COLUMNS} FROM requests
                      WHERE id > ?1 AND (?2 IS NULL OR name = ?2)
                      AND (?3 = '[]' OR state IN (SELECT value FROM json_each(?3)))
+                     AND (?5 IS NULL OR instr(lower(body), ?5) > 0)
                      ORDER BY id LIMIT ?4"
                 );
                 let mut statement = connection.prepare_cached(&sql)?;
@@ -104,7 +105,8 @@ impl Ledger {
                         integer(filter.after.map_or(0, |id| id.0)),
                         filter.name.map(|name| name.to_string()),
                         serde_json::to_string(&states)?,
-                        limit
+                        limit,
+                        filter.sieve.map(|text| text.to_ascii_lowercase())
                     ],
                     Stored::from_row,
                 )?;

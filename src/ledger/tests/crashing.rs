@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use super::*;
+use crate::ledger::{Ballot, PersonId, Vote};
 
 /// Where the child writes; set only by the test below.
 const DIR_VARIABLE: &str = "PRATIQUE_LEDGER_CRASH_DIR";
@@ -59,6 +60,104 @@ async fn killed_at_any_time_no_acknowledged_approval_is_lost() {
     for number in acknowledged {
         let record = ledger.record(&subject(number)).await.unwrap().unwrap();
         assert_eq!(approved_by(record.standing.as_ref()), Some("alice"), "{number}");
+    }
+    let report = ledger.verify_audit().await.unwrap();
+    assert_eq!(report.problem, None);
+}
+
+fn vote(number: u64, name: &str) -> Vote {
+    let ballot = Ballot {
+        policy: policy(),
+        rule: "asked".to_owned(),
+        approval: "four-eyes".to_owned(),
+        quorum: 2,
+        distinct_groups: false,
+        approvers: vec!["group:security".to_owned()],
+        findings: String::new(),
+        signed: String::new(),
+        reasons: String::new(),
+        decisions: 0,
+    };
+    Vote {
+        subject: subject(number),
+        request: None,
+        voter: PersonId::Token { name: name.to_owned() },
+        display: name.to_owned(),
+        stands_for: vec!["group:security".to_owned()],
+        at: Timestamp::from_milliseconds(0),
+        reason: "looked at it".to_owned(),
+        expires: None,
+        ballot,
+    }
+}
+
+/// The approval that the second vote about `subject(number)` comes to.
+fn by_two(number: u64) -> Decision {
+    let voters = ["alice", "bob"].map(str::to_owned).to_vec();
+    Decision { voters, ..decision(number, "bob") }
+}
+
+#[tokio::test]
+#[ignore = "the child process of the test below, which runs it"]
+async fn child_that_votes_until_it_is_killed() {
+    let dir = std::env::var_os(DIR_VARIABLE).expect("run by its parent");
+    let clock = ManualClock::at(Timestamp::from_milliseconds(0));
+    let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::default()));
+    let ledger =
+        open(Path::new(&dir), Settings::default(), &clock, &tasks, &metrics).await.unwrap();
+    let first = ledger.verify_audit().await.unwrap().records;
+    let votes = async |lane: u64| {
+        for step in 0.. {
+            let number = first + step * 8 + lane;
+            ledger.cast_vote(vote(number, "alice"), None).await.unwrap();
+            println!("\nacknowledged {number} alice");
+            ledger.cast_vote(vote(number, "bob"), Some(by_two(number))).await.unwrap();
+            println!("\nacknowledged {number} bob");
+        }
+    };
+    futures_util::future::join_all((0..8).map(votes)).await;
+}
+
+#[tokio::test]
+async fn killed_at_any_time_no_acknowledged_vote_is_lost_and_none_half_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut acknowledged = Vec::new();
+    for _ in 0..KILLS {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "ledger::tests::crashing::child_that_votes_until_it_is_killed"])
+            .args(["--ignored", "--nocapture"])
+            .env(DIR_VARIABLE, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let votes = lines.filter_map(|line| {
+            let line = line.unwrap();
+            let (number, name) = line.strip_prefix("acknowledged ")?.split_once(' ')?;
+            Some((number.parse::<u64>().unwrap(), name.to_owned()))
+        });
+        let seen: Vec<(u64, String)> = votes.take(APPROVALS).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(seen.len(), APPROVALS, "the child ended by itself");
+        acknowledged.extend(seen);
+    }
+    let clock = ManualClock::at(Timestamp::from_milliseconds(0));
+    let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::default()));
+    let ledger = open(dir.path(), Settings::default(), &clock, &tasks, &metrics).await.unwrap();
+    for (number, name) in &acknowledged {
+        let votes = ledger.votes(&subject(*number)).await.unwrap();
+        let cast = votes.cast.iter().find(|cast| cast.vote.display == *name);
+        assert!(cast.is_some_and(|cast| cast.is_signed), "{number} {name}: {votes:?}");
+    }
+    // Whatever was under way: two votes are an approval, and one is none.
+    let records = ledger.subjects(None, 1_000).await.unwrap();
+    assert!(records.len() >= APPROVALS);
+    for record in records {
+        let votes = ledger.votes(&record.subject).await.unwrap();
+        let is_approved = approved_by(record.standing.as_ref()) == Some("bob");
+        assert_eq!(is_approved, votes.cast.len() == 2, "{votes:?}");
+        assert_eq!(is_approved, votes.decisions == 1, "{votes:?}");
     }
     let report = ledger.verify_audit().await.unwrap();
     assert_eq!(report.problem, None);

@@ -172,6 +172,8 @@ fn new(number: u64, verdict: Verdict) -> New {
             verdict,
             rule: Some(rule()),
             enforced: true,
+            warns: false,
+            watched: Vec::new(),
             checks: Vec::new(),
             good_until: None,
             passed: None,

@@ -77,6 +77,8 @@ async fn a_token_that_is_written_into_the_database_opens_nothing() {
             role: Role::Admin,
             groups: Default::default(),
             created_at: at("2026-11-20T10:00:00Z"),
+            expires_at: None,
+            scope: Default::default(),
         };
         let known = serde_json::json!({"row": row, "hash": Digest::sha256(b"secret").to_string()});
         let sealed = Sealed::new(&sealer, "tokens", &["mallory"], &known).unwrap();

@@ -120,7 +120,7 @@ impl Desk {
             return Ok(());
         }
         let image = image(&wish.target)?;
-        match gate::refuse_by_name(&self.mirror.policy(), &image.name, None) {
+        match gate::refuse_by_name(&self.mirror.policy(), &image.name, None, self.mirror.now()) {
             Some(judgement) => {
                 let reasons = judgement.reasons().to_vec();
                 Err(Error::NotAllowed { image: image.to_string(), wish: wish.verb.done(), reasons })
@@ -164,7 +164,8 @@ impl Desk {
     /// lets people decide does not hang on what other people decide meanwhile.
     async fn without_people(&self, subject: &Subject) -> Result<Without, Error> {
         let policy = self.mirror.policy();
-        if let Some(judgement) = gate::refuse_by_name(&policy, &subject.name, None) {
+        let by_name = gate::refuse_by_name(&policy, &subject.name, None, self.mirror.now());
+        if let Some(judgement) = by_name {
             return Ok(Without::Denies(judgement.reasons().to_vec()));
         }
         let judged = self.judge(subject).await?;

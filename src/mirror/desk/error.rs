@@ -188,6 +188,28 @@ pub enum Error {
     /// A decision has a reason.
     #[error("a decision needs a reason of 1 to {REASON_LENGTH_MAX} characters on one line")]
     ReasonForm,
+    /// Whoever a provider vouches for has no password here.
+    #[error("{text} signs in elsewhere and has no password here; disable or remove them instead")]
+    NoPassword {
+        /// Who.
+        text: String,
+    },
+    /// A repository that a token is not for.
+    #[error("{who} is for {scope}, and {name} is not among them")]
+    OutOfScope {
+        /// The repository.
+        name: String,
+        /// Who asks.
+        who: String,
+        /// What they may ask for.
+        scope: String,
+    },
+    /// There is nobody of that name.
+    #[error("there is nobody called {text}")]
+    PersonUnknown {
+        /// What was asked for.
+        text: String,
+    },
     /// There is no such request.
     #[error("there is no request {text}")]
     RequestUnknown {
@@ -195,7 +217,9 @@ pub enum Error {
         text: String,
     },
     /// The word is not a role.
-    #[error("{text:?} is not a role; there are admin, discover and viewer")]
+    #[error(
+        "{text:?} is not a role; there are admin, approver, auditor, discover, requester and viewer"
+    )]
     Role {
         /// The word.
         text: String,

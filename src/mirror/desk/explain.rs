@@ -18,6 +18,7 @@ use crate::ledger::{Decided, Record, Verb};
 use crate::oci::{Digest, ImageReference, Tag};
 use crate::policy::{Artifact, Mode, Policy, RuleId};
 use crate::signature::FoundSignature;
+use crate::time::Timestamp;
 
 /// Most moves of a tag that are shown.
 const TAG_MOVES_SHOWN: usize = 10;
@@ -63,7 +64,7 @@ impl Desk {
     pub(super) fn refused_outright(&self, image: &ImageReference) -> Option<ExplainView> {
         let judgement = self.outright(image)?;
         let policy = self.mirror.policy();
-        let mut view = blank(image, &policy);
+        let mut view = blank(image, &policy, self.mirror.now());
         put_judgement(&mut view, &judgement, image, &policy);
         Some(view)
     }
@@ -74,7 +75,7 @@ impl Desk {
         subject: &Subject,
     ) -> Result<ExplainView, Error> {
         let policy = self.mirror.policy();
-        let mut view = blank(image, &policy);
+        let mut view = blank(image, &policy, self.mirror.now());
         let judged = self.judge(subject).await?;
         view.digest = Some(subject.digest);
         verdict_word(&judged.outcome).clone_into(&mut view.verdict);
@@ -150,7 +151,7 @@ fn decision_view(decided: &Decided) -> StandingView {
     }
 }
 
-fn blank(image: &ImageReference, policy: &Arc<ReadyPolicy>) -> ExplainView {
+fn blank(image: &ImageReference, policy: &Arc<ReadyPolicy>, now: Timestamp) -> ExplainView {
     ExplainView {
         image: canonical(image),
         name: image.name.clone(),
@@ -163,7 +164,9 @@ fn blank(image: &ImageReference, policy: &Arc<ReadyPolicy>) -> ExplainView {
         silenced: Vec::new(),
         signatures: None,
         verdict: "undecided".to_owned(),
-        enforced: policy.mode_for(&image.name) == Mode::Enforce,
+        enforced: policy.mode_for(&image.name, now) == Mode::Enforce,
+        warns: false,
+        watched: Vec::new(),
         reasons: Vec::new(),
         standing: None,
         request: None,
@@ -190,6 +193,8 @@ fn put_judgement(
 ) {
     super::show::judgement_word(judgement).clone_into(&mut view.verdict);
     view.enforced = judgement.enforced;
+    view.warns = judgement.warns;
+    view.watched = reason_views(&judgement.watched);
     view.reasons = reason_views(judgement.reasons());
     view.checks = judgement.checks.iter().map(check_view).collect();
     view.silenced.clone_from(&judgement.silenced);

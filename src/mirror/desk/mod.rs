@@ -17,7 +17,10 @@ mod endings;
 mod error;
 mod explain;
 mod keys;
+mod line;
 mod observe;
+pub mod outdated;
+pub mod people;
 pub mod policy_words;
 pub mod queue;
 mod rejudge;
@@ -59,6 +62,7 @@ pub struct Desk {
     deciding: Arc<Mutex<()>>,
     simulating: Arc<Mutex<()>>,
     reading_audit: Arc<Mutex<()>>,
+    tag_lists: Arc<outdated::TagLists>,
 }
 
 impl Desk {
@@ -72,6 +76,7 @@ impl Desk {
             deciding: Arc::new(Mutex::new(())),
             simulating: Arc::new(Mutex::new(())),
             reading_audit: Arc::new(Mutex::new(())),
+            tag_lists: Arc::default(),
         }
     }
 

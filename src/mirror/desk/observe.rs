@@ -8,7 +8,7 @@ use super::view::{
     ObservedPage, ObservedView, PolicyView, RuleView, StatusView, StoreView, UpstreamView,
 };
 use super::{Desk, Error, PAGE_MAX};
-use crate::gate::{Judgement, Logic, Verdict};
+use crate::gate::{Judgement, Logic};
 use crate::ledger::{AuditEvent, AuditKind, Record, RequestFilter, RequestState};
 use crate::policy::{Rule, Trust};
 use crate::upstream::{Breaker, UpstreamStatus};
@@ -64,6 +64,7 @@ impl Desk {
     pub async fn status(&self) -> Result<StatusView, Error> {
         let store = self.mirror.store().status().await;
         let pending = RequestFilter {
+            sieve: None,
             states: vec![RequestState::Pending],
             name: None,
             limit: PAGE_MAX,
@@ -114,8 +115,8 @@ fn remove_if_there(path: &Path) -> std::io::Result<()> {
 
 fn would_refuse(record: &Record) -> Option<&Judgement> {
     let judgement = record.judgement.as_ref()?;
-    let refuses = !matches!(judgement.verdict, Verdict::Admit);
-    (refuses && !judgement.enforced).then_some(judgement)
+    let refuses = !judgement.admits() && !judgement.enforced;
+    (refuses || !judgement.watched.is_empty()).then_some(judgement)
 }
 
 fn observed_view(
@@ -129,7 +130,7 @@ fn observed_view(
         tags,
         verdict: judgement_word(judgement).to_owned(),
         rule: judgement.rule.as_ref().map(ToString::to_string),
-        reasons: reason_views(judgement.reasons()),
+        reasons: reason_views(judgement.would_refuse_for()),
         first_seen: record.first_seen,
     }
 }

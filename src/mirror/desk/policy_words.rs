@@ -1,14 +1,12 @@
 //! The policy in words, for people who read it on a page.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use crate::policy::{
-    Answer, ConfigGate, FindingCondition, FreshGate, Mode, NewFinding, Policy, Quorum, Rating,
-    Rule, ScanGate, Scope, SignatureRule, SignerChange, TagFilter, TagMove, Trust, UserRule,
-    WantedText, Who,
+    Alone, Answer, ConfigGate, FindingCondition, FreshGate, Mode, ModeUntil, NamedExpression,
+    NewFinding, Overlay, Policy, Quorum, Rating, Rule, ScanGate, Scope, SignatureRule,
+    SignerChange, TagFilter, TagMove, Trust, UserRule, WantedText, Who,
 };
 use crate::text::{bytes, span};
+use std::collections::BTreeSet;
 
 /// The policy in words.
 #[derive(Debug)]
@@ -20,18 +18,22 @@ pub struct PolicyWords {
     /// The first digits of the hash of its content.
     pub short_id: String,
     /// That it only watches, where it does.
-    pub mode: Option<&'static str>,
+    pub mode: Option<String>,
     /// What holds for everything.
     pub floor: Vec<String>,
     /// Its rules, in the order of the document.
     pub rules: Vec<RuleWords>,
+    /// What is asked on top of the rule that applies, in the order of the document.
+    pub overlays: Vec<RuleWords>,
+    /// What must hold of everything that a rule would admit: each with what is said where it does not.
+    pub expressions: Vec<GateWords>,
     /// The gates that rules name, each once.
     pub gates: Vec<GateWords>,
     /// Its signers.
     pub signers: Vec<SignerWords>,
 }
 
-/// A rule in words.
+/// A rule or an overlay in words.
 #[derive(Debug)]
 pub struct RuleWords {
     /// Its id.
@@ -62,14 +64,15 @@ pub struct SignerWords {
 
 /// `policy` in words.
 pub fn of(policy: &Policy) -> PolicyWords {
-    let watches = "Mode audit: everything is served, and what would be refused is written down.";
     PolicyWords {
         name: policy.name().to_owned(),
         revision: policy.revision(),
         short_id: policy.id().short(),
-        mode: (policy.mode() == Mode::Audit).then_some(watches),
+        mode: mode(policy.mode_until()).map(|text| format!("Mode {text}")),
         floor: floor(policy),
         rules: policy.rules().iter().map(|rule| rule_words(rule, policy)).collect(),
+        overlays: policy.overlays().iter().map(overlay_words).collect(),
+        expressions: policy.expressions().iter().map(expression_words).collect(),
         gates: gates(policy),
         signers: policy.signers().iter().map(|it| signer(it.name(), it.who())).collect(),
     }
@@ -108,7 +111,50 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
     if !rule.artifacts().is_empty() {
         says.push("Speaks of some kinds of artifacts only.".to_owned());
     }
-    match rule.signatures() {
+    says.extend(alone(&rule.alone()));
+    if rule.mode_until() != policy.mode_until() {
+        let enforces = || "Enforces: only what is admitted is served.".to_owned();
+        let text = mode(rule.mode_until()).map(|text| format!("In mode {text}"));
+        says.push(text.unwrap_or_else(enforces));
+    }
+    says.extend(when_tags_move(rule, policy));
+    let patterns = rule.patterns().map(ToString::to_string).collect();
+    RuleWords { id: rule.id().to_string(), patterns, says }
+}
+
+fn overlay_words(overlay: &Overlay) -> RuleWords {
+    let mut says = vec!["Adds to what the rule that applies asks for; admits nothing.".to_owned()];
+    says.extend(overlay.tags().map(|tags| format!("Speaks of tags {} only.", tag_words(tags))));
+    says.extend(overlay.when().map(|when| format!("Applies where {} holds.", when.text())));
+    says.extend(alone(&overlay.alone()));
+    says.extend(mode(overlay.mode_until()).map(|text| format!("In mode {text}")));
+    let patterns = overlay.patterns().map(ToString::to_string).collect();
+    RuleWords { id: overlay.id().to_string(), patterns, says }
+}
+
+fn expression_words(expression: &NamedExpression) -> GateWords {
+    let says = vec![
+        format!("Refuses where {} does not hold.", expression.when().text()),
+        format!("Says then: {}", expression.message()),
+    ];
+    GateWords { name: expression.id().to_string(), says }
+}
+
+/// What becomes of what is refused; nothing where it is not served.
+fn mode(mode: ModeUntil) -> Option<String> {
+    let text = match mode.mode() {
+        Mode::Audit => "audit: everything is served, and what would be refused is written down",
+        Mode::Warn => "warn: everything is served, what would be refused with a warning",
+        Mode::Enforce => return None,
+    };
+    let until = mode.until().map(|until| format!("; from {until} on it enforces"));
+    Some(format!("{text}{}.", until.unwrap_or_default()))
+}
+
+/// What is asked for by a rule or an overlay.
+fn alone(alone: &Alone<'_>) -> Vec<String> {
+    let mut says = Vec::new();
+    match alone.signatures {
         None => {}
         Some(SignatureRule::None { reason }) => {
             says.push(format!("Asks for no signature: {reason}."));
@@ -123,26 +169,21 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
             says.push(format!("Has to be signed by {}{what}.", quorums.join(" and ")));
         }
     }
-    for wanted in rule.attestations() {
+    for wanted in alone.attestations {
         let by = quorum(&Quorum { at_least: wanted.at_least, of: wanted.signers.clone() });
         let condition = if wanted.condition.is_some() { ", with a condition" } else { "" };
         says.push(format!("Has to have {} attested by {by}{condition}.", wanted.kind));
     }
-    let scans = rule.gates().iter().map(|gate| gate.name.clone());
-    let configured = rule.configured().iter().map(|gate| gate.name.clone());
-    let fresh = rule.fresh().iter().map(|gate| gate.name.clone());
+    let scans = alone.gates.iter().map(|gate| gate.name.clone());
+    let configured = alone.configured.iter().map(|gate| gate.name.clone());
+    let fresh = alone.fresh.iter().map(|gate| gate.name.clone());
     let mut names: Vec<String> = scans.chain(configured).chain(fresh).collect();
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     if !names.is_empty() {
         says.push(format!("Has to pass {}.", listed(&names)));
     }
-    if rule.mode() == Mode::Audit && policy.mode() != Mode::Audit {
-        says.push("Only watches: what it would refuse is served and written down.".to_owned());
-    }
-    says.extend(when_tags_move(rule, policy));
-    let patterns = rule.patterns().map(ToString::to_string).collect();
-    RuleWords { id: rule.id().to_string(), patterns, says }
+    says
 }
 
 /// What becomes of a tag that moves; nothing where all of it is denied.
@@ -182,32 +223,22 @@ fn quorum(quorum: &Quorum) -> String {
 /// Every gate once, by its name; what one asks of scans and of configurations is told together.
 fn gates(policy: &Policy) -> Vec<GateWords> {
     let mut words: Vec<GateWords> = Vec::new();
-    let mut scans: Vec<&Arc<ScanGate>> = Vec::new();
-    let mut configured: Vec<&Arc<ConfigGate>> = Vec::new();
-    let mut fresh: Vec<&Arc<FreshGate>> = Vec::new();
+    let mut told: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut put = |name: &str, says: Vec<String>| match words.iter_mut().find(|it| it.name == name)
     {
         Some(known) => known.says.extend(says),
         None => words.push(GateWords { name: name.to_owned(), says }),
     };
-    for rule in policy.rules() {
-        for gate in rule.gates() {
-            if !scans.iter().any(|it| Arc::ptr_eq(it, gate)) {
-                scans.push(gate);
-                put(&gate.name, scan_words(gate));
-            }
+    let rules = policy.rules().iter().map(Rule::alone);
+    for alone in rules.chain(policy.overlays().iter().map(Overlay::alone)) {
+        for gate in alone.gates.iter().filter(|gate| told.insert(("scan", &gate.name))) {
+            put(&gate.name, scan_words(gate));
         }
-        for gate in rule.configured() {
-            if !configured.iter().any(|it| Arc::ptr_eq(it, gate)) {
-                configured.push(gate);
-                put(&gate.name, config_words(gate));
-            }
+        for gate in alone.configured.iter().filter(|gate| told.insert(("config", &gate.name))) {
+            put(&gate.name, config_words(gate));
         }
-        for gate in rule.fresh() {
-            if !fresh.iter().any(|it| Arc::ptr_eq(it, gate)) {
-                fresh.push(gate);
-                put(&gate.name, fresh_words(gate));
-            }
+        for gate in alone.fresh.iter().filter(|gate| told.insert(("fresh", &gate.name))) {
+            put(&gate.name, fresh_words(gate));
         }
     }
     words

@@ -56,7 +56,8 @@ impl Desk {
         // One more than fits tells whether there is a next page.
         while end > 1 && end > floor {
             let start = end.saturating_sub(step).max(1);
-            for row in self.stretch(&states, start, end).await?.iter().rev() {
+            let sieve = search.as_deref().filter(|text| is_plain(text));
+            for row in self.stretch(&states, sieve, start, end).await?.iter().rev() {
                 if search.as_ref().is_some_and(|text| !has(row, text)) {
                     continue;
                 }
@@ -81,12 +82,14 @@ impl Desk {
     async fn stretch(
         &self,
         states: &[RequestState],
+        sieve: Option<&str>,
         start: u64,
         end: u64,
     ) -> Result<Vec<RequestRow>, Error> {
         let filter = RequestFilter {
             states: states.to_vec(),
             name: None,
+            sieve: sieve.map(str::to_owned),
             after: start.checked_sub(1).filter(|before| *before > 0).map(RequestId),
             limit: u32::try_from(end.saturating_sub(start)).unwrap_or(u32::MAX),
         };
@@ -114,7 +117,7 @@ impl Desk {
 
     async fn has_request_after(&self, number: u64) -> Result<bool, Error> {
         let after = Some(number).filter(|number| *number > 0).map(RequestId);
-        let filter = RequestFilter { states: Vec::new(), name: None, after, limit: 1 };
+        let filter = RequestFilter { states: Vec::new(), name: None, sieve: None, after, limit: 1 };
         Ok(!self.mirror.ledger().requests(filter).await?.is_empty())
     }
 }
@@ -130,6 +133,11 @@ fn states_of(word: Option<&str>) -> Result<Vec<RequestState>, Error> {
 fn number_of(text: &str) -> Result<u64, Error> {
     let id = super::target::request_id(text);
     id.map(|id| id.0).ok_or_else(|| Error::RequestUnknown { text: text.to_owned() })
+}
+
+/// Whether `text` stands in a row as it is written.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b) || b == b' ')
 }
 
 /// Whether `row` says `text`, which is in lower case.

@@ -142,6 +142,7 @@ fn is_same(before: &Judgement, after: &Outcome) -> bool {
             };
             judgement_word(before) == judgement_word(after)
                 && before.enforced == after.enforced
+                && before.warns == after.warns
                 && before.rule == after.rule
                 && codes(before) == codes(after)
         }

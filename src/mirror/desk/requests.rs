@@ -27,7 +27,7 @@ impl Desk {
             Some(word) => vec![state_of(word)?],
         };
         let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let filter = RequestFilter { states, name: None, limit, after: None };
+        let filter = RequestFilter { states, name: None, sieve: None, limit, after: None };
         let rows = self.mirror.ledger().requests(filter).await?;
         let listed = |row| RequestView { client_names: Vec::new(), ..view(row) };
         Ok(rows.iter().map(listed).collect())
@@ -141,7 +141,8 @@ impl Desk {
 
     /// What the policy says of `image` before anything is asked upstream.
     pub(super) fn outright(&self, image: &ImageReference) -> Option<Judgement> {
-        refuse_by_name(&self.mirror.policy(), &image.name, tag_of(image).as_ref())
+        let now = self.mirror.now();
+        refuse_by_name(&self.mirror.policy(), &image.name, tag_of(image).as_ref(), now)
     }
 
     async fn file(

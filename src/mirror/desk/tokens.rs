@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::view::{NewTokenView, TokenBody, TokenView};
 use super::{Desk, Error};
-use crate::ledger::{Ledger, NewToken, Role, TokenRow};
+use crate::ledger::{Ledger, NewToken, Role, Scope, TokenRow};
+use crate::time::Timestamp;
 
 /// The file under the data directory with the first token.
 pub const FIRST_TOKEN_FILE: &str = "admin.token";
@@ -19,12 +20,15 @@ const OLD_FILES_MAX: u32 = 1_000;
 impl Desk {
     /// All tokens, without their secrets.
     pub fn tokens(&self) -> Vec<TokenView> {
-        let tokens = self.mirror.ledger().tokens();
+        let (tokens, now) = (self.mirror.ledger().tokens(), self.mirror.clock().now());
         let view = |token: &TokenRow| TokenView {
             name: token.name.clone(),
             role: token.role.to_string(),
             groups: token.groups.iter().cloned().collect(),
             created_at: token.created_at,
+            expires_at: token.expires_at,
+            expired: token.is_expired(now),
+            repositories: token.scope.patterns().map(str::to_owned).collect(),
         };
         tokens.iter().map(view).collect()
     }
@@ -48,8 +52,10 @@ impl Desk {
         let Some(token) = tokens.iter().find(|token| token.name == name) else {
             return Err(Error::TokenUnknown { name: name.to_owned() });
         };
-        let admins = tokens.iter().filter(|token| token.role == Role::Admin).count();
-        if token.role == Role::Admin && admins == 1 {
+        let now = self.mirror.clock().now();
+        if opens_everything(token, now)
+            && tokens.iter().filter(|it| opens_everything(it, now)).count() == 1
+        {
             return Err(Error::LastAdminToken { name: name.to_owned() });
         }
         ledger.revoke_token(name, by).await?;
@@ -62,11 +68,17 @@ impl Desk {
 /// # Errors
 /// As [`Desk::create_token`].
 pub async fn new_token(ledger: &Ledger, body: TokenBody, by: &str) -> Result<NewTokenView, Error> {
-    let TokenBody { name, role, groups } = body;
+    let TokenBody { name, role, groups, expires_at, repositories } = body;
     let parsed: Role = role.parse().map_err(|_| Error::Role { text: role.clone() })?;
-    let new = NewToken { groups: groups.into_iter().collect(), ..NewToken::new(&name, parsed) };
+    let (groups, scope) = (groups.into_iter().collect(), Scope::new(repositories)?);
+    let new = NewToken { groups, expires_at, scope, ..NewToken::new(&name, parsed) };
     let secret = ledger.create_token(new, by).await?;
     Ok(NewTokenView { name, role, token: secret.expose().to_owned() })
+}
+
+/// Whether whoever holds `token` at `now` can make others.
+fn opens_everything(token: &TokenRow, now: Timestamp) -> bool {
+    token.role == Role::Admin && token.scope.is_everything() && !token.is_expired(now)
 }
 
 /// Makes the token `first-run` when nobody could use the admin API otherwise, and writes it to
@@ -88,7 +100,7 @@ pub async fn first_token(ledger: &Ledger, data_dir: &Path) -> Result<Option<Path
     };
     let tokens = ledger.tokens();
     let interrupted = length == Some(0);
-    if tokens.iter().any(|token| token.role == Role::Admin) && !interrupted {
+    if tokens.iter().any(|token| opens_everything(token, ledger.now())) && !interrupted {
         return Ok(None);
     }
     match length {

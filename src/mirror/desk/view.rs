@@ -195,6 +195,12 @@ pub struct ExplainView {
     pub verdict: String,
     /// Whether the verdict is enforced; if not, nodes are served all the same.
     pub enforced: bool,
+    /// Whether nodes are told with a warning what would be refused: mode warn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub warns: bool,
+    /// What overlays would refuse that only watch, when it is admitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<ReasonView>,
     /// Every reason, when it is not admitted.
     pub reasons: Vec<ReasonView>,
     /// What people decided, if they did.
@@ -426,6 +432,15 @@ pub struct TokenView {
     pub groups: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Whether it has.
+    #[serde(default)]
+    pub expired: bool,
+    /// The repositories that it is for; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
 }
 
 /// A token that was just made; the only time its secret is told.
@@ -688,6 +703,12 @@ pub struct TokenBody {
     /// The groups that whoever holds it is in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The repositories that it is for, as the policy's `match` has them; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
 }
 
 /// An error answer.

@@ -22,8 +22,8 @@ impl Mirror {
     /// there, and is gathered again.
     pub(in crate::mirror) async fn scans_of(&self, asked: &Asked<'_>) -> Scans {
         let Asked { subject, evidence, policy, .. } = asked;
-        let candidates = policy.candidates(&subject.name);
-        let asks = candidates.iter().any(|rule| !rule.gates().is_empty());
+        let possible = policy.possible_demands(&subject.name);
+        let asks = possible.iter().any(|it| !it.gates().is_empty() || it.facts().scan);
         let Some(scanned) = evidence.scan.found().filter(|_| asks) else { return Scans::default() };
         let mut scans = Scans::default();
         for image in scanned.images.values() {
@@ -40,7 +40,7 @@ impl Mirror {
             Ok(database) => database,
             Err(why) => return none(why, scans),
         };
-        scans.bills = if candidates.iter().any(|rule| takes_bills(rule)) {
+        scans.bills = if possible.iter().any(takes_bills) {
             let Some(bills) = self.bills_for(asked).await else {
                 let why = "bills of materials could not be read in time".to_owned();
                 return none(why, scans);
@@ -76,7 +76,7 @@ impl Mirror {
         database: &Arc<Database>,
         scans: &mut Scans,
     ) {
-        if !asked.policy.candidates(&asked.subject.name).iter().any(|rule| tracks_fixes(rule)) {
+        if !asked.policy.possible_demands(&asked.subject.name).iter().any(tracks_fixes) {
             return;
         }
         let scanned = asked.before.iter().filter_map(|(_, record)| record.evidence.scan.found());

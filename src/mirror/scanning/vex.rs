@@ -77,9 +77,10 @@ impl Mirror {
         let now = self.now();
         let judgement = record.judgement_in_force(self.policy().id(), now);
         let asks_for_attested = || {
-            let rules = self.policy();
-            let rules = rules.candidates(&record.subject.name);
-            rules.iter().flat_map(|rule| rule.gates()).any(|gate| !gate.attested_by.is_empty())
+            let policy = self.policy();
+            let possible = policy.possible_demands(&record.subject.name);
+            let mut gates = possible.iter().flat_map(|demands| demands.gates());
+            gates.any(|gate| !gate.attested_by.is_empty())
         };
         let rests = judgement
             .is_some_and(|it| it.admits() && (!it.silenced.is_empty() || asks_for_attested()));

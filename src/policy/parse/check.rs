@@ -6,7 +6,9 @@ use super::super::document::{Located, Rule, Signer, SubjectType, TrustRoot, Trus
 use super::super::fields::{Problems, extract};
 use super::super::pattern::{Pattern, Rank};
 use super::super::problem::Position;
+use super::attestations::ReadAttestation;
 use super::rules::ReadRule;
+use super::signatures::ReadQuorum;
 
 /// One key or identity under two names would let one person count twice.
 pub(super) fn signers(signers: &[Signer], problems: &mut Problems) {
@@ -65,22 +67,25 @@ pub(super) fn roots(signers: &[Signer], roots: &[TrustRoot], problems: &mut Prob
 }
 
 /// Every quorum is of signers that exist, each once, and can be reached.
-pub(super) fn quorums(rules: &[ReadRule], signers: &[Signer], problems: &mut Problems) {
-    for read in rules {
-        for quorum in &read.quorums {
-            known(&quorum.of, signers, problems);
-            if let Some(at_least) = quorum.at_least {
-                let path = format!("{}.atLeast", quorum.path);
-                let none = "to ask for no signature write {none: \"reason\"}";
-                reachable(at_least, quorum.of.len(), &path, none, problems);
-            }
+pub(super) fn quorums(
+    quorums: &[ReadQuorum],
+    attestations: &[ReadAttestation],
+    signers: &[Signer],
+    problems: &mut Problems,
+) {
+    for quorum in quorums {
+        known(&quorum.of, signers, problems);
+        if let Some(at_least) = quorum.at_least {
+            let path = format!("{}.atLeast", quorum.path);
+            let none = "to ask for no signature write {none: \"reason\"}";
+            reachable(at_least, quorum.of.len(), &path, none, problems);
         }
-        for attestation in &read.attestations {
-            known(&attestation.of, signers, problems);
-            let path = attestation.rule.path_of("atLeast");
-            let none = "to ask for none remove the entry";
-            reachable(attestation.at_least, attestation.of.len(), &path, none, problems);
-        }
+    }
+    for attestation in attestations {
+        known(&attestation.of, signers, problems);
+        let path = attestation.rule.path_of("atLeast");
+        let none = "to ask for none remove the entry";
+        reachable(attestation.at_least, attestation.of.len(), &path, none, problems);
     }
 }
 

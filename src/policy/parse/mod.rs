@@ -6,9 +6,14 @@ mod approvals_tests;
 mod attestations;
 mod cases;
 mod check;
+mod expressions;
 mod floor;
 mod gates;
 mod keys;
+mod modes;
+mod overlays;
+#[cfg(test)]
+mod overlays_tests;
 mod rules;
 mod signatures;
 mod signers;
@@ -20,13 +25,16 @@ mod units;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::document::{Mode, PolicyId, SignerChange, TagMove, Trust};
+use super::document::{PolicyId, SignerChange, TagMove, Trust};
 use super::fields::{Fields, Problems, Words};
 use super::lately::Lately;
+use super::mode::ModeUntil;
 use super::problem::{Position, Problem};
 use super::yaml::Node;
 use super::{Policy, yaml};
 use crate::oci::{Algorithm, Hasher};
+
+use modes::WrittenMode;
 
 const API_VERSION: &str = "pratique.dev/v1";
 const KIND: &str = "Policy";
@@ -41,6 +49,7 @@ const TOP: Words = Words {
         "kind",
         "metadata",
         "mode",
+        "modeUntil",
         "signerChange",
         "tagMove",
         "defaults",
@@ -52,12 +61,16 @@ const TOP: Words = Words {
         "maxException",
         "approvalPolicies",
         "rules",
+        "overlays",
+        "expressions",
     ],
-    later: &["breakGlass", "expressions", "import", "maxWaiver", "overlays", "waivers"],
+    later: &["breakGlass", "import", "maxWaiver", "waivers"],
 };
 const METADATA: Words = Words { known: &["name", "revision"], later: &[] };
-const DEFAULTS: Words =
-    Words { known: &["mode", "signerChange", "tagMove"], later: &["onError", "staleVerdict"] };
+const DEFAULTS: Words = Words {
+    known: &["mode", "modeUntil", "signerChange", "tagMove"],
+    later: &["onError", "staleVerdict"],
+};
 
 /// The policy that is in force when no other is configured.
 const BUILT_IN: &str = include_str!("../built_in.yaml");
@@ -155,10 +168,21 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         Some(node) => rules::read(node, defaults, (&gates, &approvals), problems),
         None => Vec::new(),
     };
+    let overlays = top.take("overlays");
+    let overlays = overlays.map(|node| overlays::read(node, defaults, &gates, problems));
+    let overlays = overlays.unwrap_or_default();
+    let expressions = top.take("expressions");
+    let expressions = expressions.map(|node| expressions::read(node, problems));
     check::signers(&signers, problems);
     check::roots(&signers, &trust_roots, problems);
-    check::quorums(&rules, &signers, problems);
+    for read in &rules {
+        check::quorums(&read.quorums, &read.attestations, &signers, problems);
+    }
+    for read in &overlays {
+        check::quorums(&read.quorums, &read.attestations, &signers, problems);
+    }
     check::ids(&rules, problems);
+    overlays::ids(&overlays, &rules, problems);
     check::ties(&rules, problems);
     let (name, revision) = metadata?;
     let (floor, gate) = floor?;
@@ -177,6 +201,8 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
         exceptions,
         exception_time_max,
         rules: rules.into_iter().map(|read| read.rule).collect(),
+        overlays: overlays.into_iter().map(|read| read.overlay).collect(),
+        expressions: expressions.unwrap_or_default(),
         lately: Lately::default(),
     })
 }
@@ -208,7 +234,7 @@ fn read_metadata(top: &mut Fields, problems: &mut Problems) -> Option<(String, u
 /// What holds where a rule says nothing else.
 #[derive(Debug, Clone, Copy, Default)]
 struct Defaults {
-    mode: Mode,
+    mode: ModeUntil,
     tag_move: TagMove,
     signer_change: SignerChange,
 }
@@ -216,7 +242,7 @@ struct Defaults {
 /// What is written of the defaults in one place.
 #[derive(Default)]
 struct Written {
-    mode: Option<Mode>,
+    mode: WrittenMode,
     tag_move: Option<TagMove>,
     signer_change: Option<SignerChange>,
 }
@@ -224,7 +250,7 @@ struct Written {
 impl Written {
     fn read(fields: &mut Fields, problems: &mut Problems) -> Self {
         Self {
-            mode: read_mode(fields, problems),
+            mode: WrittenMode::read(fields, problems),
             tag_move: read_tag_move(fields, problems),
             signer_change: read_signer_change(fields, problems),
         }
@@ -239,7 +265,8 @@ fn read_defaults(top: &mut Fields, problems: &mut Problems) -> Defaults {
     let position = block.as_ref().map_or(top.position, |block| block.position);
     let inner = block.map(|mut block| Written::read(&mut block, problems)).unwrap_or_default();
     for (key, is_twice) in [
-        ("mode", outer.mode.is_some() && inner.mode.is_some()),
+        ("mode", outer.mode.mode.is_some() && inner.mode.mode.is_some()),
+        ("modeUntil", outer.mode.until.is_some() && inner.mode.until.is_some()),
         ("tagMove", outer.tag_move.is_some() && inner.tag_move.is_some()),
         ("signerChange", outer.signer_change.is_some() && inner.signer_change.is_some()),
     ] {
@@ -248,16 +275,15 @@ fn read_defaults(top: &mut Fields, problems: &mut Problems) -> Defaults {
             problems.add(position, &format!("defaults.{key}"), text);
         }
     }
+    let mode = WrittenMode {
+        mode: outer.mode.mode.or(inner.mode.mode),
+        until: outer.mode.until.or(inner.mode.until),
+    };
     Defaults {
-        mode: outer.mode.or(inner.mode).unwrap_or_default(),
+        mode: mode.or(ModeUntil::default(), "modeUntil", problems),
         tag_move: outer.tag_move.or(inner.tag_move).unwrap_or_default(),
         signer_change: outer.signer_change.or(inner.signer_change).unwrap_or_default(),
     }
-}
-
-fn read_mode(fields: &mut Fields, problems: &mut Problems) -> Option<Mode> {
-    let choices = [("enforce", Mode::Enforce), ("audit", Mode::Audit)];
-    fields.choice("mode", &choices, &["warn"], problems)
 }
 
 fn read_tag_move(fields: &mut Fields, problems: &mut Problems) -> Option<TagMove> {

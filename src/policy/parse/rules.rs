@@ -11,7 +11,7 @@ use super::super::yaml::{Content, Node};
 use super::attestations::{self, ReadAttestation};
 use super::signatures::{self, ReadQuorum};
 use super::{
-    Defaults, approvals, checked_name, floor, gates, read_mode, read_signer_change, read_tag_move,
+    Defaults, approvals, checked_name, floor, gates, modes, read_signer_change, read_tag_move,
 };
 
 /// Most rules in one policy.
@@ -28,10 +28,11 @@ const RULE: Words = Words {
         "gates",
         "approval",
         "mode",
+        "modeUntil",
         "signerChange",
         "tagMove",
     ],
-    later: &["maxWaiver", "modeUntil", "waivers", "when"],
+    later: &["maxWaiver", "waivers", "when"],
 };
 const MATCH: Words = Words { known: &["images", "artifact"], later: &[] };
 const TAGS: Words = Words { known: &["semver", "glob", "exact"], later: &[] };
@@ -75,11 +76,7 @@ fn rule(
     problems: &mut Problems,
 ) -> Option<ReadRule> {
     let mut fields = Fields::of(node, path, RULE, problems)?;
-    let id = fields.require_text("id", "refusals and records name the rule by it", problems);
-    let id = id.and_then(|(id, position)| {
-        let id = checked_name(id, position, &fields.path_of("id"), problems)?;
-        Some((RuleId(Arc::from(id)), position))
-    });
+    let id = read_id(&mut fields, problems);
     let matched = fields.require("match", "write match: [\"docker.io/library/*\"]", problems);
     let matched = matched.map(|node| read_match(node, &fields.path_of("match"), problems));
     let tags = fields.take("tags");
@@ -89,7 +86,7 @@ fn rule(
     let attestations = attestations::read(&mut fields, trust, problems);
     let gates = gates::of_rule(&mut fields, trust, gates, problems);
     let approval = approvals::of_rule(&mut fields, trust, approvals, problems);
-    let mode = read_mode(&mut fields, problems).unwrap_or(defaults.mode);
+    let mode = modes::read(&mut fields, defaults.mode, problems);
     let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
     let signer_change = read_signer_change(&mut fields, problems).unwrap_or(defaults.signer_change);
     // What is missing from here on has been reported; the stand-ins only keep later checks going.
@@ -120,6 +117,15 @@ fn rule(
     })
 }
 
+/// The id of a rule or an overlay, and its place.
+pub(super) fn read_id(fields: &mut Fields, problems: &mut Problems) -> Option<(RuleId, Position)> {
+    let id = fields.require_text("id", "refusals and records name the rule by it", problems);
+    id.and_then(|(id, position)| {
+        let id = checked_name(id, position, &fields.path_of("id"), problems)?;
+        Some((RuleId(Arc::from(id)), position))
+    })
+}
+
 fn read_trust(fields: &mut Fields, problems: &mut Problems) -> Option<Trust> {
     const HINT: &str = "write allow (no human needed), approve (a person decides) or deny";
     let path = fields.path_of("trust");
@@ -133,7 +139,7 @@ fn read_trust(fields: &mut Fields, problems: &mut Problems) -> Option<Trust> {
 }
 
 /// The patterns, and the kinds of artifacts if the rule names some.
-fn read_match(
+pub(super) fn read_match(
     node: Node,
     path: &str,
     problems: &mut Problems,
@@ -195,7 +201,7 @@ fn read_patterns(
     patterns
 }
 
-fn read_tags(node: Node, path: &str, problems: &mut Problems) -> Option<TagFilter> {
+pub(super) fn read_tags(node: Node, path: &str, problems: &mut Problems) -> Option<TagFilter> {
     let before = problems.0.len();
     let mut fields = Fields::of(node, path, TAGS, problems)?;
     let semver = fields.text("semver", problems);

@@ -47,7 +47,7 @@ fn assert_refused(rest: &str, expected: &str) {
 
 /// The quorums that `rule` asks for.
 fn quorums(rule: &Rule) -> Vec<(usize, Vec<&str>)> {
-    let Some(SignatureRule::Signed { by, .. }) = rule.signatures() else { return Vec::new() };
+    let Some(SignatureRule::Signed { by, .. }) = rule.alone().signatures else { return Vec::new() };
     by.as_slice().iter().map(pair).collect()
 }
 
@@ -106,7 +106,8 @@ fn the_built_in_policy_asks_for_an_approval_of_everything_it_knows() {
         let rule = policy.rule_for(&name.parse().unwrap(), Artifact::Image, &[]).unwrap();
         assert_eq!(rule.trust(), Trust::Approve, "{name}");
     }
-    assert!(policy.refuses_outright(&"evil.test/a".parse().unwrap()).is_some());
+    let now = crate::time::Timestamp::from_milliseconds(0);
+    assert!(policy.refuses_outright(&"evil.test/a".parse().unwrap(), now).is_some());
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn json_is_a_policy_too() {
 #[test]
 fn every_problem_is_reported_at_once_with_its_place() {
     let found = problems(
-        "mode: warn
+        "mode: warm
 floor: {registrys: [up.test], limits: {attestationBytes: 1MiB}}
 rules:
 - {id: a, match: [nginx], trust: allow}
@@ -129,7 +130,7 @@ rules:
 ",
     );
     let expected = [
-        "line 4:7    mode  \"warn\" is not supported by this version; write one of: enforce, audit",
+        "line 4:7    mode  \"warm\" is not one of: enforce, warn, audit",
         "line 5:9    floor.registrys  unknown key; did you mean registries?",
         "line 5:40   floor.limits.attestationBytes  not supported by this version; remove it, nothing would act on it",
         "line 7:19   rules[0].match[0]  \"nginx\": names no registry; write the registry too: \"docker.io/library/nginx\"",
@@ -144,14 +145,9 @@ rules:
 
 #[test]
 fn what_later_versions_act_on_is_refused_and_never_ignored() {
-    for (key, value) in [
-        ("overlays", "[]"),
-        ("waivers", "[]"),
-        ("maxWaiver", "90d"),
-        ("breakGlass", "{}"),
-        ("expressions", "[]"),
-        ("import", "[]"),
-    ] {
+    for (key, value) in
+        [("waivers", "[]"), ("maxWaiver", "90d"), ("breakGlass", "{}"), ("import", "[]")]
+    {
         let expected = format!("{key}  not supported by this version");
         assert_refused(&format!("{key}: {value}\n{RULES}"), &expected);
     }
@@ -160,8 +156,6 @@ fn what_later_versions_act_on_is_refused_and_never_ignored() {
             "attestations: [{type: spdx, signers: [x], scope: either}]",
             "rules[0].attestations[0].scope  not supported",
         ),
-        ("modeUntil: 2027-01-31", "rules[0].modeUntil  not supported"),
-        ("mode: warn", "\"warn\" is not supported by this version"),
         ("signatures: {any: []}", "rules[0].signatures.any  not supported"),
     ] {
         let text = format!("rules: [{{id: a, match: [\"**\"], trust: allow, {rule}}}]\n");
@@ -294,7 +288,7 @@ fn a_scope_is_the_index_unless_the_rule_says_otherwise() {
             "{signer}\nrules: [{{id: a, match: [\"**\"], trust: allow, signatures: {{atLeast: 1, of: [team]{written}}}}}]\n"
         );
         let policy = parse(&with(&rule)).unwrap();
-        let Some(SignatureRule::Signed { scope, .. }) = policy.rules()[0].signatures() else {
+        let Some(SignatureRule::Signed { scope, .. }) = policy.rules()[0].alone().signatures else {
             panic!("asks for none");
         };
         assert_eq!(*scope, expected, "{written}");
@@ -468,7 +462,7 @@ fn what_must_be_attested_is_a_kind_of_statement_by_names() {
     let whole = "type: slsaprovenance1, signers: [x], atLeast: 1, builderRegexp: 'https://ci/.*', \
         cel: \"predicate.a == 1\"";
     let policy = parse(&with(&rule(whole))).unwrap();
-    let [asked] = policy.rules()[0].attestations() else { panic!("one is asked for") };
+    let [asked] = policy.rules()[0].alone().attestations else { panic!("one is asked for") };
     assert!(asked.kind.takes("https://slsa.dev/provenance/v1"));
     assert_eq!((asked.at_least, asked.signers.as_slice()), (1, &["x".to_owned()][..]));
     assert_eq!(asked.builder, Some(WantedText::Regexp("https://ci/.*".to_owned())));
@@ -745,7 +739,10 @@ fn a_default_stands_in_one_place() {
     );
     for text in ["mode: audit\n", "defaults: {mode: audit}\n"] {
         let policy = parse(&with(&format!("{text}{RULES}"))).unwrap();
-        assert_eq!((policy.mode(), policy.rules()[0].mode()), (Mode::Audit, Mode::Audit));
+        assert_eq!(
+            (policy.mode.mode, policy.rules[0].mode.mode),
+            (super::super::Mode::Audit, super::super::Mode::Audit)
+        );
     }
 }
 

@@ -61,6 +61,22 @@ pub(super) fn moment_at(
     time.map(|time| (time, position))
 }
 
+/// The moment at `key`, or the beginning of that day in UTC, if it is written.
+pub(super) fn day_at(
+    fields: &mut Fields,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<(Timestamp, Position)> {
+    let (text, position) = fields.text(key, problems)?;
+    let day = || format!("{text}T00:00:00Z").parse::<Timestamp>().ok();
+    let time = text.parse::<Timestamp>().ok().or_else(day);
+    if time.is_none() {
+        let text = "must be a day like 2027-01-31, or a time like 2027-01-31T12:00:00Z";
+        problems.add(position, &fields.path_of(key), text);
+    }
+    time.map(|time| (time, position))
+}
+
 /// The share at `key` in hundredths of a per cent, if it is written: `1%`, `0.25%`.
 pub(super) fn share_at(fields: &mut Fields, key: &str, problems: &mut Problems) -> Option<u16> {
     let (text, position) = fields.text(key, problems)?;

@@ -5,6 +5,8 @@ mod audit;
 mod cache;
 mod command_line;
 mod decisions;
+mod outdated;
+mod people;
 mod simulate;
 mod tokens;
 mod upgrading;

@@ -45,6 +45,15 @@ async fn the_feed_is_for_who_may_look_and_no_password_in_it_may_decide() {
         let reply = ask(&desk, &[("authorization", &authorization)]).await;
         assert_eq!(reply.status, status, "{authorization}: {}", reply.text());
     }
+    // A token for some repositories shows those alone.
+    desk.push("asked/app", "1", "content");
+    desk.mirror.pull("asked/app", "1").await.assert_refused("Pending approval R-1");
+    let body = json!({"name": "team", "role": "viewer", "repositories": ["up.test/open/**"]});
+    let scoped = desk.post("/api/v1/tokens", &body).await.json()["token"].clone();
+    for (token, entries) in [(viewer.as_str(), 1), (scoped.as_str().unwrap(), 0)] {
+        let feed = ask(&desk, &[("authorization", &basic(token))]).await;
+        assert_eq!((feed.status, feed.text().matches("<entry>").count()), (200, entries));
+    }
     // A password opens nothing else.
     let login = basic(&viewer);
     let headers = [("authorization", login.as_str())];

@@ -1,9 +1,10 @@
 //! What the program logs, for tests that look for what must not be there.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Everything logged by this thread from [`capture`] on, at every level.
@@ -15,8 +16,13 @@ pub(crate) struct Log {
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
+/// Where there is one subscriber only, whoever logs at a place first is asked whether anybody wants what is
+/// logged there: another test's thread, that nobody listens to. With a second one, all are asked.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+
 /// Begins to keep what this thread logs; a single-threaded runtime logs nowhere else.
 pub(crate) fn capture() -> Log {
+    LazyLock::force(&SECOND);
     let written = Written::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)

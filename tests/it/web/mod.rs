@@ -23,44 +23,44 @@ const RULES: &str = r#"
 "#;
 
 /// Somebody's browser: it keeps a cookie, and says where its forms come from.
-struct Browser<'a> {
-    desk: &'a Desk,
-    cookie: Mutex<Option<String>>,
+pub(crate) struct Browser<'a> {
+    pub(crate) desk: &'a Desk,
+    pub(crate) cookie: Mutex<Option<String>>,
 }
 
 impl<'a> Browser<'a> {
-    fn new(desk: &'a Desk) -> Self {
+    pub(crate) fn new(desk: &'a Desk) -> Self {
         Self { desk, cookie: Mutex::new(None) }
     }
 
     /// A browser in which whoever has the first token is signed in.
-    async fn signed_in(desk: &'a Desk) -> Self {
+    pub(crate) async fn signed_in(desk: &'a Desk) -> Self {
         let browser = Self::new(desk);
         browser.sign_in(&desk.token).await;
         browser
     }
 
-    async fn sign_in(&self, token: &str) {
+    pub(crate) async fn sign_in(&self, token: &str) {
         let reply = self.post("/login", &[("token", token)]).await;
         assert_eq!(reply.status, 303, "{}", reply.text());
     }
 
-    async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, None, &[]).await
     }
 
     /// The page at `path`, which is there.
-    async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let reply = self.get(path).await;
         assert_eq!(reply.status, 200, "{path}: {reply:?}");
         reply.text()
     }
 
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Reply {
         self.post_from(path, fields, &[("sec-fetch-site", "same-origin")]).await
     }
 
-    async fn post_from(
+    pub(crate) async fn post_from(
         &self,
         path: &str,
         fields: &[(&str, &str)],
@@ -72,7 +72,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Sends the form of `verb` on the page at `path` with a reason.
-    async fn decide(&self, path: &str, verb: &str, reason: &str) -> Reply {
+    pub(crate) async fn decide(&self, path: &str, verb: &str, reason: &str) -> Reply {
         let page = self.page(path).await;
         self.send_form(&page, verb, reason, "").await
     }
@@ -89,7 +89,7 @@ impl<'a> Browser<'a> {
         self.post("/decisions", &fields).await
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -100,28 +100,39 @@ impl<'a> Browser<'a> {
         let mut headers = headers.to_vec();
         headers.extend(cookie.as_deref().map(|cookie| ("cookie", cookie)));
         let reply = self.desk.send(method, path, None, body, &headers).await;
-        if let Some(set) = reply.headers.get("set-cookie") {
-            let set = set.to_str().unwrap().split(';').next().unwrap().to_owned();
-            *self.cookie.lock().unwrap() = Some(set);
+        for set in reply.headers.get_all("set-cookie") {
+            self.keep(set.to_str().unwrap());
         }
         reply
     }
 
+    /// Keeps a cookie beside those that it has, or instead of the one of that name.
+    fn keep(&self, set: &str) {
+        let pair = set.split(';').next().unwrap();
+        let name = pair.split_once('=').unwrap().0;
+        let mut cookie = self.cookie.lock().unwrap();
+        let others = cookie.iter().flat_map(|all| all.split("; "));
+        let others = others.filter(|other| other.split_once('=').is_some_and(|(it, _)| it != name));
+        let gone = set.contains("Max-Age=0");
+        let kept: Vec<&str> = others.chain((!gone).then_some(pair)).collect();
+        *cookie = (!kept.is_empty()).then(|| kept.join("; "));
+    }
+
     /// The cookie as it is sent.
-    fn cookie(&self) -> String {
+    pub(crate) fn cookie(&self) -> String {
         self.cookie.lock().unwrap().clone().expect("a cookie")
     }
 }
 
 /// What the hidden field `name` of `html` says; nothing when there is none.
-fn hidden(html: &str, name: &str) -> String {
+pub(crate) fn hidden(html: &str, name: &str) -> String {
     let Some((_, rest)) = html.split_once(&format!("name=\"{name}\" value=\"")) else {
         return String::new();
     };
     rest.split('"').next().expect("a value").to_owned()
 }
 
-fn encoded(fields: &[(&str, &str)]) -> String {
+pub(crate) fn encoded(fields: &[(&str, &str)]) -> String {
     let escape = |text: &str| {
         let plain = |b: u8| {
             if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }
@@ -133,6 +144,6 @@ fn encoded(fields: &[(&str, &str)]) -> String {
 }
 
 /// A desk with [`RULES`].
-async fn desk() -> Desk {
+pub(crate) async fn desk() -> Desk {
     Desk::of(crate::support::mirror::TestMirror::start(RULES).await)
 }

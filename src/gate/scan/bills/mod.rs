@@ -18,7 +18,7 @@ use crate::gate::{
     Context, Evidence, EvidenceKind, Gathered, ReadyPolicy, SignatureSearch, Subject,
 };
 use crate::oci::{Digest, Tag};
-use crate::policy::{Rule, ScanGate};
+use crate::policy::ScanGate;
 use crate::scan::{Attested, AttestedBill, Inventory, Limits, SbomFormat};
 use crate::signature::{FoundAttestation, Refusal};
 use crate::time::Timestamp;
@@ -64,8 +64,8 @@ impl Bills {
     pub fn of(subject: &Subject, evidence: &Evidence, search: &BillSearch<'_>) -> Self {
         let mut bills = Self::default();
         let Some(facts) = evidence.manifest.found() else { return bills };
-        let rule = search.policy.rule_for(&subject.name, facts.artifact(), search.tags);
-        let signers = signers(rule.map(Rule::gates).unwrap_or_default());
+        let demands = search.policy.demands(&subject.name, facts.artifact(), search.tags);
+        let signers = signers(demands.gates());
         let found = evidence.signatures.found().map(|found| found.attestations.as_slice());
         let mut strangers = 0_usize;
         let mut seen = BTreeSet::new();

@@ -148,7 +148,10 @@ impl Shown<'_> {
                 None => { " as no rule matches" }
             }
             @if !explained.enforced && explained.verdict != "admit" {
-                span.quiet { "; served all the same, mode audit only watches" }
+                span.quiet {
+                    "; served all the same, mode "
+                    @if explained.warns { "warn only warns" } @else { "audit only watches" }
+                }
             }
         }
     }

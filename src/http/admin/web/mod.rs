@@ -19,6 +19,7 @@ mod findings;
 mod form;
 mod health;
 mod history;
+mod outdated;
 mod page;
 mod people;
 mod policy;
@@ -35,12 +36,15 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 
+pub(in crate::http::admin) use entry::Entrance;
 pub(super) use public::request_page;
 pub(in crate::http::admin) use session::Sessions;
 
 use super::problem::Problem;
 use super::{AdminState, Route};
 use crate::ledger::Permission;
+use crate::people::oidc::CALLBACK_PATH;
+use cookie::Cookie;
 use session::Visitor;
 use trouble::Trouble;
 
@@ -67,7 +71,15 @@ fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
         (look("/images/{*image}"), get(dossier::show)),
         (open("/login"), get(entry::show)),
         (send("/login", None), post(entry::sign_in)),
+        (open("/login/code"), get(entry::show_code)),
+        (send("/login/code", None), post(entry::check_code)),
+        (open("/login/enrol"), get(entry::show_enrolment)),
+        (send("/login/enrol", None), post(entry::enrol)),
+        (open("/login/enrol/key.svg"), get(entry::picture)),
+        (open("/login/oidc"), get(entry::leave)),
+        (open(CALLBACK_PATH), get(entry::callback)),
         (send("/logout", Some(Look)), post(entry::sign_out)),
+        (look("/outdated"), get(outdated::show)),
         (look("/policy"), get(policy::show)),
         (look("/requests/{id}"), get(dossier::show)),
     ]
@@ -109,7 +121,7 @@ async fn enter(
 
 /// Who sends `request`, by the session that its cookie names.
 fn visitor(state: &AdminState, request: &Request) -> Option<Visitor> {
-    let id = cookie::id(request.headers(), state.is_tls)?;
+    let id = Cookie::Session.id(request.headers(), state.is_tls)?;
     let mirror = state.desk.mirror();
     state.sessions.visitor(id, mirror.clock().monotonic(), |id| mirror.ledger().caller(id))
 }

@@ -22,6 +22,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Queue,
+    Outdated,
     Policy,
     Audit,
     Health,
@@ -79,6 +80,7 @@ impl<'a> Page<'a> {
     fn navigation(&self, visitor: &Visitor) -> Markup {
         let entries = [
             ("Queue", "/", Place::Queue),
+            ("Outdated", "/outdated", Place::Outdated),
             ("Policy", "/policy", Place::Policy),
             ("Audit", "/audit", Place::Audit),
             ("Health", "/health", Place::Health),

@@ -26,7 +26,7 @@ fn main(policy: &PolicyWords) -> Markup {
             h1 { "Policy " bdi { (policy.name) } }
             p.quiet { "Revision " (policy.revision) ", " code { (policy.short_id) } }
         }
-        @if let Some(note) = policy.mode { p.note { (note) } }
+        @if let Some(note) = &policy.mode { p.note { (note) } }
         section aria-labelledby="floor" {
             h2 #floor { "For everything" }
             ul { @for line in &policy.floor { li { bdi { (line) } } } }
@@ -35,6 +35,20 @@ fn main(policy: &PolicyWords) -> Markup {
             h2 #rules { "Rules" }
             p.quiet { "The one most specific rule that matches decides. No rule means no." }
             @for rule in &policy.rules { (rule_card(rule)) }
+        }
+        @if !policy.overlays.is_empty() {
+            section aria-labelledby="overlays" {
+                h2 #overlays { "Overlays" }
+                p.quiet { "Every one that matches is asked on top of the rule." }
+                @for overlay in &policy.overlays { (rule_card(overlay)) }
+            }
+        }
+        @if !policy.expressions.is_empty() {
+            section aria-labelledby="expressions" {
+                h2 #expressions { "Expressions" }
+                p.quiet { "Asked last, of everything that a rule would admit." }
+                @for expression in &policy.expressions { (gate_card(expression)) }
+            }
         }
         section aria-labelledby="gates" {
             h2 #gates { "Gates" }

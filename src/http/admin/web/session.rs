@@ -146,11 +146,11 @@ fn end_one(open: &mut HashMap<Digest, Session>, meant: impl Fn(&Session) -> bool
     }
 }
 
-fn hash(id: &str) -> Digest {
+pub(super) fn hash(id: &str) -> Digest {
     Digest::sha256(id.as_bytes())
 }
 
-fn random() -> Result<Secret, NoRandomness> {
+pub(super) fn random() -> Result<Secret, NoRandomness> {
     let mut random = [0; ID_BYTES];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| NoRandomness)?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(random)))
@@ -166,7 +166,14 @@ mod tests {
     fn person(name: &str, since: i64) -> Caller {
         let id = PersonId::Token { name: name.to_owned() };
         let (display, since) = (name.to_owned(), Timestamp::from_milliseconds(since));
-        Caller { id, display, role: Role::Admin, groups: Default::default(), since }
+        Caller {
+            id,
+            display,
+            role: Role::Admin,
+            groups: std::collections::BTreeSet::new(),
+            since,
+            scope: crate::ledger::Scope::default(),
+        }
     }
 
     fn known(people: &[Caller]) -> impl FnOnce(&PersonId) -> Option<Caller> {

@@ -8,8 +8,11 @@ use view::{CheckpointView, KeysView, ProofView};
 use super::show::word;
 use super::view::{AuditPage, AuditReportView, AuditView};
 use super::{Desk, Error, PAGE_MAX};
-use crate::ledger::{AuditEvent, AuditReport, AuditRow, Export};
+use crate::ledger::{AuditEvent, AuditKind, AuditReport, AuditRow, Export};
 use crate::transparency::{Checkpoint, VerifierKey, tlog_proof};
+
+/// Details of a vote that prove it to programs, and say nothing to people.
+const PROOF: [&str; 3] = ["key", "signature", "signed"];
 
 impl Desk {
     /// Records of the audit chain: `limit` of them from number `from` on, or the last ones.
@@ -144,7 +147,9 @@ pub fn report_view(report: &AuditReport) -> AuditReportView {
 
 pub(super) fn audit_view(row: &AuditRow) -> AuditView {
     let AuditEvent { kind, by, subject, request, reason, details } = &row.event;
-    let details = details.iter().map(|(key, value)| format!("{key} {value}"));
+    let is_proof = |key: &str| *kind == AuditKind::Voted && PROOF.contains(&key);
+    let details = details.iter().filter(|(key, _)| !is_proof(key));
+    let details = details.map(|(key, value)| format!("{key} {value}"));
     let said: Vec<String> = reason.iter().cloned().chain(details).collect();
     AuditView {
         sequence: row.sequence,

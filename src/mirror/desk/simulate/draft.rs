@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::SimulateBody;
 use crate::gate::ReadyPolicy;
-use crate::policy::{Policy, Problem, Rule};
+use crate::policy::{Policy, Problem};
 
 /// The policy in `body`. A file that it names is what `body` has under that name, and nothing else: whoever
 /// may send a draft may not look into files of the server. Nor may everybody have it compute: conditions
@@ -20,12 +20,13 @@ use crate::policy::{Policy, Problem, Rule};
 pub(super) fn read(body: &SimulateBody, may_compute: bool) -> Result<ReadyPolicy, Vec<Problem>> {
     let read = |path: &Path| file(&body.files, path);
     let policy = Policy::parse(&body.policy, &read)?;
-    let asked = policy.rules().iter().flat_map(Rule::attestations);
-    let computed = asked.filter(|it| !may_compute && it.condition.is_some());
     let text = "is a program for the server to run; it takes a token with role admin to send one";
-    let problems = computed.map(|it| Problem::new(it.position(), it.path_of("cel"), text));
-    let problems: Vec<Problem> = problems.collect();
-    if problems.is_empty() { ReadyPolicy::new(policy) } else { Err(problems) }
+    let programs = policy.programs();
+    if may_compute || programs.is_empty() {
+        return ReadyPolicy::new(policy);
+    }
+    let problems = programs.into_iter().map(|(at, path)| Problem::new(at, path, text));
+    Err(problems.collect())
 }
 
 fn file(files: &BTreeMap<String, String>, path: &Path) -> io::Result<Vec<u8>> {

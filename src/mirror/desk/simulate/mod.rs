@@ -265,6 +265,8 @@ fn is_same(before: &Judgement, after: &Judgement) -> bool {
     };
     before.rule == after.rule
         && before.enforced == after.enforced
+        && before.warns == after.warns
+        && before.watched == after.watched
         && before.admits() == after.admits()
         && codes(before) == codes(after)
 }

@@ -39,6 +39,7 @@ pub(super) fn read(
     let healthcheck = gate.choice("healthcheck", &choices, &[], problems);
     let read = ConfigGate {
         name: name.to_owned(),
+        overlay: None,
         user,
         denied_env,
         denies_secret_like,

@@ -15,7 +15,7 @@ fn parsed(gate: &str) -> Result<Policy, String> {
 
 fn gate(text: &str) -> ConfigGate {
     let policy = parsed(text).unwrap_or_else(|problems| panic!("{text}: {problems}"));
-    (*policy.rules[0].configured()[0]).clone()
+    (*policy.rules[0].alone().configured[0]).clone()
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn everything_that_a_gate_may_say_is_read_and_asks_for_no_scan() {
     assert_eq!(found.denied_ports, [22, 2375]);
     assert_eq!(found.required_labels, ["org.opencontainers.image.source"]);
     assert_eq!(found.not_applicable, Answer::Allow);
-    assert!(parsed(text).unwrap().rules[0].gates().is_empty());
+    assert!(parsed(text).unwrap().rules[0].alone().gates.is_empty());
 }
 
 #[test]
@@ -56,8 +56,12 @@ fn one_gate_may_ask_for_both_and_for_either_alone() {
     ] {
         let policy = parsed(text).unwrap_or_else(|problems| panic!("{text}: {problems}"));
         let rule = &policy.rules[0];
-        assert_eq!((rule.gates().len(), rule.configured().len()), (scans, configs), "{text}");
-        for gate in rule.gates().iter().filter(|_| configs > 0) {
+        assert_eq!(
+            (rule.alone().gates.len(), rule.alone().configured.len()),
+            (scans, configs),
+            "{text}"
+        );
+        for gate in rule.alone().gates.iter().filter(|_| configs > 0) {
             assert_eq!(gate.not_applicable, Answer::Allow, "it holds for both");
         }
     }

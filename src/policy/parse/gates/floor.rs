@@ -30,6 +30,7 @@ pub(in crate::policy::parse) fn of_floor(node: Node, problems: &mut Problems) ->
     let incomplete = answer(&mut fields, "incomplete", problems);
     Some(ScanGate {
         name: NAME.to_owned(),
+        overlay: None,
         // Malware refuses under every gate.
         deny: Vec::from_iter(exploited.then_some(exploited_denies)),
         unrated: Rating::Critical,

@@ -38,6 +38,7 @@ pub(super) fn read(
     let fast_track = fast_track(gate, signers, problems);
     (problems.0.len() == before).then(|| FreshGate {
         name: name.to_owned(),
+        overlay: None,
         observed_age_min,
         image_age_max,
         undated,

@@ -22,8 +22,8 @@ fn gate(text: &str, rest: &str) -> Result<FreshGate, String> {
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     })?;
     let rule = &policy.rules()[0];
-    assert!(rule.configured().is_empty(), "it is about time alone");
-    Ok(rule.fresh()[0].as_ref().clone())
+    assert!(rule.alone().configured.is_empty(), "it is about time alone");
+    Ok(rule.alone().fresh[0].as_ref().clone())
 }
 
 /// The beginning of a fast track.
@@ -32,6 +32,7 @@ const TRACK: &str = "minObservedAge: 72h, fastTrack: {signers: [team, other]";
 #[test]
 fn a_gate_may_be_about_time_alone_or_beside_a_scan() {
     let plain = FreshGate {
+        overlay: None,
         name: "strict".to_owned(),
         observed_age_min: Some(Duration::from_hours(72)),
         image_age_max: None,

@@ -191,6 +191,7 @@ fn scan_gate(
     let vex = vex::read(fields, signers, problems);
     Some(ScanGate {
         name,
+        overlay: None,
         deny,
         unrated: unrated.unwrap_or(Rating::Critical),
         unknown,

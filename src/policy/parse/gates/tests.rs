@@ -19,7 +19,7 @@ fn parsed(rest: &str) -> Result<Policy, String> {
 
 fn gate(text: &str) -> Result<ScanGate, String> {
     let policy = parsed(&format!("gates: {{strict: {{{text}}}}}\n{RULES}"))?;
-    Ok((*policy.rules[0].gates()[0]).clone())
+    Ok((*policy.rules[0].alone().gates[0]).clone())
 }
 
 #[test]
@@ -46,6 +46,7 @@ fn everything_that_a_gate_may_say_is_read() {
          limits: {layerBytes: 40GiB}",
     );
     let expected = ScanGate {
+        overlay: None,
         name: "strict".to_owned(),
         deny: vec![FindingCondition {
             severity: Some(Rating::High),
@@ -92,7 +93,7 @@ fn bills_of_materials_are_taken_from_signers_that_exist() {
         parsed(&format!("{signers}{gate}{RULES}"))
     };
     let policy = from("{from: [team]}").unwrap();
-    assert_eq!(policy.rules[0].gates()[0].sbom_from, ["team"]);
+    assert_eq!(policy.rules[0].alone().gates[0].sbom_from, ["team"]);
     for (names, expected) in [
         ("{from: [other]}", "gates.strict.sbom.from[0]  \"other\" is not among the signers"),
         ("{from: [team, team]}", "gates.strict.sbom.from[1]  \"team\" is listed twice"),
@@ -248,7 +249,7 @@ fn vex(text: &str) -> Result<VexRule, String> {
     let policy = policy.map_err(|problems| {
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     })?;
-    Ok(policy.rules[0].gates()[0].vex.clone().unwrap())
+    Ok(policy.rules[0].alone().gates[0].vex.clone().unwrap())
 }
 
 #[test]
@@ -361,9 +362,9 @@ fn the_floor_puts_a_gate_before_every_rule_that_serves() {
                  {id: b, match: [up.test/b], trust: deny}]\n";
     let floor = |text: &str| parsed(&format!("floor: {{vulnerabilities: {text}}}\n{rules}"));
     let policy = floor("{denyKEV: true, unknown: allow}").unwrap();
-    let gates: Vec<_> = policy.rules().iter().map(|rule| rule.gates().len()).collect();
+    let gates: Vec<_> = policy.rules().iter().map(|rule| rule.alone().gates.len()).collect();
     assert_eq!(gates, [1, 0]);
-    let gate = &policy.rules()[0].gates()[0];
+    let gate = &policy.rules()[0].alone().gates[0];
     assert_eq!((gate.unknown, gate.incomplete), (Answer::Allow, Answer::Deny));
     assert!(gate.is_floor && gate.place() == "floor.vulnerabilities");
     for (text, expected) in [

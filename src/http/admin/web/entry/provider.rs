@@ -1,0 +1,253 @@
+//! Signing in at the provider: leaving for it, and coming back.
+//!
+//! What was begun is kept here, and the browser has the id of it in a cookie of its own; that one comes
+//! along when the provider's page leads back, which the session's cookie would not. It is good for one
+//! answer. So nobody is signed in by a link that somebody else made.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::REFRESH;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use maud::html;
+use serde::Deserialize;
+use tracing::{info, warn};
+
+use super::login::{Next, page as login_page};
+use super::{From, address_of, begin_session, with_cookie};
+use crate::http::admin::AdminState;
+use crate::http::admin::problem::Problem;
+use crate::http::admin::web::cookie::Cookie;
+use crate::http::admin::web::form::Asked;
+use crate::http::admin::web::page::{Page, Place};
+use crate::http::admin::web::session;
+use crate::http::admin::web::trouble::{Trouble, see_other};
+use crate::ledger::{self, Caller, PersonId, Role, Vouched};
+use crate::mirror::desk;
+use crate::oci::{Digest, Secret};
+use crate::people::oidc::{Attempt, Error, Identity, Provider};
+
+/// How long somebody may take at the provider.
+const AWAY_MAX: Duration = Duration::from_mins(10);
+/// Most who are away at a time; one more ends the oldest.
+const AWAY_COUNT_MAX: usize = 1_000;
+/// Longest name that is shown of somebody who has none, in characters.
+const SUBJECT_SHOWN_MAX: usize = 64;
+/// Says where a request comes from; scripts cannot set it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The provider, who is there at the moment, and what its groups mean here.
+#[derive(Debug)]
+pub(super) struct Elsewhere {
+    provider: Provider,
+    roles: Vec<(String, Role)>,
+    label: String,
+    away: Mutex<HashMap<Digest, Away>>,
+}
+
+#[derive(Debug)]
+struct Away {
+    attempt: Attempt,
+    next: String,
+    since: Duration,
+}
+
+/// What the provider sends back; more may be among it.
+#[derive(Deserialize)]
+pub(in crate::http::admin::web) struct Answer {
+    code: Option<String>,
+    state: Option<String>,
+    iss: Option<String>,
+    error: Option<String>,
+}
+
+impl Elsewhere {
+    pub(super) fn new(provider: Provider, roles: Vec<(String, Role)>, label: String) -> Self {
+        Self { provider, roles, label, away: Mutex::default() }
+    }
+
+    /// What the provider is called.
+    pub(super) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Where to go to leave for it, and to see `next` afterwards.
+    pub(super) fn path(next: &str) -> String {
+        let query = serde_urlencoded::to_string([("next", next)]).unwrap_or_default();
+        format!("/login/oidc?{query}")
+    }
+
+    /// What somebody in `groups` may do: by the first line of the table that names one of them.
+    fn role(&self, groups: &[String]) -> Option<Role> {
+        let line = self.roles.iter().find(|(group, _)| groups.contains(group));
+        line.map(|(_, role)| *role)
+    }
+
+    fn keep(
+        &self,
+        attempt: Attempt,
+        next: &str,
+        now: Duration,
+    ) -> Result<Secret, session::NoRandomness> {
+        let id = session::random()?;
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.retain(|_, one| now.saturating_sub(one.since) < AWAY_MAX);
+        if away.len() >= AWAY_COUNT_MAX {
+            let oldest = away.iter().min_by_key(|(_, one)| one.since).map(|(id, _)| *id);
+            oldest.and_then(|oldest| away.remove(&oldest));
+        }
+        away.insert(
+            session::hash(id.expose()),
+            Away { attempt, next: next.to_owned(), since: now },
+        );
+        Ok(id)
+    }
+
+    /// What was begun under `id`; it is over with that.
+    fn take(&self, id: &str, now: Duration) -> Option<Away> {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.remove(&session::hash(id)).filter(|one| now.saturating_sub(one.since) < AWAY_MAX)
+    }
+}
+
+/// `GET /login/oidc`: to the provider.
+pub(in crate::http::admin::web) async fn leave(
+    State(state): State<AdminState>,
+    headers: HeaderMap,
+    Asked(next): Asked<Next>,
+) -> Result<Response, Trouble> {
+    let elsewhere = elsewhere(&state)?;
+    let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+    if !matches!(site, None | Some(b"same-origin" | b"none")) {
+        // Another site's link begins nothing: whoever follows it decides for themselves, on our page.
+        return Ok(see_other("/login"));
+    }
+    let begun = Attempt::begin().map_err(Error::from);
+    let attempt = begun.map_err(|error| trouble(&error))?;
+    let target = match elsewhere.provider.authorization(&attempt).await {
+        Ok(target) => target,
+        Err(error) => return Ok(away(&state, next.path(), &error)),
+    };
+    let now = state.desk.mirror().clock().monotonic();
+    let id = elsewhere.keep(attempt, next.path(), now);
+    let id = id.map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(with_cookie(see_other(&target), Cookie::Provider.set(&id, state.is_tls)))
+}
+
+/// `GET /login/oidc/callback`: back from the provider; the session begins.
+pub(in crate::http::admin::web) async fn callback(
+    State(state): State<AdminState>,
+    from: From,
+    headers: HeaderMap,
+    Asked(answer): Asked<Answer>,
+) -> Result<Response, Trouble> {
+    let elsewhere = elsewhere(&state)?;
+    let now = state.desk.mirror().clock().monotonic();
+    let begun = Cookie::Provider.id(&headers, state.is_tls).and_then(|id| elsewhere.take(id, now));
+    let Answer { code, state: echo, iss, error } = answer;
+    let is_ours = |one: &Away| echo.as_deref().is_some_and(|echo| one.attempt.is_answered_by(echo));
+    let begun = begun.filter(is_ours).ok_or_else(|| trouble(&Error::Foreign))?;
+    if let Some(error) = error {
+        return Err(trouble(&Error::refused(&error)));
+    }
+    let code = code.unwrap_or_default();
+    let identity = elsewhere.provider.identity(&begun.attempt, &code, iss.as_deref()).await;
+    let identity = identity.map_err(|error| trouble(&error))?;
+    let caller = let_in(&state, elsewhere, identity).await?;
+    let cookie = begin_session(&state, &caller, address_of(from), &headers)?;
+    Ok(with_cookie(with_cookie(arrived(&begun.next), cookie), Cookie::Provider.clear(state.is_tls)))
+}
+
+fn elsewhere(state: &AdminState) -> Result<&Elsewhere, Trouble> {
+    let elsewhere = state.entrance.elsewhere.as_ref();
+    elsewhere.ok_or_else(|| Problem::not_found("there is no provider to sign in at").into())
+}
+
+/// Lets the provider's word count as far as the table of roles goes.
+async fn let_in(
+    state: &AdminState,
+    elsewhere: &Elsewhere,
+    identity: Identity,
+) -> Result<Caller, Trouble> {
+    let ledger = state.desk.mirror().ledger();
+    let failed = |error: ledger::Error| Trouble::from(Problem::from(desk::Error::from(error)));
+    let Identity { issuer, subject, name, groups } = identity;
+    let shown: String = subject.chars().take(SUBJECT_SHOWN_MAX).collect();
+    let display = name.unwrap_or(shown);
+    let Some(role) = elsewhere.role(&groups) else {
+        let id = PersonId::Oidc { issuer, subject };
+        info!(who = %id, "signed in at the provider, and no group of theirs has a role here");
+        ledger.not_vouched(&id).await.map_err(failed)?;
+        let text = format!(
+            "You are {display} there, and none of your groups has a role here. Ask an administrator."
+        );
+        return Err(Problem::forbidden("You may do nothing here", &text).into());
+    };
+    let groups: BTreeSet<String> = groups.into_iter().collect();
+    match ledger.vouch(Vouched { issuer, subject, display, role, groups }).await {
+        Ok(caller) => Ok(caller),
+        Err(ledger::Error::NotLetIn) => {
+            let text = "An administrator of this server keeps you out.";
+            Err(Problem::forbidden("You may not sign in here", text).into())
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Goes on to `next` by itself: a redirect would still count as the provider's page leading here, and the
+/// session's cookie would stay behind.
+fn arrived(next: &str) -> Response {
+    let main = html! {
+        section.narrow {
+            h1 { "You are signed in" }
+            p { a href=(next) { "Go on" } }
+        }
+    };
+    let (status, title, place) = (StatusCode::OK, "Signed in", Place::Elsewhere);
+    let page = Page { status, title, place, visitor: None, search: "", main };
+    let mut response = page.into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("0; url={next}")) {
+        response.headers_mut().insert(REFRESH, value);
+    }
+    response
+}
+
+/// The sign-in page, which has the other ways: the provider cannot be asked.
+fn away(state: &AdminState, next: &str, error: &Error) -> Response {
+    log(error);
+    let told = html! {
+        p.alert role="alert" id="why" {
+            "The provider cannot be asked at the moment. Sign in with a password or a token, or try again \
+             shortly."
+        }
+    };
+    login_page(state, StatusCode::SERVICE_UNAVAILABLE, next, Some(&told), true)
+}
+
+/// What went wrong, as whoever signs in is told; causes go to the log.
+fn trouble(error: &Error) -> Trouble {
+    log(error);
+    match error {
+        Error::Unreachable(_) | Error::Resting | Error::Status { .. } | Error::Secret(_) => {
+            Problem::busy(error.to_string()).into()
+        }
+        Error::Random(_) => Problem::internal(error.to_string()).into(),
+        Error::Foreign
+        | Error::Malformed { .. }
+        | Error::Metadata(_)
+        | Error::OtherIssuer
+        | Error::Refused { .. }
+        | Error::Token(_) => {
+            let text = format!("Nobody was signed in: {error}. Begin again at the sign-in page.");
+            Problem::forbidden("This sign-in does not count", &text).into()
+        }
+    }
+}
+
+fn log(error: &Error) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    warn!(%error, cause, "sign-in at the provider failed");
+}
