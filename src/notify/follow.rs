@@ -40,6 +40,8 @@ pub(super) struct Follower {
     from: From,
     retry: Retry,
     parts: Parts,
+    /// How many records there were when this began.
+    records: u64,
     state: Mutex<State>,
     /// Something changed that is worth another try at once.
     poke: Notify,
@@ -54,9 +56,18 @@ impl Follower {
         retry: Retry,
         parts: Parts,
     ) -> Self {
-        let (state, poke, testing) =
-            (Mutex::default(), Notify::new(), tokio::sync::Mutex::default());
-        Self { settings, hook, from, retry, parts, state, poke, testing }
+        let records = *parts.ledger.audit_grown().borrow();
+        Self {
+            settings,
+            hook,
+            from,
+            retry,
+            parts,
+            records,
+            state: Mutex::default(),
+            poke: Notify::new(),
+            testing: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -128,8 +139,7 @@ impl Follower {
     }
 
     fn at_the_end(&self) -> WebhookCursor {
-        let sequence = *self.parts.ledger.audit_grown().borrow();
-        WebhookCursor { sequence, ..WebhookCursor::default() }
+        WebhookCursor { sequence: self.records, ..WebhookCursor::default() }
     }
 
     /// The hash of the address, by which a pause knows it again.
