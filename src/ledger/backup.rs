@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::audit::{AuditEvent, AuditKind, Chain};
 use super::checkpoints::keys;
 use super::head;
-use super::rows::{self, Sealed};
-use super::sealer::{self, Sealer};
+use super::rows;
+use super::sealer::{self, Damaged, Sealer};
 use super::{Error, Ledger, checkpoints, database, open, schema, verify};
 use crate::oci::{Algorithm, Digest, from_strict_slice};
 use crate::time::Clock;
@@ -45,7 +45,7 @@ impl Ledger {
             temporary.push(".partial");
             let temporary = PathBuf::from(temporary);
             let copied = database::copy_into(connection, &temporary)
-                .and_then(|()| add_head(&temporary))
+                .and_then(|()| add_head(&temporary, connection.sealer))
                 .and_then(|()| {
                     let linked = fs::hard_link(&temporary, &path);
                     linked.map_err(database::not_there("create", &path))
@@ -64,10 +64,15 @@ impl Ledger {
     }
 }
 
-/// Writes into the copy in `path` the head of its own audit chain, which makes it a backup.
-pub(super) fn add_head(path: &Path) -> Result<(), Error> {
-    let connection = Connection::open(path)?;
+/// Makes a backup of the copy in `path` of a database whose rows `sealer` seals: its rows get seals that take
+/// no key, so that they can be checked wherever they are restored, and it has the head of its own audit chain
+/// and a hash of all that. What `sealer` did not seal stays as damaged as it is.
+pub(super) fn add_head(path: &Path, sealer: &Sealer) -> Result<(), Error> {
+    let mut connection = Connection::open(path)?;
+    database::without_programs(&connection)?;
     connection.pragma_update(None, "synchronous", "full")?;
+    let before = (Some(sealer.clone()), Damaged::Blank);
+    sealer::seal_anew(&mut connection, before, &Sealer::plain())?;
     let head = serde_json::to_string(&Chain::load(&connection)?)?;
     let rows = hash_of_rows(&connection)?.to_string();
     connection.execute_batch("CREATE TABLE backup (head TEXT NOT NULL, rows TEXT) STRICT")?;
@@ -134,8 +139,10 @@ pub(super) fn put_in_place(
     let replaced = set_aside(&path, clock)?;
     fs::rename(&coming, &path).map_err(Error::file("rename", &coming))?;
     database::sync_directory(dir)?;
-    if let Some(signer) = sealed_by {
-        sealer::write_mark(dir, &signer)?;
+    // Ended before this, an older database is refused until it is put there once more.
+    match sealed_by {
+        Some(signer) => sealer::write_mark(dir, &signer)?,
+        None => sealer::remove_mark(dir)?,
     }
     head::write(dir, chain)?;
     Ok(Restored { audit_records, replaced })
@@ -145,14 +152,15 @@ pub(super) fn put_in_place(
 /// is given back, or as an earlier program does where the schema is one of those.
 fn seal_restored(dir: &Path, coming: &Path) -> Result<Option<NoteSigner>, Error> {
     let mut connection = Connection::open(coming)?;
+    database::without_programs(&connection)?;
     connection.pragma_update(None, "synchronous", "full")?;
     if schema::version(&connection)? < sealer::KEYED_SINCE {
-        // Without the mark plain seals are taken, and keyed ones stay as they are.
-        sealer::remove_mark(dir)?;
         return Ok(None);
     }
     let signer = keys::read_or_create(dir)?;
-    sealer::seal_anew(&mut connection, None, &Sealer::of(&signer))?;
+    // What nobody sealed when the backup was made counts for nothing here either.
+    let before = (Some(Sealer::plain()), Damaged::Blank);
+    sealer::seal_anew(&mut connection, before, &Sealer::of(&signer))?;
     connection.close().map_err(|(_, error)| error)?;
     let synced = fs::File::open(coming).and_then(|file| file.sync_all());
     synced.map_err(Error::file("sync", coming))?;
@@ -175,6 +183,7 @@ fn prepare(
     let damaged = |problem: String| Error::Damaged { path: from.to_owned(), problem };
     database::check(coming).map_err(|error| error.in_file(from))?;
     let mut connection = Connection::open(coming)?;
+    database::without_programs(&connection)?;
     let answer: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if answer != "ok" {
         return Err(damaged(answer));
@@ -287,27 +296,48 @@ pub(super) const SEALED: &[SealedTable] = &[
     sealed("webhooks", 3, "json_array(name)"),
 ];
 
-/// Calls `each` with table, key and seal of every row that has one.
+/// A row that has a seal, as far as it can be read.
+pub(super) struct AnyRow {
+    pub(super) table: &'static str,
+    /// What its seal binds; `None` where what it is about is gone, or is no text.
+    pub(super) key: Option<Vec<String>>,
+    pub(super) body: Vec<u8>,
+    pub(super) seal: Vec<u8>,
+}
+
+impl AnyRow {
+    /// Whether it is what `sealer` sealed.
+    pub(super) fn is_whole(&self, sealer: &Sealer) -> bool {
+        let (Some(key), Ok(body)) = (&self.key, std::str::from_utf8(&self.body)) else {
+            return false;
+        };
+        let key: Vec<&str> = key.iter().map(String::as_str).collect();
+        sealer.is_whole(self.table, &key, body, &self.seal)
+    }
+}
+
+/// Calls `each` with every row that has a seal, in an order that is the same for the same rows.
 pub(super) fn each_row(
     connection: &Connection,
-    each: &mut dyn FnMut(&'static str, &[&str], &Sealed) -> Result<(), Error>,
+    each: &mut dyn FnMut(&AnyRow) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let version = schema::version(connection)?;
     for SealedTable { table, key, .. } in SEALED.iter().filter(|sealed| sealed.since <= version) {
         let sql = format!(
-            "SELECT {key} AS sealed_key, body, seal FROM {table} ORDER BY sealed_key, body"
+            "SELECT CAST({key} AS BLOB) AS sealed_key, CAST(body AS BLOB) AS bytes,
+                    CAST(seal AS BLOB) AS sealed
+             FROM {table} ORDER BY sealed_key, bytes, sealed"
         );
         let mut statement = connection.prepare(&sql)?;
         let rows = statement.query_map([], |row| {
-            Ok((row.get::<_, Option<String>>(0)?, Sealed::from_row(row, 1)?))
+            let key: Option<Vec<u8>> = row.get(0)?;
+            let key = key.and_then(|key| serde_json::from_slice(&key).ok());
+            let (body, seal): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.get(1)?, row.get(2)?);
+            let (body, seal) = (body.unwrap_or_default(), seal.unwrap_or_default());
+            Ok(AnyRow { table, key, body, seal })
         })?;
         for row in rows {
-            let (key, sealed) = row?;
-            let key = key.unwrap_or_default();
-            let key: Vec<String> =
-                serde_json::from_str(&key).map_err(|_| Error::corrupt(table, &key))?;
-            let key: Vec<&str> = key.iter().map(String::as_str).collect();
-            each(table, &key, &sealed)?;
+            each(&row?)?;
         }
     }
     Ok(())
@@ -316,24 +346,32 @@ pub(super) fn each_row(
 /// The hash of everything that has a seal, with the seals, whoever sealed it.
 fn hash_of_rows(connection: &Connection) -> Result<Digest, Error> {
     let mut hasher = Algorithm::Sha256.hasher();
-    each_row(connection, &mut |table, key, sealed| {
-        hasher.update(&Sealer::plain().seal(table, key, &sealed.body));
-        hasher.update(&sealed.seal);
+    each_row(connection, &mut |row| {
+        let key = serde_json::to_vec(&row.key)?;
+        for part in [row.table.as_bytes(), &key, &row.body, &row.seal] {
+            hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hasher.update(part);
+        }
         Ok(())
     })?;
     Ok(hasher.finish())
 }
 
-/// Checks that the rows of a backup are those that were written: by their own seals where those take no
-/// key, and by the `hash` that it was made with.
+/// Checks that the rows of a backup are those that were written: by the `hash` that it was made with, or,
+/// where an earlier program left none, by their own seals. What was damaged when it was made is no more than
+/// that now.
 fn check_rows(connection: &Connection, hash: Option<Digest>, from: &Path) -> Result<(), Error> {
-    if schema::version(connection)? < sealer::KEYED_SINCE {
-        each_row(connection, &mut |table, key, sealed| {
-            sealed.open::<serde::de::IgnoredAny>(&Sealer::plain(), table, key).map(drop)
-        })?;
-    } else if hash != Some(hash_of_rows(connection)?) {
-        let problem = "its rows are not those that it was made with".to_owned();
-        return Err(Error::Damaged { path: from.to_owned(), problem });
+    match hash {
+        Some(hash) if hash_of_rows(connection)? == hash => {}
+        Some(_) => {
+            let problem = "its rows are not those that it was made with".to_owned();
+            return Err(Error::Damaged { path: from.to_owned(), problem });
+        }
+        None => each_row(connection, &mut |row| {
+            let key = || row.key.as_deref().unwrap_or_default().join("@");
+            let whole = row.is_whole(&Sealer::plain());
+            if whole { Ok(()) } else { Err(Error::corrupt(row.table, key())) }
+        })?,
     }
     let orphans: i64 = connection.query_row(
         "SELECT (SELECT count(*) FROM pragma_foreign_key_check)",

@@ -33,6 +33,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    without_programs(&connection)?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_SIZE_MAX, |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)
@@ -45,8 +46,17 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY_TIME_MAX)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    without_programs(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)
+}
+
+/// Has `connection` run no trigger and no view: the schema has none, and whoever writes the database could
+/// have one undo what is written after them.
+pub(super) fn without_programs(connection: &Connection) -> Result<(), Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    Ok(())
 }
 
 /// Opens a connection that can only read the database in `path`, of which it is not known whether a

@@ -10,9 +10,9 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
-use super::records::Record;
+use super::records::{self, Record};
 use super::requests::{self, Closing, RequestId, RequestRow, RequestState};
-use super::rows::Sealed;
+use super::rows::{Sealed, unsigned};
 use super::writer::Writing;
 use super::{Error, Ledger};
 use crate::gate::{Standing, Subject};
@@ -143,6 +143,7 @@ impl Writing<'_> {
         let request = self.request_answered(verb, decision)?;
         record.standing = verb.standing(decision, self.now);
         record.ran_out = false;
+        record.decisions = self.decisions_before(&record)?.saturating_add(1);
         (record.judgement, record.policy, record.decided_at) = (None, None, self.now);
         let answered = request.as_ref().map(|request| request.id);
         record.request = answered.or(record.request);
@@ -166,6 +167,17 @@ impl Writing<'_> {
         }
         self.audit(&event)?;
         Ok(record)
+    }
+
+    /// How many decisions there were about the subject of `record`: as many as it says, and no fewer than
+    /// there are rows, so that a record that was made anew, or is older than the counting, revives no vote.
+    fn decisions_before(&self, record: &Record) -> Result<u64, Error> {
+        let Subject { name, digest } = &record.subject;
+        let Some(id) = records::id(self.connection, name, digest)? else { return Ok(0) };
+        let mut statement =
+            self.connection.prepare_cached("SELECT count(*) FROM decisions WHERE record = ?1")?;
+        let rows = statement.query_row([id], |row| row.get(0))?;
+        Ok(record.decisions.max(unsigned(rows)))
     }
 
     /// The request that `decision` names, which must fit; else the latest one it happens to answer.

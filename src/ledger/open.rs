@@ -178,11 +178,16 @@ fn open_database(
     let found = schema::version(&connection)?;
     let is_new = found == 0;
     sealer::check_schema(&dir, &path, found)?;
-    schema::migrate(&mut connection, &path, schema::MIGRATIONS, |connection, version| {
-        snapshots::take(connection, &dir, version, clock.now())
-    })?;
+    if is_new && let Ok(Some(Chain { count: records @ 1.., .. })) = anchored {
+        return Err(Error::Missing { path, records });
+    }
     let opened = keys::open(&dir)?;
-    let sealer = Arc::new(sealer::take_over(&mut connection, &dir, opened.signer())?);
+    let before = sealer::of_schema(found, opened.signer());
+    schema::migrate(&mut connection, &path, schema::MIGRATIONS, |connection, version| {
+        snapshots::take(connection, &dir, (version, &before), clock.now())
+    })?;
+    let (sealer, replaced) = sealer::take_over(&mut connection, &dir, (opened.signer(), found))?;
+    let sealer = Arc::new(sealer);
     let tables = Tables { connection: &connection, sealer: &sealer };
     if is_new {
         logic::begin(&tables, clock.now())?;
@@ -191,13 +196,17 @@ fn open_database(
     if !is_new {
         note_cut(&connection, &mut chain, &anchored, clock.as_ref())?;
     }
-    if let Opened::Instead(signer, before) = &opened {
-        let event = AuditEvent::new(AuditKind::AuditKeyReplaced, "server")
-            .with("key", signer.public())
-            .with("before", before);
-        chain.append(&connection, clock.now(), &event)?;
-        tracing::warn!(key = %signer.public(), "another key signs checkpoints and seals from now on");
+    let replaced = replaced.or_else(|| match &opened {
+        Opened::Instead(_, before) => Some(before.to_string()),
+        Opened::First(_) | Opened::Known(_) => None,
+    });
+    if let Some(before) = replaced {
+        let key = opened.signer().public();
+        let event = AuditEvent::new(AuditKind::AuditKeyReplaced, "server").with("key", key);
+        chain.append(&connection, clock.now(), &event.with("before", before))?;
+        tracing::warn!(%key, "another key signs checkpoints and seals from now on");
     }
+    sealer::write_mark(&dir, opened.signer())?;
     if !matches!(anchored, Ok(Some(head)) if head == chain)
         && let Err(error) = head::write(&dir, chain)
     {

@@ -60,12 +60,20 @@ pub struct Record {
     /// and no wait holds it any more.
     #[serde(default)]
     pub waited: bool,
+    /// How many decisions of people there were.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub(super) decisions: u64,
     /// Whether the approval in `standing` was found to have run out. That stays so whatever a clock
     /// says later: only people can approve again.
     #[serde(default)]
     pub(super) ran_out: bool,
     /// The verdict that the audit chain knows of.
     pub(super) announced: Option<Announced>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls takes a reference")]
+fn is_none_yet(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A verdict as far as a change of it is worth an audit row.
@@ -92,6 +100,7 @@ impl Record {
             media_type: None,
             size: None,
             waited: false,
+            decisions: 0,
             ran_out: false,
             announced: None,
         }
@@ -117,6 +126,11 @@ impl Record {
     pub fn without_people(&self) -> Self {
         let waited = self.has_waited();
         Self { standing: None, judgement: None, passed: None, waited, ..self.clone() }
+    }
+
+    /// Whether the approval that stands was found to have run out.
+    pub fn has_run_out(&self) -> bool {
+        self.ran_out
     }
 
     /// The time by which to decide about the subject at `now`: not before the end of an approval that

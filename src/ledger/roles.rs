@@ -36,6 +36,10 @@ pub enum Permission {
 }
 
 impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 5] =
+        [Self::Administer, Self::Ask, Self::Decide, Self::Look, Self::SignAudit];
+
     /// The least role that has it: what is named to somebody who lacks it.
     pub const fn least_role(self) -> Role {
         match self {
@@ -64,6 +68,23 @@ impl Role {
             Self::Requester => matches!(permission, Look | Ask),
             Self::Viewer => matches!(permission, Look),
         }
+    }
+
+    /// What is allowed by both roles: the lesser one, where one of them has all that the other has, and else
+    /// what both have in common.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let within = |a: Self, b: Self| Permission::ALL.iter().all(|it| !a.may(*it) || b.may(*it));
+        if within(self, other) {
+            return self;
+        }
+        if within(other, self) {
+            return other;
+        }
+        if self.may(Permission::Look) && other.may(Permission::Look) {
+            return Self::Viewer;
+        }
+        Self::Discover
     }
 
     /// The role in one word.
@@ -98,24 +119,34 @@ impl std::str::FromStr for Role {
 mod tests {
     use super::*;
 
-    const ALL: [Permission; 5] = [
-        Permission::Administer,
-        Permission::Ask,
-        Permission::Decide,
-        Permission::Look,
-        Permission::SignAudit,
-    ];
-
     #[test]
     fn a_role_has_a_word_of_its_own_and_the_least_role_has_what_it_is_named_for() {
         for role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
         assert!("Admin".parse::<Role>().is_err() && "".parse::<Role>().is_err());
-        for permission in ALL {
+        for permission in Permission::ALL {
             assert!(permission.least_role().may(permission), "{permission:?}");
             assert!(Role::Admin.may(permission) && !Role::Discover.may(permission));
         }
+    }
+
+    #[test]
+    fn two_roles_together_allow_no_more_than_each() {
+        for one in Role::ALL {
+            for other in Role::ALL {
+                for permission in Permission::ALL {
+                    let both = one.may(permission) && other.may(permission);
+                    assert!(
+                        both || !one.and(other).may(permission),
+                        "{one} {other} {permission:?}"
+                    );
+                }
+                assert_eq!(one.and(one), one);
+            }
+        }
+        assert_eq!(Role::Admin.and(Role::Approver), Role::Approver);
+        assert_eq!(Role::Approver.and(Role::Auditor), Role::Viewer);
     }
 
     #[test]

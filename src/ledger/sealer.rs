@@ -9,7 +9,6 @@
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use rusqlite::Connection;
@@ -96,37 +95,43 @@ impl Deref for Tables<'_> {
 }
 
 /// Sees to it that the rows of the database behind `connection`, the ledger of `dir`, have the seals of
-/// `signer`; gives what seals from now on.
+/// `signer`; gives what seals from now on, and the key that sealed before if that was another one. The mark
+/// is not written yet: until it is, the next start does the same again.
+///
+/// `had` is the schema that the database had before this start.
 ///
 /// # Errors
-/// [`Error::Damaged`] when they had keyed seals before and are of an earlier schema now: whoever puts an
-/// older database there has to say so, by restoring it. Else when the disk fails.
+/// [`Error::Damaged`] when it was put there without the key that seals it. Else when the disk fails.
 pub(super) fn take_over(
     connection: &mut Connection,
     dir: &Path,
-    signer: &NoteSigner,
-) -> Result<Sealer, Error> {
+    (signer, had): (&NoteSigner, u32),
+) -> Result<(Sealer, Option<String>), Error> {
     let sealer = Sealer::of(signer);
     match mark(dir)? {
-        Some(key) if key == signer.public().to_string() => return Ok(sealer),
+        Some(key) if key == signer.public().to_string() => Ok((sealer, None)),
         // Another key sealed them, which is not here: what is there is taken as it is, and the audit
         // says that the key was replaced.
-        Some(_) => seal_anew(connection, None, &sealer)?,
+        Some(key) => {
+            seal_anew(connection, (None, Damaged::Keep), &sealer)?;
+            Ok((sealer, Some(key)))
+        }
         None => {
-            seal_anew(connection, Some(Sealer::plain()), &sealer)?;
-            check_own(connection, dir, &sealer)?;
+            seal_anew(connection, (Some(Sealer::plain()), Damaged::Keep), &sealer)?;
+            if had >= KEYED_SINCE {
+                check_own(connection, dir, &sealer)?;
+            }
+            Ok((sealer, None))
         }
     }
-    write_mark(dir, signer)?;
-    Ok(sealer)
 }
 
 /// Refuses a database of which no row is sealed by `sealer`, though there are some: it was put there
 /// without the key that seals it.
 fn check_own(connection: &Connection, dir: &Path, sealer: &Sealer) -> Result<(), Error> {
     let (mut whole, mut foreign) = (false, false);
-    each_row(connection, &mut |table, key, sealed| {
-        let is_own = sealer.is_whole(table, key, &sealed.body, &sealed.seal);
+    each_row(connection, &mut |row| {
+        let is_own = row.is_whole(sealer);
         (whole, foreign) = (whole || is_own, foreign || !is_own);
         Ok(())
     })?;
@@ -143,7 +148,7 @@ fn check_own(connection: &Connection, dir: &Path, sealer: &Sealer) -> Result<(),
 /// # Errors
 /// [`Error::Damaged`].
 pub(super) fn check_schema(dir: &Path, path: &Path, found: u32) -> Result<(), Error> {
-    if found == 0 || found >= KEYED_SINCE || mark(dir)?.is_none() {
+    if found >= KEYED_SINCE || mark(dir)?.is_none() {
         return Ok(());
     }
     let problem = format!(
@@ -153,27 +158,39 @@ pub(super) fn check_schema(dir: &Path, path: &Path, found: u32) -> Result<(), Er
     Err(Error::Damaged { path: path.to_owned(), problem })
 }
 
-/// Gives every row a seal of `to`. With `before`, only rows that are whole by that get one, and the others
-/// stay as damaged as they are.
+/// What becomes of rows that are not what was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damaged {
+    /// They get no seal at all, so that none that they have fits somewhere else.
+    Blank,
+    /// They stay as they are: they may have the new seals already.
+    Keep,
+}
+
+/// Gives every row a seal of `to`. With `before`, only rows that are whole by that get one, and the others are
+/// as damaged afterwards as they were.
 ///
 /// # Errors
 /// When the database fails; nothing is changed then.
 pub(super) fn seal_anew(
     connection: &mut Connection,
-    before: Option<Sealer>,
+    (before, damaged): (Option<Sealer>, Damaged),
     to: &Sealer,
 ) -> Result<(), Error> {
     let version = schema::version(connection)?;
-    let (before, to) = (Arc::new(before), to.clone());
+    let to = to.clone();
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("sealed_anew", 4, flags, move |context| {
-        let (table, key): (String, String) = (context.get(0)?, context.get(1)?);
-        let (body, seal): (String, Vec<u8>) = (context.get(2)?, context.get(3)?);
-        let key: Vec<String> = serde_json::from_str(&key).unwrap_or_default();
+        let table: String = context.get(0)?;
+        let seal: Vec<u8> = context.get::<Option<Vec<u8>>>(3).ok().flatten().unwrap_or_default();
+        let left = || if damaged == Damaged::Keep { seal.clone() } else { Vec::new() };
+        // What it is about may be gone, or it may be no text.
+        let key = context.get::<Option<String>>(1).ok().flatten();
+        let key: Option<Vec<String>> = key.and_then(|key| serde_json::from_str(&key).ok());
+        let (Some(key), Ok(body)) = (key, context.get::<String>(2)) else { return Ok(left()) };
         let key: Vec<&str> = key.iter().map(String::as_str).collect();
-        let whole =
-            before.as_ref().as_ref().is_none_or(|it| it.is_whole(&table, &key, &body, &seal));
-        Ok(if whole { to.seal(&table, &key, &body) } else { seal })
+        let whole = before.as_ref().is_none_or(|it| it.is_whole(&table, &key, &body, &seal));
+        Ok(if whole { to.seal(&table, &key, &body) } else { left() })
     })?;
     let transaction = connection.transaction()?;
     for sealed in SEALED.iter().filter(|sealed| sealed.since <= version) {
@@ -195,11 +212,19 @@ fn mark(dir: &Path) -> Result<Option<String>, Error> {
     Ok(text.map(|text| text.trim_end().to_owned()))
 }
 
+/// What sealed the rows of a database of schema `found` that belongs to `signer`.
+pub(super) fn of_schema(found: u32, signer: &NoteSigner) -> Sealer {
+    if found >= KEYED_SINCE { Sealer::of(signer) } else { Sealer::plain() }
+}
+
 /// Notes that the rows of the ledger in `dir` have the seals of `signer`.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(super) fn write_mark(dir: &Path, signer: &NoteSigner) -> Result<(), Error> {
+    if mark(dir)?.is_some_and(|key| key == signer.public().to_string()) {
+        return Ok(());
+    }
     head::prepare(dir)?;
     keys::write_private(&mark_path(dir), &format!("{}\n", signer.public()))
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::audit::Chain;
+use super::sealer::Sealer;
 use super::{Error, backup, database};
 use crate::time::Timestamp;
 
@@ -89,18 +90,19 @@ pub fn snapshot(dir: &Path, name: &str) -> Result<Snapshot, Error> {
     found.ok_or_else(|| Error::NoSuchSnapshot { name: name.to_owned(), dir: directory(dir) })
 }
 
-/// Takes a snapshot of `connection`'s database, which is the ledger of `dir` and has `version`.
+/// Takes a snapshot of `connection`'s database, which is the ledger of `dir`, has the schema `version`, and
+/// whose rows `sealer` seals.
 ///
 /// # Errors
 /// [`Error::Snapshot`]; nothing new is left then.
 pub(super) fn take(
     connection: &Connection,
     dir: &Path,
-    version: u32,
+    (version, sealer): (u32, &Sealer),
     now: Timestamp,
 ) -> Result<(), Error> {
     let snapshots = directory(dir);
-    write(connection, dir, &snapshots, version, now)
+    write(connection, dir, &snapshots, (version, sealer), now)
         .map_err(|source| Error::Snapshot { dir: snapshots, source: Box::new(source) })?;
     if let Err(error) = prune(dir) {
         tracing::warn!(%error, "old snapshots stay");
@@ -112,7 +114,7 @@ fn write(
     connection: &Connection,
     dir: &Path,
     snapshots: &Path,
-    version: u32,
+    (version, sealer): (u32, &Sealer),
     now: Timestamp,
 ) -> Result<(), Error> {
     fs::create_dir_all(snapshots).map_err(Error::file("create", snapshots))?;
@@ -122,7 +124,7 @@ fn write(
     let path = snapshots.join(format!("ledger-{version}-{time}.db"));
     let partial = snapshots.join(format!("ledger-{version}-{time}.db{PARTIAL}"));
     let written = database::copy_into(connection, &partial)
-        .and_then(|()| backup::add_head(&partial))
+        .and_then(|()| backup::add_head(&partial, sealer))
         .and_then(|()| fs::rename(&partial, &path).map_err(Error::file("rename", &partial)));
     if let Err(error) = written {
         drop(fs::remove_file(&partial));

@@ -112,10 +112,15 @@ impl Writing<'_> {
     /// Adds a move of `tag` to `digest`; gives whether the history did not end there already.
     fn move_tag(&mut self, name: &Name, tag: &Tag, digest: Digest) -> Result<bool, Error> {
         let (mut record, _) = load(self.connection, name, tag)?.unwrap_or_default();
+        let repository = rows::repository_for(self.connection, name)?;
         if record.moves.last().is_some_and(|last| last.digest == digest) {
+            // What has no seal and was taken away is put back.
+            let sql =
+                "INSERT OR IGNORE INTO tag_digests (repository, digest, tag) VALUES (?1, ?2, ?3)";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            statement.execute(params![repository, digest.to_string(), tag.as_str()])?;
             return Ok(false);
         }
-        let repository = rows::repository_for(self.connection, name)?;
         record.moves.push(TagMove { digest, seen_at: self.now });
         while record.moves.len() > TAG_MOVES_MAX {
             let admitted = record.admitted;

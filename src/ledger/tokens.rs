@@ -31,6 +31,8 @@ const NAME_LENGTH_MAX: usize = 64;
 const PATTERNS_MAX: usize = 32;
 /// Longest pattern, in bytes.
 const PATTERN_LENGTH_MAX: usize = 256;
+/// Names of parts of the program, by which the audit calls them.
+const RESERVED: [&str; 6] = ["gate", "mirror", "pratique", "restore", "rollback", "server"];
 /// Most groups of one token.
 const GROUPS_MAX: usize = 32;
 
@@ -47,13 +49,15 @@ pub struct NewToken {
     pub expires_at: Option<Timestamp>,
     /// The repositories that it is for.
     pub scope: Scope,
+    /// Whose it is, where it is a person's.
+    pub owner: Option<PersonId>,
 }
 
 impl NewToken {
     /// A token in no group, without an end, for every repository.
     pub fn new(name: impl Into<String>, role: Role) -> Self {
         let (name, groups) = (name.into(), BTreeSet::new());
-        Self { name, role, groups, expires_at: None, scope: Scope::default() }
+        Self { name, role, groups, expires_at: None, scope: Scope::default(), owner: None }
     }
 }
 
@@ -121,6 +125,9 @@ pub struct TokenRow {
     /// The repositories that it is for.
     #[serde(default, skip_serializing_if = "Scope::is_everything")]
     pub scope: Scope,
+    /// Whose it is, where it is a person's: whoever holds it is that person then, as far as its role goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<PersonId>,
 }
 
 impl TokenRow {
@@ -129,8 +136,8 @@ impl TokenRow {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    /// Whoever holds it.
-    pub fn caller(&self) -> Caller {
+    /// Whoever holds it, where it is nobody's in particular.
+    fn holder(&self) -> Caller {
         Caller {
             id: PersonId::Token { name: self.name.clone() },
             display: self.name.clone(),
@@ -152,25 +159,33 @@ pub(super) struct Known {
 impl Known {
     /// Whether whoever holds it can administer this server at `now`.
     pub(super) fn administers(&self, now: Timestamp) -> bool {
-        self.row.role == Role::Admin && self.row.scope.is_everything() && !self.row.is_expired(now)
+        let row = &self.row;
+        let is_own = row.owner.is_none() && row.scope.is_everything();
+        row.role == Role::Admin && is_own && !row.is_expired(now)
     }
 }
 
-/// Reads all tokens.
+/// Reads all tokens that are what was written.
 pub(super) fn load(connection: &Tables<'_>) -> Result<Vec<Known>, Error> {
     let mut statement = connection.prepare("SELECT name, body, seal FROM tokens ORDER BY name")?;
     let rows =
         statement.query_map([], |row| Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?)))?;
-    rows.map(|row| {
+    let mut known = Vec::new();
+    for row in rows {
         let (name, sealed) = row?;
-        sealed.open(connection.sealer, "tokens", &[&name])
-    })
-    .collect()
+        match sealed.open(connection.sealer, "tokens", &[&name]) {
+            Ok(token) => known.push(token),
+            // It opens nothing, and the others are no worse for it.
+            Err(error @ Error::CorruptRow { .. }) => tracing::error!(%error, "left out"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(known)
 }
 
 impl Writing<'_> {
     fn create_token(&mut self, known: &Known, by: String) -> Result<(), Error> {
-        let TokenRow { name, role, groups, expires_at, scope, .. } = &known.row;
+        let TokenRow { name, role, groups, expires_at, scope, owner, .. } = &known.row;
         let tokens = load(self.connection)?;
         if tokens.iter().any(|other| other.row.name == *name) {
             return Err(Error::TokenExists(name.clone()));
@@ -180,7 +195,7 @@ impl Writing<'_> {
         }
         let sealed = Sealed::new(self.connection.sealer, "tokens", &[name], known)?;
         self.connection.execute(
-            "INSERT INTO tokens (name, body, seal) VALUES (?1, ?2, ?3)",
+            "INSERT OR REPLACE INTO tokens (name, body, seal) VALUES (?1, ?2, ?3)",
             params![name, sealed.body, sealed.seal],
         )?;
         let mut event = AuditEvent::new(AuditKind::TokenCreated, by);
@@ -188,6 +203,9 @@ impl Writing<'_> {
         if !groups.is_empty() {
             let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
             event = event.with("groups", groups.join(", "));
+        }
+        if let Some(owner) = owner {
+            event = event.with("of", owner);
         }
         if let Some(end) = expires_at {
             event = event.with("expires", end);
@@ -223,7 +241,7 @@ impl Ledger {
     /// [`Error::TokenExists`], [`Error::TokenName`], [`Error::GroupName`], [`Error::TokenExpiry`],
     /// [`Error::TooManyTokens`]; else when it did not reach the disk.
     pub async fn create_token(&self, new: NewToken, by: &str) -> Result<Secret, Error> {
-        if !is_name(&new.name) {
+        if !is_name(&new.name) || RESERVED.contains(&new.name.as_str()) {
             return Err(Error::TokenName(new.name.chars().take(NAME_LENGTH_MAX).collect()));
         }
         check_groups(&new.groups)?;
@@ -234,8 +252,13 @@ impl Ledger {
         let mut random = [0; TOKEN_BYTES];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| Error::Random)?;
         let secret = Secret::new(URL_SAFE_NO_PAD.encode(random));
-        let NewToken { name, role, groups, expires_at, scope } = new;
-        let row = TokenRow { name, role, groups, created_at: now, expires_at, scope };
+        if let Some(owner) = &new.owner
+            && self.person(owner).is_none()
+        {
+            return Err(Error::NoSuchPerson(owner.to_string()));
+        }
+        let NewToken { name, role, groups, expires_at, scope, owner } = new;
+        let row = TokenRow { name, role, groups, created_at: now, expires_at, scope, owner };
         let known = Known { row, hash: Digest::sha256(secret.expose().as_bytes()) };
         let by = by.to_owned();
         self.write(move |writing| writing.create_token(&known, by)).await?;
@@ -262,7 +285,15 @@ impl Ledger {
         let tokens = self.inner.memory.tokens.read().unwrap_or_else(PoisonError::into_inner);
         let now = self.inner.clock.now();
         let row = tokens.iter().map(|known| &known.row).find(|row| row.name == name);
-        row.filter(|row| !row.is_expired(now)).map(TokenRow::caller)
+        row.filter(|row| !row.is_expired(now) && row.owner.is_none()).map(TokenRow::holder)
+    }
+
+    /// Whoever holds `token`, as of now; `None` when it is the token of somebody who may not come in any
+    /// more.
+    pub fn holder_of(&self, token: &TokenRow) -> Option<Caller> {
+        let Some(owner) = &token.owner else { return Some(token.holder()) };
+        let owner = self.caller(owner)?;
+        Some(Caller { role: owner.role.and(token.role), scope: token.scope.clone(), ..owner })
     }
 
     /// The token that `presented` is; `None` when it is none, or has ended. Takes the same time whatever it is.

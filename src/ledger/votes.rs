@@ -15,8 +15,7 @@ use super::caller::PersonId;
 use super::checkpoints::keys;
 use super::decisions::{Decision, Verb};
 use super::requests::RequestId;
-use super::rows::{Sealed, unsigned};
-use super::sealer::Tables;
+use super::rows::Sealed;
 use super::writer::Writing;
 use super::{Error, Ledger, canonical, records};
 use crate::gate::Subject;
@@ -24,8 +23,8 @@ use crate::policy::PolicyId;
 use crate::time::Timestamp;
 use crate::transparency::VerifierKey;
 
-/// Most votes about one subject.
-const VOTES_MAX: u64 = 500;
+/// Most votes about one subject: of as many people.
+const VOTES_MAX: usize = 500;
 /// What is signed, as DSSE has it: no text of another kind is signed in this form.
 const PAYLOAD_TYPE: &str = "application/vnd.pratique.vote+json";
 
@@ -63,6 +62,8 @@ pub struct Vote {
     pub request: Option<RequestId>,
     /// Who says it.
     pub voter: PersonId,
+    /// Since when that identity is theirs: whoever has it after them did not vote.
+    pub since: Timestamp,
     /// What they are called.
     pub display: String,
     /// For which of the approvers they stand.
@@ -123,13 +124,6 @@ fn signed_text(vote: &Vote) -> Result<String, Error> {
     Ok(format!("DSSEv1 {} {PAYLOAD_TYPE} {} {payload}", PAYLOAD_TYPE.len(), payload.len()))
 }
 
-/// How many decisions about `subject` there are.
-fn count_decisions(connection: &Tables<'_>, record: i64) -> Result<u64, Error> {
-    let mut statement =
-        connection.prepare_cached("SELECT count(*) FROM decisions WHERE record = ?1")?;
-    Ok(unsigned(statement.query_row([record], |row| row.get(0))?))
-}
-
 impl Writing<'_> {
     fn cast_vote(&mut self, mut vote: Vote, then: Option<&Decision>) -> Result<(), Error> {
         let subject = vote.subject.clone();
@@ -138,16 +132,10 @@ impl Writing<'_> {
             Some(id) => id,
             None => self.save_record(&record)?,
         };
-        if count_decisions(self.connection, id)? != vote.ballot.decisions {
+        if record.decisions != vote.ballot.decisions {
             return Err(Error::DecidedMeanwhile(subject));
         }
-        let votes: i64 = self
-            .connection
-            .prepare_cached("SELECT count(*) FROM votes WHERE record = ?1")?
-            .query_row([id], |row| row.get(0))?;
-        if unsigned(votes) >= VOTES_MAX {
-            return Err(Error::TooManyVotes(subject));
-        }
+        self.make_way(id, &vote)?;
         vote.at = self.now;
         let signature = self.signer.sign(&signed_text(&vote)?).ok_or(Error::Random)?;
         let kept = Kept {
@@ -164,6 +152,38 @@ impl Writing<'_> {
             Some(decision) => self.decide(Verb::Approve, decision).map(drop),
             None => Ok(()),
         }
+    }
+}
+
+impl Writing<'_> {
+    /// Takes away what the voter of `vote` said before about the subject with the record `id`: the audit has
+    /// it for good, and nobody has two votes.
+    fn make_way(&mut self, id: i64, vote: &Vote) -> Result<(), Error> {
+        let key = vote.subject.to_string();
+        let (mut count, mut earlier) = (0, Vec::new());
+        {
+            let sql = "SELECT id, body, seal FROM votes WHERE record = ?1";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let rows = statement
+                .query_map([id], |row| Ok((row.get::<_, i64>(0)?, Sealed::from_row(row, 1)?)))?;
+            for row in rows {
+                let (place, sealed) = row?;
+                count += 1;
+                match sealed.open::<Kept>(self.connection.sealer, "votes", &[&key]) {
+                    Ok(kept) if kept.vote.voter == vote.voter => earlier.push(place),
+                    Ok(_) | Err(Error::CorruptRow { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if count >= VOTES_MAX && earlier.is_empty() {
+            return Err(Error::TooManyVotes(vote.subject.clone()));
+        }
+        let mut delete = self.connection.prepare_cached("DELETE FROM votes WHERE id = ?1")?;
+        for place in earlier {
+            delete.execute([place])?;
+        }
+        Ok(())
     }
 }
 
@@ -206,15 +226,14 @@ impl Ledger {
     pub async fn votes(&self, subject: &Subject) -> Result<Votes, Error> {
         let (subject, dir) = (subject.clone(), self.inner.dir.clone());
         self.read(move |connection| {
-            let Some(record) = records::id(connection, &subject.name, &subject.digest)? else {
+            let Some(loaded) = records::load(connection, &subject)? else {
                 return Ok(Votes::default());
             };
             let mut statement = connection
                 .prepare_cached("SELECT body, seal FROM votes WHERE record = ?1 ORDER BY id")?;
-            let rows = statement.query_map([record], |row| Sealed::from_row(row, 0))?;
+            let rows = statement.query_map([loaded.id], |row| Sealed::from_row(row, 0))?;
             let key = subject.to_string();
-            let mut votes =
-                Votes { decisions: count_decisions(connection, record)?, ..Votes::default() };
+            let mut votes = Votes { decisions: loaded.record.decisions, ..Votes::default() };
             let mut keys = None;
             for row in rows {
                 let kept: Kept = match row?.open(connection.sealer, "votes", &[&key]) {

@@ -63,7 +63,7 @@ impl FromStr for Principal {
             "group" if !rest.is_empty() => Ok(Self::Group(rest.to_owned())),
             "token" => name().map(Self::Token).ok_or(PrincipalError),
             "user" => name().map(Self::User).ok_or(PrincipalError),
-            "oidc" => match rest.rsplit_once('#') {
+            "oidc" => match rest.split_once('#') {
                 Some((issuer, subject)) if issuer.contains("://") && !subject.is_empty() => {
                     Ok(Self::Oidc { issuer: issuer.to_owned(), subject: subject.to_owned() })
                 }

@@ -225,7 +225,7 @@ pub(super) fn tokens(views: &[TokenView], times: Times) -> String {
         Column::Fixed("ROLE"),
         Column::Fixed("MADE"),
         Column::Fixed("ENDS"),
-        Column::Text("GROUPS, REPOSITORIES"),
+        Column::Text("WHOSE, GROUPS, REPOSITORIES"),
     ]);
     for view in views {
         let ends = match view.expires_at {
@@ -233,8 +233,8 @@ pub(super) fn tokens(views: &[TokenView], times: Times) -> String {
             Some(at) => at.to_string(),
             None => NONE.to_owned(),
         };
-        let more: Vec<&str> =
-            view.groups.iter().chain(&view.repositories).map(String::as_str).collect();
+        let more = view.of.iter().chain(&view.groups).chain(&view.repositories);
+        let more: Vec<&str> = more.map(String::as_str).collect();
         let made = times.past(view.created_at);
         table.row([view.name.clone(), view.role.clone(), made, ends, more.join(" ")]);
     }

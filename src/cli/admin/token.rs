@@ -31,6 +31,9 @@ pub(crate) enum TokenCommand {
         /// ('docker.io/library/*'); several may be given; without it, all
         #[arg(long = "repository", value_name = "PATTERN")]
         repositories: Vec<String>,
+        /// Whose it is: what is done with it is done by that user, as far as the role goes
+        #[arg(long, value_name = "USER", conflicts_with_all = ["groups", "offline"])]
+        of: Option<String>,
         /// Work on the data directory, while the server is down
         #[arg(long)]
         offline: bool,
@@ -59,11 +62,11 @@ pub(super) async fn run(
                 output::print(&lists::tokens(&views, connect::times(connection)))?;
             }
         }
-        TokenCommand::New { name, role, groups, expires, repositories, offline } => {
+        TokenCommand::New { name, role, groups, expires, repositories, of, offline } => {
             let parse = |text: String| expiry::parse(&text, SystemClock.now());
             let expires_at = expires.map(parse).transpose();
             let expires_at = expires_at.map_err(|error| CliError::misused(error.to_string()))?;
-            let body = TokenBody { name, role, groups, expires_at, repositories };
+            let body = TokenBody { name, role, groups, expires_at, repositories, of };
             let token: NewTokenView = if offline {
                 offline::new_token(connection, body).await?
             } else {

@@ -33,7 +33,7 @@ pub(super) async fn authenticate(
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.0);
     let mirror = state.desk.mirror();
     let token = bearer(request.headers()).and_then(|text| mirror.ledger().authenticate(text));
-    let Some(token) = token else {
+    let Some(caller) = token.and_then(|token| mirror.ledger().holder_of(&token)) else {
         let now = mirror.clock().monotonic();
         if let Some(wait) = state.throttle.failed(address, now) {
             return Err(Problem::throttled(wait.as_secs().max(1)));
@@ -41,7 +41,7 @@ pub(super) async fn authenticate(
         info!(%address, "admin request without a valid token");
         return Err(Problem::unauthenticated());
     };
-    request.extensions_mut().insert(token.caller());
+    request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
 

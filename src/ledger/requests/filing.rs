@@ -5,6 +5,7 @@ use rusqlite::params;
 use super::{Filing, REQUESTERS_MAX, RequestId, RequestRow, RequestState, bounded, desk, reading};
 use crate::gate::Subject;
 use crate::ledger::audit::{AuditEvent, AuditKind};
+use crate::ledger::caller::PersonId;
 use crate::ledger::rows::{Sealed, integer, unsigned};
 use crate::ledger::writer::Writing;
 use crate::ledger::{Error, Ledger, Settings};
@@ -106,7 +107,7 @@ impl Writing<'_> {
             rule: filing.rule.clone(),
             reasons: filing.reasons.clone(),
             note: filing.note.clone(),
-            requesters: filing.requester.clone().into_iter().collect(),
+            requesters: self.requesters(key, filing)?,
             filed_by: client.clone(),
             first_asked: self.now,
             last_asked: self.now,
@@ -131,6 +132,23 @@ impl Writing<'_> {
             self.supersede(&row, filing)?;
         }
         Ok(row.id)
+    }
+
+    /// Who asks by `filing`, and who asked before for the same, also while its digest was not known.
+    fn requesters(&self, key: &str, filing: &Filing) -> Result<Vec<PersonId>, Error> {
+        let references = [Some(filing.reference.clone()), filing.tag.clone().map(Reference::Tag)];
+        let references = references.into_iter().flatten();
+        let keys = references.map(|reference| super::reference_key(&filing.name, &reference));
+        let mut requesters: Vec<PersonId> = filing.requester.iter().cloned().collect();
+        for key in keys.chain([key.to_owned()]) {
+            let before = reading::latest_readable(self.connection, &key)?;
+            for person in before.into_iter().flat_map(|row| row.requesters) {
+                if requesters.len() < REQUESTERS_MAX && !requesters.contains(&person) {
+                    requesters.push(person);
+                }
+            }
+        }
+        Ok(requesters)
     }
 
     /// Notes the request on the record of its subject, if there is one.

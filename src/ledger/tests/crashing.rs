@@ -82,6 +82,7 @@ fn vote(number: u64, name: &str) -> Vote {
         subject: subject(number),
         request: None,
         voter: PersonId::Token { name: name.to_owned() },
+        since: Timestamp::from_milliseconds(0),
         display: name.to_owned(),
         stands_for: vec!["group:security".to_owned()],
         at: Timestamp::from_milliseconds(0),

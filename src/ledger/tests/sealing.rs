@@ -1,10 +1,10 @@
 //! Who can write the database and has not the key makes nothing that counts.
 
-use super::upgrading::with_old_ledger;
+use super::upgrading::{VERSION_1_TOKEN, with_old_ledger};
 use super::*;
 use crate::ledger::rows::Sealed;
 use crate::ledger::sealer::{Sealer, remove_mark};
-use crate::ledger::{Error, Record, Role, TokenRow, restore, schema};
+use crate::ledger::{Error, NewToken, Record, Role, TokenRow, restore, schema};
 use crate::transparency::NoteSigner;
 
 /// Somebody who writes the database: every byte of it, and no other file.
@@ -79,6 +79,7 @@ async fn a_token_that_is_written_into_the_database_opens_nothing() {
             created_at: at("2026-11-20T10:00:00Z"),
             expires_at: None,
             scope: Default::default(),
+            owner: None,
         };
         let known = serde_json::json!({"row": row, "hash": Digest::sha256(b"secret").to_string()});
         let sealed = Sealed::new(&sealer, "tokens", &["mallory"], &known).unwrap();
@@ -86,8 +87,15 @@ async fn a_token_that_is_written_into_the_database_opens_nothing() {
         let sql = "INSERT INTO tokens (name, body, seal) VALUES ('mallory', ?1, ?2)";
         database.execute(sql, rusqlite::params![sealed.body, sealed.seal]).unwrap();
         drop(database);
-        let error = bench.open().await.unwrap_err();
-        assert!(error.to_string().contains("mallory"), "{error}");
+        let ledger = bench.open().await.unwrap();
+        assert!(ledger.authenticate("secret").is_none() && ledger.tokens().is_empty());
+        let report = ledger.verify_audit().await.unwrap();
+        assert!(!report.is_whole(), "a token that the audit does not know: {report:?}");
+        // Whoever makes one of that name makes another.
+        let secret =
+            ledger.create_token(NewToken::new("mallory", Role::Viewer), "alice").await.unwrap();
+        assert_eq!(ledger.authenticate(secret.expose()).unwrap().role, Role::Viewer);
+        ledger.close().await;
     }
 }
 
@@ -138,6 +146,79 @@ async fn a_database_without_its_key_is_refused_and_a_backup_takes_the_key_of_whe
 }
 
 #[tokio::test]
+async fn what_nobody_sealed_is_not_sealed_by_a_backup_and_restoring_it() {
+    for sealer in sealers() {
+        let mut bench = Bench::new().await;
+        bench.ledger.approve(decision(1, "alice")).await.unwrap();
+        bench.ledger.record_judgement(new(2, pending())).await.unwrap();
+        bench.ledger.close().await;
+        Mallory(&bench).approve(2, &sealer);
+        bench.ledger = bench.open().await.unwrap();
+        let backup = bench.dir.path().join("backup");
+        bench.ledger.backup_to(&backup).await.unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        restore(&backup, elsewhere.path(), false, &bench.clock).unwrap();
+        let restored =
+            open(elsewhere.path(), Settings::default(), &bench.clock, &bench.tasks, &bench.metrics)
+                .await
+                .unwrap();
+        let good = restored.record(&subject(1)).await.unwrap().unwrap();
+        assert_eq!(approved_by(good.standing.as_ref()), Some("alice"));
+        let forged = restored.record(&subject(2)).await;
+        assert!(matches!(forged, Err(Error::CorruptRow { .. })), "{sealer:?}: {forged:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_database_in_the_place_of_a_ledger_begins_no_other_one() {
+    let bench = Bench::new().await;
+    bench.ledger.approve(decision(1, "alice")).await.unwrap();
+    bench.ledger.close().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = bench.database().into_os_string();
+        path.push(suffix);
+        drop(std::fs::remove_file(path));
+    }
+    bench.sql("CREATE TABLE empty (x); DROP TABLE empty; PRAGMA application_id = 1347572817");
+    let error = bench.open().await.unwrap_err();
+    assert!(matches!(error, Error::Missing { .. } | Error::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_no_reason_to_refuse_an_upgrade() {
+    let bench = with_old_ledger().await;
+    bench.sql(
+        "PRAGMA foreign_keys = off;
+         INSERT INTO records (repository, digest, body, seal) VALUES (99, 'sha256:00', '{}', x'00');
+         INSERT INTO requests (key, name, state, filed_by, last_asked, body, seal)
+         VALUES ('x', 'x', 'lapsed', 'x', 0, CAST(x'ff' AS TEXT), x'00');
+         PRAGMA foreign_keys = on",
+    );
+    let ledger = bench.open().await.unwrap();
+    assert!(ledger.authenticate(VERSION_1_TOKEN).is_some());
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_program_in_the_database_does_not_run() {
+    let mut bench = Bench::new().await;
+    bench.ledger.approve(decision(1, "alice")).await.unwrap();
+    bench
+        .tamper(
+            "CREATE TABLE kept AS SELECT * FROM records;
+             CREATE TRIGGER undo AFTER UPDATE ON records BEGIN
+                 UPDATE records SET (body, seal) =
+                     (SELECT body, seal FROM kept WHERE kept.id = records.id);
+             END",
+        )
+        .await;
+    bench.ledger.revoke(decision(1, "bob")).await.unwrap();
+    bench.reopen().await;
+    let record = bench.ledger.record(&subject(1)).await.unwrap().unwrap();
+    assert!(matches!(record.standing, Some(Standing::Revoked { .. })), "{record:?}");
+}
+
+#[tokio::test]
 async fn ended_anywhere_while_rows_get_their_seals_the_next_start_goes_on() {
     let mut bench = with_old_ledger().await;
     bench.ledger = bench.open().await.unwrap();
@@ -167,7 +248,14 @@ async fn verified_after(sql: &str) -> crate::ledger::AuditReport {
     bench.ledger.approve(decision(2, "alice")).await.unwrap();
     bench.ledger.reject(decision(3, "alice")).await.unwrap();
     bench.ledger.reinstate(decision(3, "alice")).await.unwrap();
-    assert!(bench.ledger.verify_audit().await.unwrap().is_whole());
+    bench.ledger.create_token(NewToken::new("ci", Role::Admin), "alice").await.unwrap();
+    bench.ledger.close().await;
+    bench.sql("CREATE TABLE kept_tokens AS SELECT * FROM tokens");
+    bench.reopen().await;
+    bench.ledger.revoke_token("ci", "alice").await.unwrap();
+    bench.ledger.record_judgement(new(4, denied())).await.unwrap();
+    let report = bench.ledger.verify_audit().await.unwrap();
+    assert!(report.is_whole(), "{report:?}");
     bench.tamper(&format!("PRAGMA foreign_keys = off; {sql}")).await;
     bench.ledger.verify_audit().await.unwrap()
 }
@@ -183,10 +271,16 @@ async fn a_row_that_was_put_back_or_removed_is_found_by_what_the_audit_says() {
             Some(3),
         ),
         ("a revocation", "DELETE FROM records WHERE id = 2", Some(3)),
+        ("a token that was ended", "INSERT INTO tokens SELECT * FROM kept_tokens", Some(8)),
+        (
+            "a verdict of before",
+            "UPDATE records SET body = replace(body, 'deny', 'admit') WHERE id = 1",
+            Some(9),
+        ),
         (
             "the row of another",
             "UPDATE records SET body = (SELECT body FROM records WHERE id = 3) WHERE id = 1",
-            Some(6),
+            Some(9),
         ),
     ] {
         let report = verified_after(sql).await;

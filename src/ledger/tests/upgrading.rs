@@ -18,7 +18,7 @@ const VERSION_1_HEAD: &str = concat!(
     r#""sha256:d4568af963fbbc7da6ac4c69a39ee96c9b5c0b0d2db7f906f2f4cba260d4fc97"}"#
 );
 /// The token that is in it.
-const VERSION_1_TOKEN: &str = "MVfY8LeD8SlcAdZi7M57aZ6Ur6HqE38AyeE92UN7Foc";
+pub(super) const VERSION_1_TOKEN: &str = "MVfY8LeD8SlcAdZi7M57aZ6Ur6HqE38AyeE92UN7Foc";
 
 /// A bench whose directory holds the old ledger; its own is closed.
 pub(super) async fn with_old_ledger() -> Bench {
@@ -149,7 +149,7 @@ async fn a_snapshot_that_is_not_whole_changes_nothing() {
         .execute_batch("UPDATE records SET body = replace(body, 'alice', 'mallory')")
         .unwrap();
     let error = roll_back(bench.dir.path(), &back, &bench.clock).unwrap_err();
-    assert!(matches!(error, Error::CorruptRow { table: "records", .. }), "{error}");
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
     fs::write(&back.path, b"torn").unwrap();
     assert!(roll_back(bench.dir.path(), &back, &bench.clock).is_err());
     assert_eq!(fs::read(bench.database()).unwrap(), before);
@@ -184,7 +184,8 @@ async fn starts_that_fail_again_and_again_push_out_no_snapshot_of_an_earlier_sch
         let broken = [schema::MIGRATIONS[0], "SELECT nothing FROM nowhere"];
         let now = crate::time::Clock::now(&bench.clock);
         let outcome = schema::migrate(&mut connection, &path, &broken, |connection, version| {
-            snapshots::take(connection, bench.dir.path(), version, now)
+            let plain = crate::ledger::sealer::Sealer::plain();
+            snapshots::take(connection, bench.dir.path(), (version, &plain), now)
         });
         assert!(outcome.is_err());
         assert_eq!(schema::version(&connection).unwrap(), 1, "all steps or none");

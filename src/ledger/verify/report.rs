@@ -66,8 +66,8 @@ pub enum AuditFault {
     CheckpointUnreadable,
     /// The checkpoint up to it, the last one, is not in the journal: that was shortened.
     CheckpointsCut,
-    /// It is a decision of people that the ledger does not go by, or, with the last record, the ledger goes
-    /// by one that is not in the chain.
+    /// It is a decision, a verdict, or a word about a token or a person that the ledger does not go by; or,
+    /// with the last record, the ledger goes by one that is not in the chain.
     Contradicted,
     /// It and all after it are gone, although the head, a checkpoint, or a later finding at start, knows
     /// of them.
@@ -110,8 +110,8 @@ impl fmt::Display for AuditProblem {
             ),
             AuditFault::Contradicted => write!(
                 f,
-                "the ledger does not go by what people decided up to record {sequence}: a row of it was \
-                 put back or removed"
+                "the ledger does not go by what is on record up to {sequence}: a row of it was put back, \
+                 written or removed"
             ),
             AuditFault::Cut => write!(f, "the chain was cut before record {sequence}"),
             AuditFault::HeadMissing => {

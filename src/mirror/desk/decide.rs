@@ -76,13 +76,6 @@ impl Desk {
         self.check_form(wish)?;
         self.check_name(wish)?;
         let target = self.target(&wish.target).await?;
-        if let Some(shown) = &wish.shown {
-            let standing = self.standing(&target.subject).await?;
-            // Who sends the same form twice is told that it is done.
-            if !standing.is_some_and(|standing| is_same(&standing, wish)) {
-                Box::pin(self.check_unchanged(shown, &target, wish.verb)).await?;
-            }
-        }
         let rule = match wish.verb {
             Verb::Approve => Some(Box::pin(self.check_approvable(&target.subject)).await?),
             Verb::Reinstate => {
@@ -98,6 +91,15 @@ impl Desk {
             }
             None => None,
         };
+        if let Some(shown) = &wish.shown {
+            let standing = self.standing(&target.subject).await?;
+            // Who sends the same form twice is told that it is done.
+            let is_done =
+                poll.is_none() && standing.is_some_and(|standing| is_same(&standing, wish));
+            if !is_done {
+                Box::pin(self.check_unchanged(shown, &target, wish.verb)).await?;
+            }
+        }
         let mut view = self.commit(wish, &target, poll.as_ref()).await?;
         view.verdict = self.verdict_now(&target.subject).await;
         info!(image = %view.image, by = %view.by, decision = view.decision, "decided by a person");
@@ -234,7 +236,7 @@ impl Desk {
         let record = ledger.record(subject).await?;
         let before = record.as_deref().and_then(|record| record.standing.clone());
         if let Some(poll) = poll {
-            return self.vote(poll, wish, target, (request.as_ref(), before.as_ref())).await;
+            return self.vote(poll, wish, target, (request.as_ref(), record.as_deref())).await;
         }
         let already = before.as_ref().is_some_and(|standing| is_same(standing, wish));
         if !already {

@@ -195,7 +195,7 @@ fn parsed_role(text: &str) -> Result<Role, Error> {
 }
 
 /// Whom a text means: the form of the audit, or the name of a local person.
-fn person_id(text: &str) -> PersonId {
+pub(super) fn person_id(text: &str) -> PersonId {
     let oidc = text.strip_prefix("oidc:").and_then(|rest| rest.split_once('#'));
     if let Some((issuer, subject)) = oidc {
         return PersonId::Oidc { issuer: issuer.to_owned(), subject: subject.to_owned() };

@@ -66,10 +66,19 @@ impl Shown {
         }
     }
 
-    /// What a vote is bound to of the evidence: findings, signatures, and what speaks against the image.
-    pub(super) fn evidence(&self) -> [String; 3] {
-        let reasons = format!("{} {}", self.reasons.join(" "), self.silenced);
-        [self.all_findings.clone(), self.signed.clone(), mark(&reasons)]
+    /// What a vote is bound to of the evidence: hashes of the findings, of what was found of signatures, and
+    /// of what speaks against the image.
+    pub(super) fn evidence(explained: &ExplainView, facts: &SubjectFacts) -> [String; 3] {
+        let mut findings: Vec<String> =
+            each(facts).map(|(image, finding)| finding_text(image, finding)).collect();
+        findings.sort_unstable();
+        findings.dedup();
+        let reasons = explained.reasons.iter().map(|reason| reason.text.as_str());
+        let silenced = explained.silenced.len().to_string();
+        let reasons: Vec<&str> = reasons.chain([silenced.as_str()]).collect();
+        let signed = facts.signed.known().map_or("", String::as_str);
+        [findings.join("\n"), signed.to_owned(), reasons.join("\n")]
+            .map(|text| Digest::sha256(text.as_bytes()).to_string())
     }
 
     /// What is different now, in sentences; empty when nothing is.

@@ -29,6 +29,7 @@ impl Desk {
             expires_at: token.expires_at,
             expired: token.is_expired(now),
             repositories: token.scope.patterns().map(str::to_owned).collect(),
+            of: token.owner.as_ref().map(ToString::to_string),
         };
         tokens.iter().map(view).collect()
     }
@@ -68,17 +69,19 @@ impl Desk {
 /// # Errors
 /// As [`Desk::create_token`].
 pub async fn new_token(ledger: &Ledger, body: TokenBody, by: &str) -> Result<NewTokenView, Error> {
-    let TokenBody { name, role, groups, expires_at, repositories } = body;
+    let TokenBody { name, role, groups, expires_at, repositories, of } = body;
     let parsed: Role = role.parse().map_err(|_| Error::Role { text: role.clone() })?;
     let (groups, scope) = (groups.into_iter().collect(), Scope::new(repositories)?);
-    let new = NewToken { groups, expires_at, scope, ..NewToken::new(&name, parsed) };
+    let owner = of.map(|of| super::people::person_id(&of));
+    let new = NewToken { groups, expires_at, scope, owner, ..NewToken::new(&name, parsed) };
     let secret = ledger.create_token(new, by).await?;
     Ok(NewTokenView { name, role, token: secret.expose().to_owned() })
 }
 
 /// Whether whoever holds `token` at `now` can make others.
 fn opens_everything(token: &TokenRow, now: Timestamp) -> bool {
-    token.role == Role::Admin && token.scope.is_everything() && !token.is_expired(now)
+    let is_own = token.owner.is_none() && token.scope.is_everything();
+    token.role == Role::Admin && is_own && !token.is_expired(now)
 }
 
 /// Makes the token `first-run` when nobody could use the admin API otherwise, and writes it to

@@ -441,6 +441,9 @@ pub struct TokenView {
     /// The repositories that it is for; none named: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<String>,
+    /// Whose it is, where it is a person's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 /// A token that was just made; the only time its secret is told.
@@ -709,6 +712,9 @@ pub struct TokenBody {
     /// The repositories that it is for, as the policy's `match` has them; none named: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<String>,
+    /// Whose it is, as the audit calls them (`user:alice`); what is done with it is done by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 /// An error answer.

@@ -10,7 +10,9 @@ use super::target::Target;
 use super::view::{DecidedView, VoteView, VotesView};
 use super::{Desk, Error, Shown};
 use crate::gate::{Standing, Subject, distinct};
-use crate::ledger::{Ballot, Caller, CastVote, Decision, Permission, PersonId, RequestRow, Vote};
+use crate::ledger::{
+    Ballot, Caller, CastVote, Decision, Permission, PersonId, Record, RequestRow, Vote,
+};
 use crate::oci::ImageReference;
 use crate::policy::{ApprovalPolicy, Principal};
 use crate::time::Timestamp;
@@ -44,7 +46,11 @@ struct Tally<'a> {
 impl Poll {
     /// The approvers that `caller` stands for.
     fn stands_for(&self, caller: &Caller) -> BTreeSet<String> {
-        let named = self.approval.approvers().iter().filter(|it| names(it, caller));
+        // A token may be one of several that one person has: it stands for itself, where the policy names it.
+        let is_token = matches!(caller.id, PersonId::Token { .. });
+        let counts = |it: &&Principal| !(is_token && matches!(it, Principal::Group(_)));
+        let named = self.approval.approvers().iter().filter(counts);
+        let named = named.filter(|it| names(it, caller));
         named.map(ToString::to_string).collect()
     }
 
@@ -113,7 +119,8 @@ impl Poll {
         vote: &Vote,
         person: &impl Fn(&PersonId) -> Option<Caller>,
     ) -> Result<BTreeSet<String>, String> {
-        let Some(caller) = person(&vote.voter).filter(|it| it.may(Permission::Decide)) else {
+        let caller = person(&vote.voter).filter(|it| it.since == vote.since);
+        let Some(caller) = caller.filter(|it| it.may(Permission::Decide)) else {
             return Err(format!("{} may not decide any more", vote.display));
         };
         if !self.approval.self_approval() && self.requesters.contains(&vote.voter) {
@@ -175,14 +182,19 @@ impl Desk {
     ) -> Result<Option<Poll>, Error> {
         let policy = self.mirror.policy();
         let of_rule = policy.rules().iter().find(|it| it.id().as_str() == rule);
-        let Some(approval) = of_rule.and_then(|it| it.approval()).cloned() else { return Ok(None) };
+        let Some(of_rule) = of_rule else {
+            // The rule that asked a moment ago is gone.
+            let changes = vec!["another policy is in force".to_owned()];
+            return Err(Error::Stale { image: subject.to_string(), changes });
+        };
+        let Some(approval) = of_rule.approval().cloned() else { return Ok(None) };
         let tag = request.and_then(|row| row.tag.clone());
         let digest = tag.is_none().then_some(subject.digest);
         let image = ImageReference { name: subject.name.clone(), tag, digest };
         let explained = Box::pin(self.explain_subject(&image, subject)).await?;
         let facts = self.facts_of(subject).await?;
-        let shown = facts.map(|facts| Shown::of(&explained, &facts));
-        let [findings, signed, reasons] = shown.map(|it| it.evidence()).unwrap_or_default();
+        let evidence = facts.map(|facts| Shown::evidence(&explained, &facts));
+        let [findings, signed, reasons] = evidence.unwrap_or_default();
         let decisions = self.mirror.ledger().votes(subject).await?.decisions;
         let ballot = Ballot {
             policy: *policy.id(),
@@ -207,11 +219,11 @@ impl Desk {
         poll: &Poll,
         wish: &Wish,
         target: &Target,
-        (request, standing): (Option<&RequestRow>, Option<&Standing>),
+        (request, record): (Option<&RequestRow>, Option<&Record>),
     ) -> Result<DecidedView, Error> {
         let subject = &target.subject;
         let stands_for = self.check_voter(poll, wish)?;
-        if let Some(standing) = standing.filter(|it| holds_long(it, poll.now)) {
+        if let Some(standing) = record.and_then(|record| poll.is_settled_by(record)) {
             return Ok(self.decided_view(wish, subject, request, Some(standing), true));
         }
         let ledger = self.mirror.ledger();
@@ -242,6 +254,7 @@ impl Desk {
                 subject: subject.clone(),
                 request: request.map(|row| row.id),
                 voter: wish.by.id.clone(),
+                since: wish.by.since,
                 display: wish.by.display.clone(),
                 stands_for: stands_for.into_iter().collect(),
                 at: poll.now,
@@ -317,6 +330,16 @@ impl Desk {
 }
 
 impl Poll {
+    /// The approval of `record`, if it is as good as one that would be given now: by enough people, and far
+    /// from its end.
+    fn is_settled_by<'a>(&self, record: &'a Record) -> Option<&'a Standing> {
+        let standing = record.standing.as_ref().filter(|_| !record.has_run_out())?;
+        let Standing::Approved { expires, voters, .. } = standing else { return None };
+        let soon = self.now.milliseconds().saturating_add(RENEWED_DAYS * DAY_MS);
+        let holds = expires.is_none_or(|expires| expires.milliseconds() > soon);
+        (holds && voters.len().max(1) >= self.approval.quorum()).then_some(standing)
+    }
+
     /// Until when an approval holds that these were asked for: the earliest of all, and no longer than the
     /// policy lets it.
     fn expires(
@@ -342,11 +365,4 @@ fn vote_view(vote: &Vote, void: Option<String>) -> VoteView {
         stands_for: vote.stands_for.clone(),
         void,
     }
-}
-
-/// Whether `standing` is an approval that is far from its end: nobody has to say yes once more.
-fn holds_long(standing: &Standing, now: Timestamp) -> bool {
-    let Standing::Approved { expires, .. } = standing else { return false };
-    let soon = now.milliseconds().saturating_add(RENEWED_DAYS * DAY_MS);
-    expires.is_none_or(|expires| expires.milliseconds() > soon)
 }

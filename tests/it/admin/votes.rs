@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::Method;
-use pratique::ledger::{NewToken, Role};
+use pratique::ledger::{NewToken, PersonId, Role, Vouched};
 use pratique::oci::Digest;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -25,33 +25,65 @@ const FOUR_EYES: &str =
     "{approvers: [\"group:security\", \"group:leads\"], quorum: 2, distinctGroups: true}";
 const TWO: &str = "{approvers: [\"group:security\", \"group:leads\"], quorum: 2}";
 
-/// A desk with people: alice and mallory of security, bob of leads, carol of both, dave of neither.
+/// Who vouches for the people of the office.
+const PROVIDER: &str = "https://login.test";
+
+/// A desk with people: alice and mallory of security, bob of leads, carol of both, dave of neither; each with
+/// a token of their own. A robot, and an admin who is nobody in particular.
 struct Office {
     desk: Desk,
     tokens: Vec<(&'static str, String)>,
 }
 
+/// What the audit calls `who`.
+fn called(who: &str) -> String {
+    format!("oidc:{PROVIDER}#{who}")
+}
+
+fn vouched(who: &str, groups: &[&str]) -> Vouched {
+    Vouched {
+        issuer: PROVIDER.to_owned(),
+        subject: who.to_owned(),
+        display: who.to_owned(),
+        role: Role::Approver,
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    }
+}
+
 impl Office {
     async fn open(approval: &str) -> Self {
         let mirror = TestMirror::start_with(&policy(approval), |_| {}).await;
-        let desk = Desk::of(mirror);
-        let mut tokens = Vec::new();
-        for (name, role, groups) in [
-            ("alice", Role::Approver, &["security"][..]),
-            ("mallory", Role::Approver, &["security"]),
-            ("bob", Role::Approver, &["leads"]),
-            ("carol", Role::Approver, &["security", "leads"]),
-            ("dave", Role::Approver, &["others"]),
-            ("root", Role::Admin, &[]),
-            ("renovate", Role::Requester, &["security"]),
+        let mut office = Self { desk: Desk::of(mirror), tokens: Vec::new() };
+        for (name, groups) in [
+            ("alice", &["security"][..]),
+            ("mallory", &["security"]),
+            ("bob", &["leads"]),
+            ("carol", &["security", "leads"]),
+            ("dave", &["others"]),
         ] {
-            let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-            let new = NewToken { groups, ..NewToken::new(name, role) };
-            let ledger = desk.mirror.mirror().ledger();
-            let secret = ledger.create_token(new, "test").await.expect("a token");
-            tokens.push((name, secret.expose().to_owned()));
+            let person = office.ledger().vouch(vouched(name, groups)).await.expect("somebody");
+            office
+                .token_of(
+                    name,
+                    NewToken { owner: Some(person.id), ..NewToken::new(name, Role::Approver) },
+                )
+                .await;
         }
-        Self { desk, tokens }
+        office.token_of("root", NewToken::new("root", Role::Admin)).await;
+        for (name, role) in [("renovate", Role::Requester), ("robot", Role::Approver)] {
+            let groups = [String::from("security")].into();
+            office.token_of(name, NewToken { groups, ..NewToken::new(name, role) }).await;
+        }
+        office
+    }
+
+    fn ledger(&self) -> &pratique::ledger::Ledger {
+        self.desk.mirror.mirror().ledger()
+    }
+
+    async fn token_of(&mut self, who: &'static str, new: NewToken) {
+        let secret = self.ledger().create_token(new, "test").await.expect("a token");
+        self.tokens.push((who, secret.expose().to_owned()));
     }
 
     fn token(&self, who: &str) -> &str {
@@ -104,7 +136,7 @@ async fn two_of_different_groups_open_the_way_and_one_alone_does_not() {
     let same = office.vote("mallory", "R-1").await;
     assert_eq!(told(&same), (200, json!("voted")), "{same:?}");
     assert_eq!(same.json()["votes"]["have"], 1, "one group has one voice");
-    for who in ["dave", "root"] {
+    for who in ["dave", "root", "robot"] {
         let reply = office.vote(who, "R-1").await;
         assert_eq!((reply.status, reply.problem().as_str()), (403, "decision-refused"), "{who}");
         assert!(reply.text().contains("group:security"), "{reply:?}");
@@ -123,7 +155,7 @@ async fn two_of_different_groups_open_the_way_and_one_alone_does_not() {
 
     let explained = office.desk.get(&format!("/api/v1/explain?image=up.test/app@{digest}")).await;
     let voters = explained.json()["standing"]["voters"].clone();
-    assert_eq!(voters, json!(["alice", "mallory", "bob"]));
+    assert_eq!(voters, json!(["alice", "mallory", "bob"].map(called)));
     let audit = office.desk.get("/api/v1/audit").await.json();
     let actions: Vec<_> = audit["records"].as_array().expect("records").iter().collect();
     let of = |kind| actions.iter().filter(|row| row["action"] == kind).count();
@@ -197,22 +229,53 @@ async fn what_changes_takes_votes_away_and_says_what() {
     office.desk.mirror.set_policy(&policy(TWO), 4).await;
     assert_eq!(told(&office.vote("alice", "R-1").await), (200, json!("voted")));
     assert_eq!(office.votes().await["have"], 1);
-    let gone = office.desk.send(
-        Method::DELETE,
-        "/api/v1/tokens/alice",
-        Some(office.token("root")),
-        None,
-        &[],
-    );
-    assert_eq!(gone.await.status, 204);
-    void("may not decide any more").await;
-    let other = NewToken {
-        groups: [String::from("others")].into(),
-        ..NewToken::new("alice", Role::Approver)
-    };
-    let ledger = office.desk.mirror.mirror().ledger();
-    ledger.create_token(other, "test").await.expect("a token");
+    office.ledger().vouch(vouched("alice", &["others"])).await.expect("another group");
     void("none of the approvers any more").await;
+    office.ledger().vouch(vouched("alice", &["security"])).await.expect("the group again");
+    assert_eq!(office.votes().await["have"], 1);
+    let alice = PersonId::Oidc { issuer: PROVIDER.to_owned(), subject: "alice".to_owned() };
+    office.ledger().remove_person(&alice, "root").await.expect("a removal");
+    void("may not decide any more").await;
+    let reply = office.vote("alice", "R-1").await;
+    assert_eq!(reply.status, 401, "the token of somebody who is gone: {reply:?}");
+    // Whoever comes back under the same name did not vote.
+    office.desk.mirror.clock.advance(Duration::from_secs(1));
+    office.ledger().vouch(vouched("alice", &["security"])).await.expect("somebody");
+    void("may not decide any more").await;
+}
+
+#[tokio::test]
+async fn a_person_has_one_vote_whatever_they_come_with() {
+    let mut office = Office::open(TWO).await;
+    office.waiting().await;
+    let alice = PersonId::Oidc { issuer: PROVIDER.to_owned(), subject: "alice".to_owned() };
+    let new = NewToken { owner: Some(alice), ..NewToken::new("alice-too", Role::Admin) };
+    office.token_of("alice-too", new).await;
+    assert_eq!(told(&office.vote("alice", "R-1").await), (200, json!("voted")));
+    let again = office.vote("alice-too", "R-1").await;
+    assert_eq!(told(&again), (200, json!("voted")), "{again:?}");
+    assert_eq!(again.json()["votes"]["have"], 1, "{again:?}");
+    // What a token may is no more than its owner may.
+    let body = json!({"name": "x", "role": "admin"});
+    assert_eq!(office.send("alice-too", "/api/v1/tokens", &body).await.status, 403);
+    // Nor is a group that somebody wrote on a token a second person.
+    let robot = office.vote("robot", "R-1").await;
+    assert_eq!((robot.status, robot.problem().as_str()), (403, "decision-refused"), "{robot:?}");
+    // Asking with one and approving with the other is asking and approving.
+    let asked = json!({"images": ["up.test/app:1"]});
+    assert_eq!(office.send("alice-too", "/api/v1/requests", &asked).await.status, 200);
+    assert_eq!(office.vote("alice", "R-1").await.status, 403);
+    assert_eq!(office.votes().await["have"], 0);
+}
+
+#[tokio::test]
+async fn a_token_is_asked_where_the_policy_names_it() {
+    let approval =
+        "{approvers: [\"token:robot\", \"group:leads\"], quorum: 2, distinctGroups: true}";
+    let office = Office::open(approval).await;
+    office.waiting().await;
+    assert_eq!(told(&office.vote("robot", "R-1").await), (200, json!("voted")));
+    assert_eq!(told(&office.vote("bob", "R-1").await), (200, json!("approved")));
 }
 
 #[tokio::test]
@@ -248,11 +311,16 @@ async fn a_vote_grows_old_and_an_approval_ends_when_the_policy_says() {
 #[tokio::test]
 async fn a_rule_that_asks_more_people_takes_no_approval_by_fewer() {
     let office = Office::open(&TWO.replace("quorum: 2", "quorum: 1")).await;
-    office.waiting().await;
+    let digest = office.waiting().await;
     assert_eq!(told(&office.vote("alice", "R-1").await), (200, json!("approved")));
     office.desk.mirror.pull("app", "1").await.assert_complete();
     office.desk.mirror.set_policy(&policy(TWO), 2).await;
     office.desk.mirror.pull("app", "1").await.assert_refused("Pending approval");
+    // And those whom it asks now can say yes to it.
+    let target = format!("up.test/app@{digest}");
+    assert_eq!(told(&office.vote("alice", &target).await), (200, json!("voted")));
+    assert_eq!(told(&office.vote("bob", &target).await), (200, json!("approved")));
+    office.desk.mirror.pull("app", "1").await.assert_complete();
 }
 
 #[tokio::test]
@@ -285,6 +353,15 @@ async fn votes_that_somebody_writes_into_the_database_are_none() {
         assert_eq!(reply.json()["votes"]["damaged"], 1, "{what}: {reply:?}");
         office.desk.mirror.pull("app", "1").await.assert_refused("Pending approval R-1");
     }
+    // A no that is taken away brings no vote back that was before it.
+    let office = Office::open(TWO).await;
+    let digest = office.waiting().await;
+    office.vote("alice", "R-1").await;
+    let body = json!({"target": "R-1", "reason": "no"});
+    assert_eq!(office.send("carol", "/api/v1/rejections", &body).await.status, 200);
+    office.database().execute_batch("DELETE FROM decisions").expect("a change");
+    let reply = office.vote("bob", &format!("up.test/app@{digest}")).await;
+    assert_eq!(told(&reply), (200, json!("voted")), "{reply:?}");
     // The same vote once more, and one about another image, have seals that fit, or not.
     let office = Office::open(TWO).await;
     office.waiting().await;

@@ -186,7 +186,7 @@ async fn a_decision_without_a_reason_is_refused_and_keeps_what_was_chosen() {
     assert!(text.contains("data-verb=\"approve\" open"), "{text}");
 }
 
-const TWO: &str = "approvalPolicies: {eyes: {approvers: [\"group:security\", \"group:leads\"], quorum: 2, \
+const TWO: &str = "approvalPolicies: {eyes: {approvers: [\"token:alice\", \"token:bob\"], quorum: 2, \
                    distinctGroups: true}}\n\
                    rules:\n\
                    - {id: asked, match: [\"up.test/**\"], trust: approve, approval: {policy: eyes}}\n";
@@ -197,9 +197,8 @@ async fn where_several_are_asked_each_says_yes_on_the_page_and_sees_who_is_missi
     desk.push("app", "1", "content");
     desk.mirror.pull("app", "1").await.assert_refused("Pending approval R-1");
     let mut browsers = Vec::new();
-    for (name, group) in [("alice", "security"), ("bob", "leads"), ("dave", "others")] {
-        let groups = [group.to_owned()].into();
-        let new = NewToken { groups, ..NewToken::new(name, Role::Approver) };
+    for name in ["alice", "bob", "dave"] {
+        let new = NewToken::new(name, Role::Approver);
         let token = desk.mirror.mirror().ledger().create_token(new, "test").await.unwrap();
         let browser = Browser::new(&desk);
         browser.sign_in(token.expose()).await;
@@ -207,7 +206,7 @@ async fn where_several_are_asked_each_says_yes_on_the_page_and_sees_who_is_missi
     }
     let [alice, bob, dave] = browsers.as_slice() else { panic!("three") };
     let page = bob.page("/requests/R-1").await;
-    for said in ["0 of 2 said yes", "2 more of group:security, group:leads", "one of several"] {
+    for said in ["0 of 2 said yes", "2 more of token:alice, token:bob", "one of several"] {
         assert!(page.contains(said), "{said}: {page}");
     }
     let voted = alice.decide("/requests/R-1", "approve", "looks <good>").await;

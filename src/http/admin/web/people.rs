@@ -139,7 +139,9 @@ fn votes_of(shown: &Shown<'_>, votes: &VotesView) -> Markup {
                 @for vote in &votes.votes {
                     li {
                         @if vote.void.is_some() { "No more: " } @else { "Yes: " }
-                        bdi { (vote.display) } " for " bdi { (vote.stands_for.join(", ")) } " "
+                        bdi { (vote.display) }
+                        @if vote.display != vote.by { " " span.quiet { bdi { (vote.by) } } }
+                        " for " bdi { (vote.stands_for.join(", ")) } " "
                         (ago(vote.at, shown.now)) ": " q { bdi { (vote.reason) } }
                         @if let Some(why) = &vote.void { " It does not count any more: " (why) "." }
                     }

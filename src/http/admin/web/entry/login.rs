@@ -109,11 +109,14 @@ fn by_token(
         info!(%address, "sign-in without a valid token");
         return Ok(refused(state, next, "That is no valid token.", true));
     };
-    let caller = token.caller();
-    if !caller.may(Permission::Look) {
-        let text = "This token may list tags, and see no page; it takes one with another role.";
+    if token.owner.is_some() {
+        let text = "This token is a person's, for commands; sign in with your password.";
         return Ok(refused(state, next, text, true));
     }
+    let Some(caller) = ledger.holder_of(&token).filter(|it| it.may(Permission::Look)) else {
+        let text = "This token may list tags, and see no page; it takes one with another role.";
+        return Ok(refused(state, next, text, true));
+    };
     if !caller.scope.is_everything() {
         let text = "This token is for some repositories only; pages show all of them.";
         return Ok(refused(state, next, text, true));
