@@ -171,18 +171,12 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     ] {
         dangers.extend(on.then(|| key.to_owned()));
     }
-    let in_clear = upstreams.registries.iter().filter(|upstream| upstream.danger_plain_http);
-    dangers.extend(
-        in_clear.map(|upstream| format!("upstream.danger_plain_http ({})", upstream.registry)),
-    );
-    let in_clear = adapters.iter().filter(|adapter| adapter.kind.is_plain_http());
-    dangers.extend(
-        in_clear.map(|adapter| format!("scan.adapter.danger_plain_http ({})", adapter.name)),
-    );
-    let in_clear = webhooks.iter().filter(|webhook| webhook.danger_plain_http);
-    dangers.extend(
-        in_clear.map(|webhook| format!("notify.webhook.danger_plain_http ({})", webhook.name)),
-    );
+    let registries = upstreams.registries.iter().filter(|it| it.danger_plain_http);
+    dangers.extend(in_clear("upstream", registries.map(|it| &it.registry)));
+    let scanners = adapters.iter().filter(|adapter| adapter.kind.is_plain_http());
+    dangers.extend(in_clear("scan.adapter", scanners.map(|it| &it.name)));
+    let receivers = webhooks.iter().filter(|webhook| webhook.danger_plain_http);
+    dangers.extend(in_clear("notify.webhook", receivers.map(|it| &it.name)));
     if let Some(oidc) = &mut admin.settings.oidc {
         oidc.provider.proxy = proxy.clone();
         let key = "admin.oidc.danger_plain_http".to_owned();
@@ -218,6 +212,14 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         dangers,
         data_dir,
     }
+}
+
+/// The dangers that the blocks `[[block]]` of these names are: they are plain http.
+fn in_clear<T: std::fmt::Display>(
+    block: &str,
+    names: impl Iterator<Item = T>,
+) -> impl Iterator<Item = String> {
+    names.map(move |name| format!("{block}.danger_plain_http ({name})"))
 }
 
 fn proxy(block: Section<'_>, environment: &ProxySettings) -> ProxySettings {
