@@ -14,6 +14,7 @@ mod board;
 mod children;
 mod deciding;
 pub mod desk;
+mod endings;
 mod error;
 mod file;
 mod flight;

@@ -49,6 +49,8 @@ mod model;
 #[cfg(test)]
 mod notation;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod overlays;

@@ -13,6 +13,7 @@ pub mod cache;
 mod decide;
 pub mod difference;
 pub mod dossier;
+mod endings;
 mod error;
 mod explain;
 mod keys;
