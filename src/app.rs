@@ -21,6 +21,7 @@ use crate::layout::Layout;
 use crate::ledger::{self, Ledger};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirror, PolicyError, Scanner, desk};
+use crate::notify::{self, Notifier};
 use crate::people::oidc;
 use crate::store::{self, Facts, Store};
 use crate::summary::Keyring;
@@ -67,6 +68,9 @@ pub enum Error {
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
+    /// A webhook cannot be set up.
+    #[error("webhooks cannot be set up")]
+    Notify(#[source] Box<notify::Error>),
     /// The operating system gives no threads.
     #[error("the threads for large transfers cannot be started")]
     Threads(#[source] std::io::Error),
@@ -161,17 +165,20 @@ impl App {
         };
         let mirror = Mirror::new(settings.mirror, parts, policy);
         mirror.begin_keeping();
+        mirror.watch_endings();
         mirror.follow_database().await;
+        let notifier = floor.notifier(settings.notify, mirror.ledger()).await?;
         let reload = Arc::new(Notify::new());
         if let Some(path) = settings.policy {
             mirror.follow_policy(path, Arc::clone(&reload));
         }
         let node_address = address_of(&nodes, settings.node.listen)?;
         let admin_address = address_of(&admins, settings.admin.listen)?;
+        let public_url = settings.node.public_url.clone();
         let node = Node::new(mirror.clone(), settings.node);
         let state = AdminState::new(mirror.clone(), settings.admin)
             .map_err(|error| Error::Provider(Box::new(error)))?;
-        let router = http::admin::router(state);
+        let router = http::admin::router(state.telling(notifier, public_url));
         http::serve_nodes(nodes, node, tasks).map_err(|error| Error::Tls(Box::new(error)))?;
         http::serve_admins(admins, router, metrics, tasks)
             .map_err(|error| Error::Tls(Box::new(error)))?;
@@ -254,6 +261,16 @@ impl Floor<'_> {
             .unwrap_or_else(|_| (Facts::none(self.tasks.clone()), Ok(BTreeMap::new())));
         let adapters = adapters.map_err(|error| Error::Adapters(Box::new(error)))?;
         Ok(Arc::new(Scanner::new(settings, facts, adapters)))
+    }
+
+    async fn notifier(
+        &self,
+        settings: notify::Settings,
+        ledger: &Ledger,
+    ) -> Result<Notifier, Error> {
+        let (ledger, clock, tasks) = (ledger.clone(), Arc::clone(&self.clock), self.tasks.clone());
+        let parts = notify::Parts { ledger, clock, tasks };
+        Notifier::start(settings, parts).await.map_err(|error| Error::Notify(Box::new(error)))
     }
 
     async fn ledger(&self, data_dir: &Path) -> Result<Ledger, Error> {

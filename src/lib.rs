@@ -28,6 +28,7 @@
 //! | 3 | [`evidence`] | gathers what the gate needs |
 //! | 3 | [`rehearsal`] | tests of a policy, put before the gate |
 //! | 4 | [`mirror`] | the use cases: resolve, admit, pull |
+//! | 4 | [`notify`] | webhooks that follow the audit |
 //! | 6 | [`http`] | listeners, node API, admin API |
 //! | 7 | [`config`] | settings file to each module's `Settings` |
 //! | 8 | [`app`] | the composition root |
@@ -57,6 +58,7 @@ pub mod layout;
 pub mod ledger;
 pub mod metrics;
 pub mod mirror;
+pub mod notify;
 pub mod oci;
 pub mod people;
 pub mod policy;

@@ -115,6 +115,7 @@ metrics! {
     Counter judgements "pratique_judgements_total" "" "Decisions made, fresh or from stored evidence.";
     Gauge outdated_images "pratique_outdated_images" "" "Images in use with a newer version in their line, as of the last look.";
     Gauge open_requests "pratique_open_requests" "" "Requests that wait for people.";
+    Gauge approvals_ending "pratique_approvals_ending" "" "Approvals that end within 14 days, of images that are still pulled.";
     Gauge policy_revision "pratique_policy_revision" "" "Revision of the policy in force.";
     Counter policy_rejected "pratique_policy_reload_failures_total" "" "Policy files that were refused at reload; the old policy stayed.";
     Gauge database_as_of "pratique_vulnerability_database_timestamp_seconds" "" "As of when the vulnerability database in force is, in seconds since 1970; 0 without one.";

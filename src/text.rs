@@ -91,6 +91,42 @@ pub fn bytes(number: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// `text` without characters that nobody sees, or that make others look different: each is told by its
+/// number. Everything that came from outside is escaped by then; this is about what is left.
+pub fn plain_to_see(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_deceptive(c) {
+            let number = format!("[U+{:04X}]", u32::from(c));
+            plain.push_str(&number);
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+/// Control characters, marks of writing direction, and what has no width.
+fn is_deceptive(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t'))
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,11 @@ pub(super) fn public(text: &str) -> Result<String, String> {
     }
 }
 
+/// The address of a receiver of webhooks, whole.
+pub(super) fn receiver(text: &str) -> Result<String, String> {
+    web(text, "a receiver knows us by our signature").map(|_| text.to_owned())
+}
+
 /// Whether an address is one of this machine only.
 pub(super) fn is_loopback(address: &str) -> bool {
     let host = address.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));

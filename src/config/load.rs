@@ -11,10 +11,11 @@ use super::environment::Environment;
 use super::problem::{Problems, Report};
 use super::section::{Found, Section};
 use super::{
-    LogFormat, LogSettings, Overrides, Settings, adapters, address, cache, limits, listeners, scan,
-    upstreams,
+    LogFormat, LogSettings, Overrides, Settings, adapters, address, cache, limits, listeners,
+    notify, scan, upstreams,
 };
 use crate::mirror;
+use crate::notify as telling;
 use crate::store::{self, VerifyReads};
 use crate::upstream::{self, ProxySettings};
 
@@ -159,6 +160,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let scan = root.section("scan");
     let adapters = adapters::read(scan.sections("adapter"), &proxy, given);
     let (scan, update) = scan::read(scan, &data_dir);
+    let webhooks = notify::read(root.section("notify"), given);
     let store = store(root.section("store"), data_dir.clone(), keeping);
     let log = log(root.section("log"));
     root.finish();
@@ -169,20 +171,24 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     ] {
         dangers.extend(on.then(|| key.to_owned()));
     }
-    let in_clear = upstreams.registries.iter().filter(|upstream| upstream.danger_plain_http);
-    dangers.extend(
-        in_clear.map(|upstream| format!("upstream.danger_plain_http ({})", upstream.registry)),
-    );
-    let in_clear = adapters.iter().filter(|adapter| adapter.kind.is_plain_http());
-    dangers.extend(
-        in_clear.map(|adapter| format!("scan.adapter.danger_plain_http ({})", adapter.name)),
-    );
+    let registries = upstreams.registries.iter().filter(|it| it.danger_plain_http);
+    dangers.extend(in_clear("upstream", registries.map(|it| &it.registry)));
+    let scanners = adapters.iter().filter(|adapter| adapter.kind.is_plain_http());
+    dangers.extend(in_clear("scan.adapter", scanners.map(|it| &it.name)));
+    let receivers = webhooks.iter().filter(|webhook| webhook.danger_plain_http);
+    dangers.extend(in_clear("notify.webhook", receivers.map(|it| &it.name)));
     if let Some(oidc) = &mut admin.settings.oidc {
         oidc.provider.proxy = proxy.clone();
         let key = "admin.oidc.danger_plain_http".to_owned();
         dangers.extend(oidc.provider.danger_plain_http.then_some(key));
     }
     node.settings.public_url = admin.public_url;
+    let notify = telling::Settings {
+        webhooks,
+        proxy: proxy.clone(),
+        public_url: node.settings.public_url.clone(),
+        ..telling::Settings::default()
+    };
     admin.settings.data_dir.clone_from(&data_dir);
     Settings {
         policy: given.overrides.policy.clone().or(policy.map(|found| found.value)),
@@ -201,10 +207,19 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         scan,
         adapters,
         update,
+        notify,
         log,
         dangers,
         data_dir,
     }
+}
+
+/// The dangers that the blocks `[[block]]` of these names are: they are plain http.
+fn in_clear<T: std::fmt::Display>(
+    block: &str,
+    names: impl Iterator<Item = T>,
+) -> impl Iterator<Item = String> {
+    names.map(move |name| format!("{block}.danger_plain_http ({name})"))
 }
 
 fn proxy(block: Section<'_>, environment: &ProxySettings) -> ProxySettings {

@@ -15,12 +15,14 @@ pub(crate) mod fuzzing;
 mod limits;
 mod listeners;
 mod load;
+mod notify;
 mod oidc;
 mod problem;
 mod scan;
 mod section;
 mod show;
 mod show_adapters;
+mod show_notify;
 mod units;
 mod upstreams;
 
@@ -36,7 +38,7 @@ pub use scan::UpdateSettings;
 use crate::adapter::AdapterSettings;
 use crate::http::{AdminSettings, NodeSettings};
 use crate::upstream::RegistrySettings;
-use crate::{evidence, mirror, store, upstream};
+use crate::{evidence, mirror, notify as telling, store, upstream};
 
 /// The name of the file with the first token, in the data directory.
 const TOKEN_FILE: &str = "admin.token";
@@ -68,6 +70,8 @@ pub struct Settings {
     pub adapters: Vec<AdapterSettings>,
     /// Where the vulnerability database is fetched from.
     pub update: UpdateSettings,
+    /// Who is told of what happens.
+    pub notify: telling::Settings,
     /// The log.
     pub log: LogSettings,
     /// Every `danger_…` setting that is on, by its key; to be logged at start.
@@ -123,6 +127,7 @@ impl Default for Settings {
             },
             adapters: Vec::new(),
             update: UpdateSettings::default(),
+            notify: telling::Settings::default(),
             log: LogSettings::default(),
             dangers: Vec::new(),
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::address::redacted;
 use super::show_adapters::Adapter;
+use super::show_notify::Notify;
 use super::units::{show_duration, show_size};
 use super::{LogFormat, Settings, UpdateSettings, oidc};
 use crate::http::{ClientCertificates, RefuseAt, TlsSettings};
@@ -34,6 +35,7 @@ struct Effective {
     limits: Limits,
     evidence: Evidence,
     scan: Scan,
+    notify: Notify,
     upstream: Vec<Upstream>,
 }
 
@@ -387,6 +389,7 @@ impl From<&Settings> for Effective {
             limits: Limits::from(&settings.upstream.limits),
             evidence: Evidence::from(&settings.evidence),
             scan: Scan::from(settings),
+            notify: Notify::from(&*settings.notify.webhooks),
             upstream: settings
                 .upstream
                 .registries

@@ -27,6 +27,8 @@ pub(super) const AUDIT_PAGE_MAX: u32 = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditKind {
+    /// An approval ends soon, and its image is still pulled.
+    ApprovalExpiring,
     /// A subject was approved by a person.
     Approved,
     /// Another key signs checkpoints of this chain from now on.
@@ -83,6 +85,8 @@ pub enum AuditKind {
     Started,
     /// A tag's last admitted digest changed.
     TagAdmitted,
+    /// Upstream, a tag was moved away from what it was last admitted as.
+    TagMoved,
     /// A token was made.
     TokenCreated,
     /// A token was revoked.

@@ -292,6 +292,8 @@ pub(super) const SEALED: &[SealedTable] = &[
         "(SELECT json_array(n.name || '@' || r.digest) FROM records r, repositories n
           WHERE r.id = votes.record AND n.id = r.repository)",
     ),
+    sealed("rings", 3, "json_array('' || decision)"),
+    sealed("webhooks", 3, "json_array(name)"),
 ];
 
 /// A row that has a seal, as far as it can be read.

@@ -22,6 +22,7 @@ mod canonical;
 mod checkpoints;
 mod database;
 mod decisions;
+mod endings;
 mod error;
 mod export;
 #[cfg(feature = "fuzzing")]
@@ -53,6 +54,7 @@ mod tokens;
 mod trail;
 mod verify;
 mod votes;
+mod webhooks;
 mod writer;
 
 use std::path::PathBuf;
@@ -63,6 +65,7 @@ pub use backup::{Restored, restore};
 pub use caller::{Caller, PersonId};
 pub use checkpoints::{audit_keys, last_checkpoint};
 pub use decisions::{Decided, Decision, Verb};
+pub use endings::{ENDING_STEPS_DAYS, Ending};
 pub use error::Error;
 pub use export::{Export, export_audit};
 pub use grants::{Granted, NewGrants};
@@ -87,6 +90,7 @@ pub use verify::{
     AuditFault, AuditNote, AuditProblem, AuditReport, Coverage, Trust, verify_audit, verify_export,
 };
 pub use votes::{Ballot, CastVote, Vote, Votes};
+pub use webhooks::{WebhookCursor, WebhookDelivery, WebhookPause};
 
 use crate::metrics::Metrics;
 use crate::time::Clock;

@@ -117,7 +117,8 @@ const VERSION_2: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Who may sign in beside the holders of tokens; what people said of a request before it was decided.
+/// Who may sign in beside the holders of tokens; what people said of a request before it was decided;
+/// when approvals end, and of which end people were told; what webhooks have delivered.
 const VERSION_3: &str = "
     CREATE TABLE people (
         key TEXT PRIMARY KEY,
@@ -131,6 +132,19 @@ const VERSION_3: &str = "
         seal BLOB NOT NULL
     ) STRICT;
     CREATE INDEX votes_by_record ON votes (record, id);
+    CREATE INDEX decisions_by_end
+        ON decisions (CASE WHEN json_valid(body) THEN json_extract(body, '$.expires') END)
+        WHERE CASE WHEN json_valid(body) THEN json_extract(body, '$.expires') END IS NOT NULL;
+    CREATE TABLE rings (
+        decision INTEGER PRIMARY KEY REFERENCES decisions (id),
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE webhooks (
+        name TEXT PRIMARY KEY,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// The version that `connection`'s database has; 0 is an empty one.

@@ -144,7 +144,13 @@ impl Writing<'_> {
                 "INSERT OR IGNORE INTO tag_digests (repository, digest, tag) VALUES (?1, ?2, ?3)",
             )?
             .execute(params![repository, digest.to_string(), tag.as_str()])?;
-        let stood_for_another = record.admitted.is_some_and(|admitted| admitted != digest);
+        let admitted = record.admitted.filter(|admitted| *admitted != digest);
+        let stood_for_another = admitted.is_some();
+        if let Some(before) = admitted {
+            let subject = Subject { name: name.clone(), digest };
+            let event = AuditEvent::new(AuditKind::TagMoved, "upstream").about(&subject);
+            self.audit(&event.with("tag", tag).with("before", before))?;
+        }
         self.save_tag(name, tag, record)?;
         if added > 0 || stood_for_another {
             // Rules may speak of this tag, and who signed what it stood for is compared.

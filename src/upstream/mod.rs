@@ -18,7 +18,8 @@
 //! `challenge`, `credentials`, `helper`, `tokens`); a large blob that one connection brings too slowly
 //! comes over several (`ranges`, `pace`); one exchange is `transport`'s, over connections of `pool`,
 //! made by `dial` (`address`, `proxy`, `tls`); `lines` puts these together. [`Files`] asks for
-//! files at a place that is no registry, and [`Service`] a service that is none, in the same way.
+//! files at a place that is no registry, [`Service`] a service that is none, in the same way, and
+//! [`Hook`] sends webhooks.
 
 mod address;
 mod auth;
@@ -34,6 +35,7 @@ mod files;
 pub(crate) mod fuzzing;
 mod gauges;
 mod helper;
+mod hook;
 mod lines;
 mod link;
 mod lists;
@@ -57,6 +59,7 @@ pub use client::{Client, RemoteManifest, RemoteTag};
 pub use error::Error;
 pub use files::{FileStream, Files, FilesSettings};
 pub use gauges::render_gauges;
+pub use hook::{Hook, HookAnswer, HookSettings, origin_of};
 pub use registry::UpstreamStatus;
 pub use service::{Service, ServiceAnswer, ServiceSettings};
 pub use settings::{

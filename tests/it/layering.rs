@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 27] = [
+const LAYERS: [(&str, u8); 28] = [
     ("expression", 0),
     ("metrics", 0),
     ("oci", 0),
@@ -27,6 +27,7 @@ const LAYERS: [(&str, u8); 27] = [
     ("ledger", 3),
     ("rehearsal", 3),
     ("mirror", 4),
+    ("notify", 4),
     ("http", 6),
     ("config", 7),
     ("app", 8),

@@ -49,6 +49,8 @@ mod model;
 #[cfg(test)]
 mod notation;
 #[cfg(test)]
+mod notify;
+#[cfg(test)]
 mod observe;
 #[cfg(test)]
 mod overlays;
@@ -72,6 +74,8 @@ mod scope;
 mod security_table;
 #[cfg(test)]
 mod signatures;
+#[cfg(test)]
+mod standing_approvals;
 #[cfg(test)]
 mod summaries;
 #[cfg(test)]

@@ -311,6 +311,13 @@ pub(super) fn status(view: &StatusView, times: Times) -> String {
         let what = "verdicts of an earlier version hold; see pratique rejudge --dry-run";
         line(&mut out, "rejudge", "waits", what);
     }
+    if let Some(first) = view.endings.first() {
+        let many = u64::try_from(view.endings.len()).unwrap_or(u64::MAX);
+        let soon = if many == 1 { "1 ends".to_owned() } else { format!("{many} end") };
+        let soon = format!("{soon} within 14 days");
+        let next = format!("{} first, {}", printable(&first.image), times.until(first.ends));
+        line(&mut out, "approvals", &soon, &next);
+    }
     let store = &view.store;
     let index =
         if store.index_available { "" } else { "without its index: slower, otherwise whole" };

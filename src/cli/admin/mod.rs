@@ -26,6 +26,7 @@ mod tests;
 mod text;
 mod token;
 mod user;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -93,6 +94,9 @@ pub(crate) enum AdminCommand {
     /// Make, list and end tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// List webhooks, and try whether one arrives
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Make, list and change the people who sign in with a password
     #[command(subcommand)]
     User(user::UserCommand),
@@ -141,6 +145,7 @@ pub(crate) async fn run(
         AdminCommand::Show { request } => look::show(&connection, &request).await,
         AdminCommand::Status => look::status(&connection).await,
         AdminCommand::Token(command) => token::run(&connection, command).await,
+        AdminCommand::Webhook(command) => webhook::run(&connection, command).await,
         AdminCommand::User(command) => user::run(&connection, command).await,
     }
 }

@@ -16,7 +16,7 @@ use crate::http::listen::AdminAddress;
 use crate::ledger::{Caller, Permission};
 
 /// Longest token that is looked at, in bytes: ours are much shorter.
-const TOKEN_LENGTH_MAX: usize = 512;
+pub(super) const TOKEN_LENGTH_MAX: usize = 512;
 
 /// Lets a request through if its token is valid, with who holds it.
 ///
@@ -65,7 +65,7 @@ pub(super) async fn allow(
 }
 
 /// The bearer token, if exactly one is sent.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?;
     if values.next().is_some() {

@@ -11,6 +11,7 @@ mod auth;
 mod body;
 mod cache;
 mod decisions;
+mod feed;
 mod guesses;
 mod keys;
 mod look;
@@ -23,6 +24,7 @@ mod simulate;
 mod throttle;
 mod tokens;
 pub mod web;
+mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use axum::routing::get;
 use super::AdminSettings;
 use crate::mirror::Mirror;
 use crate::mirror::desk::Desk;
+use crate::notify::Notifier;
 use crate::people::oidc;
 use problem::Problem;
 pub use routes::{API, Route, api_routes};
@@ -46,6 +49,8 @@ pub struct AdminState {
     data_dir: Arc<Path>,
     throttle: Arc<Throttle>,
     sessions: Arc<web::Sessions>,
+    notifier: Notifier,
+    public_url: Option<Arc<str>>,
     entrance: Arc<web::Entrance>,
     is_tls: bool,
 }
@@ -64,9 +69,19 @@ impl AdminState {
             data_dir: settings.data_dir.into(),
             throttle: Arc::new(Throttle::default()),
             sessions: Arc::default(),
+            notifier: Notifier::none(),
+            public_url: None,
             entrance: Arc::new(entrance),
             is_tls: settings.tls.is_some(),
         })
+    }
+}
+
+impl AdminState {
+    /// The same with `notifier`, and with links that begin with `public_url`.
+    #[must_use]
+    pub fn telling(self, notifier: Notifier, public_url: Option<Arc<str>>) -> Self {
+        Self { notifier, public_url, ..self }
     }
 }
 
@@ -86,6 +101,7 @@ pub fn router(state: AdminState) -> Router {
         .layer(from_fn_with_state(state.clone(), auth::authenticate));
     Router::new()
         .nest(API, api)
+        .route(feed::PATH, get(feed::show))
         .route("/livez", get(open::livez))
         .route("/metrics", get(open::metrics))
         .route("/r/{id}", get(web::request_page))

@@ -25,7 +25,8 @@ pub(super) async fn readyz(State(state): State<AdminState>) -> (StatusCode, &'st
 pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
     let mirror = state.desk.mirror();
     let upstreams = render_gauges(&mirror.client().status(), mirror.clock().now());
-    text("text/plain; version=0.0.4; charset=utf-8", mirror.metrics().render() + &upstreams)
+    let all = mirror.metrics().render() + &upstreams + &state.notifier.render_gauges();
+    text("text/plain; version=0.0.4; charset=utf-8", all)
 }
 
 /// `text` as an answer, never cached.

@@ -3,7 +3,9 @@
 use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post};
 
-use super::{AdminState, audit, cache, decisions, keys, look, persons, requests, simulate, tokens};
+use super::{
+    AdminState, audit, cache, decisions, keys, look, persons, requests, simulate, tokens, webhooks,
+};
 use crate::ledger::Permission;
 
 /// Under which path the API is.
@@ -86,5 +88,7 @@ pub(super) fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
         (look("/tokens"), get(tokens::list)),
         (send("/tokens", Administer), post(tokens::create)),
         (take_back("/tokens/{name}", Administer), delete(tokens::revoke)),
+        (look("/webhooks"), get(webhooks::list)),
+        (send("/webhooks/{name}/test", Administer), post(webhooks::test)),
     ]
 }

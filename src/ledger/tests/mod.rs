@@ -12,6 +12,7 @@ mod requesting;
 mod restoring;
 mod sealing;
 mod tampering;
+mod telling;
 mod upgrading;
 
 use std::path::Path;

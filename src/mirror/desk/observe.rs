@@ -15,6 +15,8 @@ use crate::upstream::{Breaker, UpstreamStatus};
 
 /// Records that are read from the ledger in one go.
 const RECORDS_PAGE: u32 = 256;
+/// Approvals that end soon and are told with how everything is.
+const STATUS_ENDINGS: u32 = 20;
 /// Name of a backup while it is sent.
 const BACKUP_FILE: &str = "backup.partial";
 
@@ -75,6 +77,7 @@ impl Desk {
             policy: policy_name(&self.mirror.policy()),
             pending_requests: u64::try_from(pending).unwrap_or(u64::MAX),
             rejudgement_waits: self.mirror.ledger().confirmed_logic().await? != Logic::CURRENT,
+            endings: self.endings(STATUS_ENDINGS).await?,
             store: StoreView {
                 blobs: store.blobs,
                 bytes: store.bytes,

@@ -516,6 +516,26 @@ pub struct ObservedPage {
     pub truncated: bool,
 }
 
+/// An approval that ends soon, of an image that is still pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndingView {
+    /// The image, with a tag where one is known.
+    pub image: String,
+    /// The canonical repository.
+    pub name: Name,
+    /// The digest that was approved.
+    pub digest: Digest,
+    /// Who approved it.
+    pub approved_by: String,
+    /// When that ends.
+    pub ends: Timestamp,
+    /// The request that it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// When it was last served, to the minute.
+    pub last_pulled: Timestamp,
+}
+
 /// How the mirror is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusView {
@@ -530,6 +550,9 @@ pub struct StatusView {
     /// Whether stored verdicts of an earlier program wait to be decided again by this one's logic.
     #[serde(default)]
     pub rejudgement_waits: bool,
+    /// Approvals that end within 14 days, of images that are still pulled, soonest first, at most twenty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endings: Vec<EndingView>,
     /// The cache.
     pub store: StoreView,
     /// The upstream registries.

@@ -11,14 +11,14 @@ use crate::support::mirror::TestMirror;
 
 /// What a command did.
 #[derive(Debug)]
-pub(super) struct Ran {
-    pub(super) code: i32,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: &[&str]) -> Ran {
 }
 
 impl Desk {
-    pub(super) async fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
         let (url, token) = (self.mirror.admin_url(), self.mirror.folder().join("data/admin.token"));
         let token = token.to_str().expect("a path");
         run(&[arguments, &["--admin-url", &url, "--token-file", token]].concat()).await

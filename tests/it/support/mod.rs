@@ -9,6 +9,7 @@ pub(crate) mod logs;
 pub(crate) mod mirror;
 pub(crate) mod notation;
 pub(crate) mod proxy;
+pub(crate) mod receiver;
 pub(crate) mod signer;
 pub(crate) mod tls;
 pub(crate) mod tuf;

@@ -10,6 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{ICON, SCRIPT, STYLE};
 use super::session::Visitor;
+pub(super) use crate::text::plain_to_see;
 
 /// No script, style, frame or form but our own; nothing in the page itself.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -154,42 +155,6 @@ pub(super) fn guard(response: &mut Response) {
     headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-}
-
-/// `text` without characters that nobody sees, or that make others look different: each is told by its
-/// number. Everything that came from outside is escaped by then; this is about what is left.
-pub(super) fn plain_to_see(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_deceptive(c) {
-            let number = format!("[U+{:04X}]", u32::from(c));
-            plain.push_str(&number);
-        } else {
-            plain.push(c);
-        }
-    }
-    plain
-}
-
-/// Control characters, marks of writing direction, and what has no width.
-fn is_deceptive(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\n' | '\t'))
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{115f}'
-                | '\u{1160}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{3164}'
-                | '\u{fe00}'..='\u{fe0f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
 }
 
 #[cfg(test)]

@@ -10,10 +10,10 @@ use super::form::Asked;
 use super::page::{Page, Place};
 use super::session::Visitor;
 use super::trouble::Trouble;
-use super::words::{ago, request_path, short, state as state_mark};
+use super::words::{ago, image_path, request_path, short, state as state_mark, until};
 use crate::http::admin::AdminState;
 use crate::mirror::desk::queue::{QueueFilter, QueuePage, SEARCH_LENGTH_MAX};
-use crate::mirror::desk::view::RequestView;
+use crate::mirror::desk::view::{EndingView, RequestView};
 use crate::text::count;
 use crate::time::Timestamp;
 
@@ -27,6 +27,9 @@ const LISTS: [(&str, &str); 7] = [
     ("revoked", "Revoked"),
     ("all", "All"),
 ];
+
+/// Approvals that end soon and are shown beside the queue.
+const ENDINGS: u32 = 10;
 
 /// Which requests.
 #[derive(Debug, Deserialize)]
@@ -52,10 +55,13 @@ pub(super) async fn show(
         before: wanted.before.filter(|id| !id.is_empty()),
     };
     let found = state.desk.queue(&filter).await?;
+    let is_first = filter.before.is_none();
+    let ends_soon = if is_first { state.desk.endings(ENDINGS).await? } else { Vec::new() };
     let shown = Shown {
+        ends_soon,
         word: filter.state.as_deref().unwrap_or("open"),
         search: search.as_deref().unwrap_or_default(),
-        is_first: filter.before.is_none(),
+        is_first,
         open: state.desk.open_requests(),
         now: state.desk.mirror().clock().now(),
     };
@@ -70,6 +76,7 @@ struct Shown<'a> {
     search: &'a str,
     is_first: bool,
     open: u64,
+    ends_soon: Vec<EndingView>,
     now: Timestamp,
 }
 
@@ -101,6 +108,42 @@ impl Shown<'_> {
                 @if let Some(next) = &found.next {
                     a rel="next" href=(self.path(self.word, Some(next))) { "Older" }
                 }
+            }
+            @if !self.ends_soon.is_empty() { (self.endings()) }
+        }
+    }
+
+    /// Approvals of images that are still pulled and will not be served any more.
+    fn endings(&self) -> Markup {
+        html! {
+            section aria-labelledby="ends-soon" {
+                h2 #ends-soon { "Ends soon" }
+                table {
+                    caption.unseen { "Approvals that end soon, soonest first" }
+                    thead {
+                        tr {
+                            th scope="col" { "Image" }
+                            th scope="col" { "Ends" }
+                            th scope="col" { "Approved by" }
+                            th scope="col" { "Last pulled" }
+                        }
+                    }
+                    tbody {
+                        @for ending in &self.ends_soon { (self.ending(ending)) }
+                    }
+                }
+            }
+        }
+    }
+
+    fn ending(&self, ending: &EndingView) -> Markup {
+        let path = image_path(&format!("{}@{}", ending.name, ending.digest));
+        html! {
+            tr {
+                td { a href=(path) { bdi.image { (ending.image) } } " " (short(&ending.digest)) }
+                td { (until(ending.ends, self.now)) }
+                td { bdi { (ending.approved_by) } }
+                td { (ago(ending.last_pulled, self.now)) }
             }
         }
     }
