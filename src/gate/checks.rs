@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::decide::Applicable;
 use super::text::{ascii, few, size};
 use super::{
-    Check, CheckState, Evidence, EvidenceKind, Gathered, ManifestFacts, Passed, Reason, ReasonCode,
-    Silenced, Standing, Subject,
+    Check, CheckState, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, Passed, Reason,
+    ReasonCode, Silenced, Standing, Subject,
 };
 use crate::oci::{Digest, MediaType, Name, Platform};
-use crate::policy::{Artifact, Outright, OutrightCause, Policy, Rule, Trust};
+use crate::policy::{Artifact, Demands, Outright, OutrightCause, Policy, Rule, Trust};
 use crate::time::Timestamp;
 
 /// What one check found.
@@ -154,6 +154,28 @@ pub(super) fn no_rule(text: &str, name: &Name) -> Reason {
 pub(super) fn denied_by_rule(text: &str) -> Reason {
     let remedy = "The rule would have to say trust: allow or trust: approve, or a more specific rule would have to.";
     reason(ReasonCode::DeniedByRule, text, remedy)
+}
+
+/// The overlays that let nothing be served.
+pub(super) fn overlays(
+    subject: &Subject,
+    _evidence: &Evidence,
+    _context: &Context<'_>,
+    demands: &Demands<'_>,
+    _certain: bool,
+) -> Checked {
+    let denying = demands.overlays().iter().filter(|overlay| overlay.denies());
+    let reasons: Vec<Reason> = denying
+        .map(|overlay| {
+            let text = format!("overlay {}: {} is not served", overlay.id(), subject.name);
+            let remedy = format!("The policy would have to do without overlay {}.", overlay.id());
+            reason(ReasonCode::DeniedByRule, &text, remedy)
+        })
+        .collect();
+    if reasons.is_empty() {
+        return Checked::Nothing;
+    }
+    Checked::Finding(Finding::of("overlays", reasons, ""))
 }
 
 /// What the manifest says, against the floor's bounds.

@@ -9,7 +9,7 @@ use super::{
     Check, CheckState, Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason,
     ReasonCode, RuleId, Silenced, Standing, Subject, Verdict,
 };
-use super::{attestations, configured, continuity, fresh, scan};
+use super::{attestations, configured, continuity, fresh, scan, standing_approval};
 use crate::policy::{Artifact, Demands, Mode, Outright, Rule, Scope, SignatureRule};
 use crate::time::Timestamp;
 
@@ -186,8 +186,32 @@ impl<'a> Asked<'a> {
         if let Err(open) = found("facts", checked, &mut findings) {
             return *open;
         }
-        findings.push(checks::approval(*applicable, context.standing, context.now));
+        let approval = checks::approval(*applicable, context.standing, context.now);
+        let refused = certain || findings.iter().any(Finding::denies);
+        match self.without_people(approval, refused) {
+            Ok(approval) => findings.push(approval),
+            Err(kind) => return Outcome::Missing(vec![kind]),
+        }
         Outcome::Decided(self.beside(judgement(self.rule(), findings), level))
+    }
+
+    /// What takes the place of `approval` where people were not asked yet and need not be.
+    ///
+    /// # Errors
+    /// The evidence that it takes to say so; none where it is refused anyhow.
+    fn without_people(&self, approval: Finding, refused: bool) -> Result<Finding, EvidenceKind> {
+        let Self { subject, evidence, context, applicable, .. } = self;
+        let (Applicable::Rule(rule), false) = (applicable, refused || self.by_people()) else {
+            return Ok(approval);
+        };
+        if approval.check.state != CheckState::Waiting {
+            return Ok(approval);
+        }
+        match standing_approval::check(subject, evidence, context, rule) {
+            Checked::Finding(finding) => Ok(finding),
+            Checked::Missing(kind) => Err(kind),
+            Checked::Nothing | Checked::Failed(_) => Ok(approval),
+        }
     }
 
     /// `judgement` with what was asked of scans for it.
@@ -319,7 +343,8 @@ fn first(reasons: &[Reason]) -> String {
 type Ask = fn(&Subject, &Evidence, &Context<'_>, &Demands<'_>, bool) -> Checked;
 
 /// What is asked, in this order.
-const CHECKS: [(&str, Ask); 5] = [
+const CHECKS: [(&str, Ask); 6] = [
+    ("overlays", checks::overlays),
     ("signatures", signatures::check),
     ("attestations", attestations::check),
     ("signatures", continuity::check),

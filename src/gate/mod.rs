@@ -35,6 +35,7 @@ mod scan;
 mod signatures;
 mod silenced;
 mod standing;
+mod standing_approval;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub use ready::ReadyPolicy;
 pub use scan::{BillSearch, Bills, ImageScan, OtherScan, Scans};
 pub use silenced::Silenced;
 pub use standing::Standing;
+pub use standing_approval::compares_line;
 pub use subject::Subject;
 pub use verdict::{Check, CheckState, Judgement, Outcome, Passed, Reason, ReasonCode, Verdict};
 
@@ -84,6 +86,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// What the same tags were last served as, if that is something else.
     pub before: &'a [Predecessor<'a>],
+    /// What is admitted of the lines that its tags are of, nearest first; where a rule compares with it.
+    pub line: &'a [Predecessor<'a>],
     /// The contents of attestations that are at hand.
     pub contents: &'a BTreeMap<Digest, Bytes>,
     /// What the scanner knows about what is in the images.

@@ -81,6 +81,28 @@ fn an_image_needs_what_its_rule_and_what_every_overlay_asks() {
 }
 
 #[test]
+fn an_overlay_that_denies_does_so_whatever_the_rule_says() {
+    for (mode, when, is_served) in [
+        ("enforce", "image.size > 0", false),
+        ("enforce", "image.size < 0", true),
+        ("warn", "image.size > 0", true),
+        ("audit", "image.size > 0", true),
+    ] {
+        let policy = policy(&format!(
+            "{RULE}overlays: [{{id: o, match: [\"up.test/a\"], trust: deny, when: \"{when}\", mode: {mode}}}]\n"
+        ));
+        let judgement = judged(&policy, &evidence(facts()));
+        assert_eq!(judgement.admits(), is_served, "{mode} {when}: {judgement:?}");
+        if !is_served {
+            assert_eq!(texts(&judgement), ["overlay o: up.test/a is not served"]);
+            assert_eq!(codes(&judgement), [ReasonCode::DeniedByRule]);
+        }
+        let other = decided(decide(&subject("up.test/b"), &evidence(facts()), &context(&policy)));
+        assert!(other.admits());
+    }
+}
+
+#[test]
 fn an_overlay_alone_admits_nothing() {
     let pen = Pen::new();
     let overlay = "overlays: [{id: o, match: [\"**\"], signatures: {atLeast: 1, of: [a]}}]\n";
@@ -353,7 +375,8 @@ fn what_an_overlay_has_signed_dates_nothing() {
 }
 
 /// What an overlay may ask for.
-const ASKS: [&str; 7] = [
+const ASKS: [&str; 8] = [
+    "trust: deny",
     "signatures: {atLeast: 1, of: [a]}",
     "signatures: {atLeast: 2, of: [a, b]}",
     "signatures: {atLeast: 1, of: [b], scope: either}",
@@ -368,7 +391,7 @@ proptest! {
     /// Whatever overlays there are, nothing is served that would not be served without them.
     #[test]
     fn no_overlay_ever_loosens_anything(
-        rule in 0_usize..8,
+        rule in 0_usize..10,
         rule_mode in 0_usize..3,
         overlays in prop::collection::vec((0_usize..ASKS.len(), 0_usize..3, any::<bool>()), 1..4),
         signs in any::<[bool; 2]>(),
@@ -381,7 +404,7 @@ proptest! {
         let asks = ["trust: deny", "trust: allow", "trust: approve"];
         let rest = match rule {
             0..3 => asks[rule].to_owned(),
-            _ => format!("trust: allow, {}", ASKS[rule - 3]),
+            _ => format!("trust: allow, {}", ASKS[rule - 2]),
         };
         let base = format!(
             "{}{GATES}rules: [{{id: r, match: [\"**\"], signerChange: allow, mode: {}, {rest}}}]\n",

@@ -72,6 +72,7 @@ pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
         address: None,
         now: NOW.parse().unwrap(),
         before: &[],
+        line: &[],
         contents: &NO_CONTENTS,
         scans: &NO_SCANS,
         passed: None,

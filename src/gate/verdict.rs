@@ -268,7 +268,7 @@ impl ReasonCode {
 /// What one gate made of the subject, for explanations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// The gate: `floor`, `allowlist`, `manifest`, `signature`, `attestation` where the rule asks for some,
+    /// The gate: `floor`, `allowlist`, `manifest`, `overlays` where one denies, `signature`, `attestation` where the rule asks for some,
     /// `continuity` where it was signed before, `config`, `scan` and `freshness` where the rule has gates
     /// that ask for it, `expressions` where the policy has some, `approval`; and `watching` for what only
     /// watches.

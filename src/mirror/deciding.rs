@@ -47,6 +47,7 @@ impl Mirror {
                 return Ok(Said { outcome: undecided(&why), tags: count });
             }
         };
+        let of_line = self.line_of(subject, &tags, policy).await?;
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
         let contents = Arc::new(self.contents_of(subject, evidence, policy).await);
         let asked = Asked {
@@ -57,6 +58,7 @@ impl Mirror {
             contents: &contents,
             now,
             before: &before,
+            line: &of_line,
         };
         let scans = self.scans_of(&asked).await;
         let passed = record.and_then(|record| record.passed.clone());
@@ -73,6 +75,7 @@ impl Mirror {
         let work = move || {
             let (standing, address) = (standing.as_ref(), address.as_ref());
             let before: Vec<_> = before.iter().map(|(tag, record)| line(tag, record)).collect();
+            let of_line: Vec<_> = of_line.iter().map(|(tag, record)| line(tag, record)).collect();
             let (policy, tags, before, contents) = (&policy, &tags, &before, contents.as_ref());
             let scans = &scans;
             let context = Context {
@@ -82,6 +85,7 @@ impl Mirror {
                 address,
                 now,
                 before,
+                line: &of_line,
                 contents,
                 scans,
                 passed: passed.as_deref(),
@@ -159,6 +163,8 @@ pub(super) struct Asked<'a> {
     pub(super) now: Timestamp,
     /// What its tags were last admitted as, where that is compared.
     pub(super) before: &'a [(Tag, Arc<Record>)],
+    /// What is admitted of its lines.
+    pub(super) line: &'a [(Tag, Arc<Record>)],
 }
 
 /// Whether a gate takes bills of materials.

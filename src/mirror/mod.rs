@@ -20,6 +20,7 @@ mod file;
 mod flight;
 mod judge;
 mod keeping;
+mod line;
 mod lists;
 mod manifest;
 mod manifest_bytes;

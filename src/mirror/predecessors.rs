@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use super::line::nearest;
 use super::{Error, Mirror};
-use crate::gate::{Evidence, ReadyPolicy, Subject, tracks_fixes};
+use crate::gate::{Evidence, ReadyPolicy, Subject, compares_line, tracks_fixes};
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
 use crate::policy::SignerChange;
@@ -68,6 +69,42 @@ impl Mirror {
             }
         }
         Ok(Predecessors::Known(known))
+    }
+}
+
+impl Mirror {
+    /// What is admitted of the lines that `tags` of `subject` are of, where a rule compares with it: of each
+    /// tag what it stood for before, and else the nearest admitted tag. What cannot be read is not there, and
+    /// then nothing is said to be no worse.
+    pub(super) async fn line_of(
+        &self,
+        subject: &Subject,
+        tags: &[Tag],
+        policy: &ReadyPolicy,
+    ) -> Result<Vec<(Tag, Arc<Record>)>, Error> {
+        if !policy.possible_demands(&subject.name).iter().any(compares_line) {
+            return Ok(Vec::new());
+        }
+        let ledger = self.ledger();
+        let admitted = ledger.admitted_tags(&subject.name).await?;
+        let mut line: BTreeMap<Digest, (Tag, Arc<Record>)> = BTreeMap::new();
+        for tag in tags.iter().take(PREDECESSORS_MAX) {
+            let before = ledger.predecessor(&subject.name, tag, &subject.digest).await?;
+            let (tag, digest) = match (before, nearest(tag, &admitted)) {
+                (Some(digest), _) => (tag, Some(digest)),
+                (None, Some(near)) => (near, ledger.admitted_tag(&subject.name, near).await?),
+                (None, None) => continue,
+            };
+            let Some(digest) = digest.filter(|digest| *digest != subject.digest) else { continue };
+            let record = ledger.record(&Self::subject(&subject.name, &digest)).await?;
+            // Admitted once is not admitted now.
+            let is_good =
+                |record: &Arc<Record>| record.judgement.as_ref().is_some_and(|it| it.admits());
+            if let Some(record) = record.filter(is_good) {
+                line.insert(digest, (tag.clone(), record));
+            }
+        }
+        Ok(line.into_values().collect())
     }
 }
 

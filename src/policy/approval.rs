@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::tags::TagFilter;
+
 /// How many people have to say yes, and which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovalPolicy {
@@ -15,6 +17,31 @@ pub struct ApprovalPolicy {
     pub(super) self_approval: bool,
     pub(super) expires_after: Option<Duration>,
     pub(super) pending_timeout: Option<Duration>,
+}
+
+/// What of a rule needs nobody's yes, because people said once what is as good as one.
+#[derive(Debug, Clone)]
+pub struct StandingApproval {
+    /// Only what one of these tags stands for.
+    pub tags: TagFilter,
+    /// One of these has to sign the very digest.
+    pub signers: Vec<String>,
+    /// What may be known against it.
+    pub findings: AllowedFindings,
+}
+
+/// What may be known against something that needs nobody's yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllowedFindings {
+    /// Whatever the gates of the rule let pass.
+    Any,
+    /// No critical or high finding that what is admitted of its line has not.
+    NoWorse,
+}
+
+impl AllowedFindings {
+    /// The words of the policy.
+    pub const CHOICES: [(&str, Self); 2] = [("no-worse", Self::NoWorse), ("any", Self::Any)];
 }
 
 /// Somebody, or everybody of a group, as a policy names them: `group:security`, `user:alice`,

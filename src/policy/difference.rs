@@ -124,14 +124,24 @@ fn normalize(top: &mut BTreeMap<String, Tree>) {
         let written = top.remove(key).unwrap_or_else(|| Tree::Text(value.to_owned()));
         defaults.entry(key.to_owned()).or_insert(written);
     }
+    if let Some(until) = top.remove("modeUntil") {
+        defaults.entry("modeUntil".to_owned()).or_insert(until);
+    }
     top.insert("defaults".to_owned(), Tree::Map(defaults));
-    let Some(Tree::Map(rules)) = top.get_mut("rules") else { return };
-    for rule in rules.values_mut() {
-        let Tree::Map(rule) = rule else { continue };
-        if let Some(patterns @ Tree::Set(_)) = rule.get("match").cloned() {
-            let images = BTreeMap::from([("images".to_owned(), patterns)]);
-            rule.insert("match".to_owned(), Tree::Map(images));
+    for key in ["rules", "overlays"] {
+        if let Some(Tree::Map(rules)) = top.get_mut(key) {
+            rules.values_mut().for_each(name_images);
         }
+    }
+}
+
+/// Writes the patterns of a rule or an overlay in the longer one of their two forms.
+fn name_images(rule: &mut Tree) {
+    if let Tree::Map(rule) = rule
+        && let Some(patterns @ Tree::Set(_)) = rule.get("match").cloned()
+    {
+        let images = BTreeMap::from([("images".to_owned(), patterns)]);
+        rule.insert("match".to_owned(), Tree::Map(images));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::approval::ApprovalPolicy;
+use super::approval::{ApprovalPolicy, StandingApproval};
 use super::attested::AttestationRule;
 use super::configured::ConfigGate;
 use super::fresh::FreshGate;
@@ -159,6 +159,7 @@ pub struct Rule {
     pub(super) configured: Vec<Arc<ConfigGate>>,
     pub(super) fresh: Vec<Arc<FreshGate>>,
     pub(super) approval: Option<Arc<ApprovalPolicy>>,
+    pub(super) standing_approvals: Vec<StandingApproval>,
     pub(super) mode: ModeUntil,
     pub(super) tag_move: TagMove,
     pub(super) signer_change: SignerChange,
@@ -209,6 +210,11 @@ impl Rule {
     /// Who has to approve, where the rule asks people and says whom; `None` is one person who may decide.
     pub fn approval(&self) -> Option<&Arc<ApprovalPolicy>> {
         self.approval.as_ref()
+    }
+
+    /// What of it needs nobody's yes.
+    pub fn standing_approvals(&self) -> &[StandingApproval] {
+        &self.standing_approvals
     }
 
     /// As [`Rule::mode`], with the end that it may have.

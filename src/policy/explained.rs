@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Policy;
+use super::approval::{AllowedFindings, StandingApproval};
 use super::configured::{ConfigGate, UserRule};
 use super::demands::Demands;
 use super::document::{
@@ -110,6 +111,9 @@ impl Rule {
         if let Some(approval) = &self.approval {
             add("approval", format!("{}: {approval}", approval.name()));
         }
+        for standing in &self.standing_approvals {
+            add("approval.standing", standing_approval(standing));
+        }
         if let Some(filter) = &self.tags {
             add("tags", tags_text(filter));
         }
@@ -136,6 +140,9 @@ impl Overlay {
         }
         if !self.artifacts.is_empty() {
             add("match.artifact", kinds(&self.artifacts));
+        }
+        if self.denies {
+            add("trust", trust(Trust::Deny).to_owned());
         }
         if let Some(when) = &self.when {
             add("when", when.text().to_owned());
@@ -330,6 +337,18 @@ fn scan_gate(gate: &ScanGate) -> String {
         text.push_str(", also when something is found later");
     }
     text
+}
+
+/// What needs nobody's yes, in words.
+fn standing_approval(standing: &StandingApproval) -> String {
+    let findings = match standing.findings {
+        AllowedFindings::Any => "",
+        AllowedFindings::NoWorse => {
+            ", with no critical or high finding that what is admitted has not"
+        }
+    };
+    let (tags, signers) = (tags_text(&standing.tags), standing.signers.join(", "));
+    format!("nobody is asked for {tags} signed by one of {signers}{findings}")
 }
 
 fn fresh_gate(gate: &FreshGate) -> String {

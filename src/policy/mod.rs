@@ -21,6 +21,7 @@ mod fields;
 mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod import;
 mod lately;
 mod mode;
 mod overlay;
@@ -39,7 +40,7 @@ mod tags;
 mod vex;
 mod yaml;
 
-pub use approval::{ApprovalPolicy, Principal, PrincipalError};
+pub use approval::{AllowedFindings, ApprovalPolicy, Principal, PrincipalError, StandingApproval};
 pub use attested::{AttestationRule, AttestationType};
 pub use cases::{
     AttestedFact, Case, CaseFacts, ConfigFact, Expected, ExpectedVerdict, FindingFact, ScanFact,
@@ -56,6 +57,7 @@ pub use document::{
 pub use explained::{Asked, Match};
 pub use expressions::{FactKinds, NamedExpression, When};
 pub use fresh::{FastTrack, FastTrackWhen, FreshGate};
+pub use import::{Import, ImportFormat, ImportSource, Imported, Lost};
 pub use mode::{Mode, ModeUntil};
 pub use overlay::{Alone, Overlay};
 pub use parse::is_plain_name;

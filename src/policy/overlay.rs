@@ -24,6 +24,7 @@ pub struct Overlay {
     pub(super) artifacts: Vec<ArtifactKind>,
     pub(super) tags: Option<TagFilter>,
     pub(super) when: Option<When>,
+    pub(super) denies: bool,
     pub(super) signatures: Option<SignatureRule>,
     pub(super) attestations: Vec<AttestationRule>,
     pub(super) gates: Vec<Arc<ScanGate>>,
@@ -46,6 +47,11 @@ impl Overlay {
     /// The tags it speaks of; `None` is all, and untagged content too.
     pub fn tags(&self) -> Option<&TagFilter> {
         self.tags.as_ref()
+    }
+
+    /// Whether it refuses everything that it speaks of.
+    pub fn denies(&self) -> bool {
+        self.denies
     }
 
     /// What has to hold for it to apply; `None` is nothing.

@@ -128,6 +128,7 @@ impl Rehearsal {
             address: None,
             now,
             before: &[],
+            line: &[],
             contents: &contents,
             scans: &scans,
             first_seen: case.facts.known_for.map(|time| before(now, time)),

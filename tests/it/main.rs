@@ -75,6 +75,8 @@ mod security_table;
 #[cfg(test)]
 mod signatures;
 #[cfg(test)]
+mod standing_approvals;
+#[cfg(test)]
 mod summaries;
 #[cfg(test)]
 mod support;

@@ -183,3 +183,59 @@ fn the_schema_is_printed_as_it_is_kept() {
     ran.assert(0, &["\"$schema\": \"https://json-schema.org/draft/2020-12/schema\""]);
     assert_eq!(ran.stdout, pratique::policy::SCHEMA);
 }
+
+#[test]
+fn policies_of_other_tools_are_printed_as_one_that_loads() {
+    let folder = Folder::new();
+    let pem = Signer::generate().public_pem();
+    let pem: String = pem.lines().map(|line| format!("        {line}\n")).collect();
+    let cip = format!(
+        "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: acme}}\nspec:\n  images: [{{glob: \"ghcr.io/acme/**\"}}]\n  authorities:\n  - key:\n      data: |\n{pem}    ctlog: {{}}\n"
+    );
+    folder.write("cip.yaml", &cip);
+    let printed = folder.run(&["import", "--from", "cip", "--name", "acme", "cip.yaml"]);
+    printed.assert(0, &["overlays:", "transparencyLog: \"none\""]);
+    folder.write("imported.yaml", &printed.stdout);
+    folder
+        .run(&["check", "imported.yaml"])
+        .assert(0, &["no problems (policy acme, revision 1, 1 rule)"]);
+    let explained = folder.run(&["explain", "imported.yaml", "ghcr.io/acme/app:1"]);
+    explained.assert(0, &["overlay  acme", "1 of [acme-0], over what is asked for"]);
+
+    folder.write("source.yaml", &format!("{cip}    source: [{{oci: reg.test/x}}]\n"));
+    let refused = folder.run(&["import", "--from", "cip", "source.yaml"]);
+    refused.assert(64, &["source.yaml  line ", "spec.authorities[0].source", "--allow-lossy"]);
+    assert_eq!(refused.stdout, "", "nothing is printed that could be taken for a policy");
+    let lossy = folder.run(&["import", "--from", "cip", "--allow-lossy", "source.yaml"]);
+    lossy.assert(0, &["# What could not be said is denied:", "trust: deny"]);
+
+    folder.write("policy.json", "{\"default\": [{\"type\": \"reject\"}]}");
+    folder.run(&["import", "--from", "policy.json", "policy.json"]).assert(0, &["trust: deny"]);
+    folder.write("twice.json", "{\"default\": [], \"default\": []}");
+    folder.run(&["import", "--from", "policy.json", "twice.json"]).assert(64, &["duplicate key"]);
+    folder.run(&["import", "--from", "policy.json", "none.json"]).assert(2, &["cannot be read"]);
+    folder.run(&["import", "--from", "cue", "policy.json"]).assert(64, &[]);
+
+    std::fs::create_dir_all(folder.0.path().join("store/x509/ca/acme")).expect("a folder");
+    folder.write("store/x509/ca/acme/ca.pem", "any");
+    let trust = |scope: &str| {
+        format!(
+            "{{\"name\": \"n{}\", \"registryScopes\": [\"{scope}\"], \"signatureVerification\": {{\"level\": \"strict\"}}, \"trustStores\": [\"ca:acme\"], \"trustedIdentities\": [\"*\"]}}",
+            scope.len()
+        )
+    };
+    let policies = |all: &[String]| {
+        format!("{{\"version\": \"1.0\", \"trustPolicies\": [{}]}}", all.join(", "))
+    };
+    folder.write("trust.json", &policies(&[trust("reg.test/app")]));
+    let import = ["import", "--from", "trustpolicy", "--trust-store", "store", "trust.json"];
+    folder.run(&import).assert(0, &["file:store/x509/ca/acme/ca.pem"]);
+    // Two for one repository contradict each other.
+    folder.write("trust.json", &policies(&[trust("reg.test/app"), trust("reg.test/app")]));
+    folder.run(&import).assert(64, &["what they say together is no policy", "equally"]);
+    // A link in the store may lead anywhere.
+    folder.write("trust.json", &policies(&[trust("reg.test/app")]));
+    std::os::unix::fs::symlink("/etc/passwd", folder.0.path().join("store/x509/ca/acme/b.pem"))
+        .expect("a link");
+    folder.run(&import).assert(64, &["b.pem is no plain file"]);
+}

@@ -4,6 +4,7 @@
 mod diff;
 mod explain;
 mod history;
+mod import;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,9 @@ pub(crate) enum PolicyCommand {
     /// Tell which rule applies to an image, why, and what it asks for, without any network
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArguments),
+    /// Print the policy that says what policies of other tools say
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::ImportArguments),
     /// Print the JSON Schema of policies, for editors
     #[command(after_help = SCHEMA_EXAMPLES)]
     Schema,
@@ -99,6 +103,7 @@ pub(crate) async fn run(
         PolicyCommand::Check { file } => check(&file, json)?,
         PolicyCommand::Diff(arguments) => diff::run(&arguments, connection).await?,
         PolicyCommand::Explain(arguments) => explain::run(&arguments, json)?,
+        PolicyCommand::Import(arguments) => import::run(&arguments, json)?,
         PolicyCommand::Schema => {
             output::print(SCHEMA)?;
             Exit::Done

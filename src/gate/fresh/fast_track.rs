@@ -93,7 +93,7 @@ impl Claim<'_> {
 
 /// The names of what is `known` against the images and is that bad; `None` where not all of them were read,
 /// or something about one is not known.
-fn worst<'a>(
+pub(in crate::gate) fn worst<'a>(
     evidence: &Evidence,
     known: impl Fn(&Digest) -> Option<&'a Report>,
     least: Rating,

@@ -25,8 +25,8 @@ use crate::policy::{Answer, Demands, FreshGate, Rule};
 use crate::time::Timestamp;
 
 use fast_track::Claim;
-pub(super) use fast_track::signers;
 pub use fast_track::tracks_fixes;
+pub(super) use fast_track::{signers, worst};
 
 const NAME: &str = "freshness";
 const JUDGING: Judging = Judging {

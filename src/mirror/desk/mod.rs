@@ -17,7 +17,6 @@ mod endings;
 mod error;
 mod explain;
 mod keys;
-mod line;
 mod observe;
 pub mod outdated;
 pub mod people;

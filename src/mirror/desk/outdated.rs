@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::difference::Difference;
 use super::dossier::SubjectFacts;
-use super::line::{Step, Version};
 use super::shown::severity_word;
 use super::{Desk, Error};
 use crate::gate::{Subject, Verdict};
 use crate::ledger::{InUse, RequestId};
+use crate::mirror::line::{Step, Version};
 use crate::oci::{Digest, Name, Tag};
 use crate::scan::Finding;
 use crate::time::Timestamp;

@@ -107,6 +107,8 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
         },
         Trust::Deny => "Denies.".to_owned(),
     }];
+    let standing = rule.asks().into_iter().filter(|asked| asked.key == "approval.standing");
+    says.extend(standing.map(|asked| format!("But {}.", asked.text)));
     says.extend(rule.tags().map(|tags| format!("Speaks of tags {} only.", tag_words(tags))));
     if !rule.artifacts().is_empty() {
         says.push("Speaks of some kinds of artifacts only.".to_owned());
@@ -123,7 +125,11 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
 }
 
 fn overlay_words(overlay: &Overlay) -> RuleWords {
-    let mut says = vec!["Adds to what the rule that applies asks for; admits nothing.".to_owned()];
+    let says = match overlay.denies() {
+        true => "Denies, whatever the rule that applies says.",
+        false => "Adds to what the rule that applies asks for; admits nothing.",
+    };
+    let mut says = vec![says.to_owned()];
     says.extend(overlay.tags().map(|tags| format!("Speaks of tags {} only.", tag_words(tags))));
     says.extend(overlay.when().map(|when| format!("Applies where {} holds.", when.text())));
     says.extend(alone(&overlay.alone()));

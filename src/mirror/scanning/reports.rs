@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tracing::error;
 
 use super::Scanner;
-use crate::gate::{BillSearch, Bills, ImageScan, ScannedByOther, Scans, tracks_fixes};
+use crate::gate::{
+    BillSearch, Bills, ImageScan, ScannedByOther, Scans, compares_line, tracks_fixes,
+};
 use crate::mirror::Mirror;
 use crate::mirror::deciding::{Asked, takes_bills};
 use crate::oci::Digest;
@@ -76,10 +78,12 @@ impl Mirror {
         database: &Arc<Database>,
         scans: &mut Scans,
     ) {
-        if !asked.policy.possible_demands(&asked.subject.name).iter().any(tracks_fixes) {
+        let possible = asked.policy.possible_demands(&asked.subject.name);
+        if !possible.iter().any(|it| tracks_fixes(it) || compares_line(it)) {
             return;
         }
-        let scanned = asked.before.iter().filter_map(|(_, record)| record.evidence.scan.found());
+        let before = asked.before.iter().chain(asked.line);
+        let scanned = before.filter_map(|(_, record)| record.evidence.scan.found());
         let images = scanned.flat_map(|scanned| scanned.images.values());
         for digest in images.filter_map(|image| image.inventory) {
             let Some(inventory) = self.inventory(&digest).await else { continue };

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::approval::{ApprovalPolicy, Principal};
-use super::super::document::Trust;
+use super::super::approval::{AllowedFindings, ApprovalPolicy, Principal, StandingApproval};
+use super::super::document::{Signer, Trust};
 use super::super::fields::{Fields, Problems, Words, extract};
 use super::super::yaml::Node;
-use super::{checked_name, units};
+use super::rules::read_tags;
+use super::{check, checked_name, units};
 
 /// Most approval policies in one policy.
 const APPROVAL_POLICIES_MAX: usize = 100;
@@ -27,7 +28,10 @@ const WORDS: Words = Words {
     ],
     later: &["onNewFinding", "reEvaluate", "tagFollow"],
 };
-const OF_RULE: Words = Words { known: &["policy"], later: &[] };
+const OF_RULE: Words = Words { known: &["policy", "standing"], later: &[] };
+const STANDING: Words = Words { known: &["tags", "signers", "findings"], later: &[] };
+/// Most standing approvals of one rule.
+const STANDING_MAX: usize = 20;
 const TRUTH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 /// The approval policies of a document, by name; `None` where something is wrong with one.
@@ -122,26 +126,79 @@ fn quorum(
     quorum
 }
 
-/// The approval policy that a rule names.
+/// What a rule says of whom it asks.
+#[derive(Default)]
+pub(super) struct OfRule {
+    pub(super) policy: Option<Arc<ApprovalPolicy>>,
+    pub(super) standing: Vec<StandingApproval>,
+}
+
+/// Whom a rule asks, and what it need not ask about; `scans` says whether it has a gate that scans.
 pub(super) fn of_rule(
     rule: &mut Fields,
-    trust: Option<Trust>,
-    approvals: &Approvals,
+    (trust, scans): (Option<Trust>, bool),
+    (approvals, signers): (&Approvals, &[Signer]),
     problems: &mut Problems,
-) -> Option<Arc<ApprovalPolicy>> {
-    let node = rule.take("approval")?;
+) -> OfRule {
+    let Some(node) = rule.take("approval") else { return OfRule::default() };
     let position = node.position;
-    let mut fields = Fields::of(node, &rule.path_of("approval"), OF_RULE, problems)?;
-    let hint = "write approval: {policy: four-eyes}, a name of approvalPolicies";
-    let (name, at) = fields.require_text("policy", hint, problems)?;
+    let path = rule.path_of("approval");
+    let Some(mut fields) = Fields::of(node, &path, OF_RULE, problems) else {
+        return OfRule::default();
+    };
     if trust.is_some_and(|trust| trust != Trust::Approve) {
         let text = "has no effect: nobody is asked unless the rule says trust: approve";
-        problems.add(position, &rule.path_of("approval"), text);
+        problems.add(position, &path, text);
     }
-    let Some(found) = approvals.get(&name) else {
-        let text = format!("\"{}\" is not among the approvalPolicies", extract(&name));
-        problems.add(at, &fields.path_of("policy"), text);
-        return None;
-    };
-    found.clone()
+    if !fields.has("policy") && !fields.has("standing") {
+        let text =
+            "says nothing; write policy: four-eyes, a name of approvalPolicies, or standing: [...]";
+        problems.add(position, &path, text);
+    }
+    let policy = fields.text("policy", problems).and_then(|(name, at)| {
+        let found = approvals.get(&name);
+        if found.is_none() {
+            let text = format!("\"{}\" is not among the approvalPolicies", extract(&name));
+            problems.add(at, &fields.path_of("policy"), text);
+        }
+        found.cloned().flatten()
+    });
+    let items = fields.list("standing", problems).unwrap_or_default();
+    if items.len() > STANDING_MAX {
+        let text = format!("has more than {STANDING_MAX} entries");
+        problems.add(position, &fields.path_of("standing"), text);
+        return OfRule { policy, standing: Vec::new() };
+    }
+    let standing = items.into_iter();
+    let standing = standing
+        .filter_map(|(node, path)| standing_approval(node, &path, (signers, scans), problems));
+    OfRule { policy, standing: standing.collect() }
+}
+
+fn standing_approval(
+    node: Node,
+    path: &str,
+    (signers, scans): (&[Signer], bool),
+    problems: &mut Problems,
+) -> Option<StandingApproval> {
+    let mut fields = Fields::of(node, path, STANDING, problems)?;
+    let hint = "what nobody looks at has to be told apart: {semver: \">=7.4, <8\"}";
+    let tags = fields.require("tags", hint, problems);
+    let tags = tags.and_then(|node| read_tags(node, &fields.path_of("tags"), problems));
+    let of = fields.texts("signers", problems);
+    if of.is_none() {
+        let text = "is missing; somebody has to have signed what nobody looks at";
+        problems.add(fields.position, &fields.path_of("signers"), text);
+    }
+    let position = fields.position;
+    let findings = fields.choice("findings", &AllowedFindings::CHOICES, &[], problems);
+    let findings = findings.unwrap_or(AllowedFindings::NoWorse);
+    if findings == AllowedFindings::NoWorse && !scans {
+        let text = "cannot be compared: no gate of the rule scans; name one, or write any";
+        problems.add(position, &fields.path_of("findings"), text);
+    }
+    let of = of?;
+    check::known(&of, signers, problems);
+    let signers = of.into_iter().map(|(name, ..)| name).collect();
+    Some(StandingApproval { tags: tags?, signers, findings })
 }

@@ -72,11 +72,33 @@ fn a_rule_names_an_approval_policy_that_there_is_and_asks_people() {
     for (rule, expected) in [
         ("trust: allow, approval: {policy: eyes}", "approval  has no effect: nobody is asked"),
         ("trust: approve, approval: {policy: four-eyes}", "\"four-eyes\" is not among the"),
-        ("trust: approve, approval: {}", "approval.policy  is missing"),
+        ("trust: approve, approval: {}", "approval  says nothing; write policy: four-eyes"),
         ("trust: approve, approval: eyes", "approval  must be a map"),
     ] {
         let found = parse(EYES, rule).unwrap_err();
         assert!(found.contains(expected), "{rule}: {found}");
     }
     assert!(parse(EYES, "trust: approve").unwrap().rules()[0].approval().is_none());
+}
+
+#[test]
+fn what_needs_nobodys_yes_is_told_apart_by_tags_and_signers() {
+    const EYES: &str = "{approvers: [\"group:a\"]}";
+    let standing =
+        |text: &str| parse(EYES, &format!("trust: approve, approval: {{standing: [{text}]}}"));
+    for (text, expected) in [
+        ("{signers: [x]}", "standing[0].tags  is missing"),
+        ("{tags: {exact: [\"1\"]}}", "standing[0].signers  is missing"),
+        ("{tags: {exact: [\"1\"]}, signers: []}", "signers  is an empty list"),
+        ("{tags: {exact: [\"1\"]}, signers: [x]}", "\"x\" is not among the signers"),
+        (
+            "{tags: {exact: [\"1\"]}, signers: [x]}",
+            "findings  cannot be compared: no gate of the rule",
+        ),
+        ("{tags: {exact: [\"1\"]}, signers: [x], findings: few}", "is not one of: no-worse, any"),
+        ("{tags: {semver: one}, signers: [x], findings: any}", "is not a range of versions"),
+    ] {
+        let found = standing(text).unwrap_err();
+        assert!(found.contains(expected), "{text}: {found}");
+    }
 }

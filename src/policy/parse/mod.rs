@@ -165,7 +165,7 @@ fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Op
     let approvals = top.take("approvalPolicies").map(|node| approvals::read(node, problems));
     let approvals = approvals.unwrap_or_default();
     let mut rules = match top.require("rules", "without a rule nothing is served", problems) {
-        Some(node) => rules::read(node, defaults, (&gates, &approvals), problems),
+        Some(node) => rules::read(node, defaults, (&gates, &approvals, &signers), problems),
         None => Vec::new(),
     };
     let overlays = top.take("overlays");

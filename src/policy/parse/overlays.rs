@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::document::RuleId;
+use super::super::document::{RuleId, Trust};
 use super::super::fields::{self, Fields, Problems, Words, extract};
 use super::super::overlay::Overlay;
 use super::super::problem::Position;
@@ -24,6 +24,7 @@ const OVERLAY: Words = Words {
         "match",
         "tags",
         "when",
+        "trust",
         "signatures",
         "attestations",
         "gates",
@@ -33,7 +34,7 @@ const OVERLAY: Words = Words {
     later: &["approval"],
 };
 /// What is said of an overlay by whoever takes it for a rule.
-const RULES_OWN: [&str; 3] = ["trust", "tagMove", "signerChange"];
+const RULES_OWN: [&str; 2] = ["tagMove", "signerChange"];
 
 /// An overlay and where the document has the things that other checks speak of.
 pub(super) struct ReadOverlay {
@@ -79,25 +80,27 @@ fn overlay(
     let matched = matched.map(|node| read_match(node, &fields.path_of("match"), problems));
     let tags = fields.take("tags");
     let tags = tags.map(|node| read_tags(node, &fields.path_of("tags"), problems));
+    let trust = fields.choice("trust", &[("deny", Trust::Deny)], &[], problems);
     let when = expressions::when(&mut fields, problems);
-    let signatures = signatures::read(&mut fields, None, problems).unwrap_or_default();
+    let signatures = signatures::read(&mut fields, trust, problems).unwrap_or_default();
     if let Some(SignatureRule::None { .. }) = signatures.rule {
         let text = "an overlay takes nothing away from what the rule asks; remove it";
         problems.add(fields.position, &fields.path_of("signatures.none"), text);
     }
-    let attestations = attestations::read(&mut fields, None, problems);
-    let Gates { scans, configs, fresh } = gates::of_rule(&mut fields, None, gates, problems);
+    let attestations = attestations::read(&mut fields, trust, problems);
+    let Gates { scans, configs, fresh } = gates::of_rule(&mut fields, trust, gates, problems);
     let mode = modes::read(&mut fields, defaults.mode, problems);
     if let Some(gate) = scans.iter().find(|gate| !gate.sbom_from.is_empty()) {
         takes_bills(gate, &fields, problems);
     }
-    let is_nothing = signatures.rule.is_none()
+    let is_nothing = trust.is_none()
+        && signatures.rule.is_none()
         && attestations.is_empty()
         && scans.is_empty()
         && configs.is_empty()
         && fresh.is_empty();
     if is_nothing && problems.0.len() == before {
-        let text = "asks for nothing; write signatures, attestations or gates";
+        let text = "asks for nothing; write signatures, attestations, gates, or trust: deny";
         problems.add(fields.position, path, text);
     }
     let (patterns, artifacts) = matched.unwrap_or_default();
@@ -109,6 +112,7 @@ fn overlay(
             artifacts,
             tags: tags.flatten(),
             when,
+            denies: trust.is_some(),
             signatures: signatures.rule,
             attestations: attestations.iter().map(|read| read.rule.clone()).collect(),
             gates: each(&scans, |gate| gate.overlay.clone_from(&named)),

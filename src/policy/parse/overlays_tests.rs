@@ -42,8 +42,15 @@ fn an_overlay_that_would_do_nothing_or_loosen_something_is_no_policy() {
             ", signatures: {none: \"no need\"}",
             "overlays[0].signatures.none  an overlay takes nothing",
         ),
-        (", trust: allow, signatures: {atLeast: 1, of: [team]}", "overlays[0].trust  is for rules"),
-        (", trust: approve, gates: [strict]", "overlays[0].trust  is for rules"),
+        (
+            ", trust: allow, signatures: {atLeast: 1, of: [team]}",
+            "overlays[0].trust  \"allow\" is not one of: deny",
+        ),
+        (", trust: approve, gates: [strict]", "overlays[0].trust  \"approve\" is not one of: deny"),
+        (
+            ", trust: deny, gates: [strict]",
+            "overlays[0].gates  has no effect on a rule that denies",
+        ),
         (", tagMove: strict, gates: [strict]", "overlays[0].tagMove  is for rules"),
         (", signerChange: allow, gates: [strict]", "overlays[0].signerChange  is for rules"),
         (", gates: [strict, strict]", "\"strict\" is listed twice"),

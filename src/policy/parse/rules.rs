@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::document::{ArtifactKind, Located, Rule, RuleId, Trust};
+use super::super::document::{ArtifactKind, Located, Rule, RuleId, Signer, Trust};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::pattern::Pattern;
 use super::super::problem::Position;
@@ -39,8 +39,8 @@ const TAGS: Words = Words { known: &["semver", "glob", "exact"], later: &[] };
 /// The artifact type of Helm charts, for which rules may say `chart`.
 const CHART: &str = "application/vnd.cncf.helm.config.v1+json";
 
-/// What rules refer to by name: gates and approval policies.
-pub(super) type Named<'a> = (&'a [gates::Gate], &'a approvals::Approvals);
+/// What rules refer to by name: gates, approval policies and signers.
+pub(super) type Named<'a> = (&'a [gates::Gate], &'a approvals::Approvals, &'a [Signer]);
 
 /// A rule and where the document has the things that other checks speak of.
 pub(super) struct ReadRule {
@@ -72,7 +72,7 @@ fn rule(
     index: usize,
     node: Node,
     path: &str,
-    (defaults, (gates, approvals)): (Defaults, Named<'_>),
+    (defaults, (gates, approvals, signers)): (Defaults, Named<'_>),
     problems: &mut Problems,
 ) -> Option<ReadRule> {
     let mut fields = Fields::of(node, path, RULE, problems)?;
@@ -85,7 +85,8 @@ fn rule(
     let signatures = signatures::read(&mut fields, trust, problems);
     let attestations = attestations::read(&mut fields, trust, problems);
     let gates = gates::of_rule(&mut fields, trust, gates, problems);
-    let approval = approvals::of_rule(&mut fields, trust, approvals, problems);
+    let asks = (trust, !gates.scans.is_empty());
+    let approval = approvals::of_rule(&mut fields, asks, (approvals, signers), problems);
     let mode = modes::read(&mut fields, defaults.mode, problems);
     let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
     let signer_change = read_signer_change(&mut fields, problems).unwrap_or(defaults.signer_change);
@@ -106,7 +107,8 @@ fn rule(
             gates: gates.scans,
             configured: gates.configs,
             fresh: gates.fresh,
-            approval,
+            approval: approval.policy,
+            standing_approvals: approval.standing,
             mode,
             tag_move,
             signer_change,

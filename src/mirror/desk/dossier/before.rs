@@ -2,8 +2,8 @@
 
 use super::Before;
 use crate::gate::Subject;
-use crate::mirror::desk::line::nearest;
 use crate::mirror::desk::{Desk, Error};
+use crate::mirror::line::nearest;
 use crate::oci::Tag;
 
 impl Desk {

@@ -9,16 +9,16 @@ const DIGITS_MAX: usize = 9;
 
 /// A tag taken apart: `v7.4.1-alpine` is 7, 4, 1 and `-alpine`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version<'a> {
+pub(in crate::mirror) struct Version<'a> {
     /// The numbers it begins with, a `v` left out.
-    pub(super) numbers: Vec<u64>,
+    pub(in crate::mirror) numbers: Vec<u64>,
     /// What comes after them.
-    pub(super) rest: &'a str,
+    pub(in crate::mirror) rest: &'a str,
 }
 
 /// How far a newer version of a line goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
+pub(in crate::mirror) enum Step {
     /// Nothing but what comes after the first two numbers is another.
     Patch,
     /// The first number is the same.
@@ -29,7 +29,7 @@ pub(super) enum Step {
 
 impl Step {
     /// The step in one word.
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(in crate::mirror) const fn as_str(self) -> &'static str {
         match self {
             Self::Patch => "patch",
             Self::Minor => "minor",
@@ -40,7 +40,7 @@ impl Step {
 
 impl<'a> Version<'a> {
     /// The version that `tag` is; `None` when it does not begin with a number.
-    pub(super) fn of(tag: &'a Tag) -> Option<Self> {
+    pub(in crate::mirror) fn of(tag: &'a Tag) -> Option<Self> {
         let tag = tag.as_str();
         let mut rest = tag.strip_prefix('v').unwrap_or(tag);
         let mut numbers = Vec::new();
@@ -62,7 +62,7 @@ impl<'a> Version<'a> {
 
     /// How far `other` is ahead of this one in the same line: written with as many numbers and the same
     /// rest, and higher.
-    pub(super) fn step_to(&self, other: &Version<'_>) -> Option<Step> {
+    pub(in crate::mirror) fn step_to(&self, other: &Version<'_>) -> Option<Step> {
         let same_form = self.numbers.len() == other.numbers.len() && self.rest == other.rest;
         if !same_form || other.numbers <= self.numbers {
             return None;
@@ -78,7 +78,7 @@ impl<'a> Version<'a> {
 
 /// The highest of `tags` below `tag` that goes on in the same way after the version; else the lowest
 /// above it.
-pub(super) fn nearest<'a>(tag: &Tag, tags: &'a [Tag]) -> Option<&'a Tag> {
+pub(in crate::mirror) fn nearest<'a>(tag: &Tag, tags: &'a [Tag]) -> Option<&'a Tag> {
     let wanted = Version::of(tag)?;
     let mut of_line: Vec<(Vec<u64>, &Tag)> = Vec::new();
     for other in tags.iter().filter(|other| *other != tag) {
