@@ -12,6 +12,7 @@ mod demo;
 mod exit;
 mod isolated;
 mod node;
+mod openapi;
 mod output;
 mod policy;
 mod sbom;
@@ -116,6 +117,8 @@ enum Command {
     /// Become another program, confined: how scanners are run
     #[command(hide = true)]
     Isolated(isolated::IsolatedArguments),
+    /// Print the description of the admin API: a document of OpenAPI 3.1
+    Openapi,
     /// Make a node pull through the mirror
     #[command(subcommand)]
     Node(node::NodeCommand),
@@ -181,6 +184,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
         Command::Isolated(arguments) => isolated::run(&arguments),
         Command::Node(command) => node::run(command, file).map(done),
+        Command::Openapi => openapi::run(),
         Command::Policy(command) => {
             client_runtime()?.block_on(policy::run(command, &common.into()))
         }

@@ -1,5 +1,6 @@
 //! Findings that VEX documents took away.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::oci::Digest;
@@ -10,7 +11,7 @@ use crate::time::Timestamp;
 ///
 /// It is kept with the judgement: what was known when an image passed, and is refused once nobody says
 /// that any more, is no new finding.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 pub struct Silenced {
     /// The image that it is in.
     pub image: Digest,

@@ -276,6 +276,11 @@ impl Ledger {
         self.write(move |writing| writing.audit(&event)).await
     }
 
+    /// How many rows the chain has; it changes with each that is on the disk.
+    pub fn grown(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.writer.grown()
+    }
+
     /// Up to `limit` rows of the chain (at most 10,000), from row `from` on.
     ///
     /// # Errors

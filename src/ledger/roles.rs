@@ -1,5 +1,8 @@
 //! Roles, and what each may do: one table.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// What somebody may do.
@@ -97,6 +100,21 @@ impl Role {
             Self::Requester => "requester",
             Self::Viewer => "viewer",
         }
+    }
+}
+
+impl JsonSchema for Role {
+    fn schema_name() -> Cow<'static, str> {
+        "Role".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "enum": Self::ALL.map(Self::as_str),
+            "description": "What somebody may do.",
+            "examples": [Self::Viewer.as_str()],
+        })
     }
 }
 

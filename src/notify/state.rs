@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
@@ -94,7 +95,7 @@ impl State {
 }
 
 /// A webhook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookView {
     /// Its name.
     pub name: String,
@@ -137,7 +138,7 @@ pub struct WebhookView {
 }
 
 /// A delivery that succeeded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryView {
     /// When.
     pub at: Timestamp,
@@ -146,7 +147,7 @@ pub struct DeliveryView {
 }
 
 /// A delivery that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureView {
     /// When.
     pub at: Timestamp,
@@ -157,7 +158,7 @@ pub struct FailureView {
 }
 
 /// What came of a test.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookTestView {
     /// The webhook.
     pub name: String,

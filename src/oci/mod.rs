@@ -12,6 +12,7 @@ mod error_code;
 pub(crate) mod fuzzing;
 mod image_config;
 mod json;
+mod json_schema;
 mod manifest;
 mod media_type;
 mod name;

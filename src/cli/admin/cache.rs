@@ -77,7 +77,7 @@ pub(super) async fn run(
             }
         }
         CacheCommand::Pins => {
-            let views: Vec<PinView> = client.get("/cache/pins").await?;
+            let views: Vec<PinView> = client.get_all("/cache/pins").await?;
             show(connection, &views, |views| pins(views, connect::times(connection)))?;
         }
         CacheCommand::Scrub { rate, quiet } => {

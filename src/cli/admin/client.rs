@@ -10,7 +10,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LINK, USER_AGENT,
+};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -35,6 +37,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Longest line of an answer that is read line by line, in bytes.
 const LINE_BYTES_MAX: usize = 1 << 20;
+/// Most stretches of a list that are followed.
+const PAGES_MAX: usize = 1_000;
 /// Where the API begins.
 const BASE: &str = "/api/v1";
 
@@ -94,6 +98,25 @@ impl Client {
         self.read(self.send(Method::GET, path, None).await?).await
     }
 
+    /// `GET path`, a list, and all that it goes on with.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or says no, or the list does not end.
+    pub(super) async fn get_all<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Vec<T>, CliError> {
+        let (mut all, mut path) = (Vec::new(), path.to_owned());
+        for _ in 0..PAGES_MAX {
+            let response = self.send(Method::GET, &path, None).await?;
+            let next = next_page(response.headers());
+            all.extend(self.read::<Vec<T>>(response).await?);
+            let Some(next) = next else { return Ok(all) };
+            path = next;
+        }
+        Err(self.unreachable("its list does not end"))
+    }
+
     /// `POST path` with a JSON body, answered with JSON.
     ///
     /// # Errors
@@ -145,6 +168,17 @@ impl Client {
         path: &str,
     ) -> Result<(Response<Incoming>, &Self), CliError> {
         Ok((self.send(Method::GET, path, None).await?, self))
+    }
+
+    /// `GET path`, a stream of events after the one that has the number `last`.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or says no.
+    pub(super) async fn listen(&self, path: &str, last: u64) -> Result<Incoming, CliError> {
+        let mut request = self.request(Method::GET, path, None)?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        request.headers_mut().insert("last-event-id", HeaderValue::from(last));
+        Ok(self.exchanged(request).await?.into_body())
     }
 
     /// The next piece of a body; `None` at its end.
@@ -213,7 +247,14 @@ impl Client {
         path: &str,
         body: Option<Bytes>,
     ) -> Result<Response<Incoming>, CliError> {
-        let request = self.request(method, path, body)?;
+        self.exchanged(self.request(method, path, body)?).await
+    }
+
+    /// The answer to `request`, over a connection of its own.
+    async fn exchanged(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, CliError> {
         let Address { host, port, tls, .. } = &self.address;
         let connecting = TcpStream::connect((host.as_str(), *port));
         let stream = self.in_time(connecting).await?;
@@ -314,6 +355,14 @@ fn no(status: StatusCode, view: &ProblemView) -> CliError {
         _ if status.is_server_error() => CliError::unreachable(text),
         _ => CliError::failed(text),
     }
+}
+
+/// Where a list goes on, if it does: only ever a path of the API.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get(LINK)?.to_str().ok()?;
+    let (target, relation) = link.strip_prefix('<')?.split_once('>')?;
+    let is_next = relation.split(';').any(|it| it.trim() == "rel=\"next\"");
+    target.strip_prefix(BASE).filter(|rest| is_next && rest.starts_with('/')).map(str::to_owned)
 }
 
 fn tls_config(roots_pem: &[u8]) -> Result<Arc<rustls::ClientConfig>, CliError> {

@@ -7,8 +7,8 @@ use super::table::{Column, Table};
 use super::text::{Times, bytes, count, cut_middle, printable, short};
 use crate::mirror::desk::people::PersonView;
 use crate::mirror::desk::view::{
-    AskedView, AuditPage, DecidedView, ObservedPage, ObservedView, PrefetchView, ReasonView,
-    RequestView, StatusView, TokenView, UpstreamView, VotesView,
+    AskedView, AuditPage, AuditView, DecidedView, ObservedPage, ObservedView, PrefetchView,
+    ReasonView, RequestView, StatusView, TokenView, UpstreamView, VotesView,
 };
 
 /// What stands where there is nothing.
@@ -208,6 +208,15 @@ pub(super) fn audit(page: &AuditPage, times: Times) -> String {
         let _infallible = writeln!(out, "more: pratique audit --from {next}");
     }
     out
+}
+
+/// One record of `audit --follow`.
+pub(super) fn audit_line(record: &AuditView, times: Times) -> String {
+    let at = times.past(record.at);
+    let (by, subject) = (cut_middle(&record.by, 20), record.subject.as_deref().unwrap_or(NONE));
+    let (action, subject) = (&record.action, short_subject(subject));
+    let reason = record.reason.as_deref().map(printable).unwrap_or_default();
+    format!("{:<6}  {at}  {by}  {action}  {subject}  {reason}", record.sequence)
 }
 
 /// `name@sha256:9f1c03ab77de...`

@@ -46,12 +46,17 @@ pub(super) async fn requests(
 ) -> Result<ExitCode, CliError> {
     let state = arguments.state.map(|state| format!("state={}", encoded(&state)));
     let limit = arguments.limit.map(|limit| format!("limit={limit}"));
+    let is_bounded = limit.is_some();
     let query: Vec<String> = state.into_iter().chain(limit).collect();
     let path = format!("/requests?{}", query.join("&"));
-    show_answer::<Vec<RequestView>>(connection, &path, |views, times| {
-        lists::requests(views, times)
-    })
-    .await?;
+    let client = connect::client(connection)?;
+    let views: Vec<RequestView> =
+        if is_bounded { client.get(&path).await? } else { client.get_all(&path).await? };
+    if connection.json {
+        output::print_json(&views)?;
+    } else {
+        output::print(&lists::requests(&views, connect::times(connection)))?;
+    }
     Ok(Exit::Done.into())
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn run(
 ) -> Result<ExitCode, CliError> {
     match command {
         TokenCommand::Ls => {
-            let views: Vec<TokenView> = connect::client(connection)?.get("/tokens").await?;
+            let views: Vec<TokenView> = connect::client(connection)?.get_all("/tokens").await?;
             if connection.json {
                 output::print_json(&views)?;
             } else {

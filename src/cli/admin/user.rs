@@ -90,7 +90,7 @@ pub(super) async fn run(
         UserCommand::Disable(who) => keep_out(connection, &who, true).await?,
         UserCommand::Enable(who) => keep_out(connection, &who, false).await?,
         UserCommand::Ls => {
-            let views: Vec<PersonView> = connect::client(connection)?.get("/people").await?;
+            let views: Vec<PersonView> = connect::client(connection)?.get_all("/people").await?;
             if connection.json {
                 output::print_json(&views)?;
             } else {

@@ -6,41 +6,51 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::AdminState;
 use super::body::{Parameters, json};
+use super::paging::{linked, many};
 use super::problem::Problem;
 use crate::ledger::{Export, Ledger};
+use crate::oci::ImageReference;
 use crate::time::Timestamp;
 
 /// A stretch of a list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stretch {
+    /// The number of the first record; without it, the last ones are given.
     from: Option<u64>,
+    /// How many; at most 1000 are given.
     limit: Option<u32>,
 }
 
 /// From which record on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct From {
+    /// The number of the first record.
     from: Option<u64>,
 }
 
 /// Which record.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sequence {
+    /// The number of the record, from 1.
     seq: u64,
 }
 
 /// Which image, and when.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ImageThen {
+    /// The image.
+    #[schemars(with = "ImageReference")]
     image: String,
+    /// When; without it, now.
     at: Option<Timestamp>,
 }
 
@@ -49,7 +59,11 @@ pub(super) async fn list(
     State(state): State<AdminState>,
     Parameters(Stretch { from, limit }): Parameters<Stretch>,
 ) -> Result<Response, Problem> {
-    Ok(json(&state.desk.audit(from, limit).await?))
+    let page = state.desk.audit(from, limit).await?;
+    let response = json(&page);
+    let Some(next) = page.next else { return Ok(response) };
+    let (limit, next) = (many(limit).to_string(), next.to_string());
+    Ok(linked(response, "/audit", &[("limit", &limit), ("from", &next)]))
 }
 
 /// `GET /audit/verify`

@@ -17,6 +17,8 @@ use crate::oci::from_strict_slice;
 
 /// Most bytes of a request's body.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The type of a body that has a JSON value on each line.
+pub(super) const NDJSON: &str = "application/x-ndjson";
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,14 +33,19 @@ impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for 
         if !is_json(request.headers()) {
             return Err(Problem::media_type());
         }
-        let body = Limited::new(request.into_body(), MOST);
-        let read = tokio::time::timeout(BODY_TIMEOUT, read_all(body, MOST)).await;
-        let bytes = read.map_err(|_| Problem::timeout())??;
+        let bytes = read_bounded(request.into_body(), MOST).await?;
         let value = from_strict_slice(&bytes);
         value
             .map(Self)
             .map_err(|error| Problem::invalid(format!("the body is not as expected: {error}")))
     }
+}
+
+/// All of `body`, if it has at most so many bytes and comes in time.
+pub(super) async fn read_bounded(body: Body, most: usize) -> Result<Vec<u8>, Problem> {
+    let body = Limited::new(body, most);
+    let read = tokio::time::timeout(BODY_TIMEOUT, read_all(body, most)).await;
+    read.map_err(|_| Problem::timeout())?
 }
 
 async fn read_all(body: Limited<Body>, most: usize) -> Result<Vec<u8>, Problem> {

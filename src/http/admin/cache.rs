@@ -9,22 +9,27 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::AdminState;
-use super::body::{JsonBody, Parameters, json};
+use super::body::{JsonBody, NDJSON, Parameters, json};
+use super::paging::{Stretch, page};
 use super::problem::Problem;
 use crate::ledger::Caller;
 use crate::mirror::desk::cache::{PinBody, ScrubBody, ScrubView};
+use crate::oci::ImageReference;
 use crate::store::Scrubbing;
 
 /// How often a scrub under way says how far it is.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// Which image is not to be pinned any more.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Image {
+    /// The image.
+    #[schemars(with = "ImageReference")]
     image: String,
 }
 
@@ -38,9 +43,13 @@ pub(super) async fn gc(State(state): State<AdminState>) -> Result<Response, Prob
     Ok(json(&state.desk.tidy_cache().await?))
 }
 
-/// `GET /cache/pins`
-pub(super) async fn pins(State(state): State<AdminState>) -> Result<Response, Problem> {
-    Ok(json(&state.desk.pins().await?))
+/// `GET /cache/pins?limit=&after=`
+pub(super) async fn pins(
+    State(state): State<AdminState>,
+    Parameters(stretch): Parameters<Stretch>,
+) -> Result<Response, Problem> {
+    let pins = state.desk.pins().await?;
+    Ok(page("/cache/pins", &stretch, pins, |pin| pin.subject.clone()))
 }
 
 /// `POST /cache/pins`
@@ -71,7 +80,7 @@ pub(super) async fn scrub(
     let stream = futures_util::stream::unfold(Some(scrubbing), next_line);
     let mut response = Body::from_stream(stream).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -10,7 +10,9 @@ use super::AdminState;
 use super::body::{InPath, JsonBody, json};
 use super::problem::Problem;
 use crate::ledger::Caller;
-use crate::mirror::desk::view::{DecidedView, DecisionBody, RejudgeBody, VoteBody};
+use crate::mirror::desk::view::{
+    DecidedView, DecisionBody, RejudgeBody, UndatedDecisionBody, VoteBody,
+};
 use crate::mirror::desk::{self, Verb, Wish};
 
 type Body = JsonBody<DecisionBody>;
@@ -30,9 +32,9 @@ pub(super) async fn reinstate(
     State(state): State<AdminState>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    body: Body,
+    JsonBody(body): JsonBody<UndatedDecisionBody>,
 ) -> Result<Response, Problem> {
-    decide(&state, Verb::Reinstate, caller, &headers, body).await
+    decide(&state, Verb::Reinstate, caller, &headers, JsonBody(body.into())).await
 }
 
 /// `POST /rejections`
@@ -40,9 +42,9 @@ pub(super) async fn reject(
     State(state): State<AdminState>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    body: Body,
+    JsonBody(body): JsonBody<UndatedDecisionBody>,
 ) -> Result<Response, Problem> {
-    decide(&state, Verb::Reject, caller, &headers, body).await
+    decide(&state, Verb::Reject, caller, &headers, JsonBody(body.into())).await
 }
 
 /// `POST /revocations`
@@ -50,9 +52,9 @@ pub(super) async fn revoke(
     State(state): State<AdminState>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    body: Body,
+    JsonBody(body): JsonBody<UndatedDecisionBody>,
 ) -> Result<Response, Problem> {
-    decide(&state, Verb::Revoke, caller, &headers, body).await
+    decide(&state, Verb::Revoke, caller, &headers, JsonBody(body.into())).await
 }
 
 /// `POST /requests/{id}/votes`: yes or no to one request, as one of those whom its rule asks.

@@ -9,28 +9,34 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::AdminState;
 use super::body::{Parameters, json};
 use super::problem::Problem;
 use crate::ledger::Caller;
+use crate::mirror::desk::outdated;
+use crate::oci::ImageReference;
 use crate::tasks::Tasks;
 
 /// Bytes of a backup that are read at a time.
 const BACKUP_CHUNK_BYTES: usize = 256 * 1024;
 
 /// The image to explain.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Image {
+    /// The image.
+    #[schemars(with = "ImageReference")]
     image: String,
 }
 
 /// How many entries.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Limit {
+    /// How many; at most 1000 are given.
     limit: Option<u32>,
 }
 
@@ -53,9 +59,11 @@ pub(super) async fn observed(
 }
 
 /// How far back.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Days {
+    /// Images that were served in so many days; 30 where nothing is said.
+    #[schemars(range(min = 1, max = outdated::DAYS_MAX))]
     days: Option<u32>,
 }
 

@@ -11,11 +11,16 @@ mod auth;
 mod body;
 mod cache;
 mod decisions;
+
+mod events;
 mod feed;
 mod guesses;
+mod idempotency;
 mod keys;
 mod look;
 mod open;
+pub mod openapi;
+mod paging;
 mod persons;
 mod problem;
 mod requests;
@@ -38,6 +43,8 @@ use crate::mirror::Mirror;
 use crate::mirror::desk::Desk;
 use crate::notify::Notifier;
 use crate::people::oidc;
+use events::Streams;
+use idempotency::{Answers, Keys};
 use problem::Problem;
 pub use routes::{API, Route, api_routes};
 use throttle::Throttle;
@@ -48,6 +55,8 @@ pub struct AdminState {
     desk: Desk,
     data_dir: Arc<Path>,
     throttle: Arc<Throttle>,
+    answers: Arc<Answers>,
+    streams: Arc<Streams>,
     sessions: Arc<web::Sessions>,
     notifier: Notifier,
     public_url: Option<Arc<str>>,
@@ -68,6 +77,8 @@ impl AdminState {
             desk,
             data_dir: settings.data_dir.into(),
             throttle: Arc::new(Throttle::default()),
+            answers: Arc::default(),
+            streams: Arc::default(),
             sessions: Arc::default(),
             notifier: Notifier::none(),
             public_url: None,
@@ -88,8 +99,13 @@ impl AdminState {
 /// Everything that the admin listener serves.
 pub fn router(state: AdminState) -> Router {
     let mut api = Router::new();
-    for (Route { path, needs, .. }, handler) in routes::table() {
+    for (Route { method, path, needs }, mut handler, told) in routes::table() {
         let scoped = routes::knows_scopes(path);
+        let keys = told.keys(&method);
+        if keys != Keys::NotAsked {
+            let once = from_fn_with_state((state.clone(), keys), idempotency::once);
+            handler = handler.route_layer(once);
+        }
         let guarded = needs.map(|needed| {
             handler.clone().route_layer(from_fn_with_state((needed, scoped), auth::allow))
         });

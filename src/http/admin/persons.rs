@@ -6,14 +6,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::AdminState;
-use super::body::{InPath, JsonBody, json};
+use super::body::{InPath, JsonBody, Parameters, json};
+use super::paging::{Stretch, page};
 use super::problem::Problem;
 use crate::ledger::Caller;
 use crate::mirror::desk::people::{PersonBody, PersonChangeBody};
 
-/// `GET /people`
-pub(super) async fn list(State(state): State<AdminState>) -> Response {
-    json(&state.desk.people())
+/// `GET /people?limit=&after=`
+pub(super) async fn list(
+    State(state): State<AdminState>,
+    Parameters(stretch): Parameters<Stretch>,
+) -> Response {
+    page("/people", &stretch, state.desk.people(), |person| person.id.clone())
 }
 
 /// `GET /people/{id}`

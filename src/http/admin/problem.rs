@@ -139,6 +139,24 @@ impl Problem {
         Self::new(status, problem::INTERNAL, "Failed", detail)
     }
 
+    /// 422: an `Idempotency-Key` that came with another request before.
+    pub(super) fn key_reused() -> Self {
+        let detail = "this Idempotency-Key came with another request before; take a new one";
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self::new(status, problem::KEY_REUSED, "Key of another request", detail)
+    }
+
+    /// 409: a request with this `Idempotency-Key` is not answered yet.
+    pub(super) fn key_under_way() -> Self {
+        Self::conflict("the request with this Idempotency-Key is still under way; ask again")
+    }
+
+    /// 412: it is not what `If-Match` names any more.
+    fn changed(detail: impl Into<String>) -> Self {
+        let status = StatusCode::PRECONDITION_FAILED;
+        Self::new(status, problem::CONFLICT, "Nothing was changed", detail)
+    }
+
     /// What is wrong, in words.
     pub(super) fn detail(&self) -> &str {
         &self.view.detail
@@ -178,8 +196,8 @@ impl From<desk::Error> for Problem {
             | Error::RequestUnknown { .. }
             | Error::TagNotServed { .. }
             | Error::TokenUnknown { .. } => Self::not_found(detail),
-            Error::Changed { .. }
-            | Error::LastAdminToken { .. }
+            Error::Changed { .. } => Self::changed(detail),
+            Error::LastAdminToken { .. }
             | Error::NothingToUndo { .. }
             | Error::Simulating
             | Error::Stale { .. } => Self::conflict(detail),

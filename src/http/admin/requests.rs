@@ -9,15 +9,17 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::AdminState;
-use super::body::{InPath, JsonBody, Parameters, json};
+use super::body::{InPath, JsonBody, NDJSON, Parameters, json};
+use super::paging::{linked, many};
 use super::problem::Problem;
-use crate::ledger::Caller;
+use crate::ledger::{Caller, RequestId, RequestState};
 use crate::mirror::desk::view::{ImagesBody, PrefetchView};
-use crate::mirror::desk::{self, Desk};
+use crate::mirror::desk::{self, Desk, STATES};
 
 /// How often a prefetch under way says that it is.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
@@ -25,22 +27,41 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 const LINES_MAX: usize = 16;
 
 /// Which requests to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, JsonSchema, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
+    /// Those in this state, those that are open, or all.
+    #[schemars(schema_with = "states")]
     state: Option<String>,
+    /// How many; at most 1000 are given.
     limit: Option<u32>,
+    /// Those after this one.
+    after: Option<RequestId>,
 }
 
-/// `GET /requests?state=&limit=`
+/// The words for states, and `all`; none is those that are open.
+fn states(_: &mut SchemaGenerator) -> Schema {
+    let states = STATES.map(RequestState::as_str);
+    let words: Vec<&str> = ["all"].into_iter().chain(states).collect();
+    json_schema!({"type": "string", "enum": words})
+}
+
+/// `GET /requests?state=&limit=&after=`
 pub(super) async fn list(
     State(state): State<AdminState>,
     Extension(caller): Extension<Caller>,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Problem> {
-    let mut views = state.desk.requests(filter.state.as_deref(), filter.limit).await?;
+    let (word, limit) = (filter.state.as_deref(), many(filter.limit));
+    let mut views = state.desk.requests(word, filter.limit, filter.after).await?;
+    let last = views.last().filter(|_| views.len() == limit).map(|view| view.id.clone());
     views.retain(|view| caller.scope.covers(&view.name));
-    Ok(json(&views))
+    let response = json(&views);
+    let Some(last) = last else { return Ok(response) };
+    let limit = limit.to_string();
+    let mut query = vec![("limit", limit.as_str()), ("after", last.as_str())];
+    query.extend(word.map(|word| ("state", word)));
+    Ok(linked(response, "/requests", &query))
 }
 
 /// `GET /requests/{id}`; the `ETag` is for `If-Match` of a decision.
@@ -85,7 +106,7 @@ pub(super) async fn prefetch(
     });
     let mut response = Body::from_stream(stream).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -1,12 +1,28 @@
-//! The routes of the API, and what each takes: the one table from which the router is made.
+//! The routes of the API, what each takes and what it gives: the one table from which the router and
+//! its description are made.
 
 use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post};
 
+use super::body::NDJSON;
+use super::openapi::{self, Told, says};
 use super::{
-    AdminState, audit, cache, decisions, keys, look, persons, requests, simulate, tokens, webhooks,
+    AdminState, audit, cache, decisions, events, keys, look, paging, persons, requests, simulate,
+    tokens, webhooks,
 };
-use crate::ledger::Permission;
+use crate::ledger::{Permission, RequestId};
+use crate::mirror::desk::audit::view::{CheckpointView, KeysView, ProofView, WhyView};
+use crate::mirror::desk::cache::{CacheView, PinBody, PinView, ScrubBody, ScrubView, TidiedView};
+use crate::mirror::desk::outdated::OutdatedView;
+use crate::mirror::desk::people::{InvitationView, PersonBody, PersonChangeBody, PersonView};
+use crate::mirror::desk::simulate::{SimulateBody, SimulationLine};
+use crate::mirror::desk::view::{
+    AskedView, AuditPage, AuditReportView, AuditView, DecidedView, DecisionBody, ExplainView,
+    ImagesBody, NewTokenView, ObservedPage, PolicyView, PrefetchView, PublicKeysView, RejudgeBody,
+    RejudgementView, RequestView, ScansReleasedView, StatusView, TokenBody, TokenView,
+    UndatedDecisionBody, VoteBody,
+};
+use crate::notify::{WebhookTestView, WebhookView};
 
 /// Under which path the API is.
 pub const API: &str = "/api/v1";
@@ -32,63 +48,397 @@ pub(super) fn knows_scopes(path: &str) -> bool {
 
 /// Every route of the API, under [`API`], and what it takes.
 pub fn api_routes() -> Vec<Route> {
-    table().into_iter().map(|(route, _)| route).collect()
+    table().into_iter().map(|(route, ..)| route).collect()
 }
 
-/// The one table of the API: nothing is served that is not in it.
-pub(super) fn table() -> Vec<(Route, MethodRouter<AdminState>)> {
-    use Permission::{Administer, Ask, Decide, Look, SignAudit};
-    let route = |method, path, needs| Route { method, path, needs: Some(needs) };
-    let look = |path| route(Method::GET, path, Look);
-    let send = |path, needs| route(Method::POST, path, needs);
-    let take_back = |path, needs| route(Method::DELETE, path, needs);
+/// A route with what answers it, and what it says of itself.
+pub(super) type Entry = (Route, MethodRouter<AdminState>, Told);
+
+/// The one table of the API: nothing is served that is not in it, and nothing else is described.
+pub(super) fn table() -> Vec<Entry> {
+    let mut table = vec![(
+        look("/openapi.json"),
+        get(openapi::show),
+        says("This description of the API").gives::<serde_json::Value>(),
+    )];
+    table.extend(about_images());
+    table.extend(about_the_audit());
+    table.extend(about_the_mirror());
+    table.extend(about_people());
+    table
+}
+
+fn route(method: Method, path: &'static str, needs: Permission) -> Route {
+    Route { method, path, needs: Some(needs) }
+}
+
+fn look(path: &'static str) -> Route {
+    route(Method::GET, path, Permission::Look)
+}
+
+fn send(path: &'static str, needs: Permission) -> Route {
+    route(Method::POST, path, needs)
+}
+
+fn take_back(path: &'static str, needs: Permission) -> Route {
+    route(Method::DELETE, path, needs)
+}
+
+/// What a decision may meet beside what its body may: a subject that is not there, another decision, a
+/// ledger that fails, evidence that cannot be had.
+const DECIDING: &[u16] = &[404, 409, 500, 503];
+/// What looking at an image may meet.
+const LOOKING_UP: &[u16] = &[404, 500, 503];
+/// What reading the ledger may meet.
+const READING: &[u16] = &[500];
+
+/// Questions and decisions about images.
+fn about_images() -> Vec<Entry> {
+    use Permission::{Administer, Ask, Decide};
     vec![
-        (send("/approvals", Decide), post(decisions::approve)),
-        (look("/audit"), get(audit::list)),
-        (look("/audit/checkpoint"), get(audit::checkpoint)),
-        (send("/audit/checkpoint", SignAudit), post(audit::new_checkpoint)),
-        (look("/audit/export"), get(audit::export)),
-        (look("/audit/keys"), get(audit::keys)),
-        (look("/audit/proof"), get(audit::proof)),
-        (look("/audit/verify"), get(audit::verify)),
-        (look("/audit/why"), get(audit::why)),
-        (send("/backup", Administer), post(look::backup)),
-        (look("/cache"), get(cache::status)),
-        (send("/cache/gc", Administer), post(cache::gc)),
-        (look("/cache/pins"), get(cache::pins)),
-        (send("/cache/pins", Administer), post(cache::pin)),
-        (take_back("/cache/pins", Administer), delete(cache::unpin)),
-        (send("/cache/scrub", Administer), post(cache::scrub)),
-        (look("/explain"), get(look::explain)),
-        (look("/observed"), get(look::observed)),
-        (look("/outdated"), get(look::outdated)),
-        (look("/people"), get(persons::list)),
-        (send("/people", Administer), post(persons::add)),
-        (look("/people/{id}"), get(persons::show)),
-        (send("/people/{id}", Administer), post(persons::change)),
-        (take_back("/people/{id}", Administer), delete(persons::remove)),
-        (send("/people/{id}/reset", Administer), post(persons::reset)),
-        (look("/policy"), get(look::policy)),
-        (send("/prefetch", Administer), post(requests::prefetch)),
-        (look("/public-keys"), get(keys::show)),
-        (send("/public-keys", Administer), post(keys::rotate)),
-        (send("/reinstatements", Decide), post(decisions::reinstate)),
-        (look("/rejudgements"), get(decisions::rejudge_dry)),
-        (send("/rejudgements", Administer), post(decisions::rejudge)),
-        (send("/rejections", Decide), post(decisions::reject)),
-        (look("/requests"), get(requests::list)),
-        (send("/requests", Ask), post(requests::ask)),
-        (look("/requests/{id}"), get(requests::show)),
-        (send("/requests/{id}/votes", Decide), post(decisions::vote)),
-        (send("/revocations", Decide), post(decisions::revoke)),
-        (send("/scans/releases", Administer), post(decisions::release_scans)),
+        (
+            send("/approvals", Decide),
+            post(decisions::approve),
+            says("Approve an image")
+                .takes::<DecisionBody>()
+                .gives::<DecidedView>()
+                .conditional()
+                .may(DECIDING),
+        ),
+        (
+            look("/explain"),
+            get(look::explain),
+            says("Everything known about one image")
+                .asks::<look::Image>()
+                .gives::<ExplainView>()
+                .may(LOOKING_UP),
+        ),
+        (
+            look("/observed"),
+            get(look::observed),
+            says("What enforcing would have refused")
+                .asks::<look::Limit>()
+                .gives::<ObservedPage>()
+                .may(READING),
+        ),
+        (
+            look("/outdated"),
+            get(look::outdated),
+            says("What runs here and could be newer")
+                .asks::<look::Days>()
+                .gives::<OutdatedView>()
+                .may(READING),
+        ),
+        (
+            send("/prefetch", Administer),
+            post(requests::prefetch),
+            says("Bring images into the cache").takes::<ImagesBody>().lines::<PrefetchView>(NDJSON),
+        ),
+        (
+            send("/reinstatements", Decide),
+            post(decisions::reinstate),
+            says("Take back a refusal of an image")
+                .takes::<UndatedDecisionBody>()
+                .gives::<DecidedView>()
+                .conditional()
+                .may(DECIDING),
+        ),
+        (
+            send("/rejections", Decide),
+            post(decisions::reject),
+            says("Reject an image")
+                .takes::<UndatedDecisionBody>()
+                .gives::<DecidedView>()
+                .conditional()
+                .may(DECIDING),
+        ),
+        (
+            look("/requests"),
+            get(requests::list),
+            says("Requests")
+                .asks::<requests::Filter>()
+                .gives::<Vec<RequestView>>()
+                .paged()
+                .may(READING),
+        ),
+        (
+            send("/requests", Ask),
+            post(requests::ask),
+            says("Ask for images").takes::<ImagesBody>().gives::<Vec<AskedView>>().may(&[500, 503]),
+        ),
+        (
+            look("/requests/{id}"),
+            get(requests::show),
+            says("One request")
+                .at::<RequestId>()
+                .gives::<RequestView>()
+                .versioned()
+                .may(&[404, 500]),
+        ),
+        (
+            send("/requests/{id}/votes", Decide),
+            post(decisions::vote),
+            says("Say yes or no to a request")
+                .at::<RequestId>()
+                .takes::<VoteBody>()
+                .gives::<DecidedView>()
+                .conditional()
+                .may(DECIDING),
+        ),
+        (
+            send("/revocations", Decide),
+            post(decisions::revoke),
+            says("Revoke an image")
+                .takes::<UndatedDecisionBody>()
+                .gives::<DecidedView>()
+                .conditional()
+                .may(DECIDING),
+        ),
         // A question that is too long for an address: it changes nothing.
-        (send("/simulate", Look), post(simulate::simulate)),
-        (look("/status"), get(look::status)),
-        (look("/tokens"), get(tokens::list)),
-        (send("/tokens", Administer), post(tokens::create)),
-        (take_back("/tokens/{name}", Administer), delete(tokens::revoke)),
-        (look("/webhooks"), get(webhooks::list)),
-        (send("/webhooks/{name}/test", Administer), post(webhooks::test)),
+        (
+            send("/simulate", Permission::Look),
+            post(simulate::simulate),
+            says("What a draft of a policy would change")
+                .takes_up_to::<SimulateBody>(simulate::DRAFT_BYTES_MAX)
+                .lines::<SimulationLine>(NDJSON)
+                .may(&[409, 500]),
+        ),
+    ]
+}
+
+/// What is on record.
+fn about_the_audit() -> Vec<Entry> {
+    vec![
+        (
+            look("/audit"),
+            get(audit::list),
+            says("Records of the audit, in order")
+                .asks::<audit::Stretch>()
+                .gives::<AuditPage>()
+                .paged()
+                .may(READING),
+        ),
+        (
+            look("/audit/checkpoint"),
+            get(audit::checkpoint),
+            says("The last signed checkpoint").gives::<CheckpointView>().may(&[404, 500]),
+        ),
+        (
+            send("/audit/checkpoint", Permission::SignAudit),
+            post(audit::new_checkpoint),
+            says("Have a checkpoint signed of every record")
+                .gives::<CheckpointView>()
+                .may(&[404, 500]),
+        ),
+        (
+            look("/audit/export"),
+            get(audit::export),
+            says("The audit, for another machine")
+                .asks::<audit::From>()
+                .bytes("application/jsonl")
+                .may(READING),
+        ),
+        (
+            look("/audit/keys"),
+            get(audit::keys),
+            says("The public keys that sign checkpoints").gives::<KeysView>().may(READING),
+        ),
+        (
+            look("/audit/proof"),
+            get(audit::proof),
+            says("The proof that a record is in the audit")
+                .asks::<audit::Sequence>()
+                .gives::<ProofView>()
+                .may(&[404, 500]),
+        ),
+        (
+            look("/audit/verify"),
+            get(audit::verify),
+            says("Check the whole audit").gives::<AuditReportView>().may(READING),
+        ),
+        (
+            look("/audit/why"),
+            get(audit::why),
+            says("Why an image ran at some time, or did not")
+                .asks::<audit::ImageThen>()
+                .gives::<WhyView>()
+                .may(LOOKING_UP),
+        ),
+        (
+            look("/events"),
+            get(events::listen),
+            says("Records of the audit, as they are written").streams::<AuditView>(),
+        ),
+    ]
+}
+
+/// The mirror itself: cache, keys, policy.
+fn about_the_mirror() -> Vec<Entry> {
+    use Permission::Administer;
+    vec![
+        (
+            send("/backup", Administer),
+            post(look::backup),
+            says("A backup of the trust state").bytes("application/octet-stream").may(READING),
+        ),
+        (look("/cache"), get(cache::status), says("How the cache is").gives::<CacheView>()),
+        (
+            send("/cache/gc", Administer),
+            post(cache::gc),
+            says("Tidy the cache").gives::<TidiedView>().may(READING),
+        ),
+        (
+            look("/cache/pins"),
+            get(cache::pins),
+            says("The pinned images")
+                .asks::<paging::Stretch>()
+                .gives::<Vec<PinView>>()
+                .paged()
+                .may(READING),
+        ),
+        (
+            send("/cache/pins", Administer),
+            post(cache::pin),
+            says("Pin an image").takes::<PinBody>().gives::<PinView>().may(DECIDING),
+        ),
+        (
+            take_back("/cache/pins", Administer),
+            delete(cache::unpin),
+            says("Do not pin an image any more")
+                .asks::<cache::Image>()
+                .gives::<Vec<String>>()
+                .may(LOOKING_UP),
+        ),
+        (
+            send("/cache/scrub", Administer),
+            post(cache::scrub),
+            says("Hash everything in the cache again")
+                .takes::<ScrubBody>()
+                .lines::<ScrubView>(NDJSON),
+        ),
+        (look("/policy"), get(look::policy), says("The policy in force").gives::<PolicyView>()),
+        (
+            look("/public-keys"),
+            get(keys::show),
+            says("The public keys that sign summaries").gives::<PublicKeysView>().may(READING),
+        ),
+        (
+            send("/public-keys", Administer),
+            post(keys::rotate),
+            says("Sign with a new key from now on").gives::<PublicKeysView>().may(READING),
+        ),
+        (
+            look("/rejudgements"),
+            get(decisions::rejudge_dry),
+            says("What deciding again would change").gives::<RejudgementView>().may(READING),
+        ),
+        (
+            send("/rejudgements", Administer),
+            post(decisions::rejudge),
+            says("Decide again by the logic of this program")
+                .takes::<RejudgeBody>()
+                .gives::<RejudgementView>()
+                .may(READING),
+        ),
+        (
+            send("/scans/releases", Administer),
+            post(decisions::release_scans),
+            says("Judge every scanned image again, without the brake")
+                .takes::<RejudgeBody>()
+                .gives::<ScansReleasedView>()
+                .may(READING),
+        ),
+        (
+            look("/status"),
+            get(look::status),
+            says("How the mirror is").gives::<StatusView>().may(READING),
+        ),
+        (
+            look("/webhooks"),
+            get(webhooks::list),
+            says("The webhooks, and how far each is").gives::<Vec<WebhookView>>(),
+        ),
+        (
+            send("/webhooks/{name}/test", Administer),
+            post(webhooks::test),
+            says("Send a test to a webhook")
+                .at::<String>()
+                .gives::<WebhookTestView>()
+                .may(&[404, 500]),
+        ),
+    ]
+}
+
+/// Who may do what.
+fn about_people() -> Vec<Entry> {
+    use Permission::Administer;
+    vec![
+        (
+            look("/people"),
+            get(persons::list),
+            says("Everybody who may sign in")
+                .asks::<paging::Stretch>()
+                .gives::<Vec<PersonView>>()
+                .paged(),
+        ),
+        (
+            send("/people", Administer),
+            post(persons::add),
+            says("Let somebody in; tells their one-time secret")
+                .takes::<PersonBody>()
+                .creates::<InvitationView>()
+                .secret()
+                .may(&[409, 500]),
+        ),
+        (
+            look("/people/{id}"),
+            get(persons::show),
+            says("Somebody who may sign in").at::<String>().gives::<PersonView>().may(&[404]),
+        ),
+        (
+            send("/people/{id}", Administer),
+            post(persons::change),
+            says("Change what somebody may do")
+                .at::<String>()
+                .takes::<PersonChangeBody>()
+                .gives::<PersonView>()
+                .may(&[404, 409, 500]),
+        ),
+        (
+            take_back("/people/{id}", Administer),
+            delete(persons::remove),
+            says("Let somebody in no more").at::<String>().may(&[404, 409, 500]),
+        ),
+        (
+            send("/people/{id}/reset", Administer),
+            post(persons::reset),
+            says("Take somebody back to a one-time secret, and tell it")
+                .at::<String>()
+                .gives::<InvitationView>()
+                .secret()
+                .may(&[404, 409, 500]),
+        ),
+        (
+            look("/tokens"),
+            get(tokens::list),
+            says("All tokens, without their secrets")
+                .asks::<paging::Stretch>()
+                .gives::<Vec<TokenView>>()
+                .paged(),
+        ),
+        (
+            send("/tokens", Administer),
+            post(tokens::create),
+            says("Make a token; tells its secret")
+                .takes::<TokenBody>()
+                .creates::<NewTokenView>()
+                .secret()
+                .may(&[409, 500]),
+        ),
+        (
+            take_back("/tokens/{name}", Administer),
+            delete(tokens::revoke),
+            says("End a token").at::<String>().may(&[404, 409, 500]),
+        ),
     ]
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 
 use super::AdminState;
-use super::body::JsonBody;
+use super::body::{JsonBody, NDJSON};
 use super::problem::Problem;
 use crate::ledger::{Caller, Permission};
 use crate::mirror::desk;
@@ -23,7 +23,7 @@ use crate::mirror::desk::simulate::{
 
 /// Most bytes of a draft with all files that it names: policies have at most 1 MiB, and so has each of the
 /// files, which are few.
-const DRAFT_BYTES_MAX: usize = 8 << 20;
+pub(super) const DRAFT_BYTES_MAX: usize = 8 << 20;
 /// How often it says how far it is.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
@@ -43,7 +43,7 @@ pub(super) async fn simulate(
     let lines = stream::unfold(Some((work, examined)), next_lines).flatten();
     let mut response = Body::from_stream(lines).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }

@@ -6,14 +6,18 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::AdminState;
-use super::body::{InPath, JsonBody, json};
+use super::body::{InPath, JsonBody, Parameters, json};
+use super::paging::{Stretch, page};
 use super::problem::Problem;
 use crate::ledger::Caller;
 use crate::mirror::desk::view::TokenBody;
 
-/// `GET /tokens`
-pub(super) async fn list(State(state): State<AdminState>) -> Response {
-    json(&state.desk.tokens())
+/// `GET /tokens?limit=&after=`
+pub(super) async fn list(
+    State(state): State<AdminState>,
+    Parameters(stretch): Parameters<Stretch>,
+) -> Response {
+    page("/tokens", &stretch, state.desk.tokens(), |token| token.name.clone())
 }
 
 /// `POST /tokens`: the one answer that carries a secret.

@@ -8,9 +8,11 @@ mod desk;
 mod filing;
 mod reading;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(super) use desk::Desk;
@@ -53,6 +55,21 @@ impl FromStr for RequestId {
         let number = digits.parse::<u64>().ok().filter(|number| plain && *number > 0);
         let fits = number.filter(|number| i64::try_from(*number).is_ok());
         fits.map(Self).ok_or(RequestIdError)
+    }
+}
+
+impl JsonSchema for RequestId {
+    fn schema_name() -> Cow<'static, str> {
+        "RequestId".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^([Rr]-)?[0-9]{1,18}$",
+            "description": "The number of a request.",
+            "examples": ["R-42"],
+        })
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::target::image as image_in;
 use super::{Desk, Error};
 use crate::gate::Subject;
 use crate::ledger::Pin;
-use crate::oci::Digest;
+use crate::oci::{Digest, ImageReference};
 use crate::store::{Evicted, ScrubReport, Scrubbing};
 use crate::time::Timestamp;
 
 /// How the cache is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CacheView {
     /// Blobs in it.
     pub blobs: u64,
@@ -62,7 +63,7 @@ pub struct CacheView {
 }
 
 /// What was let go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct EvictedView {
     /// How many blobs.
     pub blobs: u64,
@@ -71,7 +72,7 @@ pub struct EvictedView {
 }
 
 /// How a scrub goes, or went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ScrubView {
     /// Whether it has come to its end.
     pub done: bool,
@@ -90,7 +91,7 @@ pub struct ScrubView {
 }
 
 /// What a tidying let go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TidiedView {
     /// For room, down to the low watermark.
     pub evicted: EvictedView,
@@ -103,7 +104,7 @@ pub struct TidiedView {
 }
 
 /// A pinned image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PinView {
     /// As it was pinned: `docker.io/library/redis:7.4`.
     pub image: String,
@@ -122,15 +123,16 @@ pub struct PinView {
 }
 
 /// An image to pin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PinBody {
     /// The image, by tag or digest.
+    #[schemars(with = "ImageReference")]
     pub image: String,
 }
 
 /// How to scrub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScrubBody {
     /// Bytes a second; none is as the settings say.

@@ -32,6 +32,7 @@ mod target;
 mod tokens;
 pub mod view;
 mod voting;
+mod words;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use tokio::sync::Mutex;
 
 pub use decide::{Verb, Wish};
 pub use error::Error;
+pub use show::STATES;
 pub use shown::Shown;
 pub use tokens::{FIRST_TOKEN_FILE, first_token, new_token};
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::difference::Difference;
@@ -45,7 +46,7 @@ const FIRST: Duration = Duration::from_mins(10);
 const DAY: u64 = 24 * 3600;
 
 /// What runs and could be newer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutdatedView {
     /// How many days were looked back.
     pub days: u32,
@@ -61,7 +62,7 @@ pub struct OutdatedView {
 }
 
 /// An image that runs and could be newer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutdatedImage {
     /// The repository.
     pub name: Name,
@@ -80,7 +81,7 @@ pub struct OutdatedImage {
 }
 
 /// A newer version of a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewerVersion {
     /// `same-tag`, `patch`, `minor` or `major`: how far it is.
     pub step: String,
@@ -103,7 +104,7 @@ pub struct NewerVersion {
 }
 
 /// Some findings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingsView {
     /// How many, by how bad they are.
     pub by_severity: BTreeMap<String, u64>,

@@ -1,20 +1,22 @@
 //! People who sign in: list, make, change, reset, remove.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Desk, Error};
+use super::{Desk, Error, words};
 use crate::ledger::{Caller, Entrance, Ledger, NewPerson, Person, PersonChange, PersonId, Role};
 use crate::oci::{Name, Secret};
 use crate::time::Timestamp;
 
 /// Somebody who may sign in, without what proves it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PersonView {
     /// Who it is, as the audit has it: `user:NAME` or `oidc:ISSUER#SUBJECT`.
     pub id: String,
     /// What they are called.
     pub name: String,
-    /// A [`Role`].
+    /// What they may do.
+    #[schemars(with = "Role")]
     pub role: String,
     /// The groups they are in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -32,26 +34,31 @@ pub struct PersonView {
 }
 
 /// A person to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersonBody {
     /// The name that they sign in with.
+    #[schemars(schema_with = "words::name")]
     pub name: String,
-    /// A [`Role`].
+    /// What they may do.
+    #[schemars(schema_with = "words::role_of_person")]
     pub role: String,
     /// The groups they are in.
+    #[schemars(schema_with = "words::groups")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }
 
 /// What is to be different about somebody; what is left out stays.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersonChangeBody {
-    /// A [`Role`].
+    /// What they may do.
+    #[schemars(schema_with = "words::maybe_role_of_person")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Groups, instead of those that were.
+    #[schemars(schema_with = "words::maybe_groups")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
     /// Whether they are kept out.
@@ -60,7 +67,7 @@ pub struct PersonChangeBody {
 }
 
 /// Somebody's one-time secret; the only time it is told.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct InvitationView {
     /// The name that they sign in with.
     pub name: String,

@@ -7,12 +7,12 @@ use super::target::{image, mirror_error, request_id, tag_of};
 use super::view::{AskedView, PrefetchView, PublicRequestView, ReasonView, RequestView, VotesView};
 use super::{Desk, Error, IMAGES_MAX, PAGE_MAX};
 use crate::gate::{Judgement, Outcome, Reason, Subject, Verdict, refuse_by_name};
-use crate::ledger::{Caller, Filing, RequestFilter, RequestRow, RequestState};
+use crate::ledger::{Caller, Filing, RequestFilter, RequestId, RequestRow, RequestState};
 use crate::mirror;
 use crate::oci::{Digest, ImageReference};
 
 impl Desk {
-    /// Requests: those in `state`, those that are open, or with `all` every one.
+    /// Requests after `after`: those in `state`, those that are open, or with `all` every one.
     ///
     /// # Errors
     /// When `state` is not a state, or the ledger cannot be read.
@@ -20,6 +20,7 @@ impl Desk {
         &self,
         state: Option<&str>,
         limit: Option<u32>,
+        after: Option<RequestId>,
     ) -> Result<Vec<RequestView>, Error> {
         let states = match state {
             None => STATES.into_iter().filter(|state| state.is_open()).collect(),
@@ -27,7 +28,7 @@ impl Desk {
             Some(word) => vec![state_of(word)?],
         };
         let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
-        let filter = RequestFilter { states, name: None, sieve: None, limit, after: None };
+        let filter = RequestFilter { states, name: None, sieve: None, limit, after };
         let rows = self.mirror.ledger().requests(filter).await?;
         let listed = |row| RequestView { client_names: Vec::new(), ..view(row) };
         Ok(rows.iter().map(listed).collect())

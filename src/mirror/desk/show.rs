@@ -81,7 +81,7 @@ pub(super) const fn judgement_word(judgement: &Judgement) -> &'static str {
 }
 
 /// The states of requests.
-pub(super) const STATES: [RequestState; 6] = [
+pub const STATES: [RequestState; 6] = [
     RequestState::Approved,
     RequestState::Denied,
     RequestState::Lapsed,

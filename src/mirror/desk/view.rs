@@ -3,15 +3,18 @@
 //! Field names are `snake_case` and stable. States, verdicts and codes are text here, so that an older
 //! client still reads what a newer server says. Digests are whole, times are RFC 3339.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{IMAGES_MAX, words};
 use crate::gate::Silenced;
-use crate::oci::{Digest, Name, Platform, Tag};
+use crate::ledger::{RequestId, Role};
+use crate::oci::{Digest, ImageReference, Name, Platform, Tag};
 use crate::scan::DatabaseId;
 use crate::time::Timestamp;
 
 /// One reason why something is not admitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ReasonView {
     /// Stable code, kebab-case: `unsigned`, `no-rule`, `approval-needed`.
     pub code: String,
@@ -22,7 +25,7 @@ pub struct ReasonView {
 }
 
 /// What one gate found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckView {
     /// The gate: `allowlist`, `signature`, `approval`.
     pub name: String,
@@ -33,9 +36,10 @@ pub struct CheckView {
 }
 
 /// A request: a subject that waits for people, or was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RequestView {
     /// `R-42`.
+    #[schemars(with = "RequestId")]
     pub id: String,
     /// `pending`, `denied`, `approved`, `rejected`, `revoked` or `lapsed`.
     pub state: String,
@@ -80,7 +84,7 @@ pub struct RequestView {
 }
 
 /// How the votes about a subject stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct VotesView {
     /// The rule that asks.
     pub rule: String,
@@ -100,7 +104,7 @@ pub struct VotesView {
 }
 
 /// A yes of one person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct VoteView {
     /// Who, as records have it.
     pub by: String,
@@ -121,7 +125,7 @@ pub struct VoteView {
 }
 
 /// What people decided about a subject.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct StandingView {
     /// `approved`, `rejected` or `revoked`; in a history also `reinstated`.
     pub decision: String,
@@ -140,9 +144,10 @@ pub struct StandingView {
 }
 
 /// A request as anybody who knows its number may see it: no clients, no people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PublicRequestView {
     /// `R-42`.
+    #[schemars(with = "RequestId")]
     pub id: String,
     /// `pending`, `denied`, `approved`, `rejected`, `revoked` or `lapsed`.
     pub state: String,
@@ -163,7 +168,7 @@ pub struct PublicRequestView {
 }
 
 /// Everything known about one image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ExplainView {
     /// The image as it was asked about, canonical.
     pub image: String,
@@ -208,6 +213,7 @@ pub struct ExplainView {
     pub standing: Option<StandingView>,
     /// The request it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RequestId>")]
     pub request: Option<String>,
     /// When the verdict was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -227,7 +233,7 @@ pub struct ExplainView {
 }
 
 /// A policy, by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PolicyName {
     /// `metadata.name`.
     pub name: String,
@@ -238,7 +244,7 @@ pub struct PolicyName {
 }
 
 /// How a rule came to apply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RuleMatch {
     /// Its id.
     pub id: String,
@@ -250,7 +256,7 @@ pub struct RuleMatch {
 }
 
 /// What was found when signatures were looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SignaturesView {
     /// The signatures.
     pub found: Vec<SignatureView>,
@@ -262,7 +268,7 @@ pub struct SignaturesView {
 }
 
 /// A signature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SignatureView {
     /// Its form.
     pub form: String,
@@ -274,7 +280,7 @@ pub struct SignatureView {
 }
 
 /// A moment at which a tag was seen to mean a digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TagMoveView {
     /// The digest.
     pub digest: Digest,
@@ -283,7 +289,7 @@ pub struct TagMoveView {
 }
 
 /// The answer to a decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct DecidedView {
     /// `approved`, `rejected`, `revoked` or `reinstated`; `voted` where it was a yes and others are missing.
     pub decision: String,
@@ -295,6 +301,7 @@ pub struct DecidedView {
     pub digest: Digest,
     /// The request that it settles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RequestId>")]
     pub request: Option<String>,
     /// Name of the token that decided.
     pub by: String,
@@ -319,7 +326,7 @@ pub struct DecidedView {
 }
 
 /// How one image of a `request` fares.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AskedView {
     /// The image as it was written.
     pub image: String,
@@ -330,13 +337,14 @@ pub struct AskedView {
     pub state: String,
     /// The request, if it needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RequestId>")]
     pub request: Option<String>,
     /// Why it is not admitted.
     pub reasons: Vec<ReasonView>,
 }
 
 /// One line of a prefetch: an image that is being fetched, or how it ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PrefetchView {
     /// The image as it was written.
     pub image: String,
@@ -355,7 +363,7 @@ pub struct PrefetchView {
 }
 
 /// One record of the audit chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AuditView {
     /// Place in the chain, from 1.
     pub sequence: u64,
@@ -370,6 +378,7 @@ pub struct AuditView {
     pub subject: Option<String>,
     /// The request concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RequestId>")]
     pub request: Option<String>,
     /// Why, as people wrote it, or what else there is to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -379,7 +388,7 @@ pub struct AuditView {
 }
 
 /// A stretch of the audit chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AuditPage {
     /// The records, in order.
     pub records: Vec<AuditView>,
@@ -389,7 +398,7 @@ pub struct AuditPage {
 }
 
 /// What checking the whole audit chain found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct AuditReportView {
     /// Whether every record is as it was written, and none is missing.
     pub intact: bool,
@@ -421,11 +430,12 @@ pub struct AuditReportView {
 }
 
 /// A token, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct TokenView {
     /// Its name, which the audit carries.
     pub name: String,
-    /// A [`Role`](crate::ledger::Role).
+    /// What whoever holds it may do.
+    #[schemars(with = "Role")]
     pub role: String,
     /// The groups that whoever holds it is in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -447,11 +457,12 @@ pub struct TokenView {
 }
 
 /// A token that was just made; the only time its secret is told.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct NewTokenView {
     /// Its name.
     pub name: String,
     /// Its role.
+    #[schemars(with = "Role")]
     pub role: String,
     /// The secret.
     pub token: String,
@@ -464,7 +475,7 @@ impl std::fmt::Debug for NewTokenView {
 }
 
 /// The policy in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PolicyView {
     /// Its name, revision and hash.
     #[serde(flatten)]
@@ -474,7 +485,7 @@ pub struct PolicyView {
 }
 
 /// A rule of the policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RuleView {
     /// Its id.
     pub id: String,
@@ -486,7 +497,7 @@ pub struct RuleView {
 }
 
 /// What enforcing would have refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ObservedView {
     /// The canonical repository.
     pub name: Name,
@@ -506,7 +517,7 @@ pub struct ObservedView {
 }
 
 /// The list of what enforcing would have refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ObservedPage {
     /// Subjects looked at.
     pub examined: u64,
@@ -517,7 +528,7 @@ pub struct ObservedPage {
 }
 
 /// An approval that ends soon, of an image that is still pulled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndingView {
     /// The image, with a tag where one is known.
     pub image: String,
@@ -537,7 +548,7 @@ pub struct EndingView {
 }
 
 /// How the mirror is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct StatusView {
     /// Version of the server.
     pub version: String,
@@ -560,7 +571,7 @@ pub struct StatusView {
 }
 
 /// How the cache is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct StoreView {
     /// Blobs in it.
     pub blobs: u64,
@@ -571,7 +582,7 @@ pub struct StoreView {
 }
 
 /// How an upstream registry is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct UpstreamView {
     /// The registry, as image references name it.
     pub registry: String,
@@ -601,7 +612,7 @@ pub struct UpstreamView {
 }
 
 /// What deciding again by the logic of the running program changes, or would change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RejudgementView {
     /// The version of the running program's logic.
     pub logic: String,
@@ -622,7 +633,7 @@ pub struct RejudgementView {
 }
 
 /// A verdict that changes by being decided again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RejudgedView {
     /// The subject: repository and digest.
     pub image: String,
@@ -637,15 +648,16 @@ pub struct RejudgedView {
 }
 
 /// The confirmation of deciding again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RejudgeBody {
     /// Why; required.
+    #[schemars(schema_with = "words::reason")]
     pub reason: String,
 }
 
 /// What came of judging every scanned image again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ScansReleasedView {
     /// The vulnerability database in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -659,36 +671,60 @@ pub struct ScansReleasedView {
 }
 
 /// Images to ask for: the body of a request and of a prefetch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImagesBody {
     /// The images, as people write them.
+    #[schemars(with = "Vec<ImageReference>", length(min = 1, max = IMAGES_MAX))]
     pub images: Vec<String>,
     /// Why they are needed; kept with the requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// A decision to take: the body of approvals, rejections, revocations and reinstatements.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A decision to take: the body of approvals.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionBody {
     /// `IMAGE@DIGEST`, `IMAGE:TAG` or `R-42`.
+    #[schemars(schema_with = "words::target")]
     pub target: String,
     /// Why; required.
+    #[schemars(schema_with = "words::reason")]
     pub reason: String,
-    /// Until when; approvals only.
+    /// Until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
 }
 
+/// A decision that holds until another: the body of rejections, revocations and reinstatements.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UndatedDecisionBody {
+    /// `IMAGE@DIGEST`, `IMAGE:TAG` or `R-42`.
+    #[schemars(schema_with = "words::target")]
+    pub target: String,
+    /// Why; required.
+    #[schemars(schema_with = "words::reason")]
+    pub reason: String,
+}
+
+impl From<UndatedDecisionBody> for DecisionBody {
+    fn from(body: UndatedDecisionBody) -> Self {
+        let UndatedDecisionBody { target, reason } = body;
+        Self { target, reason, expires: None }
+    }
+}
+
 /// A yes or a no to one request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VoteBody {
     /// `approve` or `reject`.
+    #[schemars(extend("enum" = ["approve", "reject"]))]
     pub decision: String,
     /// Why.
+    #[schemars(schema_with = "words::reason")]
     pub reason: String,
     /// Until when an approval is to hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -696,14 +732,17 @@ pub struct VoteBody {
 }
 
 /// A token to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenBody {
     /// Its name.
+    #[schemars(schema_with = "words::name")]
     pub name: String,
-    /// A [`Role`](crate::ledger::Role).
+    /// What whoever holds it may do.
+    #[schemars(with = "Role")]
     pub role: String,
     /// The groups that whoever holds it is in.
+    #[schemars(schema_with = "words::groups")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// When it ends by itself.
@@ -711,6 +750,7 @@ pub struct TokenBody {
     pub expires_at: Option<Timestamp>,
     /// The repositories that it is for, as the policy's `match` has them; none named: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "words::patterns")]
     pub repositories: Vec<String>,
     /// Whose it is, as the audit calls them (`user:alice`); what is done with it is done by them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -720,9 +760,9 @@ pub struct TokenBody {
 /// An error answer.
 ///
 /// Spec: <https://www.rfc-editor.org/rfc/rfc9457#section-3>
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ProblemView {
-    /// One of the [`problem`] types.
+    /// What kind of problem it is: a URN that stays as it is.
     #[serde(rename = "type")]
     pub kind: String,
     /// The type in words.
@@ -746,6 +786,8 @@ pub mod problem {
     pub const INTERNAL: &str = "urn:pratique:problem:internal";
     /// The request is not well-formed.
     pub const INVALID: &str = "urn:pratique:problem:invalid";
+    /// The `Idempotency-Key` belongs to another request.
+    pub const KEY_REUSED: &str = "urn:pratique:problem:key-reused";
     /// The body is not `application/json`.
     pub const MEDIA_TYPE: &str = "urn:pratique:problem:media-type";
     /// The path is there, the method is not.
@@ -767,7 +809,7 @@ pub mod problem {
 }
 
 /// The keys with which summaries are signed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PublicKeysView {
     /// The one in force.
     pub current: PublicKeyView,
@@ -776,7 +818,7 @@ pub struct PublicKeysView {
 }
 
 /// A public key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct PublicKeyView {
     /// The SHA-256 of its `SubjectPublicKeyInfo`, in lower-case hexadecimal.
     pub id: String,

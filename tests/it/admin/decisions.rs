@@ -191,7 +191,7 @@ async fn a_decision_on_what_was_seen_fails_when_that_has_changed() {
     };
     assert_eq!(desk.decide(REJECT, "R-1").await.status, 200);
     let late = approve(seen.clone()).await;
-    assert_eq!((late.status, late.problem().as_str()), (409, "conflict"));
+    assert_eq!((late.status, late.problem().as_str()), (412, "conflict"));
     assert_eq!(approve("R-1".to_owned()).await.status, 400);
     let now = desk.get("/api/v1/requests/R-1").await.header("etag").to_owned();
     assert_ne!(now, seen);

@@ -5,7 +5,11 @@ mod audit;
 mod cache;
 mod command_line;
 mod decisions;
+mod described;
+mod events;
+mod idempotency;
 mod outdated;
+mod paging;
 mod people;
 mod simulate;
 mod tokens;
@@ -14,6 +18,7 @@ mod votes;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
 use pratique::oci::Digest;
@@ -70,6 +75,12 @@ impl Reply {
     }
 }
 
+/// What comes first of a body that does not end.
+async fn first_piece(mut body: Incoming) -> Bytes {
+    let frame = body.frame().await.expect("a piece").expect("no error");
+    frame.into_data().expect("bytes")
+}
+
 impl Desk {
     pub(crate) async fn start() -> Self {
         Self::of(TestMirror::start(RULES).await)
@@ -114,7 +125,8 @@ impl Desk {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
         let driving = self.mirror.mirror().tasks().spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header("host", "desk.test");
+        let mut request =
+            Request::builder().method(method.clone()).uri(path).header("host", "desk.test");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -127,8 +139,16 @@ impl Desk {
         let request = request.body(Full::new(Bytes::from(body.unwrap_or_default())));
         let response = sender.send_request(request.expect("a request")).await.expect("an answer");
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("a whole body").to_bytes();
+        let is_endless =
+            parts.headers.get("content-type").is_some_and(|it| it == "text/event-stream");
+        let body = if is_endless {
+            first_piece(body).await
+        } else {
+            body.collect().await.expect("a whole body").to_bytes()
+        };
         driving.abort();
-        Reply { status: parts.status.as_u16(), headers: parts.headers, body }
+        let reply = Reply { status: parts.status.as_u16(), headers: parts.headers, body };
+        described::check(method.as_str(), path, &reply);
+        reply
     }
 }

@@ -407,7 +407,7 @@ async fn what_somebody_voted_on_has_another_version_after_another_vote() {
     let reply =
         office.desk.send(Method::POST, path, Some(office.token("bob")), body.clone(), &headers);
     let reply = reply.await;
-    assert_eq!((reply.status, reply.problem().as_str()), (409, "conflict"), "{reply:?}");
+    assert_eq!((reply.status, reply.problem().as_str()), (412, "conflict"), "{reply:?}");
     let reply = office.desk.send(Method::POST, path, Some(office.token("bob")), body, &[]).await;
     assert_eq!(told(&reply), (200, json!("approved")), "{reply:?}");
     let wrong = json!({"decision": "perhaps", "reason": "x"});

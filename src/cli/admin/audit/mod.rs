@@ -1,6 +1,7 @@
 //! `audit`: the records, whether they are whole, what is signed of them, and why something ran.
 
 mod export;
+mod follow;
 mod verify;
 mod why;
 
@@ -16,6 +17,7 @@ use crate::mirror::desk::view::AuditPage;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   pratique audit                                   the last records
+  pratique audit --follow                          and each that is written from now on
   pratique audit why ghcr.io/acme/app:1.4 --at 2026-11-20
   pratique audit key > audit.vkey                  once, to be kept elsewhere
   pratique audit checkpoint > audit.checkpoint     now and then, to be kept elsewhere
@@ -33,6 +35,9 @@ pub(crate) struct AuditArguments {
     /// Show so many
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: u32,
+    /// Go on with each record that is written, until stopped
+    #[arg(long, conflicts_with = "from")]
+    follow: bool,
     #[command(subcommand)]
     command: Option<AuditCommand>,
 }
@@ -89,6 +94,9 @@ pub(super) async fn run(
     arguments: AuditArguments,
 ) -> Result<ExitCode, CliError> {
     match arguments.command {
+        None if arguments.follow => {
+            follow::run(connection, &format!("/audit?limit={}", arguments.limit)).await
+        }
         None => list(connection, arguments.from, arguments.limit).await,
         Some(AuditCommand::Checkpoint(arguments)) => checkpoint(connection, &arguments).await,
         Some(AuditCommand::Export(arguments)) => export::run(connection, &arguments).await,
@@ -105,8 +113,19 @@ async fn list(
     limit: u32,
 ) -> Result<ExitCode, CliError> {
     let from = from.map(|from| format!("&from={from}")).unwrap_or_default();
-    let path = format!("/audit?limit={limit}{from}");
-    let page: AuditPage = connect::client(connection)?.get(&path).await?;
+    let client = connect::client(connection)?;
+    let mut page: AuditPage = client.get(&format!("/audit?limit={limit}{from}")).await?;
+    // The server gives so many at a time, and says where it goes on.
+    while let Some(next) = page.next {
+        let have = u32::try_from(page.records.len()).unwrap_or(u32::MAX);
+        let missing = limit.saturating_sub(have);
+        if missing == 0 {
+            break;
+        }
+        let more: AuditPage = client.get(&format!("/audit?limit={missing}&from={next}")).await?;
+        page.records.extend(more.records);
+        page.next = more.next;
+    }
     if connection.json {
         output::print_json(&page)?;
     } else {

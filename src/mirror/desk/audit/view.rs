@@ -1,13 +1,15 @@
 //! What is told of the audit, as it is written in JSON.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::RequestId;
 use crate::mirror::desk::view::AuditView;
 use crate::oci::{Digest, Name};
 use crate::time::Timestamp;
 
 /// A signed checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct CheckpointView {
     /// Which log it is of.
     pub origin: String,
@@ -23,14 +25,14 @@ pub struct CheckpointView {
 }
 
 /// The public keys that sign checkpoints.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct KeysView {
     /// The one in use last.
     pub keys: Vec<String>,
 }
 
 /// The proof that a record is in the audit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ProofView {
     /// The number of the record, from 1.
     pub sequence: u64,
@@ -49,7 +51,7 @@ pub struct ProofView {
 }
 
 /// Why an image ran, or did not, at some time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WhyView {
     /// The image as it was asked for.
     pub image: String,
@@ -87,7 +89,7 @@ pub struct WhyView {
 }
 
 /// What a tag meant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WhyTag {
     /// The tag.
     pub tag: String,
@@ -98,7 +100,7 @@ pub struct WhyTag {
 }
 
 /// A verdict, as the audit has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WhyVerdict {
     /// `admit`, `pending` or `deny`.
     pub verdict: String,
@@ -126,7 +128,7 @@ pub struct WhyVerdict {
 }
 
 /// What a person decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WhyDecision {
     /// `approved`, `rejected`, `revoked` or `reinstated`.
     pub decision: String,
@@ -141,13 +143,14 @@ pub struct WhyDecision {
     pub expires: Option<Timestamp>,
     /// The request that it answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RequestId>")]
     pub request: Option<String>,
     /// The record that says so.
     pub sequence: u64,
 }
 
 /// A policy in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WhyPolicy {
     /// Its hash.
     pub id: String,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::view::{PolicyName, ReasonView};
@@ -9,7 +10,7 @@ use crate::oci::{Digest, Tag};
 use crate::time::Timestamp;
 
 /// A draft of a policy, to be tried on what was gathered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimulateBody {
     /// The text of the policy.
@@ -35,7 +36,7 @@ impl SimulateBody {
 }
 
 /// One line of the answer, which comes line by line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SimulationLine {
     /// A sign of life: so many images were looked at.
@@ -49,7 +50,7 @@ pub enum SimulationLine {
 }
 
 /// What would become of one image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct FlipView {
     /// Its repository and digest.
     pub image: String,
@@ -79,7 +80,9 @@ pub struct FlipView {
 }
 
 /// What changes for whoever pulls an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
     /// It is served now, and would not be.
@@ -95,7 +98,7 @@ pub enum Effect {
 }
 
 /// What a simulation comes to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SimulationView {
     /// The draft.
     pub draft: PolicyName,

@@ -1,0 +1,142 @@
+//! `GET /events`: what is put on record, as it is, for whoever keeps listening.
+//!
+//! Promises: nothing is left out and nothing comes twice, because the audit itself is what is read, from the
+//! record on that the listener names; a listener that is slow holds up nobody and costs no more than one
+//! stretch of records.
+//!
+//! Spec: <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::warn;
+
+use super::AdminState;
+use super::problem::Problem;
+use crate::mirror::desk::Desk;
+use crate::mirror::desk::view::AuditView;
+
+/// What the answer is.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+/// Most streams at one time.
+const STREAMS_MAX: usize = 64;
+/// Most records that are read at a time.
+const STRETCH: u32 = 100;
+/// How often a stream says that it is there while nothing happens.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// When a listener that was cut off is to come back, in milliseconds.
+const RETRY_MS: u32 = 3_000;
+/// From which record on.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The streams that may be open.
+#[derive(Debug)]
+pub(super) struct Streams(Arc<Semaphore>);
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(STREAMS_MAX)))
+    }
+}
+
+/// One open stream.
+struct Listening {
+    desk: Desk,
+    grown: watch::Receiver<u64>,
+    /// The next record to be read.
+    next: u64,
+    waiting: VecDeque<Bytes>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// `GET /events`: records of the audit as they are written, from the one after `Last-Event-ID` on, or from
+/// now on.
+pub(super) async fn listen(
+    State(state): State<AdminState>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let last = last_seen(&headers)?;
+    let permit = Arc::clone(&state.streams.0).try_acquire_owned();
+    let permit = permit.map_err(|_| Problem::busy("too many listen already"))?;
+    let grown = state.desk.mirror().ledger().grown();
+    let last = last.unwrap_or(*grown.borrow());
+    let hello = Bytes::from(format!("retry: {RETRY_MS}\n\n"));
+    let listening = Listening {
+        desk: state.desk.clone(),
+        grown,
+        next: last.saturating_add(1),
+        waiting: VecDeque::from([hello]),
+        _permit: permit,
+    };
+    let mut response = Body::from_stream(stream::unfold(listening, next)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
+}
+
+/// The number of the record that was seen last, if the listener says it.
+fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
+    let number = value.to_str().ok().filter(|text| !text.is_empty());
+    let number = number.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = number.and_then(|text| text.parse().ok());
+    number.map(Some).ok_or_else(|| Problem::invalid("Last-Event-ID is the number of a record"))
+}
+
+/// The next piece; none when the mirror stops or its ledger cannot be read: a listener comes back.
+async fn next(mut listening: Listening) -> Option<(Result<Bytes, Infallible>, Listening)> {
+    let tasks = listening.desk.mirror().tasks().clone();
+    loop {
+        if let Some(piece) = listening.waiting.pop_front() {
+            return Some((Ok(piece), listening));
+        }
+        // Seen before it is read, so that nothing is missed that is written meanwhile.
+        let count = *listening.grown.borrow_and_update();
+        if listening.next <= count {
+            listening.read().await?;
+            continue;
+        }
+        tokio::select! {
+            () = tasks.stopping() => return None,
+            changed = listening.grown.changed() => changed.ok()?,
+            () = tokio::time::sleep(KEEP_ALIVE) => {
+                listening.waiting.push_back(Bytes::from_static(b": still here\n\n"));
+            }
+        }
+    }
+}
+
+impl Listening {
+    /// Reads the next stretch of records.
+    async fn read(&mut self) -> Option<()> {
+        match self.desk.audit(Some(self.next), Some(STRETCH)).await {
+            Ok(page) => {
+                self.next = page.records.last()?.sequence.saturating_add(1);
+                self.waiting.extend(page.records.iter().map(event));
+                Some(())
+            }
+            Err(error) => {
+                warn!(%error, "a stream of events ends: the audit cannot be read");
+                None
+            }
+        }
+    }
+}
+
+/// A record as an event. JSON has no line breaks, so it is one line.
+fn event(record: &AuditView) -> Bytes {
+    let data = serde_json::to_string(record).unwrap_or_default();
+    Bytes::from(format!("id: {}\nevent: audit\ndata: {data}\n\n", record.sequence))
+}
