@@ -117,7 +117,7 @@ enum Command {
     /// Become another program, confined: how scanners are run
     #[command(hide = true)]
     Isolated(isolated::IsolatedArguments),
-    /// Print the description of the admin API: a document of OpenAPI 3.1
+    /// Print the description of the admin API: a document of `OpenAPI` 3.1
     Openapi,
     /// Make a node pull through the mirror
     #[command(subcommand)]

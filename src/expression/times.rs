@@ -42,6 +42,15 @@ pub(super) fn resolve(tree: &mut IdedExpr, moment: Moment) -> Result<(), String>
     }
 }
 
+/// The text that is written here.
+fn literal(expression: &Expr) -> Option<&str> {
+    if let Expr::Literal(LiteralValue::String(text)) = expression {
+        Some(text.inner())
+    } else {
+        None
+    }
+}
+
 fn seconds(call: &CallExpr, moment: Moment) -> Option<Result<i64, String>> {
     let read: Moment = match call.func_name.as_str() {
         "duration" => duration,
@@ -49,10 +58,7 @@ fn seconds(call: &CallExpr, moment: Moment) -> Option<Result<i64, String>> {
         _ => return None,
     };
     let text = match (call.target.as_ref(), call.args.as_slice()) {
-        (None, [one]) => match &one.expr {
-            Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
-            _ => None,
-        },
+        (None, [one]) => literal(&one.expr),
         _ => None,
     };
     let Some(text) = text else {

@@ -44,7 +44,7 @@ impl Of {
     }
 
     /// What a list is whose items are `kind`.
-    pub(super) fn of(kind: Kind) -> Self {
+    pub(super) fn item(kind: Kind) -> Self {
         match kind {
             Kind::Int => Self::Int,
             Kind::Record(fields) => Self::Record(fields),

@@ -76,7 +76,12 @@ impl<'a> Walk<'a> {
                     "speaks of all of {name}; write one of {}",
                     fields_of(name, fields)
                 )),
-                kind => Ok(kind),
+                kind @ (Kind::Any
+                | Kind::Bool
+                | Kind::Int
+                | Kind::List(_)
+                | Kind::Record(_)
+                | Kind::Text) => Ok(kind),
             },
             Expr::Select(select) => self.select(select, within),
             Expr::List(list) => {
@@ -85,7 +90,7 @@ impl<'a> Walk<'a> {
                     kinds.push(self.check(element, within)?);
                 }
                 let same = kinds.windows(2).all(|pair| pair.first() == pair.last());
-                let of = kinds.first().filter(|_| same).map_or(Of::Any, |kind| Of::of(*kind));
+                let of = kinds.first().filter(|_| same).map_or(Of::Any, |kind| Of::item(*kind));
                 Ok(Kind::List(of))
             }
             Expr::Call(call) => self.call(call, within),
@@ -156,7 +161,14 @@ impl<'a> Walk<'a> {
                 let before = self.path_of(&select.operand.expr)?;
                 Some(format!("{before}.{}", select.field))
             }
-            _ => None,
+            Expr::Call(_)
+            | Expr::Comprehension(_)
+            | Expr::List(_)
+            | Expr::Literal(_)
+            | Expr::Map(_)
+            | Expr::Select(_)
+            | Expr::Struct(_)
+            | Expr::Unspecified => None,
         }
     }
 
@@ -262,7 +274,6 @@ fn result(name: &str, kinds: &[Kind]) -> Result<Kind, String> {
     };
     match name {
         "_&&_" | "_||_" | "!_" => wants(Kind::Bool).map(|()| Kind::Bool),
-        "@not_strictly_false" => Ok(Kind::Bool),
         "_==_" | "_!=_" | "_<=_" | "_<_" | "_>=_" | "_>_" => match kinds {
             [one, other] if !may_be_equal(*one, *other) => {
                 Err(format!("compares what is {one} with what is {other}"))
@@ -285,7 +296,7 @@ fn result(name: &str, kinds: &[Kind]) -> Result<Kind, String> {
             [one, of] => Err(format!("looks for what is {one} in what is {of}")),
             _ => Ok(Kind::Bool),
         },
-        "contains" => Ok(Kind::Bool),
+        "@not_strictly_false" | "contains" => Ok(Kind::Bool),
         "startsWith" | "endsWith" => wants(Kind::Text).map(|()| Kind::Bool),
         "int" | "size" => Ok(Kind::Int),
         JOIN => match kinds {

@@ -96,16 +96,16 @@ impl Known {
 /// What is not known, as one of the outcomes.
 type Open = Box<Looked>;
 
-fn missing(kind: EvidenceKind) -> Open {
-    Box::new(Looked::Missing(kind))
+fn missing(kind: EvidenceKind) -> Looked {
+    Looked::Missing(kind)
 }
 
-fn failed(why: &str) -> Open {
-    Box::new(Looked::Failed(why.to_owned()))
+fn failed(why: &str) -> Looked {
+    Looked::Failed(why.to_owned())
 }
 
-fn unanswerable(why: impl Into<String>) -> Open {
-    Box::new(Looked::Unanswerable(why.into()))
+fn unanswerable(why: impl Into<String>) -> Looked {
+    Looked::Unanswerable(why.into())
 }
 
 /// Looks what is known of the subject, as far as `kinds` ask for it.
@@ -128,7 +128,7 @@ fn known(
     kinds: FactKinds,
 ) -> Result<Known, Open> {
     let Some(manifest) = evidence.manifest.found() else {
-        return Err(missing(EvidenceKind::Manifest));
+        return Err(missing(EvidenceKind::Manifest).into());
     };
     let (mut facts, mut until) = (Facts::default(), None);
     facts.set_ours("now", seconds(context.now));
@@ -140,13 +140,13 @@ fn known(
         let none = SignatureSearch::default();
         let search = match &evidence.signatures {
             Gathered::Absent => &none,
-            Gathered::Failed(why) => return Err(failed(why)),
+            Gathered::Failed(why) => return Err(failed(why).into()),
             Gathered::Found(search) => search,
-            Gathered::NotGathered => return Err(missing(EvidenceKind::Signatures)),
+            Gathered::NotGathered => return Err(missing(EvidenceKind::Signatures).into()),
         };
         // Whatever is asked of what there is, it may be about what could not be fetched.
         if let Some(why) = &search.incomplete {
-            return Err(failed(why));
+            return Err(failed(why).into());
         }
         if kinds.signatures {
             facts.set_ours("signatures", signatures(subject, search, context, &mut until)?);
@@ -185,10 +185,7 @@ fn image(
         "size": manifest.image_bytes,
         "layers": manifest.layers,
     });
-    match image {
-        Value::Object(image) => image,
-        _ => serde_json::Map::new(),
-    }
+    if let Value::Object(image) = image { image } else { serde_json::Map::new() }
 }
 
 /// The images whose layers are served.
@@ -202,9 +199,11 @@ fn served(
         Images::These(images) if images.len() <= most => {
             Ok(images.into_iter().map(|(_, digest)| digest).collect())
         }
-        Images::These(images) => Err(unanswerable(format!("it lists {} images", images.len()))),
-        Images::None => Err(unanswerable("it lists no image that is served")),
-        Images::Unknown => Err(missing(EvidenceKind::Manifest)),
+        Images::These(images) => {
+            Err(unanswerable(format!("it lists {} images", images.len())).into())
+        }
+        Images::None => Err(unanswerable("it lists no image that is served").into()),
+        Images::Unknown => Err(missing(EvidenceKind::Manifest).into()),
     }
 }
 
@@ -218,9 +217,9 @@ fn configs(
     let images = served(subject, manifest, context, ImageConfigs::IMAGES_MAX)?;
     let configs = match &evidence.configs {
         Gathered::Found(configs) if configs.read_by >= ImageConfig::READS_CREATED => configs,
-        Gathered::Failed(why) => return Err(failed(why)),
+        Gathered::Failed(why) => return Err(failed(why).into()),
         Gathered::Absent | Gathered::Found(_) | Gathered::NotGathered => {
-            return Err(missing(EvidenceKind::Configs));
+            return Err(missing(EvidenceKind::Configs).into());
         }
     };
     let mut all = Vec::new();
@@ -260,7 +259,7 @@ fn signatures(
     let signers = context.policy.signers();
     let count = search.found.len();
     if count > most || count.saturating_mul(signers.len()) > VERIFICATIONS_MAX {
-        return Err(unanswerable(format!("it has {count} signatures")));
+        return Err(unanswerable(format!("it has {count} signatures")).into());
     }
     let names = names_of(subject, context);
     let mut signed = Vec::new();
@@ -288,21 +287,21 @@ fn attestations(
     let none = BTreeMap::new();
     let unavailable = match &evidence.attestations {
         _ if search.attestations.is_empty() => &none,
-        Gathered::Failed(why) => return Err(failed(why)),
+        Gathered::Failed(why) => return Err(failed(why).into()),
         Gathered::Found(contents) => &contents.unavailable,
         Gathered::Absent | Gathered::NotGathered => {
-            return Err(missing(EvidenceKind::Attestations));
+            return Err(missing(EvidenceKind::Attestations).into());
         }
     };
     let signers = context.policy.signers();
     let count = search.attestations.len();
     if count.saturating_mul(signers.len()) > VERIFICATIONS_MAX {
-        return Err(unanswerable(format!("it has {count} attestations")));
+        return Err(unanswerable(format!("it has {count} attestations")).into());
     }
     let (mut said, mut size) = (Vec::new(), 0_usize);
     for found in &search.attestations {
         if let Some(why) = unavailable.get(&found.content) {
-            return Err(unanswerable(format!("an attestation could not be read: {why}")));
+            return Err(unanswerable(format!("an attestation could not be read: {why}")).into());
         }
         // It was here, and has been evicted since.
         let bytes = context.contents.get(&found.content);
@@ -318,7 +317,7 @@ fn attestations(
             let predicate = statement.predicate.get();
             size = size.saturating_add(predicate.len());
             if size > PREDICATE_BYTES_MAX {
-                return Err(unanswerable("what is attested is larger than 1 MiB"));
+                return Err(unanswerable("what is attested is larger than 1 MiB").into());
             }
             let predicate: Value = serde_json::from_str(predicate)
                 .map_err(|_| unanswerable("what is attested is not readable"))?;
@@ -340,12 +339,12 @@ fn scan(
     let images = served(subject, manifest, context, ScannedImages::IMAGES_MAX)?;
     let scanned = match &evidence.scan {
         Gathered::Found(scanned) => scanned,
-        Gathered::Failed(why) => return Err(failed(why)),
-        Gathered::Absent | Gathered::NotGathered => return Err(missing(EvidenceKind::Scan)),
+        Gathered::Failed(why) => return Err(failed(why).into()),
+        Gathered::Absent | Gathered::NotGathered => return Err(missing(EvidenceKind::Scan).into()),
     };
     let scans = context.scans;
     if let Some(why) = &scans.no_database {
-        return Err(failed(why));
+        return Err(failed(why).into());
     }
     let (mut findings, mut complete, mut as_of) = (Vec::new(), true, None);
     for digest in images {
@@ -379,7 +378,7 @@ fn finding_of(finding: &Finding) -> Value {
     };
     let fixed = match &finding.fix {
         Fix::In(version) => version.as_str(),
-        _ => "",
+        Fix::None | Fix::WillNot => "",
     };
     let mut said = json!({
         "id": finding.id,

@@ -165,6 +165,7 @@ fn every_kind_of_gate_is_heard_from_an_overlay_and_says_so() {
 
 #[test]
 fn what_only_an_overlay_asks_for_is_gathered() {
+    use EvidenceKind::{Attestations, Configs, Manifest, Scan, Signatures};
     let pen = Pen::new();
     let missing = |rest: &str, evidence: &Evidence| {
         let policy = policy(&format!(
@@ -177,7 +178,6 @@ fn what_only_an_overlay_asks_for_is_gathered() {
         }
     };
     let unsearched = Evidence { signatures: Gathered::NotGathered, ..evidence(facts()) };
-    use EvidenceKind::{Attestations, Configs, Manifest, Scan, Signatures};
     for mode in ["", ", mode: audit", ", mode: warn"] {
         for (rest, kind, known) in [
             (", signatures: {atLeast: 1, of: [a]}", Signatures, &unsearched),
@@ -349,9 +349,9 @@ fn a_verdict_ends_with_the_mode_that_it_rests_on() {
         assert!(by_name.is_none_or(|refused| refused.enforced));
     }
     // What enforces anyhow does not end with what is elsewhere.
-    let other = policy_of(&format!(
-        "rules:\n- {{id: r, match: [\"up.test/**\"], trust: allow}}\n- {{id: s, match: [\"x.test/**\"], trust: allow, mode: warn, modeUntil: 2026-12-01}}\n"
-    ));
+    let other = policy_of(
+        "rules:\n- {id: r, match: [\"up.test/**\"], trust: allow}\n- {id: s, match: [\"x.test/**\"], trust: allow, mode: warn, modeUntil: 2026-12-01}\n",
+    );
     assert_eq!(judged(&other, &signed(&[])).good_until, None);
 }
 

@@ -74,14 +74,14 @@ fn no_worse(evidence: &Evidence, context: &Context<'_>) -> Option<String> {
     let known = |inventory: &Digest| scans.known.get(inventory).map(|scan| &*scan.report);
     let now = worst(evidence, known, LEAST)?;
     let before = |inventory: &Digest| scans.before.get(inventory).map(|report| &**report);
-    let mut than = Vec::new();
+    let mut compared = Vec::new();
     for line in context.line {
         let then = worst(line.evidence, before, LEAST)?;
         if !now.is_subset(&then) {
             return None;
         }
-        than.push(line.tag.as_str());
+        compared.push(line.tag.as_str());
     }
-    than.dedup();
-    (!than.is_empty()).then(|| few(&than))
+    compared.dedup();
+    (!compared.is_empty()).then(|| few(&compared))
 }

@@ -184,9 +184,9 @@ fn open_grants(
     name: &str,
     digest: &str,
     of: &str,
-    sealed: &Sealed,
+    row: &Sealed,
 ) -> Result<Vec<Granted>, Error> {
-    let grants: Vec<Grant> = sealed.open(sealer, "grants", &[name, digest, of])?;
+    let grants: Vec<Grant> = row.open(sealer, "grants", &[name, digest, of])?;
     let subject = rows::parsed("grants", of)?;
     Ok(grants.into_iter().map(|grant| Granted { subject, grant }).collect())
 }

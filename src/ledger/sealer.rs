@@ -58,17 +58,14 @@ impl Sealer {
             let length = u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes();
             [length.to_vec(), part.as_bytes().to_vec()]
         });
-        match &self.key {
-            Some(key) => {
-                let mut context = hmac::Context::with_key(key);
-                framed.for_each(|piece| context.update(&piece));
-                context.sign().as_ref().to_vec()
-            }
-            None => {
-                let mut hasher = Algorithm::Sha256.hasher();
-                framed.for_each(|piece| hasher.update(&piece));
-                hasher.finish().as_bytes().to_vec()
-            }
+        if let Some(key) = &self.key {
+            let mut context = hmac::Context::with_key(key);
+            framed.for_each(|piece| context.update(&piece));
+            context.sign().as_ref().to_vec()
+        } else {
+            let mut hasher = Algorithm::Sha256.hasher();
+            framed.for_each(|piece| hasher.update(&piece));
+            hasher.finish().as_bytes().to_vec()
         }
     }
 

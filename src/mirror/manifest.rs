@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tracing::{info, warn};
 
 use super::blob::platform_is_covered;
-use super::judge::{is_refused_by_people, may_be_served};
+use super::judge::{Judged, is_refused_by_people, may_be_served};
 use super::manifest_bytes::sniffed;
 use super::resolve::Answer;
 use super::{Decision, Error, Freshness, Mirror, Refusal};
@@ -146,6 +146,19 @@ impl Mirror {
         }
     }
 
+    async fn serve_judged(
+        &self,
+        subject: &Subject,
+        judged: &Judged,
+        warning: Option<String>,
+    ) -> Result<ManifestAnswer, Error> {
+        let record = judged.record.as_deref();
+        match judged.judgement() {
+            Some(judgement) => self.serve_told(subject, record, judgement, warning).await,
+            None => self.serve(subject, record, warning).await,
+        }
+    }
+
     async fn by_tag(
         &self,
         pull: &Pull,
@@ -182,11 +195,7 @@ impl Mirror {
                 if judged.judgement().is_some_and(Judgement::admits) {
                     self.note_admitted(pull, tag, &digest).await;
                 }
-                let (record, judgement) = (judged.record.as_deref(), judged.judgement());
-                return match judgement {
-                    Some(judgement) => self.serve_told(&subject, record, judgement, warning).await,
-                    None => self.serve(&subject, record, warning).await,
-                };
+                return self.serve_judged(&subject, &judged, warning).await;
             }
             Ok(judged) => match judged.outcome {
                 Outcome::Decided(judgement) => {

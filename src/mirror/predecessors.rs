@@ -7,7 +7,7 @@ use tracing::warn;
 
 use super::line::nearest;
 use super::{Error, Mirror};
-use crate::gate::{Evidence, ReadyPolicy, Subject, compares_line, tracks_fixes};
+use crate::gate::{Evidence, Judgement, ReadyPolicy, Subject, compares_line, tracks_fixes};
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
 use crate::policy::SignerChange;
@@ -99,7 +99,7 @@ impl Mirror {
             let record = ledger.record(&Self::subject(&subject.name, &digest)).await?;
             // Admitted once is not admitted now.
             let is_good =
-                |record: &Arc<Record>| record.judgement.as_ref().is_some_and(|it| it.admits());
+                |record: &Arc<Record>| record.judgement.as_ref().is_some_and(Judgement::admits);
             if let Some(record) = record.filter(is_good) {
                 line.insert(digest, (tag.clone(), record));
             }

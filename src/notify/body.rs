@@ -1,4 +1,4 @@
-//! What is sent: an event as a CloudEvent, as a message for a chat, or as one to be mailed on.
+//! What is sent: an event as a `CloudEvent`, as a message for a chat, or as one to be mailed on.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const BLOCK_LENGTH_MAX: usize = 2_900;
 /// The shape of what is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// A CloudEvent, for programs.
+    /// A `CloudEvent`, for programs.
     #[default]
     CloudEvents,
     /// Subject and text, for what sends mail.
@@ -59,7 +59,7 @@ impl Format {
 /// Who tells.
 #[derive(Debug, Clone)]
 pub(super) struct From {
-    /// The `source` of CloudEvents.
+    /// The `source` of a `CloudEvent`.
     pub(super) source: String,
     /// Where people find requests.
     pub(super) public_url: Option<String>,

@@ -167,7 +167,5 @@ fn day(time: &str) -> &str {
 }
 
 fn short(digest: &str) -> String {
-    digest
-        .parse::<Digest>()
-        .map_or_else(|_| "another".to_owned(), |digest| digest.short().to_string())
+    digest.parse::<Digest>().map_or_else(|_| "another".to_owned(), |digest| digest.short().clone())
 }

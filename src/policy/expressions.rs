@@ -120,6 +120,7 @@ impl When {
 }
 
 /// What expressions ask for that has to be gathered.
+#[expect(clippy::struct_excessive_bools, reason = "a set of four")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FactKinds {
     /// Who signed.

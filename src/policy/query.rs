@@ -216,7 +216,7 @@ impl Policy {
     /// How much of the images of `name` is read: the most that a gate allows that could apply.
     pub fn scan_limits(&self, name: &Name) -> ScanLimits {
         let possible = self.possible_demands(name);
-        let gates = possible.iter().flat_map(|demands| demands.gates());
+        let gates = possible.iter().flat_map(Demands::gates);
         gates.fold(ScanLimits::default(), |limits, gate| limits.or_larger(gate.limits))
     }
 
@@ -225,7 +225,7 @@ impl Policy {
     pub fn other_scanners(&self, name: &Name) -> BTreeMap<String, Duration> {
         let possible = self.possible_demands(name);
         let mut asked = BTreeMap::new();
-        for gate in possible.iter().flat_map(|demands| demands.gates()) {
+        for gate in possible.iter().flat_map(Demands::gates) {
             for scanner in gate.scanners.of_settings() {
                 let age = asked.entry(scanner.to_owned()).or_insert(gate.report_age_max);
                 *age = gate.report_age_max.min(*age);

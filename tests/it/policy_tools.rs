@@ -188,9 +188,9 @@ fn the_schema_is_printed_as_it_is_kept() {
 fn policies_of_other_tools_are_printed_as_one_that_loads() {
     let folder = Folder::new();
     let pem = Signer::generate().public_pem();
-    let pem: String = pem.lines().map(|line| format!("        {line}\n")).collect();
+    let pem = pem.trim().replace('\n', "\n        ");
     let cip = format!(
-        "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: acme}}\nspec:\n  images: [{{glob: \"ghcr.io/acme/**\"}}]\n  authorities:\n  - key:\n      data: |\n{pem}    ctlog: {{}}\n"
+        "apiVersion: policy.sigstore.dev/v1beta1\nkind: ClusterImagePolicy\nmetadata: {{name: acme}}\nspec:\n  images: [{{glob: \"ghcr.io/acme/**\"}}]\n  authorities:\n  - key:\n      data: |\n        {pem}\n    ctlog: {{}}\n"
     );
     folder.write("cip.yaml", &cip);
     let printed = folder.run(&["import", "--from", "cip", "--name", "acme", "cip.yaml"]);

@@ -82,6 +82,8 @@ look() {
   local who=$1 token=$2
   shift 2
   echo "== as $who"
+  # It leaves notes of what failed where it runs.
+  cd "$work"
   TOKEN=$(tr -d '[:space:]' <"$token") timeout -k 10 240 "$tools/bin/st" --config-file "$here/schemathesis.toml" run \
     --exclude-checks "$without" --suppress-health-check all --warnings off --no-shrink --no-color "$@" \
     "http://127.0.0.1:$admins/api/v1/openapi.json"

@@ -1,5 +1,6 @@
 //! `outdated`.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use super::connect;
@@ -66,14 +67,14 @@ fn rendered(view: &OutdatedView, times: Times) -> String {
     let mut out = if view.images.is_empty() { String::new() } else { table.render() };
     let outdated = u64::try_from(view.images.len()).unwrap_or(u64::MAX);
     let of = count(view.in_use, "image");
-    out.push_str(&format!("{outdated} of {of} served in {} days could be newer", view.days));
+    _ = write!(out, "{outdated} of {of} served in {} days could be newer", view.days);
     if view.without_version > 0 {
         let tags = view.without_version;
-        out.push_str(&format!("; {tags} without a version in their tag are compared with nothing"));
+        _ = write!(out, "; {tags} without a version in their tag are compared with nothing");
     }
     out.push_str(".\n");
     for why in &view.not_listed {
-        out.push_str(&format!("not listed: {}\n", printable(why)));
+        _ = writeln!(out, "not listed: {}", printable(why));
     }
     out
 }

@@ -1,5 +1,6 @@
 //! `webhook ls`, `webhook test`.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use super::client::encoded;
@@ -118,7 +119,7 @@ fn tested(view: &WebhookTestView) -> String {
         }
     };
     if let Some(answer) = &view.answer {
-        text.push_str(&format!("\nit said: {}", printable(answer)));
+        _ = write!(text, "\nit said: {}", printable(answer));
     }
     if view.resumed {
         text.push_str("\nit was paused and goes on");

@@ -48,7 +48,7 @@ pub(crate) struct ImportArguments {
 /// The tools whose policies are understood.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum From {
-    /// ClusterImagePolicy of the Sigstore policy controller
+    /// `ClusterImagePolicy` of the Sigstore policy controller
     Cip,
     /// policy.json of podman, skopeo and CRI-O
     #[value(name = "policy.json")]

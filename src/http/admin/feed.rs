@@ -46,9 +46,11 @@ const NEVER: &str = "1970-01-01T00:00:00Z";
 pub(super) async fn show(
     State(state): State<AdminState>,
     request: Request,
-) -> Result<Response, Response> {
-    let caller = enter(&state, &request)?;
-    let requests = newest(&state, &caller).await.map_err(IntoResponse::into_response)?;
+) -> Result<Response, Problem> {
+    let Some(caller) = enter(&state, request.headers())? else {
+        return Ok(stranger(&state, &request));
+    };
+    let requests = newest(&state, &caller).await?;
     let base = state.public_url.as_deref().unwrap_or_default();
     let text = plain_to_see(&document(&requests, base).into_string());
     // What is a character and none of XML's.
@@ -69,24 +71,21 @@ pub(super) async fn show(
     Ok(response)
 }
 
-/// Lets in who holds a token that may look.
-fn enter(state: &AdminState, request: &Request) -> Result<Caller, Response> {
+/// Lets in who holds a token that may look; `None` where there is no valid one.
+fn enter(state: &AdminState, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
     let ledger = state.desk.mirror().ledger();
     let known = |text: &str| ledger.authenticate(text).and_then(|token| ledger.holder_of(&token));
-    if let Some(caller) = bearer(request.headers()).and_then(known) {
-        return may_look(caller).map_err(IntoResponse::into_response);
+    if let Some(caller) = bearer(headers).and_then(known) {
+        return may_look(caller).map(Some);
     }
-    if let Some(caller) = password(request.headers()).as_deref().and_then(known) {
-        let caller = may_look(caller).map_err(IntoResponse::into_response)?;
-        if [Permission::Decide, Permission::Administer].iter().any(|it| caller.may(*it)) {
-            let detail = "a feed reader keeps its password in the clear; make a token with role \
-                          viewer for it";
-            let problem = Problem::forbidden("This token may do more than look", detail);
-            return Err(problem.into_response());
-        }
-        return Ok(caller);
+    let Some(caller) = password(headers).as_deref().and_then(known) else { return Ok(None) };
+    let caller = may_look(caller)?;
+    if [Permission::Decide, Permission::Administer].iter().any(|it| caller.may(*it)) {
+        let detail = "a feed reader keeps its password in the clear; make a token with role viewer \
+                      for it";
+        return Err(Problem::forbidden("This token may do more than look", detail));
     }
-    Err(stranger(state, request))
+    Ok(Some(caller))
 }
 
 fn may_look(caller: Caller) -> Result<Caller, Problem> {
@@ -203,7 +202,7 @@ fn why(request: &RequestView) -> String {
 mod tests {
     use super::*;
 
-    fn headers(name: http::HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &http::HeaderName, values: &[&str]) -> HeaderMap {
         let values = values.iter().map(|value| (name.clone(), value.parse().unwrap()));
         values.collect()
     }
@@ -211,7 +210,7 @@ mod tests {
     #[test]
     fn a_password_is_taken_from_one_login_of_a_sane_length() {
         let login = |text: &str| format!("Basic {}", BASE64_STANDARD.encode(text));
-        let found = |value: &str| password(&headers(AUTHORIZATION, &[value]));
+        let found = |value: &str| password(&headers(&AUTHORIZATION, &[value]));
         assert_eq!(found(&login("anybody:token")).as_deref(), Some("token"));
         assert_eq!(found(&login(":to:ken")).as_deref(), Some("to:ken"));
         for bad in
@@ -219,13 +218,13 @@ mod tests {
         {
             assert_eq!(found(bad), None, "{bad}");
         }
-        let two = headers(AUTHORIZATION, &[&login("a:b"), &login("a:b")]);
+        let two = headers(&AUTHORIZATION, &[&login("a:b"), &login("a:b")]);
         assert_eq!(password(&two), None);
     }
 
     #[test]
     fn a_tag_is_known_alone_in_a_list_and_as_a_weak_one() {
-        let known = |value: &str| is_known(&headers(IF_NONE_MATCH, &[value]), "\"abc\"");
+        let known = |value: &str| is_known(&headers(&IF_NONE_MATCH, &[value]), "\"abc\"");
         assert!(known("\"abc\"") && known("\"x\", W/\"abc\"") && known("*"));
         assert!(!known("\"abcd\"") && !known("abc") && !known(""));
     }

@@ -292,7 +292,7 @@ mod tests {
         assert!(matches!(answers.place(key("alice", "1"), other, START), Place::Other));
         drop(first(&answers, key("bob", "1"), START));
         ticket.keep(answer(1));
-        let later = START + LIFE - Duration::from_secs(1);
+        let later = START + LIFE.saturating_sub(Duration::from_secs(1));
         assert!(matches!(answers.place(key("alice", "1"), same, later), Place::Again(_)));
         assert!(matches!(answers.place(key("alice", "1"), other, later), Place::Other));
         drop(first(&answers, key("alice", "1"), START + LIFE));

@@ -11,7 +11,6 @@ mod auth;
 mod body;
 mod cache;
 mod decisions;
-
 mod events;
 mod feed;
 mod guesses;

@@ -36,10 +36,10 @@ pub(super) fn page<T: Serialize>(
     let limit = many(stretch.limit);
     let goes_on = list.len() > limit;
     list.truncate(limit);
-    let last = list.last().filter(|_| goes_on).map(&name);
+    let next = list.last().filter(|_| goes_on).map(&name);
     let response = json(&list);
-    match last {
-        Some(last) => linked(response, path, &[("limit", &limit.to_string()), ("after", &last)]),
+    match next {
+        Some(after) => linked(response, path, &[("limit", &limit.to_string()), ("after", &after)]),
         None => response,
     }
 }

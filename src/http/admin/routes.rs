@@ -93,6 +93,7 @@ const LOOKING_UP: &[u16] = &[404, 500, 503];
 const READING: &[u16] = &[500];
 
 /// Questions and decisions about images.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn about_images() -> Vec<Entry> {
     use Permission::{Administer, Ask, Decide};
     vec![
@@ -272,7 +273,8 @@ fn about_the_audit() -> Vec<Entry> {
     ]
 }
 
-/// The mirror itself: cache, keys, policy.
+/// The mirror itself: cache, keys, policy, webhooks.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn about_the_mirror() -> Vec<Entry> {
     use Permission::Administer;
     vec![

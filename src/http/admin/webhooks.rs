@@ -1,11 +1,11 @@
 //! Webhooks: how they are, and a try whether one arrives.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 
 use super::AdminState;
-use super::body::json;
+use super::body::{InPath, json};
 use super::problem::Problem;
 use crate::ledger::Caller;
 
@@ -18,7 +18,7 @@ pub(super) async fn list(State(state): State<AdminState>) -> Response {
 pub(super) async fn test(
     State(state): State<AdminState>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    InPath(name): InPath,
 ) -> Result<Response, Problem> {
     let tested = state.notifier.test(&name, &caller.name()).await;
     tested.map(|view| json(&view)).ok_or_else(|| Problem::not_found("there is no such webhook"))

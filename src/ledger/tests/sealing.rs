@@ -1,10 +1,12 @@
 //! Who can write the database and has not the key makes nothing that counts.
 
+use std::collections::BTreeSet;
+
 use super::upgrading::{VERSION_1_TOKEN, with_old_ledger};
 use super::*;
 use crate::ledger::rows::Sealed;
 use crate::ledger::sealer::{Sealer, remove_mark};
-use crate::ledger::{Error, NewToken, Record, Role, TokenRow, restore, schema};
+use crate::ledger::{Error, NewToken, Record, Role, Scope, TokenRow, restore, schema};
 use crate::transparency::NoteSigner;
 
 /// Somebody who writes the database: every byte of it, and no other file.
@@ -20,9 +22,9 @@ impl Mallory<'_> {
             .unwrap();
         let mut record: Record = serde_json::from_str(&body).unwrap();
         change(&mut record);
-        let sealed = Sealed::new(sealer, "records", &[&name, &of], &record).unwrap();
+        let row = Sealed::new(sealer, "records", &[&name, &of], &record).unwrap();
         let sql = "UPDATE records SET body = ?2, seal = ?3 WHERE digest = ?1";
-        database.execute(sql, rusqlite::params![of, sealed.body, sealed.seal]).unwrap();
+        database.execute(sql, rusqlite::params![of, row.body, row.seal]).unwrap();
     }
 
     fn approve(&self, number: u64, sealer: &Sealer) {
@@ -75,10 +77,10 @@ async fn a_token_that_is_written_into_the_database_opens_nothing() {
         let row = TokenRow {
             name: "mallory".to_owned(),
             role: Role::Admin,
-            groups: Default::default(),
+            groups: BTreeSet::default(),
             created_at: at("2026-11-20T10:00:00Z"),
             expires_at: None,
-            scope: Default::default(),
+            scope: Scope::default(),
             owner: None,
         };
         let known = serde_json::json!({"row": row, "hash": Digest::sha256(b"secret").to_string()});

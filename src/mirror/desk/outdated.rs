@@ -113,20 +113,20 @@ pub struct FindingsView {
 }
 
 /// The tags of a repository and when they were listed, in monotonic time; or why they were not.
-type Listed = (Duration, Result<Arc<Vec<Tag>>, String>);
+type Listed = (Duration, Result<Arc<[Tag]>, String>);
 
 /// The lists of tags that were fetched lately.
 #[derive(Debug, Default)]
 pub(super) struct TagLists(Mutex<HashMap<Name, Listed>>);
 
 impl TagLists {
-    fn get(&self, name: &Name, now: Duration) -> Option<Result<Arc<Vec<Tag>>, String>> {
+    fn get(&self, name: &Name, now: Duration) -> Option<Result<Arc<[Tag]>, String>> {
         let lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, listed) = lists.get(name)?;
         (now.saturating_sub(*at) < LIST_TTL).then(|| listed.clone())
     }
 
-    fn set(&self, name: &Name, now: Duration, listed: Result<Arc<Vec<Tag>>, String>) {
+    fn set(&self, name: &Name, now: Duration, listed: Result<Arc<[Tag]>, String>) {
         let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lists.len() >= LISTS_MAX {
             lists.retain(|_, (at, _)| now.saturating_sub(*at) < LIST_TTL);
@@ -207,7 +207,7 @@ impl Desk {
     }
 
     /// The tags of every repository of `in_use`, from upstream or from an hour ago.
-    async fn tag_lists(&self, in_use: &[InUse]) -> BTreeMap<Name, Result<Arc<Vec<Tag>>, String>> {
+    async fn tag_lists(&self, in_use: &[InUse]) -> BTreeMap<Name, Result<Arc<[Tag]>, String>> {
         let now = self.mirror.clock().monotonic();
         let mut names: Vec<&Name> = in_use.iter().map(|used| &used.subject.name).collect();
         names.sort();
@@ -217,7 +217,7 @@ impl Desk {
                 return (name, listed);
             }
             let listed = match self.mirror.client().list_tags(&name).await {
-                Ok(tags) => Ok(Arc::new(tags.unwrap_or_default())),
+                Ok(tags) => Ok(tags.unwrap_or_default().into()),
                 Err(error) => Err(error.to_string()),
             };
             self.tag_lists.set(&name, now, listed.clone());

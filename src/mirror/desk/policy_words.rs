@@ -125,9 +125,10 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
 }
 
 fn overlay_words(overlay: &Overlay) -> RuleWords {
-    let says = match overlay.denies() {
-        true => "Denies, whatever the rule that applies says.",
-        false => "Adds to what the rule that applies asks for; admits nothing.",
+    let says = if overlay.denies() {
+        "Denies, whatever the rule that applies says."
+    } else {
+        "Adds to what the rule that applies asks for; admits nothing."
     };
     let mut says = vec![says.to_owned()];
     says.extend(overlay.tags().map(|tags| format!("Speaks of tags {} only.", tag_words(tags))));

@@ -542,6 +542,7 @@ pub struct EndingView {
     pub ends: Timestamp,
     /// The request that it answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RequestId>")]
     pub request: Option<String>,
     /// When it was last served, to the minute.
     pub last_pulled: Timestamp,

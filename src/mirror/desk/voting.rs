@@ -171,6 +171,19 @@ pub(super) fn names(principal: &Principal, caller: &Caller) -> bool {
     }
 }
 
+/// For whom the voter of `wish` stands.
+fn check_voter(poll: &Poll, wish: &Wish) -> Result<BTreeSet<String>, Error> {
+    let (rule, voter) = (poll.ballot.rule.clone(), wish.by.display.clone());
+    if !poll.approval.self_approval() && poll.requesters.contains(&wish.by.id) {
+        return Err(Error::OwnRequest { voter, rule });
+    }
+    let stands_for = poll.stands_for(&wish.by);
+    if stands_for.is_empty() {
+        return Err(Error::NotApprover { voter, rule, approval: poll.approval.to_string() });
+    }
+    Ok(stands_for)
+}
+
 impl Desk {
     /// Whom the rule `rule` asks about `subject`, and what is so now; `None` where it names nobody, so that
     /// one yes of anybody is enough who may decide.
@@ -222,7 +235,7 @@ impl Desk {
         (request, record): (Option<&RequestRow>, Option<&Record>),
     ) -> Result<DecidedView, Error> {
         let subject = &target.subject;
-        let stands_for = self.check_voter(poll, wish)?;
+        let stands_for = check_voter(poll, wish)?;
         if let Some(standing) = record.and_then(|record| poll.is_settled_by(record)) {
             return Ok(self.decided_view(wish, subject, request, Some(standing), true));
         }
@@ -232,21 +245,20 @@ impl Desk {
         let is_voter = |counted: &Counted<'_>| counted.vote.voter == wish.by.id;
         let is_again =
             tally.counted.iter().find(|it| is_voter(it) && it.vote.expires == wish.expires);
-        let mut stand_for: Vec<BTreeSet<String>> = Vec::new();
         let others = || tally.counted.iter().filter(|it| !is_voter(it));
-        stand_for.extend(others().map(|it| it.stands_for.clone()));
-        stand_for.push(stands_for.clone());
-        let have = poll.count(&stand_for);
+        let mut all: Vec<BTreeSet<String>> = others().map(|it| it.stands_for.clone()).collect();
+        all.push(stands_for.clone());
+        let have = poll.count(&all);
         let is_enough = have >= poll.approval.quorum();
         if is_again.is_none() || is_enough {
             let asked = request.filter(|_| target.by_request);
             let then = is_enough.then(|| {
-                let voters = others().map(|it| it.vote.voter.to_string()).chain([wish.by.name()]);
-                let voters = voters.collect::<Vec<_>>();
+                let names = others().map(|it| it.vote.voter.to_string()).chain([wish.by.name()]);
+                let names = names.collect::<Vec<_>>();
                 let expires = poll.expires(others().map(|it| it.vote.expires), wish.expires);
                 Decision {
                     expires,
-                    voters: if voters.len() > 1 { voters } else { Vec::new() },
+                    voters: if names.len() > 1 { names } else { Vec::new() },
                     ..self.decision(wish, subject, asked)
                 }
             });
@@ -272,19 +284,6 @@ impl Desk {
         Ok(view)
     }
 
-    /// For whom the voter of `wish` stands.
-    fn check_voter(&self, poll: &Poll, wish: &Wish) -> Result<BTreeSet<String>, Error> {
-        let (rule, voter) = (poll.ballot.rule.clone(), wish.by.display.clone());
-        if !poll.approval.self_approval() && poll.requesters.contains(&wish.by.id) {
-            return Err(Error::OwnRequest { voter, rule });
-        }
-        let stands_for = poll.stands_for(&wish.by);
-        if stands_for.is_empty() {
-            return Err(Error::NotApprover { voter, rule, approval: poll.approval.to_string() });
-        }
-        Ok(stands_for)
-    }
-
     /// How the votes about `subject` stand.
     pub(super) async fn votes_view(
         &self,
@@ -294,8 +293,8 @@ impl Desk {
         let ledger = self.mirror.ledger();
         let votes = ledger.votes(subject).await?;
         let tally = poll.tally(&votes.cast, |id| ledger.caller(id));
-        let stand_for: Vec<_> = tally.counted.iter().map(|it| it.stands_for.clone()).collect();
-        let have = poll.count(&stand_for);
+        let all: Vec<_> = tally.counted.iter().map(|it| it.stands_for.clone()).collect();
+        let have = poll.count(&all);
         let counted = tally.counted.iter().map(|it| {
             let stands_for = it.stands_for.iter().cloned().collect();
             VoteView { stands_for, ..vote_view(it.vote, None) }

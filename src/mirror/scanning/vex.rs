@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use crate::gate::{EvidenceKind, Gathered};
 use crate::ledger::Record;
 use crate::mirror::Mirror;
+use crate::policy::Demands;
 
 /// How old what is attested about such an image may get, in days: one.
 const EVIDENCE_AGE: Duration = Duration::from_hours(24);
@@ -79,7 +80,7 @@ impl Mirror {
         let asks_for_attested = || {
             let policy = self.policy();
             let possible = policy.possible_demands(&record.subject.name);
-            let mut gates = possible.iter().flat_map(|demands| demands.gates());
+            let mut gates = possible.iter().flat_map(Demands::gates);
             gates.any(|gate| !gate.attested_by.is_empty())
         };
         let rests = judgement

@@ -134,8 +134,8 @@ fn globs(spec: &mut Fields, problems: &mut Problems) -> Vec<String> {
         else {
             continue;
         };
-        let hub = ["index.docker.io/", "registry-1.docker.io/"].into_iter();
-        let rest = hub.filter_map(|prefix| glob.strip_prefix(prefix)).next();
+        let mut hub = ["index.docker.io/", "registry-1.docker.io/"].into_iter();
+        let rest = hub.find_map(|prefix| glob.strip_prefix(prefix));
         let glob = rest.map_or(glob.clone(), |rest| format!("docker.io/{rest}"));
         match Pattern::of_names(&glob) {
             Ok(pattern) if !globs.contains(&pattern.as_str().to_owned()) => {
@@ -338,15 +338,15 @@ fn wanted(
     let ours = if exact == "issuer" { "issuerRegexp" } else { "subjectRegexp" };
     match (identity.text(exact, problems), identity.text(pattern, problems)) {
         (Some((text, _)), None) => Some((exact, text)),
-        (None, Some((text, position))) => match anchored(&text) {
-            Some(text) => Some((ours, text)),
-            None => {
+        (None, Some((text, position))) => {
+            let whole = anchored(&text);
+            if whole.is_none() {
                 let text = "is anchored in one of its alternatives only, which is rarely meant; \
                             write ^(...)$";
                 problems.add(position, &identity.path_of(pattern), text);
-                None
             }
-        },
+            whole.map(|text| (ours, text))
+        }
         _ => {
             let text = format!("needs one of {exact} and {pattern}");
             problems.add(identity.position, &identity.path, text);

@@ -56,6 +56,9 @@ impl fmt::Display for Lost {
     }
 }
 
+/// Gives the files of a trust store.
+type Store<'a> = dyn Fn(&str, &str) -> Result<Vec<String>, String> + 'a;
+
 /// How to import.
 #[derive(Clone, Copy)]
 pub struct Import<'a> {
@@ -66,7 +69,7 @@ pub struct Import<'a> {
     /// Whether a denial stands in the place of what cannot be said.
     pub lossy: bool,
     /// The files of a trust store of the Notary Project: of a kind (`ca`, `signingAuthority`, `tsa`), by name.
-    pub store: &'a dyn Fn(&str, &str) -> Result<Vec<String>, String>,
+    pub store: &'a Store<'a>,
 }
 
 /// A policy, and what of others it does not say.

@@ -140,6 +140,7 @@ overlays:
 
 #[test]
 fn a_mode_ends_when_it_says_and_nothing_else_is_a_date() {
+    use Mode::{Audit, Enforce, Warn};
     let policy = parsed(
         r#"
 mode: audit
@@ -156,7 +157,6 @@ rules:
     let modes = |moment: &str| -> Vec<Mode> {
         policy.rules().iter().map(|rule| rule.mode(at(moment))).collect()
     };
-    use Mode::{Audit, Enforce, Warn};
     assert_eq!(modes("2027-01-30T23:59:59Z"), [Audit, Warn, Warn, Audit, Enforce]);
     assert_eq!(modes("2027-01-31T00:00:00Z"), [Enforce, Warn, Warn, Audit, Enforce]);
     assert_eq!(modes("2027-03-01T00:00:00Z"), [Enforce, Warn, Warn, Enforce, Enforce]);

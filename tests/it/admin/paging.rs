@@ -1,5 +1,7 @@
 //! Long lists come in stretches, and say where they go on.
 
+use std::collections::BTreeSet;
+
 use pratique::ledger::{NewPerson, NewToken, Role};
 use serde_json::Value;
 
@@ -41,7 +43,7 @@ async fn lists_of_tokens_people_and_requests_come_whole_in_stretches() {
     for number in 0..6 {
         let new = NewToken::new(format!("t-{number}"), Role::Viewer);
         ledger.create_token(new, "test").await.unwrap();
-        let groups = Default::default();
+        let groups = BTreeSet::default();
         let person = NewPerson { name: format!("p-{number}"), role: Role::Viewer, groups };
         ledger.add_person(person, "test").await.unwrap();
         let body = serde_json::json!({"images": [format!("up.test/never/app:{number}")]});

@@ -154,8 +154,8 @@ async fn two_of_different_groups_open_the_way_and_one_alone_does_not() {
     office.desk.mirror.pull("app", "1").await.assert_complete();
 
     let explained = office.desk.get(&format!("/api/v1/explain?image=up.test/app@{digest}")).await;
-    let voters = explained.json()["standing"]["voters"].clone();
-    assert_eq!(voters, json!(["alice", "mallory", "bob"].map(called)));
+    let counted = explained.json()["standing"]["voters"].clone();
+    assert_eq!(counted, json!(["alice", "mallory", "bob"].map(called)));
     let audit = office.desk.get("/api/v1/audit").await.json();
     let actions: Vec<_> = audit["records"].as_array().expect("records").iter().collect();
     let of = |kind| actions.iter().filter(|row| row["action"] == kind).count();

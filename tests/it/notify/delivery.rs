@@ -13,12 +13,12 @@ use crate::admin::Desk;
 use crate::support::receiver::{Manner, Received, Receiver};
 
 /// Checks a delivery as a receiver should, by Standard Webhooks.
-fn check_signature(received: &Received) {
+fn check_signature(arrived: &Received) {
     let key = hmac::Key::new(hmac::HMAC_SHA256, &KEY);
-    let (id, at) = (received.header("webhook-id"), received.header("webhook-timestamp"));
+    let (id, at) = (arrived.header("webhook-id"), arrived.header("webhook-timestamp"));
     let mut signed = format!("{id}.{at}.").into_bytes();
-    signed.extend_from_slice(&received.body);
-    let signature = received.header("webhook-signature").strip_prefix("v1,").expect("a version");
+    signed.extend_from_slice(&arrived.body);
+    let signature = arrived.header("webhook-signature").strip_prefix("v1,").expect("a version");
     let signature = BASE64_STANDARD.decode(signature).expect("base64");
     hmac::verify(&key, &signed, &signature).expect("our signature");
     assert!(at.parse::<i64>().expect("seconds") > 1_700_000_000, "{at}");
@@ -37,27 +37,27 @@ async fn a_refused_pull_and_what_people_make_of_it_is_told_and_signed() {
     desk.push("asked/other", "1", "other");
     desk.mirror.pull("asked/other", "1").await.assert_refused("Pending approval R-2");
     desk.decide("/api/v1/rejections", "R-2").await;
-    let received = receiver.wait_for(6).await;
-    let kinds: Vec<String> = received.iter().map(Received::kind).collect();
+    let arrived = receiver.wait_for(6).await;
+    let kinds: Vec<String> = arrived.iter().map(Received::kind).collect();
     let expected = ["request.created", "request.approved", "image.revoked"];
     assert_eq!(
         kinds.iter().filter(|kind| expected.contains(&kind.as_str())).count(),
         4,
         "{kinds:?}"
     );
-    for one in &received {
+    for one in &arrived {
         check_signature(one);
         assert_eq!(one.header("content-type"), "application/cloudevents+json; charset=utf-8");
         assert_eq!(one.path, "/hook?key=s3cr3t");
         assert_eq!(one.json()["id"], one.id());
     }
-    let created = received.iter().find(|one| one.kind() == "request.created").unwrap().json();
+    let created = arrived.iter().find(|one| one.kind() == "request.created").unwrap().json();
     assert_eq!(created["source"], "https://mirror.test");
     assert_eq!(created["subject"], image);
     assert_eq!(created["data"]["link"], "https://mirror.test/requests/R-1");
     assert_eq!(created["data"]["image"], "up.test/asked/app:1");
     let sequences: Vec<u64> =
-        received.iter().map(|one| one.json()["data"]["sequence"].as_u64().unwrap()).collect();
+        arrived.iter().map(|one| one.json()["data"]["sequence"].as_u64().unwrap()).collect();
     assert!(sequences.is_sorted(), "{sequences:?}");
 }
 
@@ -71,8 +71,8 @@ async fn only_what_was_asked_for_is_told() {
     make_token(&desk, "robot").await;
     desk.push("asked/app", "1", "content");
     desk.mirror.pull("asked/app", "1").await.assert_refused("Pending approval R-1");
-    let received = receiver.wait_for(1).await;
-    assert_eq!(received[0].kind(), "request.created");
+    let arrived = receiver.wait_for(1).await;
+    assert_eq!(arrived[0].kind(), "request.created");
     let idle = wait_until(&desk, |view| view.behind == 0).await;
     assert_eq!((idle.state.as_str(), idle.deliveries), ("idle", 1));
 }
@@ -123,12 +123,12 @@ async fn killed_between_delivery_and_cursor_the_same_event_comes_again_and_none_
     });
     let desk = Desk { mirror: mirror.await, token };
     make_token(&desk, "three").await;
-    let received = receiver.wait_for(4).await;
-    assert_eq!(received[1].id(), received[2].id(), "the same again");
-    assert_eq!(received[1].body, received[2].body);
-    let ids: Vec<String> = received.iter().map(Received::id).collect();
+    let arrived = receiver.wait_for(4).await;
+    assert_eq!(arrived[1].id(), arrived[2].id(), "the same again");
+    assert_eq!(arrived[1].body, arrived[2].body);
+    let ids: Vec<String> = arrived.iter().map(Received::id).collect();
     assert!(ids[0] != ids[1] && ids[2] != ids[3], "{ids:?}");
-    assert_eq!(received[3].json()["data"]["details"]["token"], "three");
+    assert_eq!(arrived[3].json()["data"]["details"]["token"], "three");
 }
 
 fn copy_all(from: &std::path::Path, to: &std::path::Path) {
@@ -204,9 +204,9 @@ async fn a_tag_that_upstream_moves_is_told_once() {
     let moved = desk.push("asked/app", "1", "second");
     desk.mirror.pull("asked/app", "1").await.assert_complete();
     desk.mirror.pull("asked/app", "1").await.assert_complete();
-    let received = receiver.wait_for(1).await;
-    assert_eq!(received[0].kind(), "upstream.tag-moved");
-    let told = received[0].json();
+    let arrived = receiver.wait_for(1).await;
+    assert_eq!(arrived[0].kind(), "upstream.tag-moved");
+    let told = arrived[0].json();
     assert_eq!(told["subject"], format!("up.test/asked/app@{moved}"));
     assert_eq!(told["data"]["image"], "up.test/asked/app:1");
     assert_eq!(told["data"]["details"]["tag"], json!("1"));

@@ -56,17 +56,17 @@ async fn an_approval_that_ends_is_told_at_14_3_and_1_days_once_each_also_across_
     assert_eq!(told, [6, 17, 19]);
     wait_until(&desk, |view| view.behind == 0).await;
     // A stop in the middle of a delivery has it come again, with the id that it had.
-    let mut received = receiver.received();
+    let mut arrived = receiver.received();
     let mut ids = HashSet::new();
-    received.retain(|one| ids.insert(one.id()));
-    let days: Vec<String> = received
+    arrived.retain(|one| ids.insert(one.id()));
+    let days: Vec<String> = arrived
         .iter()
         .map(|one| one.json()["data"]["details"]["days"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(days, ["14", "3", "1"]);
-    let kinds: Vec<String> = received.iter().map(Received::kind).collect();
+    let kinds: Vec<String> = arrived.iter().map(Received::kind).collect();
     assert!(kinds.iter().all(|kind| kind == "approval.expiring"), "{kinds:?}");
-    assert_eq!(received[0].json()["data"]["request"], "R-1");
+    assert_eq!(arrived[0].json()["data"]["request"], "R-1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,9 +137,9 @@ async fn a_chat_without_a_secret_is_told_unsigned_and_escaped() {
     assert_eq!(desk.post("/api/v1/revocations", &body).await.status, 200);
     let idle = wait_until(&desk, |view| view.behind == 0 && view.deliveries >= 2).await;
     assert_eq!(idle.failures, 0);
-    let received = receiver.received();
-    let text = |at: usize| received[at].json()["text"].as_str().unwrap().to_owned();
-    let all: Vec<String> = (0..received.len()).map(text).collect();
+    let arrived = receiver.received();
+    let text = |at: usize| arrived[at].json()["text"].as_str().unwrap().to_owned();
+    let all: Vec<String> = (0..arrived.len()).map(text).collect();
     let revoked = all.iter().find(|text| text.contains("revoked")).expect("a message");
     assert!(
         revoked.contains("&lt;!channel&gt; see &lt;https://evil.test|the desk&gt;"),
@@ -147,6 +147,6 @@ async fn a_chat_without_a_secret_is_told_unsigned_and_escaped() {
     );
     assert!(!revoked.contains("@here"), "{revoked}");
     assert!(revoked.contains("<https://mirror.test/requests/R-1|R-1>"), "{revoked}");
-    assert!(received.iter().all(|one| one.header("webhook-signature").is_empty()));
+    assert!(arrived.iter().all(|one| one.header("webhook-signature").is_empty()));
     assert_eq!(view(&desk).await.format, "slack");
 }

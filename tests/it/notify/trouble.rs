@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::{make_token, telling, telling_as, wait_until};
 use crate::admin::Desk;
-use crate::support::receiver::{Manner, Receiver};
+use crate::support::receiver::{Manner, Received, Receiver};
 
 /// Has two tokens made while the receiver behaves so, and then well: both arrive, in order.
 async fn survives(manners: Vec<Manner>, says: &str) {
@@ -19,14 +19,14 @@ async fn survives(manners: Vec<Manner>, says: &str) {
     let failed = wait_until(&desk, |view| view.failures > 0).await;
     assert!(failed.last_failure.unwrap().error.contains(says), "{says}");
     make_token(&desk, "two").await;
-    let received = receiver.wait_for(count + 2).await;
-    let tokens: Vec<String> = received
+    let arrived = receiver.wait_for(count + 2).await;
+    let tokens: Vec<String> = arrived
         .iter()
         .map(|one| one.json()["data"]["details"]["token"].as_str().unwrap().to_owned())
         .collect();
     assert!(tokens[..=count].iter().all(|token| token == "one"), "{tokens:?}");
     assert_eq!(tokens[count + 1], "two");
-    let ids: Vec<String> = received.iter().map(|one| one.id()).collect();
+    let ids: Vec<String> = arrived.iter().map(Received::id).collect();
     assert!(ids[..=count].iter().all(|id| *id == ids[0]), "{ids:?}");
     let view = wait_until(&desk, |view| view.behind == 0).await;
     assert_eq!((view.deliveries, view.waiting_since), (2, None));
@@ -111,10 +111,10 @@ async fn a_receiver_that_is_gone_pauses_across_restarts_until_a_test_arrives() {
     receiver.usually(Manner::says(200));
     let reply = desk.post("/api/v1/webhooks/hook/test", &serde_json::json!({})).await;
     assert_eq!((reply.status, &reply.json()["resumed"]), (200, &serde_json::json!(true)));
-    let received = receiver.wait_for(4).await;
-    assert_eq!(received[1].kind(), "webhook.test");
-    assert_eq!(received[0].id(), received[2].id());
-    assert_eq!(received[3].json()["data"]["details"]["token"], "two");
+    let arrived = receiver.wait_for(4).await;
+    assert_eq!(arrived[1].kind(), "webhook.test");
+    assert_eq!(arrived[0].id(), arrived[2].id());
+    assert_eq!(arrived[3].json()["data"]["details"]["token"], "two");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,9 +142,9 @@ async fn an_event_that_is_refused_as_such_is_given_up_and_the_next_one_arrives()
     receiver.next(vec![Manner::says(422); 24]);
     make_token(&desk, "one").await;
     make_token(&desk, "two").await;
-    let received = receiver.wait_for(25).await;
-    assert_eq!(received[23].id(), received[0].id());
-    assert_eq!(received[24].json()["data"]["details"]["token"], "two");
+    let arrived = receiver.wait_for(25).await;
+    assert_eq!(arrived[23].id(), arrived[0].id());
+    assert_eq!(arrived[24].json()["data"]["details"]["token"], "two");
     assert_eq!(wait_until(&desk, |view| view.deliveries == 1).await.given_up, 1);
 }
 
@@ -160,6 +160,6 @@ async fn a_new_secret_is_used_at_once_and_one_that_is_missing_sends_nothing() {
     assert_eq!(receiver.count(), 0, "nothing is sent unsigned");
     let two = format!("{}\n{}\n", super::whsec(), super::whsec());
     std::fs::write(&file, two).unwrap();
-    let received = receiver.wait_for(1).await;
-    assert_eq!(received[0].header("webhook-signature").split(' ').count(), 2);
+    let arrived = receiver.wait_for(1).await;
+    assert_eq!(arrived[0].header("webhook-signature").split(' ').count(), 2);
 }

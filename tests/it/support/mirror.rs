@@ -108,7 +108,7 @@ impl TestMirror {
 
     /// Stops the program and starts it again on the same data.
     pub(crate) async fn restart(self) -> Self {
-        self.restart_after(|_data| {}).await
+        Box::pin(self.restart_after(|_data| {})).await
     }
 
     /// Stops the program, has `change` done to its data, and starts it again.

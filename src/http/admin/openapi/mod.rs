@@ -1,4 +1,4 @@
-//! The description of the API as OpenAPI 3.1 has it, made from the table of its routes.
+//! The description of the API as `OpenAPI` 3.1 has it, made from the table of its routes.
 //!
 //! Promises: what is served is in it and the reverse, because both come from one table; the schemas are
 //! those of the types that are read and written. What it says of problems is what a route can give.
@@ -27,7 +27,7 @@ pub(super) async fn show() -> Response {
     super::body::json(&*DOCUMENT)
 }
 
-/// The description of the API: the document of OpenAPI.
+/// The description of the API: the document of `OpenAPI`.
 pub fn document() -> &'static Value {
     &DOCUMENT
 }

@@ -10,6 +10,7 @@ use super::super::idempotency::Keys;
 pub(super) type Describe = fn(&mut SchemaGenerator) -> Schema;
 
 /// What a route takes and gives.
+#[expect(clippy::struct_excessive_bools, reason = "each says something of its own")]
 #[derive(Debug, Clone)]
 pub(in crate::http::admin) struct Told {
     pub(super) summary: &'static str,
@@ -123,7 +124,11 @@ impl Told {
         match self.answer {
             _ if *method != Method::POST => Keys::NotAsked,
             Answer::Json(..) if !self.tells_secret => Keys::Heeded,
-            _ => Keys::Refused,
+            Answer::Bytes(_)
+            | Answer::Events(_)
+            | Answer::Json(..)
+            | Answer::Lines(..)
+            | Answer::Nothing => Keys::Refused,
         }
     }
 

@@ -21,6 +21,7 @@ pub struct SimulateBody {
     pub files: BTreeMap<String, String>,
     /// In how many of the last days pulls count.
     #[serde(default = "SimulateBody::default_days")]
+    #[schemars(range(min = 1, max = Self::DAYS_MAX))]
     pub days: u32,
 }
 
