@@ -53,6 +53,12 @@ fn load(connection: &Tables<'_>, name: &str) -> Result<Option<WebhookCursor>, Er
     sealed.map(|sealed| sealed.open(connection.sealer, "webhooks", &[name])).transpose()
 }
 
+fn all(connection: &Tables<'_>) -> Result<Vec<String>, Error> {
+    let mut statement = connection.prepare_cached("SELECT name FROM webhooks")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<rusqlite::Result<Vec<String>>>()?)
+}
+
 impl Writing<'_> {
     fn save_webhook_cursor(&mut self, name: &str, cursor: &WebhookCursor) -> Result<(), Error> {
         let sealed = Sealed::new(self.connection.sealer, "webhooks", &[name], cursor)?;
@@ -66,11 +72,7 @@ impl Writing<'_> {
     }
 
     fn keep_webhooks(&mut self, names: &[String]) -> Result<Vec<String>, Error> {
-        let known = {
-            let mut statement = self.connection.prepare_cached("SELECT name FROM webhooks")?;
-            let names = statement.query_map([], |row| row.get(0))?;
-            names.collect::<rusqlite::Result<Vec<String>>>()?
-        };
+        let known = all(self.connection)?;
         let gone: Vec<String> = known.into_iter().filter(|name| !names.contains(name)).collect();
         for name in &gone {
             self.connection.execute("DELETE FROM webhooks WHERE name = ?1", [name])?;
@@ -108,6 +110,10 @@ impl Ledger {
     /// # Errors
     /// When it did not reach the disk.
     pub async fn keep_webhooks(&self, names: Vec<String>) -> Result<Vec<String>, Error> {
+        let known = self.read(all).await?;
+        if known.iter().all(|name| names.contains(name)) {
+            return Ok(Vec::new());
+        }
         self.write(move |writing| writing.keep_webhooks(&names)).await
     }
 

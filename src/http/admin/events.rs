@@ -2,7 +2,7 @@
 //!
 //! Promises: nothing is left out and nothing comes twice, because the audit itself is what is read, from the
 //! record on that the listener names; a listener that is slow holds up nobody and costs no more than one
-//! stretch of records.
+//! stretch of records; whoever may not look any more is told nothing more.
 //!
 //! Spec: <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
@@ -22,9 +22,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
 use super::AdminState;
+use super::auth::bearer;
 use super::problem::Problem;
+use crate::ledger::Permission;
 use crate::mirror::desk::Desk;
 use crate::mirror::desk::view::AuditView;
+use crate::oci::Secret;
 
 /// What the answer is.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
@@ -56,6 +59,7 @@ struct Listening {
     /// The next record to be read.
     next: u64,
     waiting: VecDeque<Bytes>,
+    token: Secret,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -66,6 +70,7 @@ pub(super) async fn listen(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let last = last_seen(&headers)?;
+    let token = bearer(&headers).map(Secret::new).ok_or_else(Problem::unauthenticated)?;
     let permit = Arc::clone(&state.streams.0).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::busy("too many listen already"))?;
     let grown = state.desk.mirror().ledger().grown();
@@ -76,6 +81,7 @@ pub(super) async fn listen(
         grown,
         next: last.saturating_add(1),
         waiting: VecDeque::from([hello]),
+        token,
         _permit: permit,
     };
     let mut response = Body::from_stream(stream::unfold(listening, next)).into_response();
@@ -95,12 +101,16 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     number.map(Some).ok_or_else(|| Problem::invalid("Last-Event-ID is the number of a record"))
 }
 
-/// The next piece; none when the mirror stops or its ledger cannot be read: a listener comes back.
+/// The next piece; none when the mirror stops, its ledger cannot be read, or the token has ended: a listener
+/// comes back.
 async fn next(mut listening: Listening) -> Option<(Result<Bytes, Infallible>, Listening)> {
     let tasks = listening.desk.mirror().tasks().clone();
     loop {
         if let Some(piece) = listening.waiting.pop_front() {
             return Some((Ok(piece), listening));
+        }
+        if !listening.may_look() {
+            return None;
         }
         // Seen before it is read, so that nothing is missed that is written meanwhile.
         let count = *listening.grown.borrow_and_update();
@@ -119,6 +129,14 @@ async fn next(mut listening: Listening) -> Option<(Result<Bytes, Infallible>, Li
 }
 
 impl Listening {
+    /// Whether the token is still one by which everything on record may be looked at.
+    fn may_look(&self) -> bool {
+        let ledger = self.desk.mirror().ledger();
+        let token = ledger.authenticate(self.token.expose());
+        let caller = token.and_then(|token| ledger.holder_of(&token));
+        caller.is_some_and(|it| it.may(Permission::Look) && it.scope.is_everything())
+    }
+
     /// Reads the next stretch of records.
     async fn read(&mut self) -> Option<()> {
         match self.desk.audit(Some(self.next), Some(STRETCH)).await {

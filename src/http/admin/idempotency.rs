@@ -27,6 +27,7 @@ use super::body::{BODY_BYTES_MAX, read_bounded};
 use super::problem::Problem;
 use crate::ledger::Caller;
 use crate::oci::Digest;
+use crate::time::Timestamp;
 
 /// The header.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -63,7 +64,8 @@ pub(super) struct Answers {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    caller: String,
+    /// Who, since when: a name that was given again is somebody else's.
+    caller: (String, Timestamp),
     text: String,
 }
 
@@ -129,9 +131,9 @@ impl Answers {
 }
 
 /// Makes room for one more of `caller`; what is under way stays.
-fn make_room(kept: &mut HashMap<Key, Entry>, caller: &str) -> bool {
+fn make_room(kept: &mut HashMap<Key, Entry>, caller: &(String, Timestamp)) -> bool {
     loop {
-        let of_caller = kept.keys().filter(|key| key.caller == caller).count();
+        let of_caller = kept.keys().filter(|key| key.caller == *caller).count();
         let bytes: usize =
             kept.values().filter_map(|it| it.answer.as_ref()).map(Answer::size).sum();
         if of_caller < KEPT_OF_CALLER_MAX && kept.len() < KEPT_MAX && bytes < KEPT_BYTES_MAX {
@@ -140,7 +142,7 @@ fn make_room(kept: &mut HashMap<Key, Entry>, caller: &str) -> bool {
         let own_only = of_caller >= KEPT_OF_CALLER_MAX;
         let done = kept
             .iter()
-            .filter(|(key, entry)| entry.answer.is_some() && (!own_only || key.caller == caller));
+            .filter(|(key, entry)| entry.answer.is_some() && (!own_only || key.caller == *caller));
         let oldest = done.min_by_key(|(_, entry)| entry.begun).map(|(key, _)| key.clone());
         let Some(oldest) = oldest else { return false };
         kept.remove(&oldest);
@@ -194,7 +196,7 @@ pub(super) async fn once(
     }
     let (parts, body) = request.into_parts();
     let body = read_bounded(body, BODY_BYTES_MAX).await?;
-    let key = Key { caller: caller.name(), text };
+    let key = Key { caller: (caller.name(), caller.since), text };
     let asked = fingerprint(&parts, &body);
     let now = state.desk.mirror().clock().monotonic();
     let ticket = match state.answers.place(key, asked, now) {
@@ -268,7 +270,7 @@ mod tests {
     const START: Duration = Duration::from_secs(100);
 
     fn key(caller: &str, text: &str) -> Key {
-        Key { caller: caller.to_owned(), text: text.to_owned() }
+        Key { caller: (caller.to_owned(), Timestamp::from_milliseconds(0)), text: text.to_owned() }
     }
 
     fn answer(size: usize) -> Answer {

@@ -107,6 +107,20 @@ async fn streams_are_bounded_and_their_places_are_free_again() {
 }
 
 #[tokio::test]
+async fn whoever_may_not_look_any_more_is_told_nothing_more() {
+    let desk = Desk::start().await;
+    let viewer = token(&desk, "viewer").await;
+    let mut body = listen(&desk, &viewer, None).await.into_body();
+    token(&desk, "one").await;
+    assert_eq!(records(&mut body, 1).await[0].1["action"], "token-created");
+    let ledger = desk.mirror.mirror().ledger();
+    ledger.revoke_token("viewer", "test").await.unwrap();
+    token(&desk, "two").await;
+    let rest = tokio::time::timeout(PATIENCE, body.collect()).await.expect("an end").unwrap();
+    assert_eq!(String::from_utf8_lossy(&rest.to_bytes()), "");
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_the_mirror_and_a_place_has_a_form() {
     let desk = Desk::start().await;
     for bad in ["", "x", "-1", "99999999999999999999"] {
