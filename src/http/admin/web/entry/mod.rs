@@ -13,6 +13,7 @@ mod failures;
 mod login;
 mod pending;
 mod provider;
+mod travellers;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

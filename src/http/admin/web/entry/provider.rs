@@ -4,9 +4,7 @@
 //! along when the provider's page leads back, which the session's cookie would not. It is good for one
 //! answer. So nobody is signed in by a link that somebody else made.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use axum::extract::State;
 use axum::http::header::REFRESH;
@@ -17,23 +15,18 @@ use serde::Deserialize;
 use tracing::{info, warn};
 
 use super::login::{Next, page as login_page};
+use super::travellers::{Away, Travellers};
 use super::{From, address_of, begin_session, with_cookie};
 use crate::http::admin::AdminState;
 use crate::http::admin::problem::Problem;
 use crate::http::admin::web::cookie::Cookie;
 use crate::http::admin::web::form::Asked;
 use crate::http::admin::web::page::{Page, Place};
-use crate::http::admin::web::session;
 use crate::http::admin::web::trouble::{Trouble, see_other};
 use crate::ledger::{self, Caller, PersonId, Role, Vouched};
 use crate::mirror::desk;
-use crate::oci::{Digest, Secret};
 use crate::people::oidc::{Attempt, Error, Identity, Provider};
 
-/// How long somebody may take at the provider.
-const AWAY_MAX: Duration = Duration::from_mins(10);
-/// Most who are away at a time; one more ends the oldest.
-const AWAY_COUNT_MAX: usize = 1_000;
 /// Longest name that is shown of somebody who has none, in characters.
 const SUBJECT_SHOWN_MAX: usize = 64;
 /// Says where a request comes from; scripts cannot set it.
@@ -45,14 +38,7 @@ pub(super) struct Elsewhere {
     provider: Provider,
     roles: Vec<(String, Role)>,
     label: String,
-    away: Mutex<HashMap<Digest, Away>>,
-}
-
-#[derive(Debug)]
-struct Away {
-    attempt: Attempt,
-    next: String,
-    since: Duration,
+    away: Travellers,
 }
 
 /// What the provider sends back; more may be among it.
@@ -66,7 +52,7 @@ pub(in crate::http::admin::web) struct Answer {
 
 impl Elsewhere {
     pub(super) fn new(provider: Provider, roles: Vec<(String, Role)>, label: String) -> Self {
-        Self { provider, roles, label, away: Mutex::default() }
+        Self { provider, roles, label, away: Travellers::default() }
     }
 
     /// What the provider is called.
@@ -85,37 +71,12 @@ impl Elsewhere {
         let line = self.roles.iter().find(|(group, _)| groups.contains(group));
         line.map(|(_, role)| *role)
     }
-
-    fn keep(
-        &self,
-        attempt: Attempt,
-        next: &str,
-        now: Duration,
-    ) -> Result<Secret, session::NoRandomness> {
-        let id = session::random()?;
-        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        away.retain(|_, one| now.saturating_sub(one.since) < AWAY_MAX);
-        if away.len() >= AWAY_COUNT_MAX {
-            let oldest = away.iter().min_by_key(|(_, one)| one.since).map(|(id, _)| *id);
-            oldest.and_then(|oldest| away.remove(&oldest));
-        }
-        away.insert(
-            session::hash(id.expose()),
-            Away { attempt, next: next.to_owned(), since: now },
-        );
-        Ok(id)
-    }
-
-    /// What was begun under `id`; it is over with that.
-    fn take(&self, id: &str, now: Duration) -> Option<Away> {
-        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        away.remove(&session::hash(id)).filter(|one| now.saturating_sub(one.since) < AWAY_MAX)
-    }
 }
 
 /// `GET /login/oidc`: to the provider.
 pub(in crate::http::admin::web) async fn leave(
     State(state): State<AdminState>,
+    from: From,
     headers: HeaderMap,
     Asked(next): Asked<Next>,
 ) -> Result<Response, Trouble> {
@@ -132,7 +93,7 @@ pub(in crate::http::admin::web) async fn leave(
         Err(error) => return Ok(away(&state, next.path(), &error)),
     };
     let now = state.desk.mirror().clock().monotonic();
-    let id = elsewhere.keep(attempt, next.path(), now);
+    let id = elsewhere.away.keep(attempt, next.path(), address_of(from), now);
     let id = id.map_err(|error| Problem::internal(error.to_string()))?;
     Ok(with_cookie(see_other(&target), Cookie::Provider.set(&id, state.is_tls)))
 }
@@ -146,7 +107,8 @@ pub(in crate::http::admin::web) async fn callback(
 ) -> Result<Response, Trouble> {
     let elsewhere = elsewhere(&state)?;
     let now = state.desk.mirror().clock().monotonic();
-    let begun = Cookie::Provider.id(&headers, state.is_tls).and_then(|id| elsewhere.take(id, now));
+    let id = Cookie::Provider.id(&headers, state.is_tls);
+    let begun = id.and_then(|id| elsewhere.away.take(id, now));
     let Answer { code, state: echo, iss, error } = answer;
     let is_ours = |one: &Away| echo.as_deref().is_some_and(|echo| one.attempt.is_answered_by(echo));
     let begun = begun.filter(is_ours).ok_or_else(|| trouble(&Error::Foreign))?;
