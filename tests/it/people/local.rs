@@ -155,6 +155,19 @@ async fn whoever_guesses_waits_and_keeps_nobody_out_for_good() {
 }
 
 #[tokio::test]
+async fn many_guesses_at_once_are_worth_no_more_than_one_after_the_other() {
+    let desk = desk().await;
+    person(&desk, "alice", Role::Viewer).await;
+    let guesses = (0..16).map(|_| async {
+        by_password(&Browser::new(&desk), "alice", "a wrong password").await.status
+    });
+    let statuses = futures_util::future::join_all(guesses).await;
+    let told = statuses.iter().filter(|status| **status == 403).count();
+    assert!((5..=6).contains(&told), "{statuses:?}");
+    assert!(statuses.iter().all(|status| [403, 429].contains(status)), "{statuses:?}");
+}
+
+#[tokio::test]
 async fn failures_are_on_record_once_and_secrets_nowhere() {
     let log = logs::capture();
     let desk = desk().await;

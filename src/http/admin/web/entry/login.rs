@@ -145,6 +145,10 @@ async fn by_password(
     let hash = known.as_ref().and_then(|known| known.password.clone());
     let matches = entrance.hasher.verify(Secret::new(password), hash).await;
     let matches = matches.map_err(not_compared)?;
+    // Nor does one count, right or wrong, that others overtook on the way: many at once are no more than few.
+    if let Some(wait) = wait(state, Factor::Password, name, origin) {
+        return Err(throttled(wait));
+    }
     let Some(known) = known.as_ref().filter(|known| matches || known.is_invited) else {
         let there = PersonId::Local { name: name.to_owned() };
         let there = mirror.ledger().person(&there).map(|(person, _)| person.id);
