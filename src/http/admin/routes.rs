@@ -435,7 +435,7 @@ fn about_people() -> Vec<Entry> {
                 .takes::<TokenBody>()
                 .creates::<NewTokenView>()
                 .secret()
-                .may(&[409, 500]),
+                .may(&[404, 409, 500]),
         ),
         (
             take_back("/tokens/{name}", Administer),

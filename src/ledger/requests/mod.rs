@@ -66,7 +66,7 @@ impl JsonSchema for RequestId {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^([Rr]-)?[0-9]{1,18}$",
+            "pattern": "^([Rr]-)?0{0,3}[1-9][0-9]{0,14}$",
             "description": "The number of a request.",
             "examples": ["R-42"],
         })
