@@ -311,9 +311,9 @@ impl Desk {
 
 /// Checks the form of a person's reason.
 pub(super) fn check_reason(reason: &str) -> Result<(), Error> {
-    let reason = reason.trim();
     let length = reason.chars().count();
-    if length == 0 || length > REASON_LENGTH_MAX || reason.chars().any(char::is_control) {
+    let reason = reason.trim();
+    if reason.is_empty() || length > REASON_LENGTH_MAX || reason.chars().any(char::is_control) {
         return Err(Error::ReasonForm);
     }
     Ok(())
