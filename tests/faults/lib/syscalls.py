@@ -3,9 +3,12 @@
 strace counts calls per thread. For n = 1, 2, … the operation runs with the n-th call of every thread that gets so
 far struck, until a run is left untouched. After each run the program is started plainly and everything is checked.
 """
+import hashlib
+import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -236,17 +239,41 @@ def wait_attached(tracer, pid):
 
 def downgrade(data):
     """Makes the ledger one of schema version 1 again, so that the next start upgrades it."""
-    import sqlite3
     ledger = sqlite3.connect(os.path.join(data, "ledger.db"))
     if ledger.execute("PRAGMA user_version").fetchone()[0] > 1:
         for (table,) in ledger.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall():
             if table not in VERSION_1_TABLES:
                 ledger.execute(f"DROP TABLE {table}")
+        ledger.execute("DROP INDEX IF EXISTS decisions_by_end")
+        ledger.create_function("plain_seal", 3, plain_seal, deterministic=True)
+        for table, key in VERSION_1_SEALED.items():
+            ledger.execute(f"UPDATE {table} SET seal = plain_seal('{table}', {key}, body)")
         ledger.execute("PRAGMA user_version = 1")
         ledger.commit()
     ledger.close()
+    # That rows have keyed seals, which those of version 1 have not.
+    mark = os.path.join(data, "audit", "sealed")
+    if os.path.exists(mark):
+        os.remove(mark)
 
 
+def plain_seal(table, key, body):
+    """The seal of a row as version 1 has it: a hash over what it is about and what it says."""
+    parts = [part.encode() for part in (table, *json.loads(key), body)]
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()
+
+
+VERSION_1_SEALED = {
+    "records": "(SELECT json_array(n.name, records.digest) FROM repositories n WHERE n.id = records.repository)",
+    "grants": "(SELECT json_array(n.name, grants.digest, r.digest) FROM repositories n, records r "
+              "WHERE n.id = grants.repository AND r.id = grants.record)",
+    "tags": "(SELECT json_array(n.name, tags.tag) FROM repositories n WHERE n.id = tags.repository)",
+    "requests": "json_array('R-' || id, key)",
+    "decisions": "(SELECT json_array(n.name || '@' || r.digest) FROM records r, repositories n "
+                 "WHERE r.id = decisions.record AND n.id = r.repository)",
+    "tokens": "json_array(name)",
+    "policies": "json_array()",
+}
 VERSION_1_TABLES = ("repositories", "records", "grants", "tags", "tag_digests", "requests", "decisions", "tokens", "policies",
                     "pulls", "audit")
 
