@@ -106,11 +106,12 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 async fn next(mut listening: Listening) -> Option<(Result<Bytes, Infallible>, Listening)> {
     let tasks = listening.desk.mirror().tasks().clone();
     loop {
-        if let Some(piece) = listening.waiting.pop_front() {
-            return Some((Ok(piece), listening));
-        }
+        // Before each piece: what was read while they might look is not told when they may not.
         if !listening.may_look() {
             return None;
+        }
+        if let Some(piece) = listening.waiting.pop_front() {
+            return Some((Ok(piece), listening));
         }
         // Seen before it is read, so that nothing is missed that is written meanwhile.
         let count = *listening.grown.borrow_and_update();

@@ -111,7 +111,7 @@ async fn a_cursor_survives_a_backup_and_one_that_was_moved_is_none() {
 
 /// What a look costs with much on record; run with `--ignored --nocapture`.
 #[tokio::test]
-#[ignore = "measures"]
+#[ignore = "a measurement, with a hundred thousand approvals"]
 async fn a_look_at_a_hundred_thousand_approvals_costs_what_it_finds() {
     let bench = Bench::new().await;
     let now = crate::time::Clock::now(&bench.clock);
