@@ -67,6 +67,8 @@ fn policy_parts(criterion: &mut Criterion) {
             waited: false,
             policy: &policy,
             tags: &[],
+            elsewhere: &[],
+            emergency: None,
             standing: None,
             address: None,
             now: SystemClock.now(),
@@ -76,6 +78,8 @@ fn policy_parts(criterion: &mut Criterion) {
             scans: &scans,
             passed: None,
             silenced: &[],
+            unseen: &BTreeMap::new(),
+            granted: &[],
         };
         group.bench_function(format!("decide among {rules}"), |bencher| {
             bencher.iter(|| decide(black_box(&subject), black_box(&evidence), &context));
@@ -95,6 +99,8 @@ fn ledger_lookup(criterion: &mut Criterion) {
         waited: false,
         policy: &policy,
         tags: &[],
+        elsewhere: &[],
+        emergency: None,
         standing: None,
         address: None,
         now,
@@ -104,6 +110,8 @@ fn ledger_lookup(criterion: &mut Criterion) {
         scans: &scans,
         passed: None,
         silenced: &[],
+        unseen: &BTreeMap::new(),
+        granted: &[],
     };
     let Outcome::Decided(judgement) = decide(&subject, &evidence, &context) else {
         unreachable!("everything was gathered")
@@ -119,6 +127,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
             policy: *policy.id(),
             standing: None,
             tags: 0,
+            exceptions: 0,
             grants: NewGrants::default(),
             now,
         };
@@ -130,7 +139,7 @@ fn ledger_lookup(criterion: &mut Criterion) {
             let record = ledger.record(black_box(&subject)).now_or_never();
             let record =
                 record.expect("memory does not wait").expect("no disk").expect("it is there");
-            assert!(record.judgement_in_force(policy.id(), now).is_some());
+            assert!(record.judgement_in_force(policy.id(), 0, now).is_some());
         });
     });
     runtime.block_on(async {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::adapter::{self, AdapterSettings, AdapterSettingsError};
@@ -18,7 +17,7 @@ use crate::gate::{Logic, ReadyPolicy};
 use crate::http::admin::AdminState;
 use crate::http::{self, Listener, Node, TlsError};
 use crate::layout::Layout;
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, Rollback};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirror, PolicyError, Scanner, desk};
 use crate::notify::{self, Notifier};
@@ -96,7 +95,6 @@ pub struct App {
     pub mirror: Mirror,
     /// The file with the first token, when this start made it.
     pub first_token: Option<PathBuf>,
-    reload: Arc<Notify>,
 }
 
 impl App {
@@ -143,7 +141,8 @@ impl App {
                  until `pratique rejudge --confirm`; `pratique rejudge --dry-run` shows what changes"
             );
         }
-        mirror::record_policy(&ledger, &policy, settings.allow_rollback).await?;
+        let rollback = if settings.allow_rollback { Rollback::AtStart } else { Rollback::Refused };
+        mirror::record_policy(&ledger, &policy, rollback).await?;
         let first_token = desk::first_token(&ledger, &settings.data_dir)
             .await
             .map_err(|error| Error::FirstToken(Box::new(error)))?;
@@ -166,11 +165,15 @@ impl App {
         let mirror = Mirror::new(settings.mirror, parts, policy);
         mirror.begin_keeping();
         mirror.watch_endings();
+        mirror.watch_emergencies();
         mirror.follow_database().await;
         let notifier = floor.notifier(settings.notify, mirror.ledger()).await?;
-        let reload = Arc::new(Notify::new());
+        if let Some(keep) = settings.audit_keep {
+            // After webhooks were taken up: what they have not dealt with stays.
+            mirror.ledger().keep_archiving(keep, tasks);
+        }
         if let Some(path) = settings.policy {
-            mirror.follow_policy(path, Arc::clone(&reload));
+            mirror.follow_policy(path);
         }
         let node_address = address_of(&nodes, settings.node.listen)?;
         let admin_address = address_of(&admins, settings.admin.listen)?;
@@ -178,16 +181,23 @@ impl App {
         let node = Node::new(mirror.clone(), settings.node);
         let state = AdminState::new(mirror.clone(), settings.admin)
             .map_err(|error| Error::Provider(Box::new(error)))?;
+        if let Some(path) = settings.approvals {
+            state.follow_approval_files(path);
+        } else if mirror.ledger().rests_on_files().await.is_ok_and(|it| !it.is_empty()) {
+            warn!(
+                "approvals rest on files, and [approvals] path names no folder: none of them is taken back"
+            );
+        }
         let router = http::admin::router(state.telling(notifier, public_url));
         http::serve_nodes(nodes, node, tasks).map_err(|error| Error::Tls(Box::new(error)))?;
         http::serve_admins(admins, router, metrics, tasks)
             .map_err(|error| Error::Tls(Box::new(error)))?;
-        Ok(Self { node_address, admin_address, mirror, first_token, reload })
+        Ok(Self { node_address, admin_address, mirror, first_token })
     }
 
     /// Reads the policy file again now.
     pub fn reload_policy(&self) {
-        self.reload.notify_one();
+        self.mirror.reload_policy_soon();
     }
 
     /// Stops accepting, waits for what is under way, and gives whether all of it ended in time.
@@ -318,7 +328,7 @@ impl Bench {
         let client = floor.client(settings.upstream)?;
         let store = floor.store(settings.store).await?;
         let ledger = floor.ledger(&settings.data_dir).await?;
-        mirror::record_policy(&ledger, &policy, false).await?;
+        mirror::record_policy(&ledger, &policy, Rollback::Refused).await?;
         let keyring = Arc::new(Keyring::new(&settings.data_dir));
         let (kept, time, limits) = (store.clone(), Arc::clone(&clock), settings.evidence);
         let collector = match &layout {

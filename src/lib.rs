@@ -15,6 +15,7 @@
 //! | 1 | [`policy`] | the policy document: parse, lint, match |
 //! | 1 | [`scan`] | the scanner: layers to inventory, inventory and database to report |
 //! | 1 | [`signature`] | verifiers: bytes and keys in, who-signed-what out |
+//! | 1 | [`kubernetes`] | which images Kubernetes objects name |
 //! | 1 | [`layout`] | OCI image layouts on disk, read by digest |
 //! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
 //! | 1 | [`summary`] | what the mirror says itself about admitted images, signed |
@@ -54,6 +55,7 @@ pub mod expression;
 pub mod fuzzing;
 pub mod gate;
 pub mod http;
+pub mod kubernetes;
 pub mod layout;
 pub mod ledger;
 pub mod metrics;

@@ -1,6 +1,6 @@
 //! Writing results and messages: the one place of the command line that touches stdout and stderr.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -22,21 +22,31 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.write_all(line_break.as_bytes()))
         .and_then(|()| stdout.flush());
+    told(written)
+}
+
+/// Writes `value` to standard output as indented JSON, piece by piece: some answers are large.
+///
+/// # Errors
+/// As [`print`], or when it cannot be written as JSON.
+pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Result<(), CliError> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    if let Err(error) = serde_json::to_writer_pretty(&mut stdout, value) {
+        if error.is_io() {
+            return told(Err(error.into()));
+        }
+        return Err(CliError::failed("could not write the answer as JSON").caused_by(error));
+    }
+    told(stdout.write_all(b"\n").and_then(|()| stdout.flush()))
+}
+
+/// What is to be said of how writing to standard output went.
+fn told(written: io::Result<()>) -> Result<(), CliError> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(CliError::failed("could not write to standard output").caused_by(error)),
         Ok(()) => Ok(()),
     }
-}
-
-/// Writes `value` to standard output as indented JSON.
-///
-/// # Errors
-/// When it cannot be written.
-pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Result<(), CliError> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| CliError::failed("could not write the answer as JSON").caused_by(error))?;
-    print(&text)
 }
 
 /// Writes a message for people to standard error. There is nobody left to tell if that fails.

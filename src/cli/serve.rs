@@ -87,7 +87,12 @@ fn refuse_to_start(failure: Failure) -> CliError {
             let policy = problems.policy.as_deref().and_then(|path| load_policy(Some(path)).err());
             let policy = match policy {
                 Some(error @ PolicyError::Problems { .. }) => format!("\n{error}"),
-                Some(PolicyError::Ledger { .. } | PolicyError::Read { .. }) | None => String::new(),
+                Some(
+                    PolicyError::Changing(_)
+                    | PolicyError::Ledger { .. }
+                    | PolicyError::Read { .. },
+                )
+                | None => String::new(),
             };
             CliError::misused(format!("{problems}{policy}\n{NOTHING_STARTED}"))
         }
@@ -102,7 +107,9 @@ fn not_started(error: app::Error) -> CliError {
     match error {
         PolicyError::Ledger { .. } => CliError::failed("pratique did not start").caused_by(error),
         PolicyError::Problems { .. } => CliError::misused(format!("{error}\n{NOTHING_STARTED}")),
-        PolicyError::Read { .. } => CliError::misused("no policy").caused_by(error),
+        PolicyError::Changing(_) | PolicyError::Read { .. } => {
+            CliError::misused("no policy").caused_by(error)
+        }
     }
 }
 

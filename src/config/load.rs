@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::de::DeTable;
 use tracing_subscriber::EnvFilter;
@@ -11,14 +12,18 @@ use super::environment::Environment;
 use super::problem::{Problems, Report};
 use super::section::{Found, Section};
 use super::{
-    LogFormat, LogSettings, Overrides, Settings, adapters, address, cache, limits, listeners,
-    notify, scan, upstreams,
+    LogFormat, LogSettings, Overrides, Settings, adapters, address, cache, lifecycle, limits,
+    listeners, notify, scan, upstreams,
 };
 use crate::mirror;
 use crate::notify as telling;
 use crate::store::{self, VerifyReads};
 use crate::upstream::{self, ProxySettings};
 
+/// Shortest time that records of the audit stay in the database.
+const AUDIT_KEEP_MIN: Duration = Duration::from_hours(24);
+/// Longest time that makes sense.
+const AUDIT_KEEP_MAX: Duration = Duration::from_hours(24 * 36_525);
 /// Largest settings file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Memory for the store's index.
@@ -156,21 +161,17 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let proxy = proxy(root.section("proxy"), &given.environment.proxy);
     let limits = limits::read(root.section("limits"));
     let evidence = limits::evidence(root.section("evidence"));
-    let keeping = cache::read(root.section("cache"));
     let scan = root.section("scan");
     let adapters = adapters::read(scan.sections("adapter"), &proxy, given);
     let (scan, update) = scan::read(scan, &data_dir);
     let webhooks = notify::read(root.section("notify"), given);
-    let store = store(root.section("store"), data_dir.clone(), keeping);
+    let lifecycle = lifecycle::read(&root);
+    let store = store(root.section("store"), data_dir.clone(), cache::read(root.section("cache")));
+    let approvals = approvals(root.section("approvals"));
+    let audit_keep = audit_keep(root.section("audit"));
     let log = log(root.section("log"));
     root.finish();
-    let mut dangers = Vec::new();
-    for (key, on) in [
-        ("node.danger_plain_http", node.danger_plain_http),
-        ("admin.danger_plain_http", admin.danger_plain_http),
-    ] {
-        dangers.extend(on.then(|| key.to_owned()));
-    }
+    let mut dangers = listeners_in_clear(&node, &admin);
     let registries = upstreams.registries.iter().filter(|it| it.danger_plain_http);
     dangers.extend(in_clear("upstream", registries.map(|it| &it.registry)));
     let scanners = adapters.iter().filter(|adapter| adapter.kind.is_plain_http());
@@ -199,6 +200,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
             hold_timeout: node.hold_timeout.unwrap_or(default.mirror.hold_timeout),
             decide_timeout: default.mirror.decide_timeout,
             tag_ttl: upstreams.tag_ttl,
+            lifecycle,
             ..default.mirror
         },
         store,
@@ -208,10 +210,21 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         adapters,
         update,
         notify,
+        approvals,
+        audit_keep,
         log,
         dangers,
         data_dir,
     }
+}
+
+/// The dangers that the listeners are.
+fn listeners_in_clear(node: &listeners::NodeBlock, admin: &listeners::AdminBlock) -> Vec<String> {
+    let all = [
+        ("node.danger_plain_http", node.danger_plain_http),
+        ("admin.danger_plain_http", admin.danger_plain_http),
+    ];
+    all.into_iter().filter(|(_, on)| *on).map(|(key, _)| key.to_owned()).collect()
 }
 
 /// The dangers that the blocks `[[block]]` of these names are: they are plain http.
@@ -220,6 +233,20 @@ fn in_clear<T: std::fmt::Display>(
     names: impl Iterator<Item = T>,
 ) -> impl Iterator<Item = String> {
     names.map(move |name| format!("{block}.danger_plain_http ({name})"))
+}
+
+/// `[approvals]`: where files are in which people say yes. It need not be there yet: a mount may come later.
+fn approvals(block: Section<'_>) -> Option<PathBuf> {
+    let path = block.file("path").map(|found| found.value);
+    block.finish();
+    path
+}
+
+/// `[audit]`: how long records stay in the database.
+fn audit_keep(block: Section<'_>) -> Option<Duration> {
+    let keep = block.duration("keep", AUDIT_KEEP_MIN..=AUDIT_KEEP_MAX);
+    block.finish();
+    keep
 }
 
 fn proxy(block: Section<'_>, environment: &ProxySettings) -> ProxySettings {

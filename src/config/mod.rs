@@ -12,6 +12,7 @@ mod cache;
 mod environment;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod lifecycle;
 mod limits;
 mod listeners;
 mod load;
@@ -28,12 +29,14 @@ mod upstreams;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use environment::{Environment, colour_is_welcome};
 use load::Given;
 pub use load::{Failure, load, load_for_client};
 pub use problem::{Problem, Problems};
 pub use scan::UpdateSettings;
+pub(crate) use units::duration;
 
 use crate::adapter::AdapterSettings;
 use crate::http::{AdminSettings, NodeSettings};
@@ -72,6 +75,10 @@ pub struct Settings {
     pub update: UpdateSettings,
     /// Who is told of what happens.
     pub notify: telling::Settings,
+    /// The folder with approval files; `None`: there are none.
+    pub approvals: Option<PathBuf>,
+    /// How long records of the audit stay in the database; `None`: until somebody archives them.
+    pub audit_keep: Option<Duration>,
     /// The log.
     pub log: LogSettings,
     /// Every `danger_…` setting that is on, by its key; to be logged at start.
@@ -128,6 +135,8 @@ impl Default for Settings {
             adapters: Vec::new(),
             update: UpdateSettings::default(),
             notify: telling::Settings::default(),
+            approvals: None,
+            audit_keep: None,
             log: LogSettings::default(),
             dangers: Vec::new(),
         }

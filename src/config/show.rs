@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::address::redacted;
+use super::lifecycle::Lifecycle;
 use super::show_adapters::Adapter;
 use super::show_notify::Notify;
 use super::units::{show_duration, show_size};
@@ -30,6 +31,9 @@ struct Effective {
     admin: Admin,
     store: Store,
     cache: Cache,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approvals: Option<Approvals>,
+    audit: Audit,
     log: Log,
     proxy: Proxy,
     limits: Limits,
@@ -37,6 +41,8 @@ struct Effective {
     scan: Scan,
     notify: Notify,
     upstream: Vec<Upstream>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lifecycle: Vec<Lifecycle>,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,6 +99,17 @@ struct Cache {
     retention: Option<String>,
     scrub_rate: String,
     scrub_every: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Approvals {
+    path: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Audit {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -374,6 +391,8 @@ impl From<&Settings> for Effective {
                 index_cache: show_size(settings.store.index_cache_bytes),
             },
             cache: Cache::from(&settings.store.keeping),
+            approvals: settings.approvals.clone().map(|path| Approvals { path }),
+            audit: Audit { keep: settings.audit_keep.map(show_duration) },
             log: Log {
                 format: match settings.log.format {
                     LogFormat::Json => "json",
@@ -396,6 +415,7 @@ impl From<&Settings> for Effective {
                 .iter()
                 .map(|registry| upstream(registry, settings))
                 .collect(),
+            lifecycle: settings.mirror.lifecycle.iter().map(Lifecycle::from).collect(),
         }
     }
 }

@@ -442,3 +442,28 @@ fn the_watermarks_leave_room_between_them() {
     assert_eq!(settings.store.keeping.scrub_every, None);
     assert!(read("[cache]\nscrub_every = \"5ms\"\n").unwrap_err().contains("scrub_every"));
 }
+
+#[test]
+fn lines_of_images_have_a_pattern_a_line_and_a_day() {
+    let block = |text: &str| format!("[[lifecycle]]\n{text}\n");
+    let good = "match = \"docker.io/library/redis\"\nline = \"6.2\"\nends = \"2027-02-28\"";
+    let settings = read(&block(good)).unwrap();
+    let [line] = settings.mirror.lifecycle.as_slice() else { panic!("one line") };
+    assert_eq!(
+        (line.line.as_str(), line.ends.to_string().as_str()),
+        ("6.2", "2027-02-28T00:00:00Z")
+    );
+    assert!(effective(&settings).contains("ends = \"2027-02-28\""), "{}", effective(&settings));
+    for (text, told) in [
+        ("line = \"6.2\"\nends = \"2027-02-28\"", "lifecycle.match"),
+        ("match = \"a.b/c\"\nends = \"2027-02-28\"", "lifecycle.line"),
+        ("match = \"a.b/c\"\nline = \"6.2\"", "lifecycle.ends"),
+        ("match = \"a.b/c\"\nline = \"latest\"\nends = \"2027-02-28\"", "beginning of a version"),
+        ("match = \"a.b/c\"\nline = \"6\"\nends = \"soon\"", "is no day"),
+        ("match = \"a.b/c\"\nline = \"6\"\nends = \"2027-02-30\"", "is no day"),
+        ("match = \"a.b/c\"\nline = \"6\"\nends = \"2027-02-28\"\nend = 1", "unknown key"),
+    ] {
+        let problems = read(&block(text)).unwrap_err();
+        assert!(problems.contains(told), "{told}: {problems}");
+    }
+}

@@ -22,7 +22,7 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 ///
 /// # Errors
 /// What is wrong, as the end of a sentence.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is not a duration; write one such as \"500ms\", \"30s\" or \"1h30m\"");
     let (mut rest, mut total, mut smallest) = (text, 0_u64, u64::MAX);

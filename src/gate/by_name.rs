@@ -1,8 +1,9 @@
 //! Refusals that need no digest: what the policy says of a repository or a tag alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checks::{self, Finding};
+use super::decide::owner_of;
 use super::{CheckState, Judgement, ReasonCode, Verdict};
 use crate::oci::{Name, Tag};
 use crate::policy::{Mode, OutrightCause, Policy};
@@ -29,17 +30,23 @@ pub fn refuse_by_name(
         let finding = Finding::new(check, CheckState::Fail, outright.text.clone());
         return Some(Judgement {
             verdict: Verdict::Deny(vec![reason]),
+            owner: outright.rule.as_ref().and_then(|rule| owner_of(rule, policy)),
             rule: outright.rule,
             enforced: outright.mode == Mode::Enforce,
             warns: outright.mode == Mode::Warn,
             checks: vec![finding.check],
             watched: Vec::new(),
             good_until: None,
+            rests_until: None,
+            carried: None,
             passed: None,
             database: None,
             silenced: Vec::new(),
+            excepted: Vec::new(),
+            unseen: BTreeMap::new(),
             awaits_vex: false,
             awaits_signature: BTreeSet::new(),
+            by_emergency: None,
         });
     }
     let tag = tag.filter(|tag| policy.refuses_tag(tag))?;
@@ -50,15 +57,21 @@ pub fn refuse_by_name(
     Some(Judgement {
         verdict: Verdict::Deny(vec![checks::reason(ReasonCode::ForbiddenTag, &text, remedy)]),
         rule: None,
+        owner: None,
         enforced: mode == Mode::Enforce,
         warns: mode == Mode::Warn,
         watched: Vec::new(),
         checks: vec![Finding::new("floor", CheckState::Fail, text).check],
         good_until: None,
+        rests_until: None,
+        carried: None,
         passed: None,
         database: None,
         silenced: Vec::new(),
+        excepted: Vec::new(),
+        unseen: BTreeMap::new(),
         awaits_vex: false,
         awaits_signature: BTreeSet::new(),
+        by_emergency: None,
     })
 }

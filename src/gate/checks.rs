@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::decide::Applicable;
-use super::text::{ascii, few, size};
+use super::text::{ascii, day, few, size};
 use super::{
-    Check, CheckState, Context, Evidence, EvidenceKind, Gathered, ManifestFacts, Passed, Reason,
-    ReasonCode, Silenced, Standing, Subject,
+    Carried, Check, CheckState, Context, Evidence, EvidenceKind, Excepted, Gathered, ManifestFacts,
+    Passed, Reason, ReasonCode, Silenced, Standing, Subject,
 };
 use crate::oci::{Digest, MediaType, Name, Platform};
 use crate::policy::{Artifact, Demands, Outright, OutrightCause, Policy, Rule, Trust};
@@ -18,16 +18,24 @@ pub(super) struct Finding {
     pub(super) reasons: Vec<Reason>,
     /// Until when it holds; `None` is for as long as the evidence does.
     pub(super) until: Option<Timestamp>,
+    /// When the first of what people granted ends that it rests on: an exception, an approval.
+    pub(super) rests_until: Option<Timestamp>,
     /// What VEX documents took away.
     pub(super) silenced: Vec<Silenced>,
+    /// What exceptions took out.
+    pub(super) excepted: Vec<Excepted>,
     /// What gates let pass.
     pub(super) passed: Option<Box<Passed>>,
     /// The earliest moment at which the subject is proven to have existed, by somebody who counts.
     pub(super) existed_at: Option<Timestamp>,
     /// The same of single images that an index lists.
     pub(super) images_existed_at: BTreeMap<Digest, Timestamp>,
+    /// Whose approval it rests on, where that is another subject's.
+    pub(super) carried: Option<Box<Carried>>,
     /// Reasons that a signature which comes later could end.
     pub(super) awaits_signature: BTreeSet<ReasonCode>,
+    /// Since when something is known that nobody was shown who approved it.
+    pub(super) unseen: BTreeMap<String, Timestamp>,
 }
 
 impl Finding {
@@ -37,11 +45,15 @@ impl Finding {
             check,
             reasons: Vec::new(),
             until: None,
+            rests_until: None,
             silenced: Vec::new(),
+            excepted: Vec::new(),
             passed: None,
+            carried: None,
             existed_at: None,
             images_existed_at: BTreeMap::new(),
             awaits_signature: BTreeSet::new(),
+            unseen: BTreeMap::new(),
         }
     }
 
@@ -62,6 +74,7 @@ impl Finding {
 }
 
 /// What a check came to that may need evidence.
+#[expect(clippy::large_enum_variant, reason = "nearly all are findings, and each is taken at once")]
 pub(super) enum Checked {
     /// The evidence could not be had; why.
     Failed(String),
@@ -309,7 +322,7 @@ pub(super) fn approval(
             let by = if voters.is_empty() { by.clone() } else { voters.join(", ") };
             let until = expires.map(|expires| format!(" until {}", day(expires)));
             let text = format!("by {by} on {}{}", day(*at), until.unwrap_or_default());
-            Finding::new(NAME, CheckState::Pass, text)
+            Finding { rests_until: *expires, ..Finding::new(NAME, CheckState::Pass, text) }
         }
         (None, Applicable::Rule(rule)) => {
             let text = format!("rule {} asks for approval", rule.id());
@@ -332,9 +345,4 @@ fn waiting(code: ReasonCode, text: &str, rule: &Rule) -> Finding {
 fn by_people(code: ReasonCode, text: &str, by: &str) -> Reason {
     let remedy = format!("{by} or another admin would have to approve or reinstate this digest.");
     reason(code, text, remedy)
-}
-
-/// The day of `at`, in UTC.
-fn day(at: Timestamp) -> String {
-    at.to_string().chars().take_while(|c| *c != 'T').collect()
 }

@@ -1,16 +1,23 @@
 //! The order in which everything is asked, and how the answers make a verdict.
 
+use std::collections::BTreeMap;
+
 use super::checks::{self, Checked, Finding};
 use super::expressions::{self, Conditions};
 use super::levels::{Level, levels};
 use super::signatures;
 use super::text::ascii;
+use super::unseen::Approved;
 use super::{
-    Check, CheckState, Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, Reason,
-    ReasonCode, RuleId, Silenced, Standing, Subject, Verdict,
+    Check, CheckState, Context, Evidence, EvidenceKind, Excepted, Gathered, Judgement, Outcome,
+    Reason, ReasonCode, RuleId, RuleOwner, Silenced, Standing, Subject, Verdict,
 };
-use super::{attestations, configured, continuity, fresh, scan, standing_approval};
-use crate::policy::{Artifact, Demands, Mode, Outright, Rule, Scope, SignatureRule};
+use super::{
+    attestations, configured, continuity, elsewhere, emergency, fresh, scan, standing_approval,
+};
+use crate::policy::{
+    Artifact, Demands, Mode, Outright, Policy, Rule, Scope, SignatureRule, UnseenFinding,
+};
 use crate::time::Timestamp;
 
 /// Decides about `subject`. Pure and total: no I/O, no clock, no panic.
@@ -22,7 +29,15 @@ use crate::time::Timestamp;
 ///
 /// Where overlays are in another mode than the rule, what the stricter ones say is decided first: what only
 /// watches never decides about what enforces, and is told beside the verdict.
+///
+/// What a break-glass that is in force makes of that is told beside the verdict, see
+/// [`Judgement::served_by`].
 pub fn decide(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Outcome {
+    emergency::apply(by_policy(subject, evidence, context), subject, evidence, context)
+}
+
+/// Decides by the policy alone.
+fn by_policy(subject: &Subject, evidence: &Evidence, context: &Context<'_>) -> Outcome {
     let mut asked = Asked::new(subject, evidence, context);
     let mode = asked.mode();
     if let Some(open) = asked.open_for_overlays(mode) {
@@ -188,24 +203,53 @@ impl<'a> Asked<'a> {
         }
         let approval = checks::approval(*applicable, context.standing, context.now);
         let refused = certain || findings.iter().any(Finding::denies);
-        match self.without_people(approval, refused) {
+        let approval = if refused {
+            // What was found when is not forgotten while something else refuses it.
+            Finding { unseen: context.unseen.clone(), ..approval }
+        } else {
+            self.as_shown(approval, (context.standing, None), &findings)
+        };
+        match self.without_people(approval, refused, &findings) {
             Ok(approval) => findings.push(approval),
             Err(kind) => return Outcome::Missing(vec![kind]),
         }
         Outcome::Decided(self.beside(judgement(self.rule(), findings), level))
     }
 
+    /// `approval` by what was decided as `given` says, for what its people were shown.
+    fn as_shown(&self, approval: Finding, given: Given<'_>, findings: &[Finding]) -> Finding {
+        let Self { subject, evidence, context, demands, .. } = self;
+        as_shown(approval, given, (subject, evidence, context), demands, findings)
+    }
+
     /// What takes the place of `approval` where people were not asked yet and need not be.
     ///
     /// # Errors
     /// The evidence that it takes to say so; none where it is refused anyhow.
-    fn without_people(&self, approval: Finding, refused: bool) -> Result<Finding, EvidenceKind> {
+    fn without_people(
+        &self,
+        approval: Finding,
+        refused: bool,
+        findings: &[Finding],
+    ) -> Result<Finding, EvidenceKind> {
         let Self { subject, evidence, context, applicable, .. } = self;
         let (Applicable::Rule(rule), false) = (applicable, refused || self.by_people()) else {
             return Ok(approval);
         };
         if approval.check.state != CheckState::Waiting {
             return Ok(approval);
+        }
+        let (policy, now) = (context.policy, context.now);
+        let given = elsewhere::counting(subject, rule, policy, context.elsewhere, now);
+        if let Some(given) = given
+            && let Some(finding) = elsewhere::finding(given)
+        {
+            let there = elsewhere::on_new_finding(given, policy);
+            let finding = self.as_shown(finding, (Some(&given.standing), there), findings);
+            // What nobody was shown there may have been shown here, or the other way round.
+            if finding.check.state == CheckState::Pass || approval.unseen.is_empty() {
+                return Ok(finding);
+            }
         }
         match standing_approval::check(subject, evidence, context, rule) {
             Checked::Finding(finding) => Ok(finding),
@@ -327,8 +371,38 @@ impl<'a> Asked<'a> {
         let ends = if is_settled { None } else { policy.mode_changes_after(now) };
         let good_until = judgement.good_until.into_iter().chain(ends).chain(self.until).min();
         let (enforced, warns) = (mode == Mode::Enforce, mode == Mode::Warn && !judgement.admits());
-        Judgement { enforced, warns, good_until, ..judgement }
+        let owner = judgement.rule.as_ref().and_then(|rule| owner_of(rule, policy));
+        Judgement { owner, enforced, warns, good_until, ..judgement }
     }
+}
+
+/// What people decided, and what the policy asks of new findings where that was elsewhere.
+pub(super) type Given<'a> = (Option<&'a Standing>, Option<UnseenFinding>);
+
+/// `approval`, which was given as `standing` says, for what its people were shown; `findings` are what else was
+/// found.
+pub(super) fn as_shown(
+    approval: Finding,
+    (standing, there): Given<'_>,
+    (subject, evidence, context): (&Subject, &Evidence, &Context<'_>),
+    demands: &Demands<'_>,
+    findings: &[Finding],
+) -> Finding {
+    let Some(Standing::Approved { seen, at, .. }) = standing else { return approval };
+    if approval.check.state != CheckState::Pass {
+        return approval;
+    }
+    let silenced: Vec<Silenced> =
+        findings.iter().flat_map(|finding| finding.silenced.iter().cloned()).collect();
+    let (seen, at) = (seen.as_deref(), *at);
+    let silenced = silenced.as_slice();
+    Approved { subject, evidence, context, demands, silenced, seen, at, there }.weigh(approval)
+}
+
+/// Who answers for the rule `id`, where the file that has it is somebody's.
+pub(super) fn owner_of(id: &RuleId, policy: &Policy) -> Option<Box<RuleOwner>> {
+    let owner = policy.file_of(id)?.owner()?;
+    Some(Box::new(RuleOwner(owner.to_string())))
 }
 
 /// A check that is told of what only watches.
@@ -340,10 +414,10 @@ fn first(reasons: &[Reason]) -> String {
     reasons.first().map(|reason| reason.text.clone()).unwrap_or_default()
 }
 
-type Ask = fn(&Subject, &Evidence, &Context<'_>, &Demands<'_>, bool) -> Checked;
+pub(super) type Ask = fn(&Subject, &Evidence, &Context<'_>, &Demands<'_>, bool) -> Checked;
 
 /// What is asked, in this order.
-const CHECKS: [(&str, Ask); 6] = [
+pub(super) const CHECKS: [(&str, Ask); 6] = [
     ("overlays", checks::overlays),
     ("signatures", signatures::check),
     ("attestations", attestations::check),
@@ -380,17 +454,23 @@ pub(super) enum Applicable<'a> {
     Unsettled,
 }
 
-fn judgement(rule: Option<RuleId>, findings: Vec<Finding>) -> Judgement {
+pub(super) fn judgement(rule: Option<RuleId>, findings: Vec<Finding>) -> Judgement {
     let mut checks = Vec::with_capacity(findings.len());
     let (mut floor, mut people) = (Vec::new(), Vec::new());
     let (mut others, mut waits) = (Vec::new(), Vec::new());
     let good_until = findings.iter().filter_map(|finding| finding.until).min();
+    let rests_until = findings.iter().filter_map(|finding| finding.rests_until).min();
     let awaits_signature =
         findings.iter().flat_map(|finding| finding.awaits_signature.iter().copied()).collect();
-    let (mut silenced, mut passed) = (Vec::new(), None);
+    let (mut silenced, mut excepted) = (Vec::new(), Vec::new());
+    let (mut passed, mut carried) = (None, None);
+    let mut unseen = BTreeMap::new();
     for finding in findings {
+        unseen.extend(finding.unseen);
         silenced.extend(finding.silenced);
+        excepted.extend(finding.excepted);
         passed = passed.or(finding.passed);
+        carried = carried.or(finding.carried);
         for reason in finding.reasons {
             let group = if reason.code.is_floor() {
                 &mut floor
@@ -413,19 +493,26 @@ fn judgement(rule: Option<RuleId>, findings: Vec<Finding>) -> Judgement {
         (false, _) => Verdict::Deny(denials.into_iter().chain(waits).collect()),
     };
     silenced.truncate(Silenced::MAX);
+    excepted.truncate(Excepted::MAX);
     Judgement {
         verdict,
         rule,
+        owner: None,
         enforced: true,
         warns: false,
         watched: Vec::new(),
         checks,
         good_until,
+        rests_until,
+        carried,
         passed,
         database: None,
         silenced,
+        excepted,
+        unseen,
         awaits_vex: false,
         awaits_signature,
+        by_emergency: None,
     }
 }
 
@@ -471,7 +558,7 @@ fn probable_rule<'a>(subject: &Subject, context: &Context<'a>) -> Option<&'a Rul
     for_images.or_else(|| policy.candidates(&subject.name).first().copied())
 }
 
-fn undecided(what: &str, why: &str) -> Outcome {
+pub(super) fn undecided(what: &str, why: &str) -> Outcome {
     Outcome::Undecided(vec![Reason {
         code: ReasonCode::EvidenceUnavailable,
         text: ascii(&if what == SCAN {

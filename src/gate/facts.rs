@@ -248,7 +248,8 @@ fn config_of(config: &ImageConfig) -> Value {
     })
 }
 
-/// Who signed, of all signers of the policy.
+/// Who signed, of the signers that the base file of the policy has: what it asks of everybody, nobody answers
+/// with signers of their own.
 fn signatures(
     subject: &Subject,
     search: &SignatureSearch,
@@ -256,14 +257,14 @@ fn signatures(
     until: &mut Option<Timestamp>,
 ) -> Result<Value, Open> {
     let most = usize::try_from(context.policy.limits().signatures_per_image).unwrap_or(0);
-    let signers = context.policy.signers();
+    let signers: Vec<&Signer> = context.policy.common_signers().collect();
     let count = search.found.len();
     if count > most || count.saturating_mul(signers.len()) > VERIFICATIONS_MAX {
         return Err(unanswerable(format!("it has {count} signatures")).into());
     }
     let names = names_of(subject, context);
     let mut signed = Vec::new();
-    for name in signers.iter().map(Signer::name) {
+    for name in signers.iter().map(|signer| signer.name()) {
         let Some(verifier) = context.policy.verifier(name) else { continue };
         let by = signed_by(&names, search, verifier, context.now);
         *until = until.iter().copied().chain(by.until).min();
@@ -276,7 +277,7 @@ fn signatures(
     Ok(Value::Array(signed))
 }
 
-/// What is attested by signers of the policy.
+/// What is attested by signers of the base file of the policy.
 fn attestations(
     subject: &Subject,
     search: &SignatureSearch,
@@ -293,7 +294,7 @@ fn attestations(
             return Err(missing(EvidenceKind::Attestations).into());
         }
     };
-    let signers = context.policy.signers();
+    let signers: Vec<&Signer> = context.policy.common_signers().collect();
     let count = search.attestations.len();
     if count.saturating_mul(signers.len()) > VERIFICATIONS_MAX {
         return Err(unanswerable(format!("it has {count} attestations")).into());
@@ -306,7 +307,7 @@ fn attestations(
         // It was here, and has been evicted since.
         let bytes = context.contents.get(&found.content);
         let bytes = bytes.ok_or_else(|| missing(EvidenceKind::Attestations))?;
-        for name in signers.iter().map(Signer::name) {
+        for name in signers.iter().map(|signer| signer.name()) {
             let Some(verifier) = context.policy.verifier(name) else { continue };
             let (digest, now) = (&subject.digest, context.now);
             let Ok((proof, statement)) =

@@ -16,7 +16,14 @@ mod decide;
 mod distinct;
 #[cfg(test)]
 mod edges;
+mod elsewhere;
+#[cfg(test)]
+mod elsewhere_tests;
+mod emergency;
+#[cfg(test)]
+mod emergency_tests;
 mod evidence;
+mod excepted;
 mod expressions;
 #[cfg(test)]
 mod expressions_tests;
@@ -25,6 +32,8 @@ mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod images;
+mod known;
+mod learned;
 mod levels;
 mod logic;
 #[cfg(test)]
@@ -41,18 +50,26 @@ mod subject;
 mod tests;
 mod text;
 mod together;
+mod unseen;
+#[cfg(test)]
+mod unseen_tests;
 mod verdict;
 
 pub use by_name::refuse_by_name;
 pub use continuity::Predecessor;
 pub use decide::decide;
 pub(crate) use distinct::distinct;
+pub use elsewhere::{Carried, Elsewhere, counting};
+pub use emergency::{ByEmergency, Emergency, EmergencyId, EmergencyIdError};
 pub use evidence::{
     AttachedTag, AttestationContents, ChildImage, ChildSignatures, ConfigOf, Evidence,
     EvidenceKind, Gathered, Grant, GrantKind, ImageConfigs, ManifestFacts, ScannedByOther,
     ScannedImage, ScannedImages, SignatureSearch,
 };
+pub use excepted::{DeskException, Excepted};
 pub use fresh::tracks_fixes;
+pub use known::known_against;
+pub use learned::{findings_refused, findings_seen, signatures_seen};
 pub use logic::Logic;
 pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
 pub use ready::ReadyPolicy;
@@ -61,7 +78,10 @@ pub use silenced::Silenced;
 pub use standing::Standing;
 pub use standing_approval::compares_line;
 pub use subject::Subject;
-pub use verdict::{Check, CheckState, Judgement, Outcome, Passed, Reason, ReasonCode, Verdict};
+pub use unseen::SeenFindings;
+pub use verdict::{
+    Check, CheckState, Judgement, Outcome, Passed, Reason, ReasonCode, RuleOwner, Verdict,
+};
 
 use std::collections::BTreeMap;
 
@@ -80,6 +100,8 @@ pub struct Context<'a> {
     pub tags: &'a [Tag],
     /// What people decided about the subject.
     pub standing: Option<&'a Standing>,
+    /// Approvals that were given elsewhere and may count; where a rule hears such.
+    pub elsewhere: &'a [Elsewhere],
     /// The address of the subject's registry, by which its signers may call it too.
     pub address: Option<&'a Registry>,
     /// The time, for approvals and signatures that run out.
@@ -98,8 +120,14 @@ pub struct Context<'a> {
     /// What VEX documents had taken away when it was last judged: it is no new finding when they do not
     /// any more.
     pub silenced: &'a [Silenced],
+    /// Since when something is known against it that nobody was shown who approved it, by finding and package.
+    pub unseen: &'a BTreeMap<String, Timestamp>,
+    /// The exceptions for the subject's repository that people granted at the desk, in force or not.
+    pub granted: &'a [DeskException],
     /// When it was first heard of here; `None` is now.
     pub first_seen: Option<Timestamp>,
     /// Whether it was admitted before, so that it waits no more.
     pub waited: bool,
+    /// The break-glass that is in force for the subject.
+    pub emergency: Option<Emergency>,
 }

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use super::text::{cut_middle, printable};
-use super::{Judgement, Reason, ReasonCode, RuleId, Verdict};
+use super::{Judgement, Reason, ReasonCode, Verdict};
 
 /// Longest reason phrase in characters.
 pub const PHRASE_LENGTH_MAX: usize = 120;
@@ -25,7 +25,7 @@ pub fn phrase(judgement: &Judgement, request: Option<&str>, link: Option<&str>) 
     let head = match &judgement.verdict {
         Verdict::Admit => return "Admitted".to_owned(),
         Verdict::Pending(reasons) => pending(reasons, request),
-        Verdict::Deny(reasons) => denied(reasons, judgement.rule.as_ref()),
+        Verdict::Deny(reasons) => denied(reasons, by_rule(judgement).as_deref()),
     };
     finish(&head, &way_on(request, link))
 }
@@ -58,11 +58,11 @@ pub fn message(
     if reasons.len() > REASONS_MAX {
         what = format!("{what}; and {} more", reasons.len() - REASONS_MAX);
     }
-    let state = match (&judgement.verdict, &judgement.rule) {
+    let state = match (&judgement.verdict, by_rule(judgement)) {
         (Verdict::Admit, _) => return printable(&format!("{image} is admitted.")),
         (Verdict::Pending(_), _) => "waits for approval".to_owned(),
         (Verdict::Deny(reasons), Some(rule)) if is_by_rule(reasons) => {
-            format!("is denied by rule {rule}")
+            format!("is denied by {rule}")
         }
         (Verdict::Deny(_), _) => "is denied".to_owned(),
     };
@@ -87,7 +87,12 @@ fn pending(reasons: &[Reason], request: Option<&str>) -> String {
     let request = request.map(|request| format!(" {request}")).unwrap_or_default();
     match reasons.first() {
         Some(reason)
-            if matches!(reason.code, ReasonCode::ApprovalExpired | ReasonCode::SignerChanged) =>
+            if matches!(
+                reason.code,
+                ReasonCode::ApprovalExpired
+                    | ReasonCode::FoundSinceApproval
+                    | ReasonCode::SignerChanged
+            ) =>
         {
             format!("Pending approval{request}: {}", reason.text)
         }
@@ -95,13 +100,22 @@ fn pending(reasons: &[Reason], request: Option<&str>) -> String {
     }
 }
 
-fn denied(reasons: &[Reason], rule: Option<&RuleId>) -> String {
+/// The rule that speaks, with who answers for it where that is somebody: `rule shop-apps of group:shop`.
+fn by_rule(judgement: &Judgement) -> Option<String> {
+    let rule = judgement.rule.as_ref()?;
+    Some(match &judgement.owner {
+        Some(owner) => format!("rule {rule} of {owner}"),
+        None => format!("rule {rule}"),
+    })
+}
+
+fn denied(reasons: &[Reason], rule: Option<&str>) -> String {
     let Some(first) = reasons.first() else {
         return "Denied".to_owned();
     };
     let mut head = match (first.code, rule) {
         (ReasonCode::Rejected | ReasonCode::Revoked, _) => capitalised(&first.text),
-        (_, Some(rule)) if is_by_rule(reasons) => format!("Denied by rule {rule}: {}", first.text),
+        (_, Some(rule)) if is_by_rule(reasons) => format!("Denied by {rule}: {}", first.text),
         _ => format!("Denied: {}", first.text),
     };
     let denials = reasons.iter().filter(|reason| !reason.code.is_waiting()).count();
@@ -136,6 +150,7 @@ fn is_by_rule(reasons: &[Reason]) -> bool {
         | ReasonCode::EvidenceUnavailable
         | ReasonCode::ForbiddenTag
         | ReasonCode::ForeignLayer
+        | ReasonCode::FoundSinceApproval
         | ReasonCode::ImageTooLarge
         | ReasonCode::Malformed
         | ReasonCode::ManifestTooLarge

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use super::condition::Condition;
 use crate::policy::{
-    self, AttestationRule, KeyText, Level, NotationRoot, Policy, Problem, SubjectType,
+    self, AttestationRule, FileNumber, KeyText, Level, NotationRoot, Policy, Problem, SubjectType,
     TrustRootKind, WantedText, Who,
 };
 use crate::signature::{
     Demands, DistinguishedName, Enforced, Identity, Key, NotationSigner, Pattern, Signer,
     SubjectKind, TrustRoot, TrustRootError, TrustStore, TrustStoreFiles, Wanted, WhenToTimestamp,
 };
+use crate::time::Window;
 
 /// A policy whose keys, trust roots and patterns have all been read.
 ///
@@ -23,9 +24,9 @@ use crate::signature::{
 pub struct ReadyPolicy {
     policy: Policy,
     signers: BTreeMap<String, Signer>,
-    /// What has to be made of the attestations of rules, by their paths in the policy.
-    builders: BTreeMap<String, Wanted>,
-    conditions: BTreeMap<String, Condition>,
+    /// What has to be made of the attestations of rules, by their files and the paths in these.
+    builders: BTreeMap<(FileNumber, String), Wanted>,
+    conditions: BTreeMap<(FileNumber, String), Condition>,
 }
 
 impl Deref for ReadyPolicy {
@@ -76,12 +77,12 @@ impl ReadyPolicy {
                 problems.push(Problem::new(asked.position(), asked.path_of(part), text));
             };
             match asked.builder.as_ref().map(wanted) {
-                Some(Ok(builder)) => drop(builders.insert(asked.path_of("builder"), builder)),
+                Some(Ok(builder)) => drop(builders.insert(asked.key_of("builder"), builder)),
                 Some(Err(text)) => problem("builderRegexp", text),
                 None => {}
             }
             match asked.condition.as_deref().map(Condition::new) {
-                Some(Ok(condition)) => drop(conditions.insert(asked.path_of("cel"), condition)),
+                Some(Ok(condition)) => drop(conditions.insert(asked.key_of("cel"), condition)),
                 Some(Err(text)) => problem("cel", text),
                 None => {}
             }
@@ -89,7 +90,7 @@ impl ReadyPolicy {
         if problems.is_empty() {
             Ok(Self { policy, signers, builders, conditions })
         } else {
-            Err(problems)
+            Err(policy.located(problems))
         }
     }
 
@@ -113,12 +114,37 @@ impl ReadyPolicy {
 
     /// Whom `asked` wants to have built the subject.
     pub(super) fn builder(&self, asked: &AttestationRule) -> Option<&Wanted> {
-        self.builders.get(&asked.path_of("builder"))
+        self.builders.get(&asked.key_of("builder"))
     }
 
     /// What `asked` wants to hold of the statement.
     pub(super) fn condition(&self, asked: &AttestationRule) -> Option<&Condition> {
-        self.conditions.get(&asked.path_of("cel"))
+        self.conditions.get(&asked.key_of("cel"))
+    }
+
+    /// The trust roots of Sigstore instances, by their names, the public one among them.
+    pub fn sigstore_roots(&self) -> Vec<(String, TrustRoot)> {
+        let mut roots = Roots::default();
+        for root in self.policy.trust_roots() {
+            // All of them could be read when the policy was.
+            drop(roots.add(root));
+        }
+        let mut roots = roots.sigstore;
+        roots.entry(policy::TrustRoot::PUBLIC_GOOD).or_insert_with(TrustRoot::public_good);
+        roots.into_iter().map(|(name, root)| (name.to_owned(), root)).collect()
+    }
+
+    /// The key of the signer `name`, where that is one whose signatures stand in no log, and when it counts: with
+    /// such a key approval files are signed.
+    pub fn approver_key(&self, name: &str) -> Option<(Key, Window)> {
+        let signer = self.policy.signers().iter().find(|it| it.name() == name)?;
+        match signer.who() {
+            Who::Key { text, log: None, window, algorithm } => {
+                // It could be read when the policy was.
+                Some((key_of(text, algorithm.as_deref()).ok()?, *window))
+            }
+            Who::Key { log: Some(_), .. } | Who::Keyless { .. } | Who::Notation { .. } => None,
+        }
     }
 
     /// What verifies the signatures of the signer `name`.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::SeenFindings;
+use crate::oci::Digest;
 use crate::time::Timestamp;
 
 /// The last decision of people about a subject.
@@ -24,6 +26,12 @@ pub enum Standing {
         /// Everybody whose yes it took, where it took more than one; the last of them is `by`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         voters: Vec<String>,
+        /// What they were shown of what is known against it; `None` where that was not kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<Box<SeenFindings>>,
+        /// The approval files that it rests on, by the digests of their envelopes: without one of them it ends.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<Digest>,
     },
     /// Refused before it was ever served.
     Rejected {

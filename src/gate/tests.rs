@@ -14,6 +14,7 @@ use crate::policy::Policy;
 use crate::signature::{FoundSignature, Material, SimpleSigningProof};
 
 static NO_CONTENTS: BTreeMap<Digest, Bytes> = BTreeMap::new();
+static NONE_UNSEEN: BTreeMap<String, Timestamp> = BTreeMap::new();
 static NO_SCANS: Scans = Scans {
     no_database: None,
     reading: None,
@@ -64,11 +65,14 @@ pub(super) fn evidence(facts: ManifestFacts) -> Evidence {
 
 pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
     Context {
+        unseen: &NONE_UNSEEN,
         first_seen: None,
+        emergency: None,
         waited: false,
         policy,
         tags: &[],
         standing: None,
+        elsewhere: &[],
         address: None,
         now: NOW.parse().unwrap(),
         before: &[],
@@ -77,6 +81,7 @@ pub(super) fn context(policy: &ReadyPolicy) -> Context<'_> {
         scans: &NO_SCANS,
         passed: None,
         silenced: &[],
+        granted: &[],
     }
 }
 
@@ -87,6 +92,8 @@ fn approved(expires: Option<&str>) -> Standing {
         expires: expires.map(|expires| expires.parse().unwrap()),
         reason: "reviewed".to_owned(),
         voters: Vec::new(),
+        seen: None,
+        files: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Texts that fit where they are shown: reason phrases are short and printable ASCII.
 
+use crate::time::Timestamp;
+
 /// Longest text of a reason, in characters.
 pub(super) const REASON_LENGTH_MAX: usize = 80;
 /// What stands where something was cut.
@@ -24,6 +26,11 @@ pub(super) fn printable(text: &str) -> String {
             _ => '?',
         })
         .collect()
+}
+
+/// The day of `at`, in UTC.
+pub(super) fn day(at: Timestamp) -> String {
+    at.to_string().chars().take_while(|c| *c != 'T').collect()
 }
 
 /// `text`, which is ASCII, cut in the middle to at most `length_max` characters.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{EvidenceKind, Silenced};
+use super::{ByEmergency, Carried, EvidenceKind, Excepted, Silenced};
 use crate::oci::Digest;
 use crate::policy::RuleId;
 use crate::scan::DatabaseId;
@@ -12,6 +12,10 @@ use crate::time::Timestamp;
 
 /// What [`decide`](super::decide) comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are judgements, and none is kept in this form"
+)]
 pub enum Outcome {
     /// There is a verdict.
     Decided(Judgement),
@@ -21,6 +25,17 @@ pub enum Outcome {
     Undecided(Vec<Reason>),
 }
 
+/// Who answers for a rule, as the policy names them: `group:shop`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RuleOwner(pub String);
+
+impl std::fmt::Display for RuleOwner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A verdict and how it came about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
@@ -28,6 +43,9 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The rule that applied, if one did.
     pub rule: Option<RuleId>,
+    /// Who answers for that rule, where the file of the policy that has it is somebody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Box<RuleOwner>>,
     /// Whether the verdict is acted on; in audit mode it is only written down.
     pub enforced: bool,
     /// Whether it is served with a warning: what is refused is refused in warn mode.
@@ -42,6 +60,13 @@ pub struct Judgement {
     /// certificate that expires, a revocation list that grows too old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good_until: Option<Timestamp>,
+    /// When the first of what people granted ends that it rests on (exceptions, approvals): it is not served
+    /// beyond that, whatever else becomes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rests_until: Option<Timestamp>,
+    /// Whose approval it rests on, where that is another subject's: it ends with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Box<Carried>>,
     /// What the gates of the rule let pass, where they were asked and did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<Box<Passed>>,
@@ -51,6 +76,13 @@ pub struct Judgement {
     /// What was found and does not count, because VEX documents say so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub silenced: Vec<Silenced>,
+    /// What was found and does not count, because an exception takes it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excepted: Vec<Excepted>,
+    /// Since when something is known against it that nobody was shown who approved it, where the policy asks
+    /// for that: by finding and package.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<String, Timestamp>,
     /// Whether the rule hears VEX documents and it is not admitted: one that takes away what was found
     /// may appear upstream.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -58,6 +90,9 @@ pub struct Judgement {
     /// Reasons that a signature which comes later could end.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub awaits_signature: BTreeSet<ReasonCode>,
+    /// What a break-glass that was in force made of a verdict that does not admit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_emergency: Option<Box<ByEmergency>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -71,6 +106,12 @@ impl Judgement {
         matches!(self.verdict, Verdict::Admit)
     }
 
+    /// The break-glass by which the content may be served although it is not admitted, while that one is
+    /// in force.
+    pub fn served_by(&self) -> Option<&ByEmergency> {
+        self.by_emergency.as_deref().filter(|it| it.serves && self.enforced && !self.admits())
+    }
+
     /// Why not; empty when admitted. The reason that weighs most comes first.
     pub fn reasons(&self) -> &[Reason] {
         self.verdict.reasons()
@@ -80,6 +121,13 @@ impl Judgement {
     /// only watch.
     pub fn would_refuse_for(&self) -> &[Reason] {
         if self.admits() { &self.watched } else { self.reasons() }
+    }
+
+    /// Whether all that it waits for is that people are asked again, because something was found that they were
+    /// not shown.
+    pub fn asks_again(&self) -> bool {
+        let Verdict::Pending(reasons) = &self.verdict else { return false };
+        reasons.iter().all(|reason| reason.code == ReasonCode::FoundSinceApproval)
     }
 
     /// Whether this is a denial that may end when evidence is gathered again, because all it rests on is
@@ -187,6 +235,8 @@ pub enum ReasonCode {
     ForbiddenTag,
     /// A layer is meant to be fetched around the mirror.
     ForeignLayer,
+    /// It was approved, and something was found since that nobody was shown who approved it.
+    FoundSinceApproval,
     /// Config and layers are larger than the policy allows.
     ImageTooLarge,
     /// The content is not a well-formed manifest.
@@ -254,6 +304,28 @@ impl ReasonCode {
         matches!(self, Self::DeniedImage | Self::RegistryNotAllowed)
     }
 
+    /// Whether no break-glass overrides it: the lists and bounds of the floor, malware, what is not whole,
+    /// and what people refused.
+    pub const fn outlasts_emergency(self) -> bool {
+        matches!(
+            self,
+            Self::DeniedImage
+                | Self::ForbiddenTag
+                | Self::ForeignLayer
+                | Self::ImageTooLarge
+                | Self::Malformed
+                | Self::Malware
+                | Self::ManifestTooLarge
+                | Self::NotFound
+                | Self::PlatformNotAllowed
+                | Self::RegistryNotAllowed
+                | Self::Rejected
+                | Self::Revoked
+                | Self::Schema1
+                | Self::TooManyLayers
+        )
+    }
+
     /// Whether the reason is that people said no.
     pub const fn is_by_people(self) -> bool {
         matches!(self, Self::Rejected | Self::Revoked)
@@ -261,7 +333,13 @@ impl ReasonCode {
 
     /// Whether the reason is only that people have not said yes.
     pub const fn is_waiting(self) -> bool {
-        matches!(self, Self::ApprovalExpired | Self::ApprovalNeeded | Self::SignerChanged)
+        matches!(
+            self,
+            Self::ApprovalExpired
+                | Self::ApprovalNeeded
+                | Self::FoundSinceApproval
+                | Self::SignerChanged
+        )
     }
 }
 
@@ -271,7 +349,7 @@ pub struct Check {
     /// The gate: `floor`, `allowlist`, `manifest`, `overlays` where one denies, `signature`, `attestation` where the rule asks for some,
     /// `continuity` where it was signed before, `config`, `scan` and `freshness` where the rule has gates
     /// that ask for it, `expressions` where the policy has some, `approval`; and `watching` for what only
-    /// watches.
+    /// watches; `break-glass` where one is in force.
     pub name: String,
     /// What came of it.
     pub state: CheckState,

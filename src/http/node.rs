@@ -234,7 +234,13 @@ impl Node {
     ) -> Result<Response<NodeBody>, Error> {
         let with_body = request.method() != Method::HEAD;
         let answer = self.mirror.pull_blob(name, digest, with_body).await?;
-        self.sent_blob(request, peer, answer).await
+        let warning = answer.warning();
+        let mut response = self.sent_blob(request, peer, answer).await?;
+        if let Some(warning) = warning {
+            info!(%digest, warning, "blob served");
+            respond::warn(&mut response, &warning);
+        }
+        Ok(response)
     }
 
     /// The answer to a request for a blob, or a part of it, that may be sent.
@@ -244,7 +250,7 @@ impl Node {
         peer: &Peer,
         answer: BlobAnswer,
     ) -> Result<Response<NodeBody>, Error> {
-        let BlobAnswer { digest, size, body } = answer;
+        let BlobAnswer { digest, size, body, .. } = answer;
         let with_body = request.method() != Method::HEAD;
         let range = with_body.then(|| wanted_range(request.headers(), &digest)).flatten();
         let resolved = match range.map(|range| range.resolve(size)) {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
+use super::archive::{Place, Records};
 use super::requests::RequestId;
 use super::rows::{hash_of, integer, unsigned};
 use super::writer::Writing;
@@ -29,18 +30,48 @@ pub(super) const AUDIT_PAGE_MAX: u32 = 10_000;
 pub enum AuditKind {
     /// An approval ends soon, and its image is still pulled.
     ApprovalExpiring,
+    /// An approval counts no more: a file that it rested on was taken away.
+    ApprovalWithdrawn,
     /// A subject was approved by a person.
     Approved,
+    /// Old records left the database for a file.
+    AuditArchived,
     /// Another key signs checkpoints of this chain from now on.
     AuditKeyReplaced,
     /// A backup was made.
     BackupMade,
+    /// A break-glass is over.
+    BreakGlassEnded,
+    /// Somebody else looked at a break-glass afterwards.
+    BreakGlassReviewed,
+    /// Nobody looked at a break-glass in time.
+    BreakGlassUnreviewed,
+    /// Somebody used a break-glass: something is served that nothing admitted.
+    BreakGlassUsed,
+    /// Somebody said yes to a break-glass that takes more than one.
+    BreakGlassVoted,
     /// At start, the chain was not the one that its head or its last checkpoint knew.
     ChainCut,
+    /// Somebody asked for an exception.
+    ExceptionAsked,
+    /// An exception has expired, or was withdrawn.
+    ExceptionEnded,
+    /// An exception ends soon.
+    ExceptionExpiring,
+    /// An exception was granted: enough people said yes.
+    ExceptionGranted,
+    /// An exception was refused by a person.
+    ExceptionRefused,
+    /// A person said yes to an exception, which alone may not be enough.
+    ExceptionVoted,
+    /// Something was found against an approved subject that nobody was shown who approved it.
+    FoundSinceApproval,
     /// A verdict was reached that differs from the one before.
     Judged,
     /// All stored verdicts were brought to the logic of this program.
     LogicConfirmed,
+    /// Somebody chose another password.
+    PasswordChanged,
     /// Somebody's role or groups changed.
     PersonChanged,
     /// Somebody may sign in from now on.
@@ -59,12 +90,22 @@ pub enum AuditKind {
     Pinned,
     /// A policy came into force.
     PolicyLoaded,
+    /// A person allowed the next policy to be older.
+    PolicyRollbackAllowed,
     /// A policy came into force that is older than the one before.
     PolicyRolledBack,
+    /// A question about a request was answered.
+    QuestionAnswered,
+    /// Somebody who decides asked what a request is for.
+    QuestionAsked,
     /// A rejection or revocation was taken back.
     Reinstated,
     /// A person had stored verdicts decided again by the logic of a new program.
     RejudgeConfirmed,
+    /// Upstream lost what more images rest on than is taken back without a person.
+    ReevaluationHeld,
+    /// A person had taken back what rests on what upstream lost.
+    ReevaluationReleased,
     /// A subject was rejected by a person.
     Rejected,
     /// A blocked pull, or a person, asked for a decision.
@@ -93,6 +134,10 @@ pub enum AuditKind {
     TokenRevoked,
     /// A pin was taken back.
     Unpinned,
+    /// A subject that was admitted cannot be decided again, and is served on for a while.
+    VerdictStale,
+    /// The file in which a person said yes was taken away before it was enough.
+    VoteWithdrawn,
     /// A person said yes, which alone may not be enough.
     Voted,
 }
@@ -281,19 +326,32 @@ impl Ledger {
         self.inner.writer.grown()
     }
 
-    /// Up to `limit` rows of the chain (at most 10,000), from row `from` on.
+    /// How many rows the chain has.
     ///
     /// # Errors
-    /// When the database fails, or a row is not what was written.
+    /// When the database fails, or the last row is not what was written.
+    pub async fn audit_count(&self) -> Result<u64, Error> {
+        self.read(|connection| Ok(Chain::load(connection)?.count)).await
+    }
+
+    /// Up to `limit` rows of the chain (at most 10,000), from row `from` on; those that left the database are
+    /// read from their files.
+    ///
+    /// # Errors
+    /// [`Error::Archived`] when they are in a file that is not there. Else when the database fails, or a row
+    /// is not what was written.
     pub async fn audit(&self, from: u64, limit: u32) -> Result<Vec<AuditRow>, Error> {
+        let dir = self.inner.dir.clone();
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT sequence, body, previous, hash FROM audit
-                 WHERE sequence >= ?1 ORDER BY sequence LIMIT ?2",
-            )?;
-            let limit = limit.min(AUDIT_PAGE_MAX);
-            let rows = statement.query_map(params![integer(from), limit], Stored::from_row)?;
-            rows.map(|row| row?.open()).collect()
+            let mut rows = Vec::new();
+            let mut keep = |stored: &Stored| {
+                rows.push(stored.open()?);
+                Ok(())
+            };
+            let limit = u64::from(limit.min(AUDIT_PAGE_MAX));
+            let place = Place::of(connection, &dir);
+            Records::after(from.saturating_sub(1)).read(&place, limit, &mut keep)?;
+            Ok(rows)
         })
         .await
     }

@@ -294,6 +294,10 @@ pub(super) const SEALED: &[SealedTable] = &[
     ),
     sealed("rings", 3, "json_array('' || decision)"),
     sealed("webhooks", 3, "json_array(name)"),
+    sealed("emergencies", 4, "json_array('B-' || id)"),
+    sealed("segments", 4, "json_array('' || last)"),
+    sealed("exceptions", 4, "json_array('X-' || id, key)"),
+    sealed("exception_votes", 4, "json_array('X-' || exception)"),
 ];
 
 /// A row that has a seal, as far as it can be read.

@@ -28,6 +28,13 @@ pub enum PersonId {
         /// What the provider calls them: the same for ever, and meaningless.
         subject: String,
     },
+    /// Whoever signs approval files with a key that the policy has for a signer.
+    Signer {
+        /// The name of the signer.
+        name: String,
+        /// The id of the key: with another one it is somebody else.
+        key: String,
+    },
     /// Whoever holds a token.
     Token {
         /// The name of the token.
@@ -42,7 +49,23 @@ impl fmt::Display for PersonId {
         match self {
             Self::Local { name } => write!(f, "user:{name}"),
             Self::Oidc { issuer, subject } => write!(f, "oidc:{issuer}#{subject}"),
+            Self::Signer { name, key } => write!(f, "signer:{name}#{key}"),
             Self::Token { name } => f.write_str(name),
+        }
+    }
+}
+
+impl PersonId {
+    /// Whether `other` is taken for the same person: who signs files under the name by which somebody signs in,
+    /// or with the same key under another name, is not somebody else.
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Signer { name, .. }, Self::Local { name: local })
+            | (Self::Local { name: local }, Self::Signer { name, .. }) => name == local,
+            (Self::Signer { name, key }, Self::Signer { name: other, key: its }) => {
+                name == other || key == its
+            }
+            (one, other) => one == other,
         }
     }
 }
@@ -78,11 +101,38 @@ impl Caller {
 
 impl Ledger {
     /// Whoever `id` is as of now; `None` when there is nobody by that identity any more, or they may do
-    /// nothing.
+    /// nothing. Who signs files is nobody here: the policy knows them.
     pub fn caller(&self, id: &PersonId) -> Option<Caller> {
         match id {
             PersonId::Token { name } => self.token_caller(name),
+            PersonId::Signer { .. } => None,
             PersonId::Local { .. } | PersonId::Oidc { .. } => self.person_caller(id),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_with_two_names_is_one() {
+        let signer =
+            |name: &str, key: &str| PersonId::Signer { name: name.into(), key: key.into() };
+        let local = |name: &str| PersonId::Local { name: name.into() };
+        let alice = signer("alice", "k1");
+        for (other, same) in [
+            (alice.clone(), true),
+            (signer("alice", "k2"), true),
+            (signer("alicia", "k1"), true),
+            (local("alice"), true),
+            (signer("bob", "k2"), false),
+            (local("bob"), false),
+            (PersonId::Token { name: "alice".into() }, false),
+        ] {
+            assert_eq!(alice.is_same_person(&other), same, "{other}");
+            assert_eq!(other.is_same_person(&alice), same, "{other}");
+        }
+        assert_eq!(alice.to_string(), "signer:alice#k1");
     }
 }

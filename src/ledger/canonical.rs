@@ -7,7 +7,7 @@ use serde_json::Value;
 ///
 /// # Errors
 /// When `value` cannot be JSON.
-pub(super) fn to_canonical<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+pub(crate) fn to_canonical<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
     let mut text = String::new();
     write(&mut text, &serde_json::to_value(value)?)?;
     Ok(text)

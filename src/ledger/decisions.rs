@@ -13,9 +13,11 @@ use super::audit::{AuditEvent, AuditKind};
 use super::records::{self, Record};
 use super::requests::{self, Closing, RequestId, RequestRow, RequestState};
 use super::rows::{Sealed, unsigned};
+use super::votes::VoteFile;
 use super::writer::Writing;
 use super::{Error, Ledger};
-use crate::gate::{Standing, Subject};
+use crate::gate::{SeenFindings, Standing, Subject};
+use crate::oci::Digest;
 use crate::policy::PolicyId;
 use crate::time::Timestamp;
 
@@ -39,6 +41,8 @@ pub struct Decision {
     pub policy: PolicyId,
     /// For an approval: everybody whose yes it took, where it took more than one.
     pub voters: Vec<String>,
+    /// For an approval: what they were shown of what is known against it; `None` where nothing is kept.
+    pub seen: Option<Box<SeenFindings>>,
 }
 
 /// What was decided.
@@ -53,6 +57,17 @@ pub enum Verb {
     Reject,
     /// It must no more be served.
     Revoke,
+    /// An approval counts no more: what it rested on was taken back.
+    Withdraw,
+}
+
+/// On which files a decision rests.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Basis {
+    /// By the digests of their envelopes.
+    pub(super) files: Vec<Digest>,
+    /// The one that says the decision, where that is no vote.
+    pub(super) said: Option<VoteFile>,
 }
 
 /// A decision on record.
@@ -77,10 +92,13 @@ pub struct Decided {
     /// Everybody whose yes an approval took, where it took more than one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub voters: Vec<String>,
+    /// The approval files that it rested on, by the digests of their envelopes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Digest>,
 }
 
 impl Verb {
-    fn standing(self, decision: &Decision, at: Timestamp) -> Option<Standing> {
+    fn standing(self, decision: &Decision, files: &[Digest], at: Timestamp) -> Option<Standing> {
         let (by, reason) = (decision.by.clone(), decision.reason.clone());
         match self {
             Self::Approve => Some(Standing::Approved {
@@ -89,8 +107,10 @@ impl Verb {
                 expires: decision.expires,
                 reason,
                 voters: decision.voters.clone(),
+                seen: decision.seen.clone(),
+                files: files.to_vec(),
             }),
-            Self::Reinstate => None,
+            Self::Reinstate | Self::Withdraw => None,
             Self::Reject => Some(Standing::Rejected { by, at, reason }),
             Self::Revoke => Some(Standing::Revoked { by, at, reason }),
         }
@@ -99,7 +119,7 @@ impl Verb {
     fn settles_as(self) -> RequestState {
         match self {
             Self::Approve => RequestState::Approved,
-            Self::Reinstate => RequestState::Lapsed,
+            Self::Reinstate | Self::Withdraw => RequestState::Lapsed,
             Self::Reject => RequestState::Rejected,
             Self::Revoke => RequestState::Revoked,
         }
@@ -112,6 +132,7 @@ impl Verb {
             Self::Approve | Self::Reject => state.is_open(),
             Self::Reinstate => matches!(state, RequestState::Rejected | RequestState::Revoked),
             Self::Revoke => state.is_open() || state == RequestState::Approved,
+            Self::Withdraw => state == RequestState::Approved,
         }
     }
 
@@ -121,16 +142,22 @@ impl Verb {
             Self::Reinstate => AuditKind::Reinstated,
             Self::Reject => AuditKind::Rejected,
             Self::Revoke => AuditKind::Revoked,
+            Self::Withdraw => AuditKind::ApprovalWithdrawn,
         }
     }
 }
 
 impl Writing<'_> {
-    pub(super) fn decide(&mut self, verb: Verb, decision: &Decision) -> Result<Arc<Record>, Error> {
+    pub(super) fn decide(
+        &mut self,
+        verb: Verb,
+        decision: &Decision,
+        basis: &Basis,
+    ) -> Result<Arc<Record>, Error> {
         let subject = &decision.subject;
         let mut record = match self.record_or_blank(subject) {
             // The decision takes the place of whatever standing is lost; evidence is gathered anew.
-            Err(Error::CorruptRow { .. }) if verb != Verb::Reinstate => {
+            Err(Error::CorruptRow { .. }) if !matches!(verb, Verb::Reinstate | Verb::Withdraw) => {
                 Record::blank(subject, self.now)
             }
             outcome => outcome?,
@@ -141,8 +168,15 @@ impl Writing<'_> {
             return Err(Error::NothingToReinstate(subject.clone()));
         }
         let request = self.request_answered(verb, decision)?;
-        record.standing = verb.standing(decision, self.now);
+        record.standing = verb.standing(decision, &basis.files, self.now);
         record.ran_out = false;
+        record.unseen.clear();
+        if matches!(verb, Verb::Reject | Verb::Revoke | Verb::Withdraw) {
+            record.admitted = None;
+        } else {
+            // What it was admitted by is off the record from here on; that it was stays.
+            record.admitted = record.last_admission();
+        }
         record.decisions = self.decisions_before(&record)?.saturating_add(1);
         (record.judgement, record.policy, record.decided_at) = (None, None, self.now);
         let answered = request.as_ref().map(|request| request.id);
@@ -153,7 +187,9 @@ impl Writing<'_> {
             let closing = Closing { by: decision.by.clone(), reason: decision.reason.clone() };
             self.settle_request(request, verb.settles_as(), Some(&closing))?;
         }
-        self.keep_decision(id, verb, decision, answered)?;
+        // They were about what was before; the audit has them.
+        self.forget_file_votes(id)?;
+        self.keep_decision(id, (verb, basis), decision, answered)?;
         let mut event = AuditEvent::new(verb.audit_kind(), decision.by.clone())
             .about(subject)
             .with("policy", decision.policy);
@@ -162,8 +198,18 @@ impl Writing<'_> {
         if let (Verb::Approve, Some(expires)) = (verb, decision.expires) {
             event = event.with("expires", expires);
         }
+        if let (Verb::Approve, Some(seen)) = (verb, &decision.seen) {
+            event = event.with("seen", seen.digest()).with("seen_findings", seen.count());
+        }
         if !decision.voters.is_empty() {
             event = event.with("voters", decision.voters.join(", "));
+        }
+        if !basis.files.is_empty() {
+            let files: Vec<String> = basis.files.iter().map(ToString::to_string).collect();
+            event = event.with("files", files.join(", "));
+        }
+        if let Some(said) = &basis.said {
+            event = event.with("envelope", &said.envelope).with("public_key", &said.public_key);
         }
         self.audit(&event)?;
         Ok(record)
@@ -205,13 +251,15 @@ impl Writing<'_> {
     fn keep_decision(
         &mut self,
         record: i64,
-        verb: Verb,
+        (verb, basis): (Verb, &Basis),
         decision: &Decision,
         request: Option<RequestId>,
     ) -> Result<(), Error> {
         let Decision { subject, by, reason, expires, policy, voters, .. } = decision.clone();
         let at = self.now;
-        let decided = Decided { subject, verb, by, at, reason, expires, request, policy, voters };
+        let files = basis.files.clone();
+        let decided =
+            Decided { subject, verb, by, at, reason, expires, request, policy, voters, files };
         let sealed = Sealed::new(
             self.connection.sealer,
             "decisions",
@@ -227,7 +275,8 @@ impl Writing<'_> {
 
 impl Ledger {
     async fn decide(&self, verb: Verb, decision: Decision) -> Result<Arc<Record>, Error> {
-        let record = self.write(move |writing| writing.decide(verb, &decision)).await;
+        let none = Basis::default();
+        let record = self.write(move |writing| writing.decide(verb, &decision, &none)).await;
         self.show_open_requests();
         record
     }

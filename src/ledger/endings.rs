@@ -61,7 +61,7 @@ const fn days(days: u64) -> Duration {
 
 /// The step that an approval of `at` which ends at `ends` has reached by `now`; none before the first.
 /// A step that lay before the approval was made is none of it: whoever approves for two days knows.
-fn step(at: Timestamp, ends: Timestamp, now: Timestamp) -> Option<u64> {
+pub(super) fn step(at: Timestamp, ends: Timestamp, now: Timestamp) -> Option<u64> {
     if ends <= now {
         return None;
     }

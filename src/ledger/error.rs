@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::emergencies::EmergencyState;
 use super::requests::{RequestId, RequestState};
 use super::verify::AuditProblem;
-use crate::gate::Subject;
+use crate::gate::{EmergencyId, Subject};
 use crate::transparency::KeyError;
 
 /// Why an operation of the ledger failed; nothing was changed.
@@ -26,6 +27,16 @@ pub enum Error {
         /// The data directory.
         dir: PathBuf,
     },
+    /// Records would have to be read that left the database, and the file with them is not there.
+    #[error(
+        "records {} to {}, written until {}, are in audit/segments/{} ({}), which is not there; put that file \
+         back to have them read, or ask from record {} on",
+        .0.from, .0.to, .0.last_at, .0.file, .0.digest, .0.to + 1
+    )]
+    Archived(Box<super::Segment>),
+    /// Nothing can be archived now.
+    #[error("nothing was archived: {0}")]
+    ArchiveRefused(&'static str),
     /// The file does not hold the key that signs checkpoints and seals rows; it was not replaced, because others may
     /// rely on it.
     #[error(
@@ -66,6 +77,14 @@ pub enum Error {
         path: PathBuf,
         /// The first thing found.
         problem: String,
+    },
+    /// The break-glass does not stand so that this could be done.
+    #[error("{id} is {}; this cannot be done to it", state.as_str())]
+    EmergencyState {
+        /// Which.
+        id: EmergencyId,
+        /// How it stands.
+        state: EmergencyState,
     },
     /// Something could not be written as JSON.
     #[error("ledger could not encode a row")]
@@ -111,12 +130,24 @@ pub enum Error {
         /// The latest version known here.
         known: u32,
     },
+    /// There is no such break-glass.
+    #[error("there is no break-glass {0}")]
+    NoSuchEmergency(EmergencyId),
     /// There is no such request.
     #[error("there is no request {0}")]
     NoSuchRequest(RequestId),
     /// There is no such token.
     #[error("there is no token {0:?}")]
     NoSuchToken(String),
+    /// A file that was given is no segment of this audit.
+    #[error("{} is no segment of this audit", path.display())]
+    NotASegment {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
     /// The file is no export of an audit chain.
     #[error("line {line} is not one of an export of the audit: {problem}")]
     NotAnExport {
@@ -148,8 +179,14 @@ pub enum Error {
     #[error("an operation of the ledger panicked")]
     Panicked,
     /// The policy offered is older than the one in force.
-    #[error("policy revision {offered} is lower than {in_force}, which is in force")]
+    #[error(
+        "{} revision {offered} is lower than {in_force}, which is in force; raise it, or have the older one \
+         let in once: pratique policy allow-rollback",
+        part.as_ref().map_or("policy".to_owned(), |part| format!("policy file {part}"))
+    )]
     PolicyRollback {
+        /// The name of the file that is older; `None` is the policy as a whole.
+        part: Option<String>,
         /// The revision in force.
         in_force: u64,
         /// The revision offered.
@@ -220,6 +257,19 @@ pub enum Error {
     /// There are more votes about a subject than are kept.
     #[error("there are too many votes about {0}; reject it to begin anew")]
     TooManyVotes(Subject),
+    /// There is no question that waits for an answer.
+    #[error("nothing was asked about {0} that is not answered")]
+    NothingAsked(RequestId),
+    /// There are as many questions and answers on a request as are kept.
+    #[error(
+        "{limit} questions and answers about {request} are on record already; decide about it now"
+    )]
+    TooManyRemarks {
+        /// The request.
+        request: RequestId,
+        /// How many are kept.
+        limit: usize,
+    },
     /// More people asked for one image than are kept apart.
     #[error("{0} people asked for it already; one more request makes no difference")]
     TooManyRequesters(usize),
@@ -231,12 +281,48 @@ pub enum Error {
         /// The cap.
         limit: u64,
     },
+    /// There is no exception of that number, or none that was made here.
+    #[error("there is no exception {0}")]
+    NoSuchException(super::ExceptionId),
+    /// An exception is not in a state in which that can be done.
+    #[error("{exception} is {state} already")]
+    ExceptionClosed {
+        /// Which.
+        exception: super::ExceptionId,
+        /// Its state.
+        state: super::ExceptionState,
+    },
+    /// There are as many exceptions as there may be.
+    #[error("there are {limit} exceptions {of} already; refuse or end some")]
+    TooManyExceptions {
+        /// Of which kind.
+        of: &'static str,
+        /// The cap.
+        limit: u64,
+    },
+    /// There are more votes about an exception than are kept.
+    #[error("there are too many votes about {0}; refuse it to begin anew")]
+    TooManyExceptionVotes(super::ExceptionId),
     /// There are as many pins as there may be.
     #[error("{limit} images are pinned already")]
     TooManyPins {
         /// How many there may be.
         limit: usize,
     },
+    /// There are as many break-glasses as there may be that wait, are in force, or were not reviewed.
+    #[error(
+        "{open} break-glasses are open and {unreviewed} unreviewed: as many as there may be; end some, or have \
+         them reviewed"
+    )]
+    TooManyEmergencies {
+        /// How many wait or are in force.
+        open: usize,
+        /// How many nobody has reviewed.
+        unreviewed: usize,
+    },
+    /// There are as many segments of the audit as there may be.
+    #[error("there are {0} segments of the audit already")]
+    TooManySegments(u64),
     /// There are as many tokens as there may be.
     #[error("there are {0} tokens already")]
     TooManyTokens(usize),

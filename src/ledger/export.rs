@@ -8,16 +8,17 @@
 use std::io::Write;
 use std::path::Path;
 
-use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::archive::{self, Place, Records};
 use super::audit::{Chain, Stored};
-use super::checkpoints::{grow, journal, keys};
-use super::rows::{hash_of, integer};
-use super::{Error, Ledger, database, open};
+use super::checkpoints::{journal, keys};
+use super::rows::hash_of;
+use super::verify::follow;
+use super::{Error, Ledger, database, open, sealer};
 use crate::oci::Digest;
-use crate::transparency::{NodeHash, Tree};
+use crate::transparency::{Checkpoint, NodeHash, Tree};
 
 /// What the format is called, with its version.
 pub(super) const FORMAT: &str = "pratique audit export 1";
@@ -65,14 +66,15 @@ struct Ending {
 }
 
 /// An export under way: piece by piece, so that neither side ever holds all of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Export {
-    next: u64,
+    from: u64,
     to: u64,
+    records: Records,
     step: Step,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Step {
     /// The records before the first one are read.
     Before {
@@ -85,42 +87,49 @@ enum Step {
 
 impl Export {
     /// Of the records from `from` on, up to the last one that there is now.
-    fn begin(connection: &Connection, from: u64) -> Result<Self, Error> {
-        let (next, to) = (from.max(1), Chain::load(connection)?.count);
-        let step = Step::Before { tree: Tree::default(), chain: Chain::empty() };
-        Ok(Self { next, to, step })
+    ///
+    /// # Errors
+    /// [`Error::Archived`] when some of them are in a segment that is not there.
+    fn begin(place: &Place<'_>, from: u64) -> Result<Self, Error> {
+        let (from, to) = (from.max(1), Chain::load(place.connection)?.count);
+        let before = archive::preceding(place.connection, place.sealer, from - 1)?;
+        let after = before.as_ref().map_or(0, |segment| segment.to);
+        for segment in archive::all(place.connection, place.sealer)? {
+            if segment.to > after && !segment.path(place.dir).is_file() {
+                return Err(segment.missing());
+            }
+        }
+        let (chain, tree) = archive::beginning(before)?;
+        let records = Records::after(chain.count);
+        Ok(Self { from, to, records, step: Step::Before { tree, chain } })
     }
 
     /// The next piece, which may be empty; `None` at the end.
-    fn piece(&mut self, connection: &Connection, dir: &Path) -> Result<Option<Vec<u8>>, Error> {
+    fn piece(&mut self, place: &Place<'_>) -> Result<Option<Vec<u8>>, Error> {
         let mut piece = Vec::new();
         match &mut self.step {
             Step::Before { tree, chain } => {
-                let before = (self.next - 1).min(self.to);
+                let before = (self.from - 1).min(self.to);
                 if tree.size() < before {
-                    let missing = before - tree.size();
-                    if grow(connection, tree, chain, missing)? > 0 {
+                    let missing = (before - tree.size()).min(PAGE);
+                    let mut grow = |stored: &Stored| {
+                        *chain = follow(chain, stored).map_err(Error::ChainBroken)?;
+                        tree.push(stored.body.as_bytes());
+                        Ok(())
+                    };
+                    if self.records.read(place, missing, &mut grow)? > 0 {
                         return Ok(Some(piece));
                     }
                 }
-                let heading = Heading {
-                    format: FORMAT.to_owned(),
-                    from: chain.count + 1,
-                    to: self.to,
-                    previous: chain.hash,
-                    subtrees: tree.subtrees().to_vec(),
-                    keys: keys::public(dir)?.iter().map(ToString::to_string).collect(),
-                    latest: None,
-                };
-                self.next = chain.count + 1;
-                put_beginning(&mut piece, heading, dir)?;
+                put_beginning(&mut piece, (*chain, tree), self.to, place.dir, None)?;
                 self.step = Step::Records;
             }
             Step::Records => {
-                let count = put_records(&mut piece, connection, self.next, self.to)?;
-                self.next += count;
-                if self.next > self.to || count == 0 {
-                    put(&mut piece, &Ending { end: self.next - 1 })?;
+                let left = self.to.saturating_sub(self.records.place());
+                let mut put = |stored: &Stored| put_record(&mut piece, stored);
+                let count = self.records.read(place, left.min(PAGE), &mut put)?;
+                if count == 0 || self.records.place() >= self.to {
+                    put_ending(&mut piece, self.records.place())?;
                     self.step = Step::Ended;
                 }
             }
@@ -130,42 +139,55 @@ impl Export {
     }
 }
 
-/// The heading and the checkpoints. Those were signed over records that are read later.
-fn put_beginning(piece: &mut Vec<u8>, mut heading: Heading, dir: &Path) -> Result<(), Error> {
-    let latest = journal::latest(dir)?;
-    heading.latest = latest.and_then(Result::ok).map(|latest| latest.as_str().to_owned());
+/// The heading of the records up to `to` that come after a chain and the tree over it, and the checkpoints:
+/// `own` alone, or those of the journal that are of no more records than these.
+pub(super) fn put_beginning(
+    piece: &mut Vec<u8>,
+    (chain, tree): (Chain, &Tree),
+    to: u64,
+    dir: &Path,
+    own: Option<&Checkpoint>,
+) -> Result<(), Error> {
+    let fits = |checkpoint: &Checkpoint| checkpoint.size() <= to;
+    let (checkpoints, latest): (Vec<Checkpoint>, _) = match own {
+        Some(own) => (vec![own.clone()], Some(own.clone())),
+        // What is unreadable is no checkpoint anywhere else either; the check of the ledger itself tells.
+        None => (
+            journal::read(dir)?.entries.into_iter().flatten().filter(fits).collect(),
+            journal::latest(dir)?.and_then(Result::ok).filter(fits),
+        ),
+    };
+    let latest = latest.as_ref().or(checkpoints.last());
+    let heading = Heading {
+        format: FORMAT.to_owned(),
+        from: chain.count + 1,
+        to,
+        previous: chain.hash,
+        subtrees: tree.subtrees().to_vec(),
+        keys: keys::public(dir)?.iter().map(ToString::to_string).collect(),
+        latest: latest.map(|latest| latest.as_str().to_owned()),
+    };
     put(piece, &heading)?;
-    // What is unreadable is no checkpoint anywhere else either; the check of the ledger itself tells.
-    for checkpoint in journal::read(dir)?.entries.iter().flatten() {
+    for checkpoint in &checkpoints {
         put(piece, &CheckpointLine { checkpoint: checkpoint.as_str() })?;
     }
     Ok(())
 }
 
-fn put_records(
-    piece: &mut Vec<u8>,
-    connection: &Connection,
-    from: u64,
-    to: u64,
-) -> Result<u64, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT sequence, body, previous, hash FROM audit
-         WHERE sequence BETWEEN ?1 AND ?2 ORDER BY sequence LIMIT ?3",
-    )?;
-    let bounds = params![integer(from), integer(to), integer(PAGE)];
-    let mut count = 0;
-    for stored in statement.query_map(bounds, Stored::from_row)? {
-        let stored = stored?;
-        let corrupt = || Error::corrupt("audit", stored.sequence);
-        let line = RecordLine {
-            record: serde_json::from_str(&stored.body).map_err(|_| corrupt())?,
-            previous: hash_of(&stored.previous).ok_or_else(corrupt)?,
-            hash: hash_of(&stored.hash).ok_or_else(corrupt)?,
-        };
-        put(piece, &line)?;
-        count += 1;
-    }
-    Ok(count)
+/// The line of a record.
+pub(super) fn put_record(piece: &mut Vec<u8>, stored: &Stored) -> Result<(), Error> {
+    let corrupt = || Error::corrupt("audit", stored.sequence);
+    let line = RecordLine {
+        record: serde_json::from_str(&stored.body).map_err(|_| corrupt())?,
+        previous: hash_of(&stored.previous).ok_or_else(corrupt)?,
+        hash: hash_of(&stored.hash).ok_or_else(corrupt)?,
+    };
+    put(piece, &line)
+}
+
+/// The last line.
+pub(super) fn put_ending(piece: &mut Vec<u8>, end: u64) -> Result<(), Error> {
+    put(piece, &Ending { end })
 }
 
 fn put<T: Serialize>(piece: &mut Vec<u8>, line: &T) -> Result<(), Error> {
@@ -178,9 +200,11 @@ impl Ledger {
     /// Begins an export of the audit chain from record `from` on.
     ///
     /// # Errors
-    /// When the database fails.
+    /// [`Error::Archived`] when some of them are in a segment that is not there; else when the database
+    /// fails.
     pub async fn begin_export(&self, from: u64) -> Result<Export, Error> {
-        self.read(move |connection| Export::begin(connection, from)).await
+        let dir = self.inner.dir.clone();
+        self.read(move |connection| Export::begin(&Place::of(connection, &dir), from)).await
     }
 
     /// The next piece of `export`, which may be empty; `None` at its end.
@@ -190,7 +214,7 @@ impl Ledger {
     pub async fn next_piece(&self, mut export: Export) -> Result<Option<(Vec<u8>, Export)>, Error> {
         let dir = self.inner.dir.clone();
         self.read(move |connection| {
-            let piece = export.piece(connection, &dir)?;
+            let piece = export.piece(&Place::of(connection, &dir))?;
             Ok(piece.map(|piece| (piece, export)))
         })
         .await
@@ -204,8 +228,10 @@ impl Ledger {
 /// [`Error::Write`] when `to` does not take it; else when the ledger cannot be read.
 pub fn export_audit(dir: &Path, from: u64, to: &mut dyn Write) -> Result<(), Error> {
     let connection = database::open_still(&open::database_path(dir))?;
-    let mut export = Export::begin(&connection, from)?;
-    while let Some(piece) = export.piece(&connection, dir)? {
+    let sealer = sealer::known(dir);
+    let place = Place { connection: &connection, sealer: sealer.as_ref(), dir };
+    let mut export = Export::begin(&place, from)?;
+    while let Some(piece) = export.piece(&place)? {
         to.write_all(&piece).map_err(Error::Write)?;
     }
     to.flush().map_err(Error::Write)

@@ -1,4 +1,4 @@
-//! Fuzz targets for what is read back from the disk: rows, and whole backups.
+//! Fuzz targets for what is read back from the disk: rows, whole backups, and exports of the audit.
 
 use std::path::Path;
 
@@ -14,9 +14,10 @@ use super::requests::RequestRow;
 use super::rows::Sealed;
 use super::sealer::Sealer;
 use super::tags::TagRecord;
-use super::{Decided, Error, database, open, restore, tokens};
+use super::{Decided, Error, Trust, database, open, restore, tokens, verify_export};
 use crate::gate::Grant;
 use crate::time::{ManualClock, Timestamp};
+use crate::transparency::{Checkpoint, NoteSigner, VerifierKey};
 
 /// The body of a row, read as a row of every table, as if its seal were right.
 pub(crate) fn row(bytes: &[u8]) {
@@ -78,4 +79,29 @@ pub(crate) fn backup(bytes: &[u8], dir: &Path) -> std::io::Result<()> {
     }
     assert!(!dir.join("ledger.db.restoring").exists(), "nothing is left behind");
     Ok(())
+}
+
+/// An export of the audit; and its lines as checkpoints and keys.
+pub(crate) fn audit(bytes: &[u8]) {
+    let told = verify_export(bytes, &Trust::default());
+    if let Ok(report) = &told
+        && report.is_whole()
+    {
+        assert!(report.first >= 1 && report.records + 1 >= report.first, "{report:?}");
+        // Its last line alone says that it is whole.
+        let text = bytes.trim_ascii_end();
+        let cut = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let without = verify_export(bytes.get(..cut).unwrap_or_default(), &Trust::default());
+        assert!(!without.is_ok_and(|report| report.is_whole()), "whole without its end");
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(checkpoint) = Checkpoint::parse(text) {
+        assert_eq!(Checkpoint::parse(checkpoint.as_str()).as_ref(), Ok(&checkpoint));
+    }
+    if let Ok(key) = text.parse::<VerifierKey>() {
+        assert_eq!(key.to_string().parse().as_ref(), Ok(&key), "another key");
+    }
+    if let Ok(signer) = NoteSigner::from_text(text) {
+        assert_eq!(signer.public().to_string().parse().as_ref(), Ok(signer.public()));
+    }
 }

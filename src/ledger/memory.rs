@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::Settings;
+use super::emergencies::Emergencies;
+use super::exceptions::Known as Exceptions;
 use super::grants::Granted;
 use super::people::People;
 use super::policy::InForce;
@@ -37,6 +39,8 @@ pub(super) struct Memory {
     pub(super) desk: Mutex<Desk>,
     pub(super) tokens: RwLock<Vec<Known>>,
     pub(super) people: RwLock<People>,
+    pub(super) emergencies: RwLock<Emergencies>,
+    pub(super) exceptions: RwLock<Exceptions>,
     pub(super) in_force: RwLock<Option<InForce>>,
     pub(super) pulls: Mutex<Pulls>,
 }
@@ -51,6 +55,8 @@ impl Memory {
             desk: Mutex::default(),
             tokens: RwLock::default(),
             people: RwLock::default(),
+            emergencies: RwLock::default(),
+            exceptions: RwLock::default(),
             in_force: RwLock::default(),
             pulls: Mutex::default(),
         }

@@ -15,6 +15,7 @@
 //! [`memory`] stands in front of both. The boundary is made of domain operations, so that another
 //! database can come to stand behind it.
 
+mod archive;
 mod audit;
 mod backup;
 mod caller;
@@ -22,13 +23,17 @@ mod canonical;
 mod checkpoints;
 mod database;
 mod decisions;
+mod elsewhere;
+mod emergencies;
 mod endings;
 mod error;
+mod exceptions;
 mod export;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod grants;
 mod head;
+mod lines;
 mod logic;
 mod memory;
 mod open;
@@ -45,6 +50,7 @@ mod rollback;
 mod rows;
 mod schema;
 mod sealer;
+mod signed;
 mod snapshots;
 mod structure;
 mod tags;
@@ -52,7 +58,9 @@ mod tags;
 mod tests;
 mod tokens;
 mod trail;
+mod unconfirmed;
 mod verify;
+mod vote_files;
 mod votes;
 mod webhooks;
 mod writer;
@@ -60,25 +68,38 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use archive::{Archived, Archiving, Held, Plan, Segment};
 pub use audit::{AuditEvent, AuditKind, AuditRow};
 pub use backup::{Restored, restore};
 pub use caller::{Caller, PersonId};
+pub(crate) use canonical::to_canonical;
 pub use checkpoints::{audit_keys, last_checkpoint};
 pub use decisions::{Decided, Decision, Verb};
+pub use emergencies::{
+    EMERGENCIES_OPEN_MAX, EMERGENCIES_UNREVIEWED_MAX, EMERGENCY_WAIT_MAX, EmergencyChange,
+    EmergencyEnd, EmergencyProof, EmergencyReview, EmergencyRow, EmergencyScope, EmergencyState,
+    EmergencyVote, NewEmergency,
+};
 pub use endings::{ENDING_STEPS_DAYS, Ending};
 pub use error::Error;
+pub use exceptions::{
+    Asker, CastExceptionVote, Closed, ExceptionBallot, ExceptionCounts, ExceptionEnd,
+    ExceptionFilter, ExceptionGrant, ExceptionId, ExceptionIdError, ExceptionRow, ExceptionScope,
+    ExceptionState, ExceptionVote, ExceptionWish, Granting,
+};
 pub use export::{Export, export_audit};
 pub use grants::{Granted, NewGrants};
 pub use people::{
     Enrolment, Entrance, Knowledge, NewPerson, ONE_TIME_SECRET_LIFE, Person, PersonChange, Vouched,
 };
 pub use pins::Pin;
-pub use policy::{InForce, PolicyChange};
+pub use policy::{InForce, Offered, PolicyChange, Rollback};
 pub use proof::AuditProof;
 pub use pulls::{InUse, PullCount, PullOutcome};
 pub use records::{New, Record};
 pub use requests::{
-    ClientCount, Filing, RequestFilter, RequestId, RequestIdError, RequestRow, RequestState,
+    ClientCount, Filing, REMARKS_MAX, Remark, RemarkKind, RequestFilter, RequestId, RequestIdError,
+    RequestRow, RequestState,
 };
 pub use roles::{Permission, Role};
 pub use rollback::{Loss, LostDecision, LostRows, loss, roll_back};
@@ -86,10 +107,12 @@ pub use snapshots::{Snapshot, snapshot, snapshots};
 pub use tags::TagMove;
 pub use tokens::{NewToken, Scope, TokenRow};
 pub use trail::Trail;
+pub use unconfirmed::{LastAdmission, NOTED_EVERY, NotConfirmed, Unconfirmed};
 pub use verify::{
     AuditFault, AuditNote, AuditProblem, AuditReport, Coverage, Trust, verify_audit, verify_export,
 };
-pub use votes::{Ballot, CastVote, Vote, Votes};
+pub use vote_files::{RestsOnFiles, Withdrawal};
+pub use votes::{Ballot, CastVote, Vote, VoteFile, Votes};
 pub use webhooks::{WebhookCursor, WebhookDelivery, WebhookPause};
 
 use crate::metrics::Metrics;
@@ -137,6 +160,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     memory: Arc<Memory>,
     checkpoints: Checkpoints,
+    archiving: tokio::sync::Mutex<()>,
     writer: Writer,
     readers: Readers,
 }

@@ -15,8 +15,8 @@ use super::rows::{self, Sealed};
 use super::sealer::{self, Tables};
 use super::writer::{Owned, Writer};
 use super::{
-    Error, Inner, Ledger, Settings, database, grants, head, logic, people, policy, pulls, records,
-    requests, schema, snapshots, tokens, verify,
+    Error, Inner, Ledger, Settings, database, emergencies, exceptions, grants, head, logic, people,
+    policy, pulls, records, requests, schema, snapshots, tokens, verify,
 };
 use crate::gate::Subject;
 use crate::metrics::Metrics;
@@ -87,8 +87,18 @@ impl Ledger {
         let sealer = Arc::clone(&owned.sealer);
         let writer = Writer::start(owned)?;
         let readers = Readers::new(path, sealer, tasks.clone());
-        let checkpoints = Checkpoints::default();
-        let inner = Inner { dir, settings, clock, metrics, memory, checkpoints, writer, readers };
+        let (checkpoints, archiving) = (Checkpoints::default(), tokio::sync::Mutex::default());
+        let inner = Inner {
+            dir,
+            settings,
+            clock,
+            metrics,
+            memory,
+            checkpoints,
+            archiving,
+            writer,
+            readers,
+        };
         let ledger = Self { inner: Arc::new(inner) };
         ledger.show_open_requests();
         pulls::start_flushing(&tasks, Arc::downgrade(&ledger.inner));
@@ -219,6 +229,9 @@ fn open_database(
     }
     *memory.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens::load(&tables)?;
     *memory.people.write().unwrap_or_else(PoisonError::into_inner) = people::load(&tables)?;
+    let emergencies = emergencies::load(&tables, clock.as_ref())?;
+    *memory.emergencies.write().unwrap_or_else(PoisonError::into_inner) = emergencies;
+    *memory.exceptions.write().unwrap_or_else(PoisonError::into_inner) = exceptions::load(&tables)?;
     *memory.in_force.write().unwrap_or_else(PoisonError::into_inner) = policy::load(&tables)?;
     database::sync_directory(&dir)?;
     let signer = opened.into_signer();

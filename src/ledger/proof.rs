@@ -1,8 +1,7 @@
 //! Proofs that a record is in the audit chain, for who has a checkpoint and not the chain.
 
-use rusqlite::{OptionalExtension as _, params};
-
-use super::rows::{integer, unsigned};
+use super::archive::{self, Place, Records};
+use super::audit::Stored;
 use super::{Error, Ledger};
 use crate::transparency::{Checkpoint, Inclusion, NodeHash};
 
@@ -22,53 +21,47 @@ pub struct AuditProof {
 
 impl Ledger {
     /// The proof that record `sequence` is among those of a checkpoint, which is signed now if it has to
-    /// be. `None` when there is no such record. Reads every record, so one at a time should be asked for.
+    /// be. `None` when there is no such record. Reads every record that is in the database, so one at a time
+    /// should be asked for.
     ///
     /// # Errors
-    /// As [`checkpoint`](Self::checkpoint).
+    /// [`Error::Archived`] when the record, or one after it, is in a segment that is not there. Else as
+    /// [`checkpoint`](Self::checkpoint).
     pub async fn audit_proof(&self, sequence: u64) -> Result<Option<AuditProof>, Error> {
         let Some(checkpoint) = self.checkpoint().await? else { return Ok(None) };
-        let index = sequence.checked_sub(1);
         let size = checkpoint.size();
-        let Some(mut inclusion) = index.and_then(|index| Inclusion::begin(index, size)) else {
+        let Some(index) = sequence.checked_sub(1).filter(|index| *index < size) else {
             return Ok(None);
         };
-        let mut after = 0;
-        while after < size {
-            let limit = (size - after).min(PAGE);
+        let begin = self.read(move |connection| {
+            let before = archive::preceding(connection, Some(connection.sealer), index)?;
+            archive::beginning(before)
+        });
+        let (chain, tree) = begin.await?;
+        let corrupt = || Error::corrupt("audit", sequence);
+        let mut inclusion = Inclusion::begin_after(index, size, &tree).ok_or_else(corrupt)?;
+        let (mut records, mut record) = (Records::after(chain.count), None);
+        while records.place() < size {
+            let (before, dir) = (records.place(), self.inner.dir.clone());
             let showing = self.read(move |connection| {
-                let mut statement = connection.prepare_cached(
-                    "SELECT sequence, body FROM audit
-                     WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-                )?;
-                let rows = statement.query_map(params![integer(after), integer(limit)], |row| {
-                    Ok((unsigned(row.get(0)?), row.get::<_, String>(1)?))
-                })?;
-                for row in rows {
-                    let (sequence, body) = row?;
-                    inclusion.push(body.as_bytes());
-                    after = sequence;
-                }
-                Ok((inclusion, after))
+                let mut show = |stored: &Stored| {
+                    inclusion.push(stored.body.as_bytes());
+                    if stored.sequence == sequence {
+                        record = Some(stored.body.clone());
+                    }
+                    Ok(())
+                };
+                let limit = (size - before).min(PAGE);
+                records.read(&Place::of(connection, &dir), limit, &mut show)?;
+                Ok((inclusion, records, record))
             });
-            let before = after;
-            (inclusion, after) = showing.await?;
-            if after == before {
+            (inclusion, records, record) = showing.await?;
+            if records.place() == before {
                 break;
             }
         }
-        let corrupt = || Error::corrupt("audit", sequence);
-        let record = self.audit_body(sequence).await?.ok_or_else(corrupt)?;
+        let record = record.ok_or_else(corrupt)?;
         let inclusion = inclusion.finish().ok_or_else(corrupt)?;
         Ok(Some(AuditProof { record, inclusion, checkpoint }))
-    }
-
-    async fn audit_body(&self, sequence: u64) -> Result<Option<String>, Error> {
-        self.read(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT body FROM audit WHERE sequence = ?1")?;
-            Ok(statement.query_row([integer(sequence)], |row| row.get(0)).optional()?)
-        })
-        .await
     }
 }

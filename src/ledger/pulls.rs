@@ -3,11 +3,11 @@
 //! Nothing here is evidence: it may be lost in a crash, it is dropped while the disk fails, and the
 //! audit chain knows nothing of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use super::requests::RequestRow;
@@ -15,6 +15,7 @@ use super::rows::{integer, parsed, unsigned};
 use super::writer::Writing;
 use super::{Error, Inner, Ledger};
 use crate::gate::Subject;
+use crate::oci::Name;
 use crate::tasks::Tasks;
 use crate::time::Timestamp;
 
@@ -22,6 +23,10 @@ use crate::time::Timestamp;
 const FLUSH_INTERVAL: Duration = Duration::from_mins(1);
 /// Milliseconds in a minute.
 const MINUTE: i64 = 60_000;
+/// Milliseconds in an hour.
+const HOUR: i64 = 60 * MINUTE;
+/// How far apart in time rows may be that one flush wrote in any order.
+const FLUSH_SLACK: i64 = 10 * MINUTE;
 /// Most counts in memory between two writes; beyond it, pulls are not counted.
 const COUNTS_MAX: usize = 10_000;
 /// Most counts on disk; beyond it, the oldest go.
@@ -30,6 +35,8 @@ const COUNT_ROWS_MAX: i64 = 1_000_000;
 const COUNTS_PAGE_MAX: u32 = 1000;
 /// Most subjects in use that one read gives.
 const IN_USE_MAX: u32 = 10_000;
+/// Most pairs of a repository and a client that one read gives.
+const CLIENTS_MAX: u32 = 100_000;
 /// Longest name of a client that is kept, in bytes.
 const CLIENT_LENGTH_MAX: usize = 256;
 
@@ -39,6 +46,8 @@ const CLIENT_LENGTH_MAX: usize = 256;
 pub enum PullOutcome {
     /// Served.
     Admitted,
+    /// Served by a break-glass alone.
+    BreakGlass,
     /// Refused.
     Denied,
     /// Served although enforcement would have refused it.
@@ -48,12 +57,14 @@ pub enum PullOutcome {
 }
 
 impl PullOutcome {
-    const ALL: [Self; 4] = [Self::Admitted, Self::Denied, Self::Observed, Self::Pending];
+    const ALL: [Self; 5] =
+        [Self::Admitted, Self::BreakGlass, Self::Denied, Self::Observed, Self::Pending];
 
     /// The outcome in one word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Admitted => "admitted",
+            Self::BreakGlass => "break-glass",
             Self::Denied => "denied",
             Self::Observed => "observed",
             Self::Pending => "pending",
@@ -92,6 +103,8 @@ pub struct InUse {
     pub pulls: u64,
     /// To how many clients.
     pub clients: u64,
+    /// The minute of the first time.
+    pub first: Timestamp,
     /// The minute of the last time.
     pub last: Timestamp,
 }
@@ -239,22 +252,24 @@ impl Ledger {
     pub async fn in_use_since(&self, moment: Timestamp, limit: u32) -> Result<Vec<InUse>, Error> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT name, digest, SUM(count) AS pulls, COUNT(DISTINCT client), MAX(minute)
+                "SELECT name, digest, SUM(count) AS pulls, COUNT(DISTINCT client), MIN(minute),
+                     MAX(minute)
                  FROM pulls WHERE minute >= ?1 AND outcome IN ('admitted', 'observed')
                  GROUP BY name, digest ORDER BY pulls DESC, name, digest LIMIT ?2",
             )?;
             let limit = limit.min(IN_USE_MAX);
             let rows = statement.query_map(params![moment.milliseconds(), limit], |row| {
                 let texts: (String, String) = (row.get(0)?, row.get(1)?);
-                Ok((texts, row.get(2)?, row.get(3)?, row.get(4)?))
+                Ok((texts, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
             })?;
             rows.map(|row| {
-                let ((name, digest), pulls, clients, last): (_, i64, i64, i64) = row?;
+                let ((name, digest), pulls, clients, first, last): (_, i64, i64, i64, i64) = row?;
                 let (name, digest) = (parsed("pulls", &name)?, parsed("pulls", &digest)?);
                 Ok(InUse {
                     subject: Subject { name, digest },
                     pulls: unsigned(pulls),
                     clients: unsigned(clients),
+                    first: Timestamp::from_milliseconds(first),
                     last: Timestamp::from_milliseconds(last),
                 })
             })
@@ -263,27 +278,84 @@ impl Ledger {
         .await
     }
 
-    /// How often `subject` was asked for since `moment` and when it was last, as far as that was written;
-    /// what came of it makes no difference.
+    /// Who was served what since `moment`, by repository, as far as that was written; at most 100,000 pairs.
+    ///
+    /// # Errors
+    /// When the database fails, or a row is not what was written.
+    pub async fn clients_since(
+        &self,
+        moment: Timestamp,
+    ) -> Result<BTreeMap<Name, BTreeSet<String>>, Error> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT DISTINCT name, client FROM pulls
+                 WHERE minute >= ?1 AND outcome IN ('admitted', 'observed') LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![moment.milliseconds(), CLIENTS_MAX], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })?;
+            let mut clients: BTreeMap<Name, BTreeSet<String>> = BTreeMap::new();
+            for row in rows {
+                let (name, client) = row?;
+                clients.entry(parsed("pulls", &name)?).or_default().insert(client);
+            }
+            Ok(clients)
+        })
+        .await
+    }
+
+    /// How often each of `subjects` was asked for since `moment` and when it was last, as far as that was
+    /// written, in their order; what came of it makes no difference.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn pulls_since(
         &self,
-        subject: &Subject,
+        subjects: Vec<Subject>,
         moment: Timestamp,
-    ) -> Result<(u64, Option<Timestamp>), Error> {
-        let (name, digest) = (subject.name.to_string(), subject.digest.to_string());
+    ) -> Result<Vec<(u64, Option<Timestamp>)>, Error> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT COALESCE(SUM(count), 0), MAX(minute) FROM pulls
                  WHERE name = ?1 AND digest = ?2 AND minute >= ?3",
             )?;
             let since = moment.milliseconds();
-            let row = statement.query_row(params![name, digest, since], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
+            let mut pulls = Vec::with_capacity(subjects.len());
+            for Subject { name, digest } in subjects {
+                let of = params![name.to_string(), digest.to_string(), since];
+                let row = statement.query_row(of, |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
+                })?;
+                pulls.push((unsigned(row.0), row.1.map(Timestamp::from_milliseconds)));
+            }
+            Ok(pulls)
+        })
+        .await
+    }
+
+    /// How often was pulled what came to the same, by the hour since `moment`, as far as that was written.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pulls_by_hour(
+        &self,
+        moment: Timestamp,
+    ) -> Result<Vec<(Timestamp, PullOutcome, u64)>, Error> {
+        self.read(move |connection| {
+            let first = first_since(connection, moment.milliseconds().saturating_sub(FLUSH_SLACK))?;
+            let mut statement = connection.prepare_cached(
+                "SELECT minute - minute % ?3, outcome, SUM(count) FROM pulls
+                 WHERE id >= ?1 AND minute >= ?2 GROUP BY 1, 2 ORDER BY 1",
+            )?;
+            let rows = statement.query_map(params![first, moment.milliseconds(), HOUR], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
             })?;
-            Ok((unsigned(row.0), row.1.map(Timestamp::from_milliseconds)))
+            rows.map(|row| {
+                let (hour, outcome, count) = row?;
+                let outcome = parsed("pulls", &outcome)?;
+                Ok((Timestamp::from_milliseconds(hour), outcome, unsigned(count)))
+            })
+            .collect()
         })
         .await
     }
@@ -315,6 +387,29 @@ impl Ledger {
             tracing::warn!(%error, "counts of pulls are given up");
         }
     }
+}
+
+/// The number of the first row of `moment` or later, found by halving: rows are written in the order of time,
+/// but for what one flush has.
+fn first_since(connection: &Connection, moment: i64) -> Result<i64, Error> {
+    let (mut low, high): (i64, i64) = connection.query_row(
+        "SELECT COALESCE(MIN(id), 1), COALESCE(MAX(id), 0) + 1 FROM pulls",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let mut high = high;
+    let mut statement =
+        connection.prepare_cached("SELECT minute FROM pulls WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let minute: Option<i64> = statement.query_row([middle], |row| row.get(0)).optional()?;
+        if minute.is_some_and(|minute| minute < moment) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
 }
 
 /// Writes the counts every minute, and once more when the program stops.

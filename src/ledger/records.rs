@@ -1,5 +1,6 @@
 //! Records: what is known and decided about each subject.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -12,10 +13,12 @@ use super::requests::{self, RequestId, RequestState};
 use super::rows::{self, Sealed};
 use super::sealer::Tables;
 use super::tags::load_tags_of;
+use super::unconfirmed::LastAdmission;
 use super::writer::Writing;
 use super::{Error, Ledger};
 use crate::gate::{
-    Check, CheckState, Evidence, Judgement, Logic, Passed, Standing, Subject, Verdict,
+    ByEmergency, Check, CheckState, EmergencyId, Evidence, Judgement, Logic, Passed, Reason,
+    ReasonCode, Standing, Subject, Verdict,
 };
 use crate::oci::{Digest, MediaType, Name};
 use crate::policy::PolicyId;
@@ -39,8 +42,16 @@ pub struct Record {
     /// What gates let pass when it was last admitted, if it was and nothing has denied it since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<Box<Passed>>,
+    /// Since when something is known against it that nobody was shown who approved it, where its rule asks for
+    /// that: by finding and package.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<String, Timestamp>,
     /// The policy of that verdict.
     pub policy: Option<PolicyId>,
+    /// The last change of the exceptions for its repository that the verdict knows of, see
+    /// [`Ledger::exceptions_of`].
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub exceptions: u64,
     /// By which logic that verdict was reached; verdicts that do not say are of the first.
     #[serde(default)]
     pub logic: Logic,
@@ -60,6 +71,10 @@ pub struct Record {
     /// and no wait holds it any more.
     #[serde(default)]
     pub waited: bool,
+    /// That it was admitted, where the verdict does not say so any more and nothing has denied it since, or
+    /// it could not be confirmed; see [`Record::last_admission`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) admitted: Option<LastAdmission>,
     /// How many decisions of people there were.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub(super) decisions: u64,
@@ -82,6 +97,8 @@ pub(super) struct Announced {
     verdict: String,
     rule: Option<String>,
     enforced: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    emergency: Option<EmergencyId>,
 }
 
 impl Record {
@@ -91,7 +108,9 @@ impl Record {
             evidence: Evidence::default(),
             judgement: None,
             passed: None,
+            unseen: BTreeMap::new(),
             policy: None,
+            exceptions: 0,
             logic: Logic::CURRENT,
             decided_at: now,
             first_seen: now,
@@ -100,18 +119,25 @@ impl Record {
             media_type: None,
             size: None,
             waited: false,
+            admitted: None,
             decisions: 0,
             ran_out: false,
             announced: None,
         }
     }
 
-    /// The verdict, if it still holds: it was reached under `policy`, people have not decided since,
-    /// and nothing that it may rest on ran out before `now`.
-    pub fn judgement_in_force(&self, policy: &PolicyId, now: Timestamp) -> Option<&Judgement> {
+    /// The verdict, if it still holds: it was reached under `policy`, people have not decided since, it knows
+    /// of the last change of the `exceptions` for its repository (see [`Ledger::exceptions_of`]), and nothing
+    /// that it may rest on ran out before `now`.
+    pub fn judgement_in_force(
+        &self,
+        policy: &PolicyId,
+        exceptions: u64,
+        now: Timestamp,
+    ) -> Option<&Judgement> {
         // A verdict that was reached after that knows of it.
         let expired = !self.ran_out && self.expires().is_some_and(|expires| expires <= now);
-        let same = self.policy.as_ref() == Some(policy);
+        let same = self.policy.as_ref() == Some(policy) && self.exceptions == exceptions;
         let ended = |judgement: &Judgement| judgement.good_until.is_some_and(|end| end <= now);
         self.judgement.as_ref().filter(|judgement| same && !expired && !ended(judgement))
     }
@@ -125,7 +151,20 @@ impl Record {
     #[must_use]
     pub fn without_people(&self) -> Self {
         let waited = self.has_waited();
-        Self { standing: None, judgement: None, passed: None, waited, ..self.clone() }
+        Self {
+            standing: None,
+            judgement: None,
+            passed: None,
+            unseen: BTreeMap::new(),
+            waited,
+            admitted: None,
+            ..self.clone()
+        }
+    }
+
+    /// How many decisions of people there were about the subject.
+    pub fn decisions(&self) -> u64 {
+        self.decisions
     }
 
     /// Whether the approval that stands was found to have run out.
@@ -165,6 +204,9 @@ pub struct New {
     /// How many tags of the subject it was reached on, see [`Ledger::tags_of`]; if there are others by
     /// now, it is not taken either.
     pub tags: usize,
+    /// The last change of the exceptions for its repository that it knew of. A later one makes it no verdict
+    /// in force.
+    pub exceptions: u64,
     /// The time by which it was reached, or an earlier one: an approval that ends after it is not
     /// noted as run out.
     pub now: Timestamp,
@@ -187,6 +229,12 @@ pub(super) fn key(name: &Name, digest: &Digest) -> Key {
     Key::new(name, digest.as_bytes())
 }
 
+/// Whether `judgement` is only that nothing could be decided, and that a break-glass has it served.
+fn is_only_undecided(judgement: &Judgement) -> bool {
+    let is_open = |reason: &Reason| reason.code == ReasonCode::EvidenceUnavailable;
+    judgement.served_by().is_some() && judgement.reasons().iter().all(is_open)
+}
+
 /// What every gate that was asked said: what answers later why something ran.
 fn checks_in_short(judgement: &Judgement) -> String {
     let asked =
@@ -204,6 +252,9 @@ fn checks_in_short(judgement: &Judgement) -> String {
     };
     judgement.checks.iter().filter(asked).map(short).collect::<Vec<_>>().join("; ")
 }
+
+/// Findings that one record of the audit names.
+const UNSEEN_TOLD_MAX: usize = 20;
 
 /// Reads the record of `subject`.
 pub(super) fn load(connection: &Tables<'_>, subject: &Subject) -> Result<Option<Loaded>, Error> {
@@ -288,6 +339,7 @@ impl Writing<'_> {
             verdict: verdict.to_owned(),
             rule: judgement.rule.as_ref().map(ToString::to_string),
             enforced: judgement.enforced,
+            emergency: judgement.served_by().map(|it| it.id),
         };
         if record.announced.as_ref() == Some(&announced) {
             return Ok(());
@@ -307,8 +359,14 @@ impl Writing<'_> {
         if !reasons.is_empty() {
             event = event.with("reasons", reasons.join("; "));
         }
+        if let Some(ByEmergency { id, until, .. }) = judgement.served_by() {
+            event = event.with("served_by", id).with("until", until);
+        }
         if let Some(database) = &judgement.database {
             event = event.with("database", database.digest).with("database_as_of", database.as_of);
+        }
+        if let Some(carried) = &judgement.carried {
+            event = event.with("approved_as", &carried.from);
         }
         event = event.with("checks", checks_in_short(judgement)).with("logic", record.logic);
         self.audit(&event)?;
@@ -316,12 +374,32 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// Puts on record what came up against an approved subject that nobody was shown who approved it, where
+    /// that is new.
+    fn tell_unseen(&mut self, record: &Record, judgement: &Judgement) -> Result<(), Error> {
+        let new = |name: &&String| !record.unseen.contains_key(*name);
+        let new: Vec<&str> =
+            judgement.unseen.keys().filter(new).map(String::as_str).take(UNSEEN_TOLD_MAX).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut event = AuditEvent::new(AuditKind::FoundSinceApproval, "gate")
+            .about(&record.subject)
+            .with("findings", new.join(", "))
+            .with("unseen", judgement.unseen.len());
+        if let Some(until) = judgement.good_until.filter(|_| judgement.admits()) {
+            event = event.with("judged_again_at", until);
+        }
+        self.audit(&event)
+    }
+
     /// Takes the verdict of `subject` back, if it has one: something it did not know of came up.
     pub(super) fn withdraw_judgement(&mut self, subject: &Subject) -> Result<(), Error> {
         let Some(Loaded { mut record, .. }) = load(self.connection, subject)? else {
             return Ok(());
         };
-        (record.judgement, record.policy) = (None, None);
+        record.admitted = record.last_admission();
+        (record.judgement, record.policy, record.decided_at) = (None, None, self.now);
         self.save_record(&Arc::new(record)).map(drop)
     }
 
@@ -340,6 +418,7 @@ impl Writing<'_> {
         let tags = load_tags_of(self.connection, &new.subject.name, &new.subject.digest)?.len();
         if record.standing == new.standing && tags == new.tags {
             record.policy = Some(new.policy);
+            record.exceptions = new.exceptions;
             record.logic = Logic::CURRENT;
             self.announce(&mut record, &new.judgement)?;
             if new.judgement.admits() && new.judgement.enforced {
@@ -349,10 +428,22 @@ impl Writing<'_> {
             let mut judgement = new.judgement;
             let is_admitted = judgement.admits();
             record.waited |= is_admitted;
-            record.passed = judgement.passed.take().filter(|_| is_admitted);
+            // An admission is what the verdict says, for as long as it is on record; a denial ends it.
+            // That it is served in an emergency because nothing could be decided is no denial.
+            if !is_only_undecided(&judgement) {
+                record.admitted = None;
+                // Where only people are asked again, the gates let it pass as before.
+                let asks_again = judgement.asks_again() && record.passed.is_some();
+                record.passed = judgement.passed.take().filter(|_| is_admitted || asks_again);
+                self.tell_unseen(&record, &judgement)?;
+                record.unseen = std::mem::take(&mut judgement.unseen);
+            } else if record.admitted.is_none() {
+                record.admitted = record.last_admission();
+            }
             record.judgement = Some(judgement);
             record.ran_out |= record.expires().is_some_and(|expires| expires <= new.now);
         } else {
+            record.admitted = record.last_admission();
             (record.judgement, record.policy) = (None, None);
         }
         let record = Arc::new(record);
@@ -410,6 +501,45 @@ impl Ledger {
                 }
             }
             Ok(listing)
+        })
+        .await
+    }
+
+    /// Up to `limit` records (at most 1,000) of the repository `name`, the last that was heard of first, from
+    /// the one after `before` on. A damaged one is left out, and logged.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn subjects_of(
+        &self,
+        name: &Name,
+        before: Option<&Subject>,
+        limit: u32,
+    ) -> Result<Vec<Arc<Record>>, Error> {
+        let (name, before) = (name.to_string(), before.cloned());
+        self.read(move |connection| {
+            let before = match before {
+                Some(subject) => load(connection, &subject)?.map_or(i64::MAX, |loaded| loaded.id),
+                None => i64::MAX,
+            };
+            let mut statement = connection.prepare_cached(
+                "SELECT digest, body, seal FROM records
+                 WHERE repository = (SELECT id FROM repositories WHERE name = ?1) AND id < ?2
+                 ORDER BY id DESC LIMIT ?3",
+            )?;
+            let limit = limit.min(RECORDS_PAGE_MAX);
+            let rows = statement.query_map(params![name, before, limit], |row| {
+                Ok((row.get::<_, String>(0)?, Sealed::from_row(row, 1)?))
+            })?;
+            let mut records = Vec::new();
+            for row in rows {
+                let (digest, sealed) = row?;
+                match sealed.open(connection.sealer, "records", &[&name, &digest]) {
+                    Ok(record) => records.push(Arc::new(record)),
+                    Err(error) => tracing::error!(%error, "left out"),
+                }
+            }
+            Ok(records)
         })
         .await
     }

@@ -5,21 +5,38 @@
 //! is moved aside. Nothing is lost in silence either: what people decided since the snapshot can be
 //! listed first, and the chain of the restored ledger says how many of its records went.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, params};
 use serde::Deserialize;
 
-use super::audit::{AuditEvent, AuditKind, Chain};
-use super::rows::{integer, unsigned};
+use super::archive::{Place, Records};
+use super::audit::{AuditEvent, AuditKind, Chain, Stored};
+use super::rows::hash_of;
 use super::snapshots::Snapshot;
-use super::{Error, Restored, backup, database, open, verify};
+use super::{Error, Restored, backup, database, open, sealer};
 use crate::time::{Clock, Timestamp};
 
+/// Records that are read in one go.
+const PAGE: u64 = 4_096;
 /// Decisions that are told one by one.
 const TOLD_MAX: usize = 1000;
 /// What people decide, by the words of the audit; whatever program wrote it.
-const DECISIONS: [&str; 4] = ["approved", "reinstated", "rejected", "revoked"];
+const DECISIONS: [&str; 11] = [
+    "approval-withdrawn",
+    "approved",
+    "break-glass-ended",
+    "break-glass-reviewed",
+    "break-glass-used",
+    "exception-ended",
+    "exception-granted",
+    "exception-refused",
+    "reinstated",
+    "rejected",
+    "revoked",
+];
+/// Who ends what has expired: that is no decision.
+const SERVER: &str = "server";
 
 /// What going back to a snapshot would lose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +68,11 @@ pub struct LostDecision {
     pub sequence: u64,
     /// When.
     pub at: Timestamp,
-    /// `approved`, `reinstated`, `rejected` or `revoked`.
+    /// What the audit calls it, as `approved`, `revoked`, `exception-granted` or `break-glass-used`.
     pub verb: String,
     /// Who decided.
     pub by: String,
-    /// About what.
+    /// About what: the image; with the number and the finding of an exception, and that of a break-glass.
     pub subject: String,
     /// Why.
     pub reason: String,
@@ -69,6 +86,37 @@ struct Row {
     by: String,
     subject: Option<serde_json::Value>,
     reason: Option<String>,
+    #[serde(default)]
+    details: BTreeMap<String, serde_json::Value>,
+}
+
+impl Row {
+    fn is_decision(&self) -> bool {
+        DECISIONS.contains(&self.kind.as_str()) && self.by != SERVER
+    }
+
+    /// What it is about, in words.
+    fn about(&self) -> String {
+        let detail = |key: &str| self.details.get(key).and_then(serde_json::Value::as_str);
+        let image = match &self.subject {
+            Some(serde_json::Value::String(subject)) => subject.clone(),
+            Some(subject) => {
+                let part = |key: &str| subject.get(key).and_then(|it| it.as_str()).unwrap_or("?");
+                format!("{}@{}", part("name"), part("digest"))
+            }
+            None => detail("repository").unwrap_or("?").to_owned(),
+        };
+        if let Some(id) = detail("exception") {
+            let finding = detail("vulnerability").unwrap_or("?");
+            let place =
+                detail("package").map(|package| format!("{package} of ")).unwrap_or_default();
+            return format!("{id} ({finding} in {place}{image})");
+        }
+        match detail("break_glass") {
+            Some(id) => format!("{id} ({image})"),
+            None => image,
+        }
+    }
 }
 
 /// What going back to `snapshot` would lose of the ledger in `dir`.
@@ -78,7 +126,10 @@ struct Row {
 pub fn loss(dir: &Path, snapshot: &Snapshot) -> Result<Loss, Error> {
     let then = snapshot.chain()?;
     let path = open::database_path(dir);
-    let read = database::open_reader(&path).and_then(|connection| lost_rows(&connection, then));
+    let sealer = sealer::known(dir);
+    let read = database::open_reader(&path).and_then(|connection| {
+        lost_rows(&Place { connection: &connection, sealer: sealer.as_ref(), dir }, then)
+    });
     let unknown = |why: String| Ok(Loss::Unknown { why });
     match read {
         Ok(Some(rows)) => Ok(Loss::Known(rows)),
@@ -88,39 +139,43 @@ pub fn loss(dir: &Path, snapshot: &Snapshot) -> Result<Loss, Error> {
 }
 
 /// The rows after `then`; `None` when the chain does not hold it.
-fn lost_rows(connection: &Connection, then: Chain) -> Result<Option<LostRows>, Error> {
-    if verify::hash_at(connection, then.count)? != Some(then.hash) {
+///
+/// # Errors
+/// [`Error::Archived`] when they are in a segment that is not there.
+fn lost_rows(place: &Place<'_>, then: Chain) -> Result<Option<LostRows>, Error> {
+    let mut records = Records::after(then.count.saturating_sub(1));
+    let mut found = Chain::empty();
+    if then.count > 0 {
+        records.read(place, 1, &mut |stored| {
+            let hash = hash_of(&stored.hash);
+            let hash = hash.ok_or_else(|| Error::corrupt("audit", stored.sequence))?;
+            found = Chain { count: stored.sequence, hash };
+            Ok(())
+        })?;
+    }
+    if found != then {
         return Ok(None);
     }
     let mut lost = LostRows { records: 0, decisions: 0, told: Vec::new() };
-    let mut statement = connection
-        .prepare("SELECT sequence, body FROM audit WHERE sequence > ?1 ORDER BY sequence")?;
-    let rows = statement.query_map(params![integer(then.count)], |row| {
-        Ok((unsigned(row.get(0)?), row.get::<_, String>(1)?))
-    })?;
-    for row in rows {
-        let (sequence, body) = row?;
+    let mut count = |stored: &Stored| {
         lost.records += 1;
-        let row: Row =
-            serde_json::from_str(&body).map_err(|_| Error::corrupt("audit", sequence))?;
-        if !DECISIONS.contains(&row.kind.as_str()) {
-            continue;
+        let row: Row = serde_json::from_str(&stored.body)
+            .map_err(|_| Error::corrupt("audit", stored.sequence))?;
+        if !row.is_decision() {
+            return Ok(());
         }
         lost.decisions += 1;
         if lost.told.len() < TOLD_MAX {
-            lost.told.push(told(sequence, row));
+            lost.told.push(told(stored.sequence, row));
         }
-    }
+        Ok(())
+    };
+    while records.read(place, PAGE, &mut count)? == PAGE {}
     Ok(Some(lost))
 }
 
 fn told(sequence: u64, row: Row) -> LostDecision {
-    let subject = row.subject.unwrap_or_default();
-    let part = |key: &str| subject.get(key).and_then(|part| part.as_str()).unwrap_or("?");
-    let subject = match subject.as_str() {
-        Some(subject) => subject.to_owned(),
-        None => format!("{}@{}", part("name"), part("digest")),
-    };
+    let subject = row.about();
     let reason = row.reason.unwrap_or_default();
     LostDecision { sequence, at: row.at, verb: row.kind, by: row.by, subject, reason }
 }

@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5052_5451;
 
 /// The steps from an empty database to the current schema; step `n` leads to version `n + 1`.
 /// A step that was released is never changed.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
     CREATE TABLE repositories (
@@ -145,6 +145,57 @@ const VERSION_3: &str = "
         body TEXT NOT NULL,
         seal BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
+";
+
+/// Where content is known under other names; which votes and approvals rest on files; what people grant
+/// exceptions from and what they said of it, and which records of the audit are about one; what was served in an
+/// emergency, by whom, and who looked at it afterwards; what is kept of audit records that left the database, by
+/// the number of the last of them.
+const VERSION_4: &str = "
+    CREATE INDEX records_by_digest ON records (digest);
+    CREATE INDEX votes_by_file
+        ON votes (CASE WHEN json_valid(body) THEN json_extract(body, '$.vote.file.digest') END)
+        WHERE CASE WHEN json_valid(body) THEN json_extract(body, '$.vote.file.digest') END
+              IS NOT NULL;
+    CREATE INDEX records_by_files
+        ON records (CASE WHEN json_valid(body) THEN json_extract(body, '$.standing.files') END)
+        WHERE CASE WHEN json_valid(body) THEN json_extract(body, '$.standing.files') END
+              IS NOT NULL;
+    CREATE TABLE segments (
+        last INTEGER PRIMARY KEY,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE emergencies (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE exceptions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL,
+        name TEXT NOT NULL,
+        state TEXT NOT NULL,
+        filed_by TEXT NOT NULL,
+        ends TEXT NOT NULL,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX exceptions_by_key ON exceptions (key, id);
+    CREATE INDEX exceptions_by_name ON exceptions (name, state, id);
+    CREATE INDEX exceptions_by_end ON exceptions (state, ends);
+    CREATE TABLE exception_votes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        exception INTEGER NOT NULL REFERENCES exceptions (id),
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX exception_votes_by_exception ON exception_votes (exception, id);
+    CREATE INDEX audit_by_exception
+        ON audit (CASE WHEN json_valid(body) THEN json_extract(body, '$.details.exception') END,
+                  sequence)
+        WHERE CASE WHEN json_valid(body) THEN json_extract(body, '$.details.exception') END
+              IS NOT NULL;
 ";
 
 /// The version that `connection`'s database has; 0 is an empty one.

@@ -209,6 +209,13 @@ fn mark(dir: &Path) -> Result<Option<String>, Error> {
     Ok(text.map(|text| text.trim_end().to_owned()))
 }
 
+/// What seals the rows of the ledger in `dir`, as far as its key is there and can be read.
+pub(super) fn known(dir: &Path) -> Option<Sealer> {
+    let signer = keys::read(dir).ok().flatten()?;
+    let is_own = mark(dir).ok().flatten()? == signer.public().to_string();
+    is_own.then(|| Sealer::of(&signer))
+}
+
 /// What sealed the rows of a database of schema `found` that belongs to `signer`.
 pub(super) fn of_schema(found: u32, signer: &NoteSigner) -> Sealer {
     if found >= KEYED_SINCE { Sealer::of(signer) } else { Sealer::plain() }

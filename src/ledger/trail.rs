@@ -2,14 +2,12 @@
 
 use std::collections::VecDeque;
 
-use rusqlite::{Connection, params};
-
+use super::archive::{Place, Records};
 use super::audit::{AuditRow, Stored};
-use super::rows::integer;
-use super::{Error, Ledger};
+use super::{Error, Ledger, Segment};
 
 /// Records that are searched in one go.
-const PAGE: i64 = 20_000;
+const PAGE: u64 = 20_000;
 /// Most records that are kept; beyond it, the oldest go.
 const ROWS_MAX: usize = 10_000;
 
@@ -20,10 +18,13 @@ pub struct Trail {
     pub rows: VecDeque<AuditRow>,
     /// How many there are beside these.
     pub left_out: u64,
+    /// The segments that would have had to be read and are not there, oldest first.
+    pub unread: Vec<Segment>,
 }
 
 impl Ledger {
-    /// The records whose text has `text` in it and that `keep` keeps. Reads every record.
+    /// The records whose text has `text` in it and that `keep` keeps. Reads every record, those too that left
+    /// the database, as far as their files are there.
     ///
     /// # Errors
     /// When the database fails, or a record that has it is not what was written.
@@ -31,46 +32,50 @@ impl Ledger {
     where
         K: Fn(&AuditRow) -> bool + Clone + Send + 'static,
     {
-        let mut trail = Trail::default();
-        let mut after = Some(0);
-        while let Some(place) = after {
-            let (text, keep) = (text.to_owned(), keep.clone());
+        let (mut trail, mut records) = (Trail::default(), Some(Records::after(0)));
+        while let Some(at) = records.take() {
+            let (text, keep, dir) = (text.to_owned(), keep.clone(), self.inner.dir.clone());
             let searching = self.read(move |connection| {
-                let after = search(connection, &text, place, &keep, &mut trail)?;
-                Ok((trail, after))
+                let place = Place::of(connection, &dir);
+                let records = search(&place, &text, at, &keep, &mut trail)?;
+                Ok((trail, records))
             });
-            (trail, after) = searching.await?;
+            (trail, records) = searching.await?;
         }
         Ok(trail)
     }
 }
 
-/// Searches the records after `after`; gives where to go on.
+/// Searches the next records of `records`; gives where to go on.
 fn search(
-    connection: &Connection,
+    place: &Place<'_>,
     text: &str,
-    after: u64,
+    mut records: Records,
     keep: &impl Fn(&AuditRow) -> bool,
     trail: &mut Trail,
-) -> Result<Option<u64>, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT sequence, body, previous, hash FROM audit
-         WHERE sequence > ?1 AND sequence <= ?2 AND instr(body, ?3) > 0 ORDER BY sequence",
-    )?;
-    let last: i64 =
-        connection
-            .query_row("SELECT coalesce(max(sequence), 0) FROM audit", [], |row| row.get(0))?;
-    let until = integer(after).saturating_add(PAGE);
-    for stored in statement.query_map(params![integer(after), until, text], Stored::from_row)? {
-        let row = stored?.open()?;
+) -> Result<Option<Records>, Error> {
+    let mut look = |stored: &Stored| {
+        if !stored.body.contains(text) {
+            return Ok(());
+        }
+        let row = stored.open()?;
         if !keep(&row) {
-            continue;
+            return Ok(());
         }
         if trail.rows.len() == ROWS_MAX {
             trail.rows.pop_front();
             trail.left_out += 1;
         }
         trail.rows.push_back(row);
+        Ok(())
+    };
+    match records.read(place, PAGE, &mut look) {
+        Ok(count) => Ok((count == PAGE).then_some(records)),
+        Err(Error::Archived(segment)) => {
+            let after = segment.to;
+            trail.unread.push(*segment);
+            Ok(Some(Records::after(after)))
+        }
+        Err(error) => Err(error),
     }
-    Ok((until < last).then(|| super::rows::unsigned(until)))
 }

@@ -5,28 +5,25 @@
 //! lower what it was to be counted against, by writing the database, and anybody who has the public key can
 //! check that later. Whether it still counts is for the desk to say; here it is only kept.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEvent, AuditKind};
 use super::caller::PersonId;
 use super::checkpoints::keys;
-use super::decisions::{Decision, Verb};
+use super::decisions::{Basis, Decision, Verb};
 use super::requests::RequestId;
 use super::rows::Sealed;
+use super::signed::{Payload, Signed};
 use super::writer::Writing;
-use super::{Error, Ledger, canonical, records};
+use super::{Error, Ledger, records};
 use crate::gate::Subject;
+use crate::oci::Digest;
 use crate::policy::PolicyId;
 use crate::time::Timestamp;
-use crate::transparency::VerifierKey;
 
 /// Most votes about one subject: of as many people.
 const VOTES_MAX: usize = 500;
-/// What is signed, as DSSE has it: no text of another kind is signed in this form.
-const PAYLOAD_TYPE: &str = "application/vnd.pratique.vote+json";
 
 /// What whoever votes was shown: a vote counts only where all of it is still so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +50,17 @@ pub struct Ballot {
     pub decisions: u64,
 }
 
+/// The file in which somebody gave their vote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteFile {
+    /// The digest of the envelope.
+    pub digest: Digest,
+    /// The envelope, signed by the voter.
+    pub envelope: String,
+    /// The public key that verifies it, as the body of its PEM text: its hash is the one in the voter's identity.
+    pub public_key: String,
+}
+
 /// A yes of one person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
@@ -76,6 +84,9 @@ pub struct Vote {
     pub expires: Option<Timestamp>,
     /// What they were shown.
     pub ballot: Ballot,
+    /// The file that says it, where it was not said at the desk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<VoteFile>,
 }
 
 /// A vote as it was cast.
@@ -99,33 +110,18 @@ pub struct Votes {
 }
 
 /// A vote as it is kept.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
-    vote: Vote,
-    /// The name of the key.
-    key: String,
-    signature: String,
-}
+pub(super) type Kept = Signed<Vote>;
 
-impl Kept {
-    fn is_signed(&self, keys: &[VerifierKey]) -> Result<bool, Error> {
-        let text = signed_text(&self.vote)?;
-        let Ok(signature) = STANDARD.decode(&self.signature) else { return Ok(false) };
-        let of_name = keys.iter().filter(|key| key.name() == self.key);
-        Ok(of_name.into_iter().any(|key| key.verifies(&text, &signature)))
-    }
-}
-
-/// What is signed of `vote`.
-///
-/// Spec: <https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md#signature-definition>
-fn signed_text(vote: &Vote) -> Result<String, Error> {
-    let payload = canonical::to_canonical(vote)?;
-    Ok(format!("DSSEv1 {} {PAYLOAD_TYPE} {} {payload}", PAYLOAD_TYPE.len(), payload.len()))
+impl Payload for Vote {
+    const TYPE: &'static str = "application/vnd.pratique.vote+json";
 }
 
 impl Writing<'_> {
-    fn cast_vote(&mut self, mut vote: Vote, then: Option<&Decision>) -> Result<(), Error> {
+    fn cast_vote(
+        &mut self,
+        mut vote: Vote,
+        then: Option<(&Decision, &Basis)>,
+    ) -> Result<(), Error> {
         let subject = vote.subject.clone();
         let record = std::sync::Arc::new(self.record_or_blank(&subject)?);
         let id = match records::id(self.connection, &subject.name, &subject.digest)? {
@@ -137,19 +133,17 @@ impl Writing<'_> {
         }
         self.make_way(id, &vote)?;
         vote.at = self.now;
-        let signature = self.signer.sign(&signed_text(&vote)?).ok_or(Error::Random)?;
-        let kept = Kept {
-            key: self.signer.public().name().to_owned(),
-            signature: STANDARD.encode(signature),
-            vote,
-        };
+        let kept = Kept::new(vote, self.signer)?;
         let sealed = Sealed::new(self.connection.sealer, "votes", &[&subject.to_string()], &kept)?;
         self.connection
             .prepare_cached("INSERT INTO votes (record, body, seal) VALUES (?1, ?2, ?3)")?
             .execute(params![id, sealed.body, sealed.seal])?;
         self.audit(&event_of(&kept)?)?;
+        if let Some(request) = kept.vote.request {
+            self.asks_no_more(request)?;
+        }
         match then {
-            Some(decision) => self.decide(Verb::Approve, decision).map(drop),
+            Some((decision, basis)) => self.decide(Verb::Approve, decision, basis).map(drop),
             None => Ok(()),
         }
     }
@@ -189,15 +183,16 @@ impl Writing<'_> {
 
 /// What the audit has of a vote: all of it, so that it can be checked when the ledger is gone.
 fn event_of(kept: &Kept) -> Result<AuditEvent, Error> {
-    let Vote { subject, request, voter, reason, ballot, stands_for, .. } = &kept.vote;
+    let Vote { subject, request, voter, reason, ballot, stands_for, file, .. } = &kept.vote;
     let mut event = AuditEvent::new(AuditKind::Voted, voter.to_string())
         .about(subject)
         .with("rule", &ballot.rule)
         .with("approval", format_args!("{} (quorum {})", ballot.approval, ballot.quorum))
-        .with("stands_for", stands_for.join(", "))
-        .with("signed", canonical::to_canonical(&kept.vote)?)
-        .with("key", &kept.key)
-        .with("signature", &kept.signature);
+        .with("stands_for", stands_for.join(", "));
+    event = kept.told(event)?;
+    if let Some(file) = file {
+        event = event.with("file", file.digest);
+    }
     event.request = *request;
     event.reason = Some(reason.clone());
     Ok(event)
@@ -205,7 +200,7 @@ fn event_of(kept: &Kept) -> Result<AuditEvent, Error> {
 
 impl Ledger {
     /// Puts `vote` on record, signed, and, where it is the one that was missing, `then` takes the decision
-    /// in the same transaction.
+    /// in the same transaction, which rests on `files`.
     ///
     /// # Errors
     /// [`Error::DecidedMeanwhile`] when there were other decisions than the voter was shown,
@@ -213,10 +208,55 @@ impl Ledger {
     ///
     /// # Cancel safety
     /// Once polled, the vote may be cast even if the future is dropped.
-    pub async fn cast_vote(&self, vote: Vote, then: Option<Decision>) -> Result<(), Error> {
-        let cast = self.write(move |writing| writing.cast_vote(vote, then.as_ref())).await;
+    pub async fn cast_vote(
+        &self,
+        vote: Vote,
+        then: Option<Decision>,
+        files: Vec<Digest>,
+    ) -> Result<(), Error> {
+        let basis = Basis { files, said: None };
+        let cast = self.write(move |writing| {
+            writing.cast_vote(vote, then.as_ref().map(|decision| (decision, &basis)))
+        });
+        let cast = cast.await;
         self.show_open_requests();
         cast
+    }
+
+    /// Who voted on each of `subjects`, whether it still counts or not: nothing where nobody did. Votes that
+    /// are not what was written are of nobody.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn voters(
+        &self,
+        subjects: Vec<Option<Subject>>,
+    ) -> Result<Vec<Option<Vec<PersonId>>>, Error> {
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT body, seal FROM votes WHERE record = ?1")?;
+            let mut all = Vec::with_capacity(subjects.len());
+            for subject in subjects {
+                let Some(subject) = subject else {
+                    all.push(None);
+                    continue;
+                };
+                let id = records::id(connection, &subject.name, &subject.digest)?;
+                let rows = statement.query_map([id], |row| Sealed::from_row(row, 0))?;
+                let (key, mut voters) = (subject.to_string(), None);
+                for row in rows {
+                    let voters = voters.get_or_insert_with(Vec::new);
+                    match row?.open::<Kept>(connection.sealer, "votes", &[&key]) {
+                        Ok(kept) => voters.push(kept.vote.voter),
+                        Err(Error::CorruptRow { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                all.push(voters);
+            }
+            Ok(all)
+        })
+        .await
     }
 
     /// The votes about `subject`, at most 500.

@@ -22,6 +22,9 @@ pub struct WebhookCursor {
     /// What was delivered last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered: Option<WebhookDelivery>,
+    /// The checkpoint of the audit that was delivered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
     /// Since when the receiver wants nothing more, if it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<WebhookPause>,
@@ -57,6 +60,21 @@ fn all(connection: &Tables<'_>) -> Result<Vec<String>, Error> {
     let mut statement = connection.prepare_cached("SELECT name FROM webhooks")?;
     let names = statement.query_map([], |row| row.get(0))?;
     Ok(names.collect::<rusqlite::Result<Vec<String>>>()?)
+}
+
+/// The webhook that has dealt with the fewest records, and the last of these.
+///
+/// # Errors
+/// When one cannot be read, or is not what was written.
+pub(super) fn furthest_behind(connection: &Tables<'_>) -> Result<Option<(String, u64)>, Error> {
+    let mut furthest: Option<(String, u64)> = None;
+    for webhook in all(connection)? {
+        let Some(cursor) = load(connection, &webhook)? else { continue };
+        if furthest.as_ref().is_none_or(|(_, least)| cursor.sequence < *least) {
+            furthest = Some((webhook, cursor.sequence));
+        }
+    }
+    Ok(furthest)
 }
 
 impl Writing<'_> {

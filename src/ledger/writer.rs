@@ -121,10 +121,7 @@ impl Writer {
                     let Ok(job) = jobs.try_recv() else { break };
                     group.push(job);
                 }
-                owned.commit(group);
-                growing.send_if_modified(|count| {
-                    std::mem::replace(count, owned.chain.count) != owned.chain.count
-                });
+                owned.commit(group, &growing);
             }
             let Owned { connection, lock, .. } = owned;
             drop(connection); // checkpoints
@@ -172,7 +169,7 @@ impl Writer {
 }
 
 impl Owned {
-    fn commit(&mut self, mut group: Vec<Box<dyn Job>>) {
+    fn commit(&mut self, mut group: Vec<Box<dyn Job>>, growing: &watch::Sender<u64>) {
         let before = self.chain;
         let mut effects = Vec::new();
         let outcome = self.run(&mut group, &mut effects);
@@ -182,6 +179,10 @@ impl Owned {
                     effect(&self.memory);
                 }
                 self.anchor(before);
+                // Before anybody is answered: whoever was finds their record counted.
+                growing.send_if_modified(|count| {
+                    std::mem::replace(count, self.chain.count) != self.chain.count
+                });
                 for job in group {
                     job.answer(None);
                 }

@@ -74,8 +74,8 @@ impl Mirror {
         let found = search.tags.iter().find(|attached| attached.tag == *tag);
         let absent = || Error::Absent(format!("{}:{tag}", pull.name).into());
         let digest = found.ok_or_else(absent)?.digest;
-        let grant = self.inherited(&pull.name, &digest).await?.ok_or_else(absent)?;
-        self.serve_granted(&Self::subject(&pull.name, &digest), &grant).await
+        let listed = self.listed_by(&pull.name, &digest).await?.ok_or_else(absent)?;
+        self.serve_granted(&Self::subject(&pull.name, &digest), &listed).await
     }
 
     /// What is attached to `digest`: from the stored evidence, else looked for now.
@@ -83,16 +83,16 @@ impl Mirror {
         let subject = Self::subject(name, digest);
         let observed = self.policy().mode_for(name, self.now()) != Mode::Enforce;
         let own = self.judged_from_stored(&subject).await?;
-        let is_served = own.as_ref().is_some_and(Judged::is_served);
+        let is_served = own.as_ref().is_some_and(|own| self.serves(&subject, own));
         if !is_served && let Some(listed) = self.listed_by(name, digest).await? {
-            return self.attachments_of_child(&subject, &listed.subject).await;
+            return self.attachments_of_child(&subject, &listed.granted.subject).await;
         }
         let judged = match own {
             Some(judged) => judged,
             None if observed => self.judge(&subject, Freshness::Stored).await?,
             None => return Err(Error::Ungranted),
         };
-        if !judged.is_served() && !observed {
+        if !self.serves(&subject, &judged) && !observed {
             return Err(Error::Ungranted);
         }
         match (judged.record, judged.outcome) {
@@ -167,7 +167,7 @@ impl Mirror {
         let tags = self.ledger().tags_of(&parent.name, &parent.digest).await?.len();
         let policy = self.policy();
         if !given.is_empty()
-            && let Some(Judged { record: Some(record), outcome: Outcome::Decided(judgement) }) =
+            && let Some(Judged { record: Some(record), outcome: Outcome::Decided(judgement), .. }) =
                 self.judged_from_stored(parent).await?
             // A verdict by a policy that came into force meanwhile is that one's to keep.
             && record.policy.as_ref() == Some(policy.id())
@@ -176,7 +176,8 @@ impl Mirror {
                 (record.evidence.clone(), NewGrants { given, gathered: Vec::new() });
             // The verdict is written once more, with what it let pass.
             let judgement = Judgement { passed: record.passed.clone(), ..judgement };
-            let kept = Kept { evidence, judgement, tags, now, grants };
+            let exceptions = record.exceptions;
+            let kept = Kept { evidence, judgement, tags, exceptions, now, grants };
             self.keep(parent, kept, Some(&record), &policy).await?;
         }
         let remembered = (search.clone(), self.clock().monotonic());

@@ -10,10 +10,11 @@ use tracing::warn;
 
 use super::board::{Boarded, Place};
 use super::keeping::{Through, ThroughReader};
+use super::listed::ServedAs;
 use super::{Error, Mirror};
-use crate::gate::{Grant, GrantKind, ReadyPolicy, Subject};
+use crate::gate::{Emergency, Grant, GrantKind, ReadyPolicy, Subject};
 use crate::oci::{ByteRange, Descriptor, Digest, MediaType, Name, Platform};
-use crate::policy::{Mode, Policy};
+use crate::policy::{Mode, Outright, OutrightCause, Policy};
 use crate::store::{self, Blob, ReadMode};
 
 /// How long the size that upstream told of a blob is good for, in observe mode.
@@ -28,6 +29,8 @@ pub struct BlobAnswer {
     pub size: u64,
     /// Where its bytes come from.
     pub body: BlobBody,
+    /// The break-glass by which alone it is served.
+    pub emergency: Option<Emergency>,
 }
 
 /// Where the bytes of a blob come from.
@@ -77,6 +80,13 @@ pub enum BlobReader {
     Stored(store::BlobReader),
     /// From upstream, past the store.
     Through(ThroughReader),
+}
+
+impl BlobAnswer {
+    /// What the client should be told besides.
+    pub fn warning(&self) -> Option<String> {
+        self.emergency.as_ref().map(super::emergency::warning)
+    }
 }
 
 impl BlobBody {
@@ -155,8 +165,8 @@ impl Mirror {
         {
             return Ok(answer);
         }
-        let grant = match granted {
-            Some(grant) => grant,
+        let (grant, emergency) = match granted {
+            Some((grant, by)) => (grant, by.emergency),
             // No rule loosens the floor, and neither does observing one.
             None if policy.mode_for(name, self.now()) != Mode::Enforce
                 && (policy.mode(self.now()) != Mode::Enforce
@@ -169,18 +179,43 @@ impl Mirror {
                 return Err(Error::Ungranted);
             }
         };
+        if emergency.is_some() {
+            self.metrics().emergency_blobs.increment();
+        }
+        let answer = self.granted_blob(name, digest, &grant, with_body).await?;
+        Ok(BlobAnswer { emergency, ..answer })
+    }
+
+    /// The blob that `grant` lets be read.
+    async fn granted_blob(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        grant: &Grant,
+        with_body: bool,
+    ) -> Result<BlobAnswer, Error> {
         if matches!(grant.kind, GrantKind::Manifest) {
             let bytes = self.manifest_bytes(&Self::subject(name, digest)).await?;
             let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Memory(bytes) });
+            return Ok(BlobAnswer {
+                digest: *digest,
+                size,
+                body: BlobBody::Memory(bytes),
+                emergency: None,
+            });
         }
         let size = grant.size;
         if !with_body {
             self.store().promise(digest);
-            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Unread });
+            return Ok(BlobAnswer {
+                digest: *digest,
+                size,
+                body: BlobBody::Unread,
+                emergency: None,
+            });
         }
         let body = self.content(name, digest, size).await?;
-        Ok(BlobAnswer { digest: *digest, size, body })
+        Ok(BlobAnswer { digest: *digest, size, body, emergency: None })
     }
 
     /// The bytes of the blob, from the store or on their way from upstream. Whether they may be sent to
@@ -240,7 +275,7 @@ impl Mirror {
         digest: &Digest,
     ) -> Result<Option<Grant>, Error> {
         let policy = self.policy();
-        self.blob_grant(name, digest, &policy).await
+        Ok(self.blob_grant(name, digest, &policy).await?.map(|(grant, _)| grant))
     }
 
     fn boarded(&self, boarded: Boarded, digest: &Digest, size: u64) -> BlobAnswer {
@@ -254,7 +289,7 @@ impl Mirror {
                 BlobBody::Cached(blob)
             }
         };
-        BlobAnswer { digest: *digest, size, body }
+        BlobAnswer { digest: *digest, size, body, emergency: None }
     }
 
     /// A disk that cannot be read is not an answer: the blob is fetched again.
@@ -272,35 +307,42 @@ impl Mirror {
         }
     }
 
-    /// The grant by which the blob may be read, if there is one whose subject is admitted now.
+    /// The grant by which the blob may be read, if there is one whose subject is served now, and by what.
     async fn blob_grant(
         &self,
         name: &Name,
         digest: &Digest,
         policy: &Arc<ReadyPolicy>,
-    ) -> Result<Option<Grant>, Error> {
+    ) -> Result<Option<(Grant, ServedAs)>, Error> {
         let outright = policy.refuses_outright(name, self.now());
-        if outright.is_some_and(|outright| outright.mode == Mode::Enforce) {
+        let outright = outright.filter(|outright| outright.mode == Mode::Enforce);
+        let is_shut =
+            |it: Outright| it.cause == OutrightCause::Registry || !self.is_emergency_at(name);
+        if outright.is_some_and(is_shut) {
             return Ok(None);
         }
+        let mut found: Option<(Grant, ServedAs)> = None;
         for granted in self.ledger().granted(name, digest).await?.iter() {
-            if platform_is_served(&granted.grant, policy)
-                && self.admits(name, &granted.subject).await?
-            {
-                let may_be_manifest =
-                    matches!(granted.grant.kind, GrantKind::Manifest | GrantKind::Referrer);
-                if may_be_manifest && self.is_withheld(name, digest).await? {
-                    return Ok(None);
-                }
-                return Ok(Some(granted.grant.clone()));
+            if !platform_is_served(&granted.grant, policy) {
+                continue;
+            }
+            let Some(by) = self.served_as(name, &granted.subject).await? else { continue };
+            found = Some((granted.grant.clone(), by));
+            // What is admitted needs no emergency.
+            if by.emergency.is_none() {
+                break;
             }
         }
-        if self.admits(name, digest).await? {
-            let media_type = MediaType::new(MediaType::OCI_MANIFEST);
-            let kind = GrantKind::Manifest;
-            return Ok(Some(Grant { digest: *digest, size: 0, media_type, kind, platform: None }));
+        if let Some((grant, _)) = &found {
+            let may_be_manifest = matches!(grant.kind, GrantKind::Manifest | GrantKind::Referrer);
+            let withheld = may_be_manifest && self.is_withheld(name, digest).await?;
+            return Ok(found.filter(|_| !withheld));
         }
-        Ok(None)
+        let Some(by) = self.served_as(name, digest).await? else { return Ok(None) };
+        let media_type = MediaType::new(MediaType::OCI_MANIFEST);
+        let kind = GrantKind::Manifest;
+        let own = Grant { digest: *digest, size: 0, media_type, kind, platform: None };
+        Ok(Some((own, by)))
     }
 
     /// Observe mode, before anything admits it: what upstream has there. It is asked even about
@@ -313,18 +355,28 @@ impl Mirror {
     ) -> Result<BlobAnswer, Error> {
         let Sized { size, boarded } = self.sized(name, digest, with_body).await?;
         if !with_body {
-            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Unread });
+            return Ok(BlobAnswer {
+                digest: *digest,
+                size,
+                body: BlobBody::Unread,
+                emergency: None,
+            });
         }
         if let Some(boarded) = boarded {
             return Ok(self.boarded(boarded, digest, size));
         }
         if let Some(blob) = self.cached(digest, Some(size)).await {
-            return Ok(BlobAnswer { digest: *digest, size, body: BlobBody::Cached(blob) });
+            return Ok(BlobAnswer {
+                digest: *digest,
+                size,
+                body: BlobBody::Cached(blob),
+                emergency: None,
+            });
         }
         let boarded = self.inner.boards.board(name, digest, size, None).await;
         if let Some(why) = disk_trouble(&boarded) {
             let body = BlobBody::Through(self.pass_through(name, digest, size, why).await?);
-            return Ok(BlobAnswer { digest: *digest, size, body });
+            return Ok(BlobAnswer { digest: *digest, size, body, emergency: None });
         }
         Ok(self.boarded(boarded?, digest, size))
     }

@@ -39,7 +39,8 @@ impl Mirror {
         for index in self.ledger().listing(&child.name, &child.digest).await? {
             let index = Self::subject(&child.name, &index);
             let Some(judged) = self.judged_from_stored(&index).await? else { continue };
-            let Some(record) = judged.record.as_ref().filter(|_| judged.is_served()) else {
+            let Some(record) = judged.record.as_ref().filter(|_| self.serves(&index, &judged))
+            else {
                 continue;
             };
             if self.was_gathered_lately(&record.evidence) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,8 +13,8 @@ use super::predecessors::Predecessors;
 use super::turns::Turns;
 use super::{Abandoned, Error, Mirror};
 use crate::gate::{
-    ChildSignatures, Context, Evidence, Outcome, Predecessor, ReadyPolicy, Reason, ReasonCode,
-    Subject, decide,
+    ChildSignatures, Context, DeskException, Emergency, Evidence, Outcome, Predecessor,
+    ReadyPolicy, Reason, ReasonCode, SeenFindings, Silenced, Subject, decide,
 };
 use crate::ledger::Record;
 use crate::oci::{Digest, Tag};
@@ -27,7 +27,12 @@ pub(super) struct Said {
     pub(super) outcome: Outcome,
     /// How many tags of the subject it knew of.
     pub(super) tags: usize,
+    /// Which change of the exceptions for its repository it knew of, see `Ledger::exceptions_of`.
+    pub(super) exceptions: u64,
 }
+
+/// What is asked of the gate.
+pub(super) type Gate = fn(&Subject, &Evidence, &Context<'_>) -> Outcome;
 
 impl Mirror {
     /// Asks the gate, away from the runtime's workers: signatures cost milliseconds. One that takes longer
@@ -39,17 +44,76 @@ impl Mirror {
         record: Option<&Record>,
         policy: &Arc<ReadyPolicy>,
     ) -> Result<Said, Error> {
+        self.ask_by((decide, true), (subject, evidence), record, policy).await
+    }
+
+    /// As [`Mirror::decide`], as if `tried` were granted, too.
+    pub(super) async fn decide_with(
+        &self,
+        (subject, evidence): (&Subject, &Evidence),
+        (record, policy): (Option<&Record>, &Arc<ReadyPolicy>),
+        tried: DeskException,
+    ) -> Result<Said, Error> {
+        let asked = (subject, evidence);
+        self.ask_trying((decide, true), asked, (record, policy), Some(tried)).await
+    }
+
+    /// As [`Mirror::decide`], asking `gate` what it is asked. Where what the tags stood for before cannot be
+    /// told, nothing is decided if that `needs` it.
+    pub(super) async fn ask_by(
+        &self,
+        gate: (Gate, bool),
+        asked: (&Subject, &Evidence),
+        record: Option<&Record>,
+        policy: &Arc<ReadyPolicy>,
+    ) -> Result<Said, Error> {
+        self.ask_trying(gate, asked, (record, policy), None).await
+    }
+
+    /// What is known against `subject` now that its approval would hold for; `None` where that cannot be said.
+    pub(super) async fn findings_to_show(
+        &self,
+        subject: &Subject,
+    ) -> Result<Option<SeenFindings>, Error> {
+        let Some(record) = self.ledger().record(subject).await? else { return Ok(None) };
+        let (seen, policy) = (Arc::new(OnceLock::new()), self.policy());
+        let told = Arc::clone(&seen);
+        let look = move |_: &Subject, evidence: &Evidence, context: &Context<'_>| {
+            told.get_or_init(|| SeenFindings::of(evidence, context.scans));
+            Outcome::Missing(Vec::new())
+        };
+        let asked = (subject, &record.evidence);
+        self.ask_trying((look, false), asked, (Some(&record), &policy), None).await?;
+        Ok(seen.get().cloned().flatten())
+    }
+
+    async fn ask_trying(
+        &self,
+        (gate, needs_before): (
+            impl FnOnce(&Subject, &Evidence, &Context<'_>) -> Outcome + Send + 'static,
+            bool,
+        ),
+        (subject, evidence): (&Subject, &Evidence),
+        (record, policy): (Option<&Record>, &Arc<ReadyPolicy>),
+        tried: Option<DeskException>,
+    ) -> Result<Said, Error> {
+        // Before everything else: what is granted or ended meanwhile makes another verdict of it.
+        let (granted, exceptions) = self.ledger().exceptions_of(&subject.name);
+        let granted: Vec<DeskException> = granted.iter().cloned().chain(tried).collect();
         let tags = self.ledger().tags_of(&subject.name, &subject.digest).await?;
         let count = tags.len();
         let before = match self.predecessors(subject, &tags, policy).await? {
             Predecessors::Known(before) => before,
+            Predecessors::Unknown(_) if !needs_before => Vec::new(),
             Predecessors::Unknown(why) => {
-                return Ok(Said { outcome: undecided(&why), tags: count });
+                return Ok(Said { outcome: undecided(&why), tags: count, exceptions });
             }
         };
+        let elsewhere = self.elsewhere(subject, policy).await?;
         let of_line = self.line_of(subject, &tags, policy).await?;
         let now = record.map_or(self.now(), |record| record.time_to_decide_by(self.now()));
         let contents = Arc::new(self.contents_of(subject, evidence, policy).await);
+        let emergency = self.emergency_for(subject);
         let asked = Asked {
             subject,
             evidence,
@@ -59,13 +123,13 @@ impl Mirror {
             now,
             before: &before,
             line: &of_line,
+            emergency,
         };
         let scans = self.scans_of(&asked).await;
         let passed = record.and_then(|record| record.passed.clone());
-        let judgement = record.and_then(|record| record.judgement.as_ref());
         let first_seen = record.map(|record| record.first_seen);
         let waited = record.is_some_and(Record::has_waited);
-        let silenced = judgement.map(|judgement| judgement.silenced.clone()).unwrap_or_default();
+        let (silenced, unseen) = record.map(found_before).unwrap_or_default();
         let (subject, evidence) = (subject.clone(), evidence.clone());
         let standing = record.and_then(|record| record.standing.clone());
         let policy = Arc::clone(policy);
@@ -82,6 +146,7 @@ impl Mirror {
                 policy,
                 tags,
                 standing,
+                elsewhere: &elsewhere,
                 address,
                 now,
                 before,
@@ -90,14 +155,17 @@ impl Mirror {
                 scans,
                 passed: passed.as_deref(),
                 silenced: &silenced,
+                unseen: &unseen,
+                granted: &granted,
                 first_seen,
                 waited,
+                emergency,
             };
-            decide(&subject, &evidence, &context)
+            gate(&subject, &evidence, &context)
         };
         let decided = in_turn(&self.inner.deciding, self.tasks(), key, work);
         let outcome = in_time(self.inner.settings.decide_timeout, decided).await?;
-        Ok(Said { outcome, tags: count })
+        Ok(Said { outcome, tags: count, exceptions })
     }
 
     /// Does `work` for a decision about `subject`, one at a time and in the time that a decision has; `None`
@@ -153,6 +221,12 @@ impl Mirror {
     }
 }
 
+/// What VEX documents had taken away, and what was known that nobody was shown, when `record` was last judged.
+fn found_before(record: &Record) -> (Vec<Silenced>, BTreeMap<String, Timestamp>) {
+    let silenced = record.judgement.as_ref().map(|judgement| judgement.silenced.clone());
+    (silenced.unwrap_or_default(), record.unseen.clone())
+}
+
 /// What is asked of the gate, as far as what the scanner says depends on it.
 pub(super) struct Asked<'a> {
     pub(super) subject: &'a Subject,
@@ -165,6 +239,8 @@ pub(super) struct Asked<'a> {
     pub(super) before: &'a [(Tag, Arc<Record>)],
     /// What is admitted of its lines.
     pub(super) line: &'a [(Tag, Arc<Record>)],
+    /// The break-glass that is in force for it.
+    pub(super) emergency: Option<Emergency>,
 }
 
 /// Whether a gate takes bills of materials.

@@ -1,4 +1,4 @@
-//! Approvals that end: looked for every hour, so that people hear of it in time.
+//! Approvals and exceptions that end: looked for every hour, so that people hear of it in time.
 
 use std::time::Duration;
 
@@ -13,16 +13,17 @@ const LOOK_EVERY: Duration = Duration::from_hours(1);
 const CHECK_EVERY: Duration = Duration::from_mins(1);
 
 impl Mirror {
-    /// Begins to look for approvals that end; to be called once. Must be called on a runtime.
+    /// Begins to look for approvals and exceptions that end; to be called once. Must be called on a runtime.
     pub fn watch_endings(&self) {
         drop(self.tasks().spawn(self.clone().follow_endings()));
+        drop(self.tasks().spawn(self.clone().follow_exceptions()));
     }
 
     async fn follow_endings(self) {
         let mut stopping = std::pin::pin!(self.tasks().stopping());
         loop {
             if let Err(error) = self.ring_endings().await {
-                warn!(%error, "approvals that end soon are not known; looked for again in an hour");
+                warn!(%error, "what ends soon is not known; looked for again in an hour");
             }
             let looked = self.clock().monotonic();
             while self.clock().monotonic().saturating_sub(looked) < LOOK_EVERY {
@@ -35,7 +36,7 @@ impl Mirror {
     }
 
     /// Puts on record of each approval that it ends in 14, 3 and 1 days, once each, if its image is
-    /// still pulled; gives how many records that were.
+    /// still pulled, and of each exception; gives how many records that were.
     ///
     /// # Errors
     /// When the ledger fails.
@@ -45,6 +46,10 @@ impl Mirror {
         if rung > 0 {
             info!(approvals = rung, "approvals end soon");
         }
-        Ok(rung)
+        let exceptions = self.ledger().ring_exceptions(self.now()).await?;
+        if exceptions > 0 {
+            info!(exceptions, "exceptions end soon");
+        }
+        Ok(rung + exceptions)
     }
 }

@@ -7,11 +7,20 @@ use tracing::warn;
 
 use super::{Decision, Mirror, Refusal};
 use crate::gate::{Reason, Verdict};
-use crate::ledger::{Filing, RequestState};
+use crate::ledger::{Filing, RequestId, RequestState};
 use crate::oci::{Digest, Name, Reference, Tag};
 
-/// The same refusal of the same client within this time is counted, not written.
+/// The same refusal of the same client within this time is not filed again, unless a request was closed since.
 const FILED_AGAIN: Duration = Duration::from_secs(30);
+
+/// What a refusal was filed as.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Filed {
+    request: RequestId,
+    at: Duration,
+    /// How many requests were closed by then: it may be among those that were closed since.
+    closed: u64,
+}
 
 /// Who was refused what.
 pub(crate) type FiledKey = (Name, Reference, Option<Digest>, Decision, Arc<str>);
@@ -29,20 +38,30 @@ impl Mirror {
             Arc::clone(client),
         );
         let now = self.clock().monotonic();
-        if let Some((request, at)) = self.inner.filed.get(&key)
-            && now.saturating_sub(at) < FILED_AGAIN
+        let closed = self.ledger().requests_closed();
+        if let Some(filed) = self.inner.filed.get(&key)
+            && now.saturating_sub(filed.at) < FILED_AGAIN
+            && filed.closed == closed
         {
-            refusal.request = Some(request);
+            refusal.request = Some(filed.request);
             return refusal;
         }
         match self.ledger().file_request(filing(&refusal, client)).await {
             Ok(request) => {
-                self.inner.filed.set(key, (request, now));
+                self.inner.filed.set(key, Filed { request, at: now, closed });
+                self.inner.filed_now.notify_one();
                 refusal.request = Some(request);
             }
             Err(error) => warn!(name = %refusal.name, %error, "request not filed"),
         }
         refusal
+    }
+}
+
+impl Mirror {
+    /// Returns when a request was filed since this was last asked.
+    pub(super) async fn request_filed(&self) {
+        self.inner.filed_now.notified().await;
     }
 }
 
@@ -65,6 +84,8 @@ fn filing(refusal: &Refusal, client: &Arc<str>) -> Filing {
         client: client.to_string(),
         note: None,
         requester: None,
+        group: None,
+        ticket: None,
     }
 }
 

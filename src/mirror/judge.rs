@@ -6,14 +6,16 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::deciding::Said;
+use super::stale::Stale;
 use super::{Decision, Error, Mirror, Refusal};
 use crate::evidence::Collected;
 use crate::gate::{
-    ConfigOf, Evidence, EvidenceKind, Gathered, ImageConfigs, Judgement, Outcome, ReadyPolicy,
-    Reason, Standing, Subject,
+    ConfigOf, EmergencyId, Evidence, EvidenceKind, Gathered, ImageConfigs, Judgement, Outcome,
+    ReadyPolicy, Reason, Standing, Subject,
 };
 use crate::ledger::{New, NewGrants, Record};
 use crate::oci::Reference;
+use crate::policy::PolicyId;
 use crate::time::Timestamp;
 
 /// Rounds of "decide, gather what is missing" before a subject is given up: one for each kind of
@@ -45,6 +47,8 @@ pub struct Judged {
     pub record: Option<Arc<Record>>,
     /// The gate's answer.
     pub outcome: Outcome,
+    /// Where it is neither yes nor no: that it is served on as it was admitted before.
+    pub stale: Option<Stale>,
 }
 
 impl Judged {
@@ -55,11 +59,6 @@ impl Judged {
             Outcome::Missing(_) | Outcome::Undecided(_) => None,
         }
     }
-
-    /// Whether the subject may be served: admitted, or refused by a rule in observe mode.
-    pub fn is_served(&self) -> bool {
-        self.judgement().is_some_and(may_be_served)
-    }
 }
 
 /// What is to be written down about a subject.
@@ -68,6 +67,8 @@ pub(super) struct Kept {
     pub(super) judgement: Judgement,
     /// How many tags of the subject the judgement knows of.
     pub(super) tags: usize,
+    /// The last change of the exceptions for its repository that it knows of.
+    pub(super) exceptions: u64,
     /// A moment before the judgement was made, but after what it rests on was read.
     pub(super) now: Timestamp,
     pub(super) grants: NewGrants,
@@ -79,6 +80,8 @@ pub(crate) struct Failure {
     reasons: Vec<Reason>,
     pause: Duration,
     until: Duration,
+    /// The break-glass that was in force.
+    emergency: Option<EmergencyId>,
 }
 
 impl Mirror {
@@ -95,8 +98,14 @@ impl Mirror {
         if freshness == Freshness::Stored {
             self.not_absent(subject)?;
         }
-        let landed = self.join_judging(subject, freshness)?.landed().await??;
-        self.as_of_now(subject, landed).await
+        let landed = match self.join_judging(subject, freshness) {
+            Ok(seat) => seat.landed().await.map_err(Error::from).and_then(|landed| landed),
+            Err(error) => Err(error),
+        };
+        match landed {
+            Ok(landed) => self.as_of_now(subject, landed).await,
+            Err(error) => self.stale_or(subject, error).await,
+        }
     }
 
     /// Judges `subject` for `client`, who waits no longer than the hold allows.
@@ -113,23 +122,36 @@ impl Mirror {
             return Ok(judged);
         }
         self.not_absent(subject)?;
-        let seat = self.join_judging(subject, Freshness::Stored)?;
+        let seat = match self.join_judging(subject, Freshness::Stored) {
+            Ok(seat) => seat,
+            Err(error) => return self.stale_or(subject, error).await,
+        };
+        // Nobody waits for what could not be decided before: it goes on beside.
+        if let Some(judged) = self.stale_meanwhile(subject).await? {
+            return Ok(judged);
+        }
         let key = (subject.clone(), Arc::clone(client));
         let now = self.clock().monotonic();
         let waited = self.inner.held.get(&key);
         let again = waited.is_some_and(|at| now.saturating_sub(at) < HOLD_AGAIN);
         let budget = if again { Duration::ZERO } else { self.inner.settings.hold_timeout };
         if let Ok(landed) = tokio::time::timeout(budget, seat.landed()).await {
-            return self.as_of_now(subject, landed??).await;
+            return match landed.map_err(Error::from).and_then(|landed| landed) {
+                Ok(landed) => self.as_of_now(subject, landed).await,
+                Err(error) => self.stale_or(subject, error).await,
+            };
         }
         self.inner.held.set(key, self.clock().monotonic());
-        Err(still_checking(subject, asked))
+        self.stale_or(subject, still_checking(subject, asked)).await
     }
 
     /// What landed, as it is now: a policy or a decision of people that came into force while the
     /// flight landed counts for whoever asked after it.
     async fn as_of_now(&self, subject: &Subject, landed: Judged) -> Result<Judged, Error> {
-        Ok(self.judged_from_stored(subject).await?.unwrap_or(landed))
+        match self.judged_from_stored(subject).await? {
+            Some(judged) => Ok(judged),
+            None => Ok(self.or_stale(subject, landed).await),
+        }
     }
 
     fn join_judging(
@@ -154,22 +176,47 @@ impl Mirror {
         let Some(record) = self.ledger().record(subject).await? else {
             return Ok(self.paused_failure(subject, None));
         };
+        match self.judged_from_record(&record).await? {
+            Some(judged) => Ok(Some(self.or_stale(subject, judged).await)),
+            None => Ok(None),
+        }
+    }
+
+    async fn judged_from_record(&self, record: &Arc<Record>) -> Result<Option<Judged>, Error> {
+        let subject = &record.subject;
         let policy = self.policy();
         let now = self.now();
-        if let Some(judgement) = record.judgement_in_force(policy.id(), now) {
+        if let Some(judgement) = self.in_force(record, policy.id(), now)
+            && self.knows_emergency(subject, judgement)
+            && self.stands_elsewhere(subject, judgement, &policy).await?
+        {
             // A later decision over the same evidence did not look again.
             let looked = record.evidence.gathered_at.unwrap_or(record.decided_at);
             let lately = is_lately(looked.min(record.decided_at), now);
-            if !judgement.rests_on_absence() || lately {
+            let is_settled = !judgement.rests_on_absence() || judgement.served_by().is_some();
+            if is_settled || lately {
                 let outcome = Outcome::Decided(judgement.clone());
-                return Ok(Some(Judged { record: Some(record), outcome }));
+                let record = Some(Arc::clone(record));
+                return Ok(Some(Judged { record, outcome, stale: None }));
             }
-            return Ok(self.paused_failure(subject, Some(record)));
+            return Ok(self.paused_failure(subject, Some(Arc::clone(record))));
         }
-        match self.decide_again(&record, &policy).await? {
+        match self.decide_again(record, &policy).await? {
             Some(judged) => Ok(Some(judged)),
-            None => Ok(self.paused_failure(subject, Some(record))),
+            None => Ok(self.paused_failure(subject, Some(Arc::clone(record)))),
         }
+    }
+
+    /// The judgement on `record`, if it holds by `policy` at `now`: nothing was granted or ended at the desk
+    /// since that it does not know of.
+    pub(super) fn in_force<'a>(
+        &self,
+        record: &'a Record,
+        policy: &PolicyId,
+        now: Timestamp,
+    ) -> Option<&'a Judgement> {
+        let (_, exceptions) = self.ledger().exceptions_of(&record.subject.name);
+        record.judgement_in_force(policy, exceptions, now)
     }
 
     /// Decides about stored evidence, and keeps the judgement; `None`: it is not enough.
@@ -179,11 +226,11 @@ impl Mirror {
         policy: &Arc<ReadyPolicy>,
     ) -> Result<Option<Judged>, Error> {
         let now = self.now();
-        let Said { outcome, tags } =
+        let Said { outcome, tags, exceptions } =
             self.decide(&record.subject, &record.evidence, Some(record), policy).await?;
         let Outcome::Decided(judgement) = outcome else { return Ok(None) };
         let (evidence, grants) = (record.evidence.clone(), NewGrants::default());
-        let kept = Kept { evidence, judgement: judgement.clone(), tags, now, grants };
+        let kept = Kept { evidence, judgement: judgement.clone(), tags, exceptions, now, grants };
         match self.keep(&record.subject, kept, Some(record), policy).await {
             // What was known goes on being served when the disk does not take the new verdict: it
             // is the same decision, made again at the next pull.
@@ -194,7 +241,8 @@ impl Mirror {
                 }
                 warn!(subject = %record.subject, %error, "verdict not written; it holds all the same");
                 let record = Some(Arc::new(record.clone()));
-                Ok(Some(Judged { record, outcome: Outcome::Decided(judgement) }))
+                let outcome = Outcome::Decided(judgement);
+                Ok(Some(Judged { record, outcome, stale: None }))
             }
             kept => kept.map(Some),
         }
@@ -231,8 +279,17 @@ impl Mirror {
 
     fn paused_failure(&self, subject: &Subject, record: Option<Arc<Record>>) -> Option<Judged> {
         let failure = self.inner.failures.get(subject)?;
-        let paused = self.clock().monotonic() < failure.until;
-        paused.then_some(Judged { record, outcome: Outcome::Undecided(failure.reasons) })
+        let is_same = failure.emergency == self.emergency_for(subject).map(|it| it.id);
+        let paused = is_same && self.clock().monotonic() < failure.until;
+        let outcome = Outcome::Undecided(failure.reasons);
+        paused.then_some(Judged { record, outcome, stale: None })
+    }
+
+    /// Why nothing could be decided about `subject` the last time that it was tried.
+    pub(super) fn why_undecided(&self, subject: &Subject) -> String {
+        let failure = self.inner.failures.get(subject);
+        let reason = failure.and_then(|failure| failure.reasons.into_iter().next());
+        reason.map_or_else(|| "being decided again".to_owned(), |reason| reason.text)
     }
 
     async fn gather_and_decide(
@@ -248,12 +305,12 @@ impl Mirror {
         let mut grants = NewGrants::default();
         for _ in 0..ROUNDS_MAX {
             let (policy, now) = (self.policy(), self.now());
-            let Said { outcome, tags } =
+            let Said { outcome, tags, exceptions } =
                 self.decide(subject, &evidence, record.as_deref(), &policy).await?;
             match outcome {
                 Outcome::Decided(judgement) => {
                     self.inner.failures.forget(subject);
-                    let kept = Kept { evidence, judgement, tags, now, grants };
+                    let kept = Kept { evidence, judgement, tags, exceptions, now, grants };
                     return self.keep(subject, kept, record.as_deref(), &policy).await;
                 }
                 Outcome::Missing(kinds) => {
@@ -267,7 +324,8 @@ impl Mirror {
                 }
                 Outcome::Undecided(reasons) => {
                     self.remember_failure(subject, &reasons);
-                    return Ok(Judged { record, outcome: Outcome::Undecided(reasons) });
+                    let outcome = Outcome::Undecided(reasons);
+                    return Ok(Judged { record, outcome, stale: None });
                 }
             }
         }
@@ -312,7 +370,8 @@ impl Mirror {
         let pause = pause.min(FAILURE_RETRY_MAX);
         let until = self.clock().monotonic() + pause;
         warn!(%subject, reasons = ?reasons, pause_s = pause.as_secs(), "could not decide");
-        let failure = Failure { reasons: reasons.to_vec(), pause, until };
+        let emergency = self.emergency_for(subject).map(|it| it.id);
+        let failure = Failure { reasons: reasons.to_vec(), pause, until, emergency };
         self.inner.failures.set(subject.clone(), failure);
     }
 
@@ -325,7 +384,7 @@ impl Mirror {
         decided_on: Option<&Record>,
         policy: &Arc<ReadyPolicy>,
     ) -> Result<Judged, Error> {
-        let Kept { evidence, judgement, tags, now, grants } = kept;
+        let Kept { evidence, judgement, tags, exceptions, now, grants } = kept;
         info!(%subject, admitted = judgement.admits(), rule = ?judgement.rule, reasons = ?judgement.reasons(), "judged");
         let new = New {
             subject: subject.clone(),
@@ -334,6 +393,7 @@ impl Mirror {
             policy: *policy.id(),
             standing: decided_on.and_then(|record| record.standing.clone()),
             tags,
+            exceptions,
             now,
             grants,
         };
@@ -343,7 +403,7 @@ impl Mirror {
             Some(judgement) => Outcome::Decided(judgement.clone()),
             None => self.decide(subject, &record.evidence, Some(&record), policy).await?.outcome,
         };
-        Ok(Judged { record: Some(record), outcome })
+        Ok(Judged { record: Some(record), outcome, stale: None })
     }
 
     /// Gathers `kinds` of evidence about a subject that has a record, beyond what its rule asked
@@ -390,11 +450,18 @@ impl Mirror {
                 evidence.child_attestations.clone_from(&record.evidence.child_attestations);
             }
             let now = self.now();
-            let Said { outcome, tags } =
+            let Said { outcome, tags, exceptions } =
                 self.decide(subject, &evidence, Some(record), &policy).await?;
             match outcome {
                 Outcome::Decided(judgement) => {
-                    let kept = Kept { evidence: evidence.clone(), judgement, tags, now, grants };
+                    let kept = Kept {
+                        evidence: evidence.clone(),
+                        judgement,
+                        tags,
+                        exceptions,
+                        now,
+                        grants,
+                    };
                     self.keep(subject, kept, Some(record), &policy).await?;
                     break;
                 }
@@ -450,7 +517,7 @@ pub(super) fn still_checking(subject: &Subject, asked: &Reference) -> Error {
     }))
 }
 
-/// Whether a verdict lets the subject be served: it admits, or it is only written down.
+/// Whether a verdict lets the subject be served by itself: it admits, or it is only written down.
 pub(super) fn may_be_served(judgement: &Judgement) -> bool {
     judgement.admits() || !judgement.enforced
 }

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tracing::{info, warn};
 
-use super::blob::platform_is_covered;
-use super::judge::{Judged, is_refused_by_people, may_be_served};
+use super::judge::{Judged, is_refused_by_people};
+use super::listed::Listed;
 use super::manifest_bytes::sniffed;
 use super::resolve::Answer;
 use super::{Decision, Error, Freshness, Mirror, Refusal};
 use crate::gate::{
-    Gathered, Grant, GrantKind, Judgement, Outcome, ReasonCode, Subject, Verdict, refuse_by_name,
+    Emergency, Gathered, Judgement, Outcome, ReasonCode, Subject, Verdict, refuse_by_name,
 };
-use crate::ledger::{Granted, PullOutcome, Record};
+use crate::ledger::{PullOutcome, Record};
 use crate::oci::{Digest, MediaType, Name, Reference, Tag};
 use crate::policy::{Mode, Policy, TagMove};
 
@@ -44,6 +44,8 @@ pub struct ManifestAnswer {
     pub warning: Option<String>,
     /// Whether it is served although a verdict refuses it, or none could be reached.
     pub is_refused: bool,
+    /// The break-glass by which alone it is served.
+    pub emergency: Option<Emergency>,
 }
 
 impl Mirror {
@@ -83,7 +85,9 @@ impl Mirror {
             Reference::Tag(tag) => Some(tag),
         };
         let by_name = refuse_by_name(policy, &pull.name, tag, self.now());
-        if let Some(judgement) = by_name.as_ref().filter(|judgement| judgement.enforced) {
+        if let Some(judgement) = by_name.as_ref().filter(|judgement| judgement.enforced)
+            && !Box::pin(self.is_opened(pull, judgement)).await?
+        {
             return Err(refused(pull, None, judgement.clone()));
         }
         let answer = match &pull.reference {
@@ -122,10 +126,10 @@ impl Mirror {
             return Ok(answer);
         }
         let judged = self.judge_held(&subject, &pull.reference, &pull.client).await?;
+        if self.serves(&subject, &judged) {
+            return self.serve_judged(&subject, &judged, None).await;
+        }
         match judged.outcome {
-            Outcome::Decided(judgement) if may_be_served(&judgement) => {
-                self.serve_told(&subject, judged.record.as_deref(), &judgement, None).await
-            }
             Outcome::Decided(judgement) => Err(refused(pull, Some(*digest), judgement)),
             outcome @ (Outcome::Missing(_) | Outcome::Undecided(_)) => Err(undecided(outcome)),
         }
@@ -135,13 +139,12 @@ impl Mirror {
     /// lists it.
     async fn served_as_known(&self, subject: &Subject) -> Result<Option<ManifestAnswer>, Error> {
         if let Some(own) = self.judged_from_stored(subject).await?
-            && let Some(judgement) = own.judgement().filter(|judgement| may_be_served(judgement))
+            && self.serves(subject, &own)
         {
-            let record = own.record.as_deref();
-            return self.serve_told(subject, record, judgement, None).await.map(Some);
+            return self.serve_judged(subject, &own, None).await.map(Some);
         }
-        match self.inherited(&subject.name, &subject.digest).await? {
-            Some(grant) => self.serve_granted(subject, &grant).await.map(Some),
+        match self.listed_by(&subject.name, &subject.digest).await? {
+            Some(listed) => self.serve_granted(subject, &listed).await.map(Some),
             None => Ok(None),
         }
     }
@@ -153,9 +156,16 @@ impl Mirror {
         warning: Option<String>,
     ) -> Result<ManifestAnswer, Error> {
         let record = judged.record.as_deref();
-        match judged.judgement() {
-            Some(judgement) => self.serve_told(subject, record, judgement, warning).await,
-            None => self.serve(subject, record, warning).await,
+        match (judged.judgement(), &judged.stale) {
+            (Some(judgement), _) => self.serve_told(subject, record, judgement, warning).await,
+            (None, Some(stale)) => {
+                let before = warning.map(|before| format!("{before}; ")).unwrap_or_default();
+                let warning = format!("{before}{}", stale.warning());
+                let answer = self.serve(subject, record, Some(warning)).await?;
+                self.metrics().stale_verdicts.increment();
+                Ok(answer)
+            }
+            (None, None) => self.serve(subject, record, warning).await,
         }
     }
 
@@ -189,9 +199,9 @@ impl Mirror {
             return before.ok_or_else(|| undecided(Outcome::Undecided(Vec::new())));
         }
         let subject = Self::subject(&pull.name, &digest);
-        let judged = self.judge_held(&subject, &pull.reference, &pull.client).await;
+        let judged = self.judge_tagged(pull, tag, &subject).await;
         let refusal = match judged {
-            Ok(judged) if judged.is_served() => {
+            Ok(judged) if self.serves(&subject, &judged) => {
                 if judged.judgement().is_some_and(Judgement::admits) {
                     self.note_admitted(pull, tag, &digest).await;
                 }
@@ -207,8 +217,8 @@ impl Mirror {
                         && let Some(listed) =
                             self.listed_to_run(&pull.name, &digest, policy).await?
                     {
-                        let answer = self.serve_granted(&subject, &listed.grant).await?;
-                        return Ok(ManifestAnswer { warning, ..answer });
+                        let answer = self.serve_granted(&subject, &listed).await?.beside(warning);
+                        return Ok(answer);
                     }
                     refused(pull, Some(digest), judgement)
                 }
@@ -235,6 +245,22 @@ impl Mirror {
         }
     }
 
+    /// As [`Mirror::judge_held`]; what the tag was never admitted as is no last admission of it.
+    async fn judge_tagged(
+        &self,
+        pull: &Pull,
+        tag: &Tag,
+        subject: &Subject,
+    ) -> Result<Judged, Error> {
+        let judged = self.judge_held(subject, &pull.reference, &pull.client).await?;
+        if judged.stale.is_none() {
+            return Ok(judged);
+        }
+        let admitted = self.ledger().admitted_tag(&pull.name, tag).await?;
+        let stale = judged.stale.filter(|_| admitted == Some(subject.digest));
+        Ok(Judged { stale, ..judged })
+    }
+
     /// The manifest that `tag` was last admitted as, unless that is `instead_of` or may no longer be
     /// served. One that was revoked since is refused, and no older one steps in.
     async fn last_admitted(
@@ -252,13 +278,12 @@ impl Mirror {
         }
         let subject = Self::subject(&pull.name, &digest);
         let judged = self.judge(&subject, Freshness::Stored).await?;
+        if self.serves(&subject, &judged) {
+            self.metrics().stale_tags.increment();
+            info!(name = %pull.name, %tag, %digest, note, "tag answered from history");
+            return self.serve_judged(&subject, &judged, Some(note)).await.map(Some);
+        }
         match judged.outcome {
-            Outcome::Decided(judgement) if may_be_served(&judgement) => {
-                self.metrics().stale_tags.increment();
-                info!(name = %pull.name, %tag, %digest, note, "tag answered from history");
-                let record = judged.record.as_deref();
-                self.serve_told(&subject, record, &judgement, Some(note)).await.map(Some)
-            }
             Outcome::Decided(judgement) if instead_of.is_none() => {
                 Err(refused(pull, Some(digest), judgement))
             }
@@ -292,69 +317,6 @@ impl Mirror {
         }
     }
 
-    /// The grant by which `digest` may be read in `name`: an admitted manifest lists it.
-    pub(super) async fn inherited(
-        &self,
-        name: &Name,
-        digest: &Digest,
-    ) -> Result<Option<Grant>, Error> {
-        Ok(self.listed_by(name, digest).await?.map(|listed| listed.grant))
-    }
-
-    /// As [`Mirror::inherited`], with the manifest that lists it.
-    pub(super) async fn listed_by(
-        &self,
-        name: &Name,
-        digest: &Digest,
-    ) -> Result<Option<Granted>, Error> {
-        self.listed_where(name, digest, |_| true).await
-    }
-
-    /// As [`Mirror::listed_by`], where the list has it for a platform that is served: what it has for
-    /// others was not judged with it. They are served as parts of the list, which nodes fetch whole, and
-    /// under no tag. Nor is what refers to an admitted manifest: that is anybody's word about it.
-    async fn listed_to_run(
-        &self,
-        name: &Name,
-        digest: &Digest,
-        policy: &Policy,
-    ) -> Result<Option<Granted>, Error> {
-        let runs =
-            |grant: &Grant| grant.kind == GrantKind::Manifest && platform_is_covered(grant, policy);
-        self.listed_where(name, digest, runs).await
-    }
-
-    async fn listed_where(
-        &self,
-        name: &Name,
-        digest: &Digest,
-        counts: impl Fn(&Grant) -> bool,
-    ) -> Result<Option<Granted>, Error> {
-        for granted in self.ledger().granted(name, digest).await?.iter() {
-            let readable = matches!(granted.grant.kind, GrantKind::Manifest | GrantKind::Referrer);
-            if readable && counts(&granted.grant) && self.admits(name, &granted.subject).await? {
-                let withheld = self.is_withheld(name, digest).await?;
-                return Ok((!withheld).then(|| granted.clone()));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether the floor or people refuse the manifest `digest` itself: no grant overrides that.
-    pub(super) async fn is_withheld(&self, name: &Name, digest: &Digest) -> Result<bool, Error> {
-        if self.policy().denied_image(digest).is_some() {
-            return Ok(true);
-        }
-        let record = self.ledger().record(&Self::subject(name, digest)).await?;
-        Ok(record.as_deref().is_some_and(is_refused_by_people))
-    }
-
-    /// Whether `digest` of `name` is admitted as a subject of its own, as far as is known.
-    pub(super) async fn admits(&self, name: &Name, digest: &Digest) -> Result<bool, Error> {
-        let judged = self.judged_from_stored(&Self::subject(name, digest)).await?;
-        Ok(judged.is_some_and(|judged| judged.is_served()))
-    }
-
     /// As [`Mirror::serve`], by a verdict that is told where it is in warn mode.
     async fn serve_told(
         &self,
@@ -364,6 +326,7 @@ impl Mirror {
         warning: Option<String>,
     ) -> Result<ManifestAnswer, Error> {
         let answer = self.serve(subject, record, warning).await?;
+        let answer = answer.by(self.served_by(subject, judgement));
         if judgement.warns {
             self.metrics().warned.increment();
         }
@@ -383,18 +346,21 @@ impl Mirror {
         let bytes = self.manifest_bytes(subject).await?;
         let media_type = settled.map_or_else(|| sniffed(&bytes), Ok)?;
         let digest = subject.digest;
-        Ok(ManifestAnswer { digest, media_type, bytes, warning, is_refused: false })
+        let (is_refused, emergency) = (false, None);
+        Ok(ManifestAnswer { digest, media_type, bytes, warning, is_refused, emergency })
     }
 
     pub(super) async fn serve_granted(
         &self,
         subject: &Subject,
-        grant: &Grant,
+        listed: &Listed,
     ) -> Result<ManifestAnswer, Error> {
         let bytes = self.manifest_bytes(subject).await?;
-        let media_type = grant.media_type.clone();
-        let digest = subject.digest;
-        Ok(ManifestAnswer { digest, media_type, bytes, warning: None, is_refused: false })
+        let media_type = listed.granted.grant.media_type.clone();
+        let (digest, warning, is_refused) = (subject.digest, None, false);
+        let answer =
+            ManifestAnswer { digest, media_type, bytes, warning, is_refused, emergency: None };
+        Ok(answer.by(listed.emergency))
     }
 
     /// The manifest of a refused subject, for a HEAD that refuses only at GET; its bytes stay here.
@@ -408,6 +374,9 @@ impl Mirror {
         let metrics = self.metrics();
         let observed = self.policy().mode_for(&pull.name, self.now()) == Mode::Audit;
         let (counter, outcome) = match answer {
+            Ok(ManifestAnswer { emergency: Some(_), .. }) => {
+                (&metrics.emergency_manifests, PullOutcome::BreakGlass)
+            }
             Ok(answer) if observed || answer.is_refused => {
                 (&metrics.manifests_observed, PullOutcome::Observed)
             }

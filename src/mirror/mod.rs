@@ -8,34 +8,46 @@
 //! - a person's decision is in force for the next request after it was acknowledged.
 
 mod absence;
+pub mod approval_file;
 mod attachments;
 mod blob;
 mod board;
 mod children;
 mod deciding;
 pub mod desk;
+mod elsewhere;
+mod emergency;
 mod endings;
 mod error;
+mod exceptions;
 mod file;
 mod flight;
 mod judge;
 mod keeping;
+mod lifecycle;
 mod line;
+mod listed;
 mod lists;
 mod manifest;
 mod manifest_bytes;
 mod manifest_cache;
 mod observed;
 mod passes;
+mod policy_disk;
 mod policy_file;
 mod predecessors;
 mod prefetch;
 mod recent;
+mod reevaluate;
 mod resolve;
 mod sboms;
 mod scanning;
 mod seats;
 mod shares;
+mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
+mod stale;
 mod summaries;
 mod sync;
 mod turns;
@@ -53,22 +65,26 @@ pub use error::{Decision, Error, Refusal};
 pub use flight::Abandoned;
 pub use judge::{Freshness, Judged};
 pub use keeping::{Through, ThroughReader};
+pub use lifecycle::{LINES_MAX, LineEnd, NoLine};
 pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
 pub use passes::{PASS_PREFIX, PASS_TIME_MAX, PASS_USER, Pass, PassError, ShownPass};
-pub use policy_file::{PolicyError, load_policy, record_policy, referred_from};
+pub use policy_disk::{PolicyOnDisk, load_policy, of_one_moment};
+pub use policy_file::{PolicyError, record_policy};
 pub use prefetch::Prefetched;
+pub use reevaluate::LookedAgain;
 pub use scanning::{
     Brake, DATABASE_BYTES_MAX, DatabaseTrouble, InspectError, Inspected, ReadImage, RejudgedScans,
     ScanSettings, Scanner, load_database,
 };
+pub use stale::Stale;
 
 use bytes::Bytes;
 
 use crate::evidence::Collector;
 use crate::gate::{Evidence, EvidenceKind, ReadyPolicy, SignatureSearch, Subject};
 use crate::layout::Layout;
-use crate::ledger::{Ledger, RequestId};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::oci::{Digest, Name, Registry, Tag};
 use crate::scan::SbomFormat;
@@ -109,6 +125,8 @@ pub struct Settings {
     pub tag_ttl: HashMap<Registry, Duration>,
     /// The same, for registries that are not in `tag_ttl`.
     pub tag_ttl_default: Duration,
+    /// Until when lines of images are mended, as far as that is known.
+    pub lifecycle: Vec<LineEnd>,
 }
 
 impl Default for Settings {
@@ -118,6 +136,7 @@ impl Default for Settings {
             decide_timeout: Duration::from_secs(30),
             tag_ttl: HashMap::new(),
             tag_ttl_default: Duration::from_mins(1),
+            lifecycle: Vec::new(),
         }
     }
 }
@@ -157,10 +176,12 @@ struct Inner {
     settings: Settings,
     parts: Parts,
     policy: RwLock<Arc<ReadyPolicy>>,
+    following: policy_file::Following,
     /// What both clocks showed at the start.
     started: (Timestamp, Duration),
     judging: Flights<Subject, Result<Judged, Error>>,
     deciding: turns::Turns<Subject>,
+    again: reevaluate::LookingAgain,
     resolving: Flights<(Name, Tag), Result<resolve::Answer, Error>>,
     reading: Flights<Subject, Result<Bytes, Error>>,
     sizing: Flights<(Subject, bool), Result<blob::Sized, Error>>,
@@ -185,7 +206,8 @@ struct Inner {
     billed: Recent<(Name, Digest), sboms::Part>,
     billing: tokio::sync::Semaphore,
     held: Recent<(Subject, Arc<str>), Duration>,
-    filed: Recent<file::FiledKey, (RequestId, Duration)>,
+    filed: Recent<file::FiledKey, file::Filed>,
+    filed_now: tokio::sync::Notify,
 }
 
 impl Mirror {
@@ -197,9 +219,11 @@ impl Mirror {
         let inner = Inner {
             settings,
             policy: RwLock::new(Arc::new(policy)),
+            following: policy_file::Following::default(),
             started: (parts.clock.now(), parts.clock.monotonic()),
             judging: Flights::new(tasks.clone(), FLIGHTS_MAX),
             deciding: turns::Turns::default(),
+            again: reevaluate::LookingAgain::default(),
             resolving: Flights::new(tasks.clone(), FLIGHTS_MAX),
             reading: Flights::new(tasks.clone(), FLIGHTS_MAX),
             sizing: Flights::new(tasks.clone(), FLIGHTS_MAX),
@@ -227,6 +251,7 @@ impl Mirror {
             billing: tokio::sync::Semaphore::new(BILLS_AT_ONCE),
             held: Recent::new(REMEMBERED_MAX),
             filed: Recent::new(REMEMBERED_MAX),
+            filed_now: tokio::sync::Notify::new(),
             parts,
         };
         Self { inner: Arc::new(inner) }

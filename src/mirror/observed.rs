@@ -50,7 +50,8 @@ impl Mirror {
             self.note_admitted(pull, tag, &digest).await;
         }
         let is_refused = warning.is_some();
-        Ok(ManifestAnswer { digest, media_type, bytes, warning, is_refused })
+        let emergency = None;
+        Ok(ManifestAnswer { digest, media_type, bytes, warning, is_refused, emergency })
     }
 
     fn judge_beside(&self, subject: &Subject, pull: &Pull) {

@@ -232,7 +232,14 @@ impl Mirror {
         let bytes = self.manifest_bytes(&Self::subject(name, digest)).await?;
         let media_type = media_type.clone();
         let (digest, warning) = (*digest, None);
-        Ok(Some(ManifestAnswer { digest, media_type, bytes, warning, is_refused: false }))
+        Ok(Some(ManifestAnswer {
+            digest,
+            media_type,
+            bytes,
+            warning,
+            is_refused: false,
+            emergency: None,
+        }))
     }
 
     /// The blob `digest`, if the manifest that the pass is for lists it; with `with_body` false only its
@@ -253,6 +260,6 @@ impl Mirror {
         let size = *size;
         let body =
             if with_body { self.content(name, digest, size).await? } else { BlobBody::Unread };
-        Ok(Some(BlobAnswer { digest: *digest, size, body }))
+        Ok(Some(BlobAnswer { digest: *digest, size, body, emergency: None }))
     }
 }

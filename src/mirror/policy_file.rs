@@ -1,4 +1,4 @@
-//! The policy file: read at start, and again on SIGHUP or when it changes.
+//! The policy file, or the folder of them: read at start, and again on SIGHUP or when it changes.
 //!
 //! A file that cannot be used changes nothing: the policy in force stays, and the log and a metric
 //! say why. What keeps a good file from being used, such as a full disk under the ledger, may pass: it
@@ -7,26 +7,31 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::Mirror;
-use crate::gate::ReadyPolicy;
-use crate::ledger::{self, Ledger, PolicyChange};
+use super::policy_disk::{PolicyOnDisk, load_policy};
+use crate::ledger::{self, Ledger, Offered, PolicyChange, Rollback};
 use crate::oci::Digest;
 use crate::policy::{Policy, Problem};
+use crate::time::Timestamp;
 
 /// How often the file is looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// Largest file that a policy refers to (a public key, a trust root), in bytes.
-const REFERRED_BYTES_MAX: u64 = 1024 * 1024;
+/// For how long a person's word lets an older policy in.
+const ROLLBACK_TIME: Duration = Duration::from_mins(10);
 
 /// Why a policy is not put in force.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
+    /// It changes faster than it can be read.
+    #[error("policy {0} changed while it was read, again and again")]
+    Changing(PathBuf),
     /// The ledger could not be asked which policy was in force before, or refused this one because
     /// its revision is lower.
     #[error("policy {name} revision {revision} is not put in force")]
@@ -64,7 +69,7 @@ impl PolicyError {
         match self {
             Self::Ledger { source, .. } => source.is_failure(),
             Self::Problems { .. } => false,
-            Self::Read { .. } => true,
+            Self::Changing(_) | Self::Read { .. } => true,
         }
     }
 }
@@ -83,67 +88,62 @@ impl fmt::Display for Problems<'_> {
     }
 }
 
-/// Reads the policy in `path`, or the built-in one where there is no file.
+/// Writes into the ledger that `policy` is in force from now on, and gives what it is to the one before.
 ///
 /// # Errors
-/// When the file cannot be read or has mistakes; every one of them is named.
-pub fn load_policy(path: Option<&Path>) -> Result<ReadyPolicy, PolicyError> {
-    let Some(path) = path else { return Ok(ReadyPolicy::built_in()) };
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| PolicyError::Read { path: path.to_owned(), source })?;
-    let read = referred_from(path);
-    let failed = |problems| PolicyError::Problems { path: path.to_owned(), problems };
-    Policy::parse(&text, &read).and_then(ReadyPolicy::new).map_err(failed)
-}
-
-/// What reads the files that the policy in `path` refers to: paths that are not absolute begin where it
-/// lies, and of each file 1 MiB is read.
-pub fn referred_from(path: &Path) -> impl Fn(&Path) -> io::Result<Vec<u8>> {
-    let folder = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
-    move |file: &Path| read_bounded(&folder.join(file))
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut content = Vec::new();
-    std::fs::File::open(path)?.take(REFERRED_BYTES_MAX).read_to_end(&mut content)?;
-    Ok(content)
-}
-
-/// Writes into the ledger that `policy` is in force from now on.
-///
-/// # Errors
-/// When its revision is lower than the one before and `rollback_allowed` is not given, or the ledger
-/// fails.
+/// When its revision, or that of one of its files, is lower than the one before and `rollback` does not let
+/// that be, or the ledger fails.
 pub async fn record_policy(
     ledger: &Ledger,
     policy: &Policy,
-    rollback_allowed: bool,
-) -> Result<(), PolicyError> {
+    rollback: Rollback,
+) -> Result<PolicyChange, PolicyError> {
     let (name, revision) = (policy.name().to_owned(), policy.revision());
-    ledger
-        .record_policy(*policy.id(), revision, &name, rollback_allowed)
+    let parts = policy.files().iter().filter(|file| file.owner().is_some());
+    let parts = parts.map(|file| (file.name().to_owned(), file.revision())).collect();
+    let offered = Offered { id: *policy.id(), revision, name: name.clone(), parts };
+    let change = ledger
+        .record_policy(offered, rollback)
         .await
-        .map(|change| {
-            if change == PolicyChange::SameRevision {
-                warn!(revision, "policy changed without a new revision; raise it with each change");
-            }
-        })
-        .map_err(|source| PolicyError::Ledger { name, revision, source: Box::new(source) })
+        .map_err(|source| PolicyError::Ledger { name, revision, source: Box::new(source) })?;
+    if change == PolicyChange::SameRevision {
+        warn!(revision, "policy changed without a new revision; raise it with each change");
+    }
+    Ok(change)
+}
+
+/// That the next policy may be older, once and not for long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RollbackGrant {
+    pub(super) by: String,
+    pub(super) reason: String,
+    /// When it ends, by the time that passed since the start.
+    until: Duration,
+}
+
+/// How the policy is followed.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    /// Asks for the policy to be read again now.
+    now: Notify,
+    grant: Mutex<Option<RollbackGrant>>,
+    /// Whether a policy is followed at all.
+    follows: AtomicBool,
 }
 
 impl Mirror {
-    /// Follows the policy in `path` until shutdown: whenever it changes or `now` is notified, it is
-    /// read and put in force, and all stored verdicts are decided again.
-    pub fn follow_policy(&self, path: PathBuf, now: Arc<Notify>) {
+    /// Follows the policy in `path` until shutdown: whenever it changes or that is asked for, it is read and
+    /// put in force, and all stored verdicts are decided again.
+    pub fn follow_policy(&self, path: PathBuf) {
+        self.inner.following.follows.store(true, Ordering::Relaxed);
         let (mirror, tasks) = (self.clone(), self.tasks().clone());
         drop(self.tasks().spawn(async move {
-            // The file may have changed since the start read it, so the first look reads it again.
+            // It may have changed since the start read it, so the first look reads it again.
             let mut seen = None;
             loop {
                 let asked = tokio::select! {
                     () = tasks.stopping() => return,
-                    () = now.notified() => true,
+                    () = mirror.inner.following.now.notified() => true,
                     () = tokio::time::sleep(LOOK_INTERVAL) => false,
                 };
                 let stamp = mirror.policy_stamp(&path).await;
@@ -155,10 +155,50 @@ impl Mirror {
         }));
     }
 
+    /// Has the policy read again now.
+    pub fn reload_policy_soon(&self) {
+        self.inner.following.now.notify_one();
+    }
+
+    /// Whether a policy is followed that could become another one.
+    pub(super) fn follows_policy(&self) -> bool {
+        self.inner.following.follows.load(Ordering::Relaxed)
+    }
+
+    /// Lets the next policy be older, if it comes soon; gives until when. That this was said is for the
+    /// caller to put on record before.
+    pub(super) fn allow_rollback(&self, by: String, reason: String) -> Timestamp {
+        let until = self.clock().monotonic().saturating_add(ROLLBACK_TIME);
+        let mut grant = self.inner.following.grant.lock().unwrap_or_else(PoisonError::into_inner);
+        *grant = Some(RollbackGrant { by, reason, until });
+        drop(grant);
+        self.reload_policy_soon();
+        self.clock().now().after(ROLLBACK_TIME)
+    }
+
+    /// What lets an older policy in now.
+    fn rollback(&self) -> Rollback {
+        let mut grant = self.inner.following.grant.lock().unwrap_or_else(PoisonError::into_inner);
+        if grant.as_ref().is_some_and(|grant| grant.until <= self.clock().monotonic()) {
+            *grant = None;
+        }
+        grant.as_ref().map_or(Rollback::Refused, |grant| Rollback::By {
+            who: grant.by.clone(),
+            reason: grant.reason.clone(),
+        })
+    }
+
     async fn policy_stamp(&self, path: &Path) -> Option<Digest> {
         let path = path.to_owned();
-        let read = self.tasks().spawn_blocking(move || std::fs::read(path).ok());
-        read.await.ok().flatten().map(|content| Digest::sha256(&content))
+        let read = self.tasks().spawn_blocking(move || match PolicyOnDisk::read(&path) {
+            Ok(disk) => Some(disk.stamp()),
+            // What is wrong with it is told once.
+            Err(error @ PolicyError::Problems { .. }) => {
+                Some(Digest::sha256(error.to_string().as_bytes()))
+            }
+            Err(_) => None,
+        });
+        read.await.ok().flatten()
     }
 
     /// Gives whether there is no point in trying the same file again: it is in force, or it is the
@@ -166,17 +206,25 @@ impl Mirror {
     async fn reload_policy(&self, path: &Path) -> bool {
         let owned = path.to_owned();
         let loading = self.tasks().spawn_blocking(move || load_policy(Some(&owned)));
+        let rollback = self.rollback();
         let loaded = match loading.await {
-            Ok(Ok(policy)) => record_policy(self.ledger(), &policy, false).await.map(|()| policy),
+            Ok(Ok(policy)) => {
+                let recorded = record_policy(self.ledger(), &policy, rollback).await;
+                recorded.map(|change| (policy, change))
+            }
             Ok(Err(error)) => Err(error),
             Err(_panicked) => return true,
         };
         let passes = loaded.as_ref().is_err_and(PolicyError::passes);
         match loaded {
-            Ok(policy) if policy.id() == self.policy().id() => {
+            Ok((policy, _)) if policy.id() == self.policy().id() => {
                 info!(name = policy.name(), revision = policy.revision(), "policy unchanged");
             }
-            Ok(policy) => {
+            Ok((policy, change)) => {
+                if change == PolicyChange::RolledBack {
+                    *self.inner.following.grant.lock().unwrap_or_else(PoisonError::into_inner) =
+                        None;
+                }
                 info!(name = policy.name(), revision = policy.revision(), "policy in force");
                 self.put_in_force(policy);
                 match self.judge_all_again().await {

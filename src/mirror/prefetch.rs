@@ -24,7 +24,7 @@ impl Mirror {
     /// When the subject is not admitted ([`Error::Ungranted`]), or the first blob that fails.
     pub async fn prefetch(&self, subject: &Subject) -> Result<Prefetched, Error> {
         let judged = self.judge(subject, Freshness::Stored).await?;
-        if !judged.is_served() {
+        if !self.serves(subject, &judged) {
             return Err(Error::Ungranted);
         }
         self.manifest_bytes(subject).await?;

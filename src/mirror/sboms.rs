@@ -139,7 +139,7 @@ impl Mirror {
 
     /// What was found in the image `digest` when the subject of `record` was scanned, if that is admitted.
     fn inventory_by(&self, record: &Arc<Record>, digest: &Digest) -> Option<Digest> {
-        let judgement = record.judgement_in_force(self.policy().id(), self.now())?;
+        let judgement = self.in_force(record, self.policy().id(), self.now())?;
         let scanned = record.evidence.scan.found().filter(|_| judgement.admits())?;
         scanned.images.get(digest)?.inventory
     }
@@ -215,7 +215,14 @@ impl Mirror {
         }
         let media_type = MediaType::from(MediaType::OCI_MANIFEST);
         let (digest, warning) = (*digest, None);
-        Ok(Some(ManifestAnswer { digest, media_type, bytes, warning, is_refused: false }))
+        Ok(Some(ManifestAnswer {
+            digest,
+            media_type,
+            bytes,
+            warning,
+            is_refused: false,
+            emergency: None,
+        }))
     }
 
     /// The same for the bill itself: from the store, which has it once it was asked for.
@@ -235,6 +242,7 @@ impl Mirror {
                     digest: *digest,
                     size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
                     body: BlobBody::Memory(bytes),
+                    emergency: None,
                 });
                 return Ok(answer);
             }
@@ -247,7 +255,7 @@ impl Mirror {
         } else {
             BlobBody::Unread
         };
-        Ok(Some(BlobAnswer { digest: *digest, size, body }))
+        Ok(Some(BlobAnswer { digest: *digest, size, body, emergency: None }))
     }
 
     async fn bill_body(

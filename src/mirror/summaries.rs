@@ -29,7 +29,7 @@ impl Mirror {
     /// own.
     pub(super) async fn summary_of(&self, record: &Arc<Record>) -> Option<Descriptor> {
         let policy = self.policy();
-        let judgement = record.judgement_in_force(policy.id(), self.now())?;
+        let judgement = self.in_force(record, policy.id(), self.now())?;
         if !judgement.admits() {
             return None;
         }
@@ -75,7 +75,14 @@ impl Mirror {
         let Some(bytes) = self.said(name, digest).await? else { return Ok(None) };
         let media_type = MediaType::from(MediaType::OCI_MANIFEST);
         let (digest, warning) = (*digest, None);
-        Ok(Some(ManifestAnswer { digest, media_type, bytes, warning, is_refused: false }))
+        Ok(Some(ManifestAnswer {
+            digest,
+            media_type,
+            bytes,
+            warning,
+            is_refused: false,
+            emergency: None,
+        }))
     }
 
     /// The same for what such a manifest lists.
@@ -86,7 +93,12 @@ impl Mirror {
     ) -> Result<Option<BlobAnswer>, Error> {
         let Some(bytes) = self.said(name, digest).await? else { return Ok(None) };
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        Ok(Some(BlobAnswer { digest: *digest, size, body: BlobBody::Memory(bytes) }))
+        Ok(Some(BlobAnswer {
+            digest: *digest,
+            size,
+            body: BlobBody::Memory(bytes),
+            emergency: None,
+        }))
     }
 
     async fn said(&self, name: &Name, digest: &Digest) -> Result<Option<bytes::Bytes>, Error> {

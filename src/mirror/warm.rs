@@ -35,9 +35,13 @@ impl Mirror {
         }
         let subject = Self::subject(name, &digest);
         let record = self.ledger().record_in_memory(&subject)?;
-        let judgement = record.judgement_in_force(policy.id(), now);
+        let judgement = self.in_force(&record, policy.id(), now);
         // Who is to be warned is warned elsewhere.
         if !judgement.is_some_and(|judgement| judgement.admits() && !judgement.warns) {
+            return None;
+        }
+        let carried = judgement.and_then(|judgement| judgement.carried.as_deref());
+        if carried.is_some_and(|carried| !self.is_known_to_stand(carried, now)) {
             return None;
         }
         if tag.is_some_and(|tag| !self.ledger().is_admitted_tag(name, tag, &digest)) {
@@ -49,7 +53,14 @@ impl Mirror {
         self.store().touch(&digest);
         self.metrics().manifests_admitted.increment();
         self.ledger().count_pull(&subject, pull.client.clone(), PullOutcome::Admitted);
-        Some(ManifestAnswer { digest, media_type, bytes, warning: None, is_refused: false })
+        Some(ManifestAnswer {
+            digest,
+            media_type,
+            bytes,
+            warning: None,
+            is_refused: false,
+            emergency: None,
+        })
     }
 
     /// What upstream said lately that `tag` stands for.

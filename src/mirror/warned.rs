@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::{Decision, Error, ManifestAnswer, Mirror, Pull};
-use crate::gate::Judgement;
+use crate::gate::{Emergency, Judgement};
 use crate::policy::Policy;
 
 impl Mirror {
@@ -36,14 +36,28 @@ impl Mirror {
 }
 
 impl ManifestAnswer {
-    /// The answer with what is to be told of the verdict that it is served in spite of, or beside.
-    pub(super) fn told(mut self, judgement: Option<&Judgement>) -> Self {
-        self.is_refused |= judgement.is_some_and(|judgement| !judgement.admits());
-        if let Some(text) = judgement.and_then(warning) {
+    /// The answer with what is to be told besides.
+    pub(super) fn beside(mut self, text: Option<String>) -> Self {
+        if let Some(text) = text {
             let before = self.warning.take().map(|before| format!("{before}; "));
             self.warning = Some(format!("{}{text}", before.unwrap_or_default()));
         }
         self
+    }
+
+    /// The answer as it is by `emergency`, if it is served by one.
+    pub(super) fn by(mut self, emergency: Option<Emergency>) -> Self {
+        // It comes first: what is longer than a header is cut at its end.
+        let after = self.warning.take();
+        self.warning = emergency.as_ref().map(super::emergency::warning);
+        self.is_refused |= emergency.is_some();
+        Self { emergency, ..self }.beside(after)
+    }
+
+    /// The answer with what is to be told of the verdict that it is served in spite of, or beside.
+    pub(super) fn told(mut self, judgement: Option<&Judgement>) -> Self {
+        self.is_refused |= judgement.is_some_and(|judgement| !judgement.admits());
+        self.beside(judgement.and_then(warning))
     }
 }
 

@@ -219,4 +219,47 @@ mod tests {
         let text = slack["text"].as_str().unwrap();
         assert!(text.starts_with("docker.io/library/redis:7.4 waits for an approval\n"), "{text}");
     }
+
+    #[test]
+    fn an_exception_is_told_with_its_finding_its_image_and_where_it_is() {
+        let of = |kind, key: &str| {
+            AuditEvent::new(kind, "alice")
+                .with(key, "X-7")
+                .with("vulnerability", "CVE-2026-1")
+                .with("package", "openssl")
+                .with("repository", "up.test/app")
+                .with("expires", "2026-12-01T00:00:00Z")
+                .with("days", 3)
+        };
+        let what = "X-7 (CVE-2026-1 in openssl of every image of up.test/app)";
+        for (kind, key, name, text) in [
+            (AuditKind::ExceptionAsked, "exception", "exception.asked", "alice asks for exception"),
+            (AuditKind::ExceptionVoted, "vote_on", "exception.vote", "alice said yes to exception"),
+            (
+                AuditKind::ExceptionGranted,
+                "exception",
+                "exception.granted",
+                "alice granted exception",
+            ),
+            (
+                AuditKind::ExceptionRefused,
+                "exception",
+                "exception.refused",
+                "alice refused exception",
+            ),
+            (AuditKind::ExceptionEnded, "exception", "exception.ended", "alice ended exception"),
+            (AuditKind::ExceptionExpiring, "ending", "exception.expiring", "Exception"),
+        ] {
+            let event = event(of(kind, key));
+            let told = said(Format::CloudEvents, &event);
+            assert_eq!(told["type"], name);
+            assert_eq!(told["data"]["link"], "https://mirror.test/exceptions/X-7");
+            assert_eq!(told["data"]["image"], "up.test/app");
+            let mail = said(Format::MailJson, &event)["text"].as_str().unwrap().to_owned();
+            assert!(mail.starts_with(&format!("{text} {what}")), "{mail}");
+        }
+        let expired = event(of(AuditKind::ExceptionEnded, "exception").with("how", "expired"));
+        let mail = said(Format::MailJson, &expired)["text"].as_str().unwrap().to_owned();
+        assert!(mail.starts_with(&format!("Exception {what} has expired")), "{mail}");
+    }
 }

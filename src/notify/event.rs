@@ -6,14 +6,31 @@ use std::str::FromStr;
 
 use crate::gate::Subject;
 use crate::ledger::{AuditKind, AuditRow, RequestId};
+use crate::oci::Digest;
 use crate::time::Timestamp;
+use crate::transparency::Checkpoint;
 
 /// What the audit says and what that is called here. Of other records nobody is told.
 const TYPES: &[(AuditKind, &str)] = &[
     (AuditKind::ApprovalExpiring, "approval.expiring"),
+    (AuditKind::ApprovalWithdrawn, "approval.withdrawn"),
+    (AuditKind::AuditArchived, "audit.archived"),
     (AuditKind::AuditKeyReplaced, "audit.key-replaced"),
     (AuditKind::ChainCut, "audit.cut"),
+    (AuditKind::BreakGlassEnded, "breakglass.ended"),
+    (AuditKind::BreakGlassReviewed, "breakglass.reviewed"),
+    (AuditKind::BreakGlassUnreviewed, "breakglass.unreviewed"),
+    (AuditKind::BreakGlassUsed, "breakglass.used"),
+    (AuditKind::BreakGlassVoted, "breakglass.vote"),
+    (AuditKind::ExceptionAsked, "exception.asked"),
+    (AuditKind::ExceptionEnded, "exception.ended"),
+    (AuditKind::ExceptionExpiring, "exception.expiring"),
+    (AuditKind::ExceptionGranted, "exception.granted"),
+    (AuditKind::ExceptionRefused, "exception.refused"),
+    (AuditKind::ExceptionVoted, "exception.vote"),
     (AuditKind::Judged, "image.blocked"),
+    (AuditKind::FoundSinceApproval, "image.finding"),
+    (AuditKind::VerdictStale, "image.stale"),
     (AuditKind::Reinstated, "image.reinstated"),
     (AuditKind::Revoked, "image.revoked"),
     (AuditKind::Restored, "ledger.restored"),
@@ -21,20 +38,28 @@ const TYPES: &[(AuditKind, &str)] = &[
     (AuditKind::PersonCreated, "person.created"),
     (AuditKind::PersonDisabled, "person.disabled"),
     (AuditKind::PersonEnabled, "person.enabled"),
+    (AuditKind::PasswordChanged, "person.password-changed"),
     (AuditKind::PersonRemoved, "person.removed"),
     (AuditKind::PersonReset, "person.reset"),
     (AuditKind::PolicyLoaded, "policy.changed"),
     (AuditKind::PolicyRolledBack, "policy.changed"),
+    (AuditKind::PolicyRollbackAllowed, "policy.rollback-allowed"),
+    (AuditKind::QuestionAnswered, "request.answer"),
     (AuditKind::Approved, "request.approved"),
+    (AuditKind::ReevaluationHeld, "reevaluation.held"),
     (AuditKind::RequestFiled, "request.created"),
+    (AuditKind::QuestionAsked, "request.question"),
     (AuditKind::Rejected, "request.rejected"),
     (AuditKind::Voted, "request.vote"),
+    (AuditKind::VoteWithdrawn, "request.vote-withdrawn"),
     (AuditKind::SignInFailed, "sign-in.failed"),
     (AuditKind::SigningKeyRotated, "signing-key.rotated"),
     (AuditKind::TokenCreated, "token.created"),
     (AuditKind::TokenRevoked, "token.revoked"),
     (AuditKind::TagMoved, "upstream.tag-moved"),
 ];
+/// A checkpoint of the audit was signed. It is no record, and only its own name asks for it.
+pub(super) const CHECKPOINT: &str = "audit.checkpoint";
 /// The event of a test, which no pattern asks for.
 pub(super) const TEST: &str = "webhook.test";
 /// The details of records that are facts for others; what is not listed stays here.
@@ -42,26 +67,46 @@ const DETAILS: &[&str] = &[
     "approval",
     "approved_by",
     "before",
+    "break_glass",
     "days",
+    "ending",
     "enforced",
+    "exception",
     "expires",
+    "findings",
+    "group",
     "groups",
+    "how",
+    "held",
     "image",
+    "images",
+    "justification",
     "name",
+    "package",
     "person",
+    "quorum",
     "reasons",
+    "repository",
+    "review",
     "revision",
     "revision_before",
     "role",
     "role_before",
     "rule",
+    "since",
     "stands_for",
     "state",
     "tag",
+    "ticket",
     "times",
     "token",
+    "until",
+    "used_by",
     "verdict",
+    "vote_on",
+    "voter",
     "voters",
+    "vulnerability",
 ];
 /// Longest text of a fact, in characters: a body stays small whatever people wrote.
 const TEXT_LENGTH_MAX: usize = 1_000;
@@ -122,9 +167,35 @@ impl Event {
         }
     }
 
+    /// That `checkpoint` was signed, as it was found at `now`: it is told as it is, to be kept by others.
+    pub(super) fn checkpoint(checkpoint: &Checkpoint, now: Timestamp) -> Self {
+        let details = [
+            ("checkpoint", checkpoint.as_str().to_owned()),
+            ("records", checkpoint.size().to_string()),
+            ("root", checkpoint.root().to_string()),
+        ];
+        Self {
+            id: checkpoint_id(checkpoint),
+            kind: CHECKPOINT,
+            at: now,
+            sequence: checkpoint.size(),
+            by: "server".to_owned(),
+            subject: None,
+            request: None,
+            reason: None,
+            details: details.map(|(key, value)| (key.to_owned(), value)).into(),
+        }
+    }
+
     /// A detail by its name.
     pub(super) fn detail(&self, key: &str) -> Option<&str> {
         self.details.get(key).map(String::as_str)
+    }
+
+    /// The exception that it is about, by its number.
+    pub(super) fn exception(&self) -> Option<&str> {
+        let keys = ["exception", "ending", "vote_on"];
+        keys.into_iter().find_map(|key| self.detail(key))
     }
 
     /// The image as people write it, with a tag where one is known; without a digest otherwise.
@@ -133,7 +204,8 @@ impl Event {
             let (name, reference) = image.split_once(' ')?;
             (!reference.contains(':')).then(|| format!("{name}:{reference}"))
         });
-        tagged.or_else(|| {
+        let repository = || self.detail("repository").map(str::to_owned);
+        tagged.or_else(repository).or_else(|| {
             let name = &self.subject.as_ref()?.name;
             Some(self.detail("tag").map_or_else(|| name.to_string(), |tag| format!("{name}:{tag}")))
         })
@@ -149,6 +221,12 @@ fn kind_of(row: &AuditRow) -> Option<&'static str> {
         }
     }
     TYPES.iter().find(|(kind, _)| *kind == row.event.kind).map(|(_, name)| *name)
+}
+
+/// The identity of the event that `checkpoint` is.
+pub(super) fn checkpoint_id(checkpoint: &Checkpoint) -> String {
+    let digest = Digest::sha256(checkpoint.as_str().as_bytes());
+    format!("checkpoint-{}-{}", checkpoint.size(), digest.short())
 }
 
 fn bounded(text: &str) -> String {
@@ -167,6 +245,11 @@ impl EventPattern {
     /// Every event.
     pub fn all() -> Self {
         Self("*".to_owned())
+    }
+
+    /// Whether it asks for signed checkpoints: only by their own name, because there may be one a minute.
+    pub(super) fn asks_for_checkpoints(&self) -> bool {
+        self.0 == CHECKPOINT
     }
 
     /// Whether it asks for events called `kind`.
@@ -200,10 +283,13 @@ impl FromStr for EventPattern {
     fn from_str(text: &str) -> Result<Self, NoEvent> {
         let pattern = Self(text.to_owned());
         let is_whole = text == "*" || text.ends_with(".*") || !text.contains('*');
-        if is_whole && TYPES.iter().any(|(_, kind)| pattern.matches(kind)) {
+        let is_known = TYPES.iter().any(|(_, kind)| pattern.matches(kind));
+        if is_whole && (is_known || pattern.asks_for_checkpoints()) {
             return Ok(pattern);
         }
         let mut known: Vec<&str> = TYPES.iter().map(|(_, kind)| *kind).collect();
+        known.push(CHECKPOINT);
+        known.sort_unstable();
         known.dedup();
         Err(NoEvent { text: text.to_owned(), known: known.join(", ") })
     }
@@ -213,7 +299,6 @@ impl FromStr for EventPattern {
 mod tests {
     use super::*;
     use crate::ledger::AuditEvent;
-    use crate::oci::Digest;
 
     fn row(event: AuditEvent) -> AuditRow {
         let at = Timestamp::from_milliseconds(1_000);
@@ -228,6 +313,8 @@ mod tests {
         assert!(matches("*", "request.created") && matches("request.*", "request.vote"));
         assert!(matches("request.vote", "request.vote"));
         assert!(!matches("request.*", "image.blocked"));
+        let asks = |it: &str| it.parse::<EventPattern>().unwrap().asks_for_checkpoints();
+        assert!(asks(CHECKPOINT) && !asks("*") && !asks("audit.*") && !asks("audit.cut"));
         for bad in ["", "request", "requests.*", "request*", "*.created", "request.creatd", "**"] {
             assert!(bad.parse::<EventPattern>().is_err(), "{bad}");
         }

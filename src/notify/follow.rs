@@ -7,18 +7,19 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info, warn};
 
 use super::attempt::{self, Keys, Outcome, status_text, wanted_rest};
 use super::body::From;
-use super::event::Event;
+use super::event::{Event, EventPattern, checkpoint_id};
 use super::state::{DeliveryView, Pending, State, WebhookTestView, WebhookView};
 use super::{Parts, Retry, WebhookSettings};
 use crate::ledger::{self, AuditRow, WebhookCursor, WebhookPause};
 use crate::oci::{Digest, Secret};
 use crate::text::plain_to_see;
+use crate::transparency::Checkpoint;
 use crate::upstream::{Hook, origin_of};
 
 /// Records that are read from the chain at a time.
@@ -29,6 +30,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// Times that an event is sent which the receiver refuses as such, before the next one gets its turn;
 /// they span most of a day.
 const REFUSALS_MAX: u32 = 24;
+/// Least time between two checkpoints that are sent.
+const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
 /// Longest beginning of an answer that is shown, in characters.
 const ANSWER_LENGTH_MAX: usize = 200;
 
@@ -90,11 +93,18 @@ impl Follower {
 
     async fn go_on(&self) {
         let mut grown = self.parts.ledger.audit_grown();
+        let (mut signed, mut not_before) = (self.parts.ledger.signed(), Instant::now());
         self.begin().await;
         loop {
             let cursor = self.state().cursor.sequence;
-            if grown.wait_for(|count| *count > cursor).await.is_err() {
-                return;
+            let grew = async { grown.wait_for(|count| *count > cursor).await.map(drop) };
+            tokio::select! {
+                grew = grew => if grew.is_err() { return },
+                checkpoint = self.next_checkpoint(&mut signed, not_before) => {
+                    self.tell_of(&checkpoint).await;
+                    not_before = Instant::now() + CHECKPOINT_EVERY;
+                    continue;
+                }
             }
             match self.page(cursor.saturating_add(1)).await {
                 Ok(rows) if !rows.is_empty() => {
@@ -108,6 +118,41 @@ impl Follower {
                 Ok(_) | Err(_) => sleep(self.retry.max.min(Duration::from_mins(1))).await,
             }
         }
+    }
+
+    /// The last checkpoint that was signed, once it is another than the one that was told last; never for a
+    /// webhook that does not ask for them by name.
+    async fn next_checkpoint(
+        &self,
+        signed: &mut watch::Receiver<Option<Checkpoint>>,
+        not_before: Instant,
+    ) -> Checkpoint {
+        if self.settings.events.iter().any(EventPattern::asks_for_checkpoints) {
+            sleep_until(not_before).await;
+            let told = self.state().cursor.checkpoint.clone();
+            let is_new = |last: &Option<Checkpoint>| {
+                last.as_ref().is_some_and(|last| Some(checkpoint_id(last)) != told)
+            };
+            if let Ok(last) = signed.wait_for(is_new).await
+                && let Some(checkpoint) = last.clone()
+            {
+                return checkpoint;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Sends `checkpoint` until it was taken, or was refused for good. Those that are signed meanwhile are not
+    /// sent, but the last one of them.
+    async fn tell_of(&self, checkpoint: &Checkpoint) {
+        let event = Event::checkpoint(checkpoint, self.parts.clock.now());
+        self.deliver(&event).await;
+        {
+            let mut state = self.state();
+            state.cursor.checkpoint = Some(event.id);
+            state.is_unsaved = true;
+        }
+        self.save().await;
     }
 
     /// Finds out where to go on: at the end of the chain when this webhook is new.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::document::WantedText;
-use super::problem::Position;
+use super::problem::{FileNumber, Position};
 
 /// Something that must be attested about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +28,14 @@ impl AttestationRule {
         self.position
     }
 
-    /// The key path of `part` in the policy, for messages about it.
+    /// The key path of `part` in its file, for messages about it.
     pub fn path_of(&self, part: &str) -> String {
         format!("{}.{part}", self.path)
+    }
+
+    /// What tells `part` of it apart from everything else in all files of the policy.
+    pub fn key_of(&self, part: &str) -> (FileNumber, String) {
+        (self.position.file, self.path_of(part))
     }
 }
 

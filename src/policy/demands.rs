@@ -8,6 +8,7 @@ use super::document::{Rule, RuleId, SignerChange, Trust};
 use super::expressions::{FactKinds, NamedExpression, When};
 use super::fresh::{FastTrack, FreshGate};
 use super::mode::Mode;
+use super::on_error::OnError;
 use super::overlay::{Alone, Overlay};
 use super::scanned::ScanGate;
 use super::signed::SignatureRule;
@@ -55,13 +56,19 @@ impl<'a> Demands<'a> {
         Self { overlays, ..demands }
     }
 
+    /// What `gates` ask of scans, and nothing else.
+    pub fn of_gates(gates: Vec<Arc<ScanGate>>) -> Self {
+        Self { gates, ..Self::default() }
+    }
+
     /// Adds what one speaker asks for; what is asked already is not asked twice.
     fn add(&mut self, by: Option<&'a RuleId>, alone: &Alone<'a>) {
         let Alone { attestations, gates, configured, fresh, signatures: _ } = *alone;
         self.attestations.extend(attestations.iter().map(|what| Demanded { by, what }));
         for gate in gates {
-            let is_known =
-                |it: &Arc<ScanGate>| it.name == gate.name && it.is_floor == gate.is_floor;
+            // One that somebody else asks for too is asked twice: exceptions take from one of them.
+            let asked = |it: &ScanGate| (it.is_floor, it.part);
+            let is_known = |it: &Arc<ScanGate>| it.name == gate.name && asked(it) == asked(gate);
             if !self.gates.iter().any(is_known) {
                 self.gates.push(Arc::clone(gate));
             }
@@ -101,6 +108,15 @@ impl<'a> Demands<'a> {
         let own = self.expressions().iter().map(|it| it.when().facts());
         let added = self.overlays.iter().filter_map(|it| it.when()).map(When::facts);
         own.chain(added).fold(FactKinds::default(), FactKinds::and)
+    }
+
+    /// What becomes of what was admitted when nothing can be decided: as the rule says, unless an overlay is
+    /// stricter. Without a rule nothing is served.
+    pub fn on_error(&self) -> OnError {
+        if self.overlays.iter().any(|overlay| overlay.closes_on_error()) {
+            return OnError::Deny;
+        }
+        self.rule.map(Rule::on_error).unwrap_or_default()
     }
 
     /// The rule that applies; `None` where none does, or it is not known which.

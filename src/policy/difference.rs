@@ -15,16 +15,18 @@ use super::yaml::{self, Content, Node};
 use crate::oci::Digest;
 
 /// What is in force where neither the top nor `defaults` says something else.
-const DEFAULTS: [(&str, &str); 3] =
-    [("mode", "enforce"), ("signerChange", "hold"), ("tagMove", "hold-new")];
+const DEFAULTS: [(&str, &str); 4] =
+    [("mode", "enforce"), ("onError", "deny"), ("signerChange", "hold"), ("tagMove", "hold-new")];
 /// By what the entries of a list are told apart, where they have it.
 const IDENTITIES: [&str; 2] = ["id", "digest"];
 /// Under what a text that begins with `file:` names a file.
 const WITH_FILES: [&str; 2] = ["signers", "trustRoots"];
 
-/// The text of a policy, and how the files that it names are read.
+/// The text of a policy, or of one file of it, and how the files that it names are read.
 #[derive(Clone, Copy)]
 pub struct Document<'a> {
+    /// Where it lies in its directory; empty where the policy is one file.
+    pub path: &'a str,
     /// The text.
     pub text: &'a str,
     /// Reads a file, as the policy names it.
@@ -64,13 +66,13 @@ pub enum ChangeKind {
     Removed,
 }
 
-/// What differs between the policies `old` and `new`, by key; that they are good policies is the caller's
-/// to know. Name and revision are no part of it.
+/// What differs between the policies `old` and `new`, by key, each with all of its files; that they are good
+/// policies is the caller's to know. Names and revisions are no part of it.
 ///
 /// # Errors
 /// What is wrong with the YAML of the first that is none.
-pub fn changes(old: &Document<'_>, new: &Document<'_>) -> Result<Vec<Change>, Vec<Problem>> {
-    let (old, new) = (tree_of(old)?, tree_of(new)?);
+pub fn changes(old: &[Document<'_>], new: &[Document<'_>]) -> Result<Vec<Change>, Vec<Problem>> {
+    let (old, new) = (tree_of_all(old)?, tree_of_all(new)?);
     let mut changes = Vec::new();
     compare("", &old, &new, &mut changes);
     Ok(changes)
@@ -100,22 +102,62 @@ impl Tree {
     }
 }
 
-fn tree_of(document: &Document<'_>) -> Result<Tree, Vec<Problem>> {
+/// What all files of a policy say together.
+fn tree_of_all(documents: &[Document<'_>]) -> Result<Tree, Vec<Problem>> {
+    let mut all = BTreeMap::new();
+    for document in documents {
+        merge(&mut all, top_of(document)?);
+    }
+    normalize(&mut all);
+    Ok(Tree::Map(all))
+}
+
+/// Puts what one file says into what the others do: names and ids are those of one file only.
+fn merge(all: &mut BTreeMap<String, Tree>, more: BTreeMap<String, Tree>) {
+    for (key, value) in more {
+        match (all.get_mut(&key), value) {
+            (Some(Tree::Map(there)), Tree::Map(value)) => merge(there, value),
+            (_, value) => drop(all.insert(key, value)),
+        }
+    }
+}
+
+fn top_of(document: &Document<'_>) -> Result<BTreeMap<String, Tree>, Vec<Problem>> {
     let mut problems = Vec::new();
     let root = yaml::read(document.text, &mut problems);
     let Some(root) = root.filter(|_| problems.is_empty()) else { return Err(problems) };
-    let mut tree = tree(root, document, false);
-    if let Tree::Map(top) = &mut tree {
-        normalize(top);
+    let Tree::Map(mut top) = tree(root, document, false) else { return Ok(BTreeMap::new()) };
+    for fixed in ["apiVersion", "kind"] {
+        top.remove(fixed);
     }
-    Ok(tree)
+    if let Some(Tree::Map(mut metadata)) = top.remove("metadata") {
+        metadata.remove("revision");
+        let name = metadata.remove("name");
+        if let (Some(Tree::Text(name)), true) = (name, metadata.contains_key("scope")) {
+            belong_to(&mut top, &name);
+            let file = BTreeMap::from([(name, Tree::Map(metadata))]);
+            top.insert("files".to_owned(), Tree::Map(file));
+        } else if let Some(scopes) = metadata.remove("scopes") {
+            top.insert("scopes".to_owned(), scopes);
+        }
+    }
+    Ok(top)
+}
+
+/// Notes of rules and overlays that they stand in the file `name`: it hangs on that what may be excepted.
+fn belong_to(top: &mut BTreeMap<String, Tree>, name: &str) {
+    for key in ["rules", "overlays"] {
+        let Some(Tree::Map(entries)) = top.get_mut(key) else { continue };
+        for entry in entries.values_mut() {
+            if let Tree::Map(entry) = entry {
+                entry.insert("file".to_owned(), Tree::Text(name.to_owned()));
+            }
+        }
+    }
 }
 
 /// Puts what may be written in two ways into one.
 fn normalize(top: &mut BTreeMap<String, Tree>) {
-    for fixed in ["apiVersion", "kind", "metadata"] {
-        top.remove(fixed);
-    }
     let mut defaults = match top.remove("defaults") {
         Some(Tree::Map(defaults)) => defaults,
         Some(Tree::Set(_) | Tree::Text(_)) | None => BTreeMap::new(),
@@ -187,7 +229,8 @@ fn by_identity(items: &[Tree]) -> Tree {
 /// The text, with a digest of the file that it names, if it does.
 fn content_of(text: String, document: &Document<'_>, names_files: bool) -> String {
     let file = text.strip_prefix("file:").filter(|_| names_files);
-    match file.map(|file| (document.read_file)(Path::new(file.trim()))) {
+    let folder = Path::new(document.path).parent().unwrap_or(Path::new(""));
+    match file.map(|file| (document.read_file)(&folder.join(file.trim()))) {
         Some(Ok(bytes)) => format!("{text} ({})", Digest::sha256(&bytes)),
         Some(Err(_)) | None => text,
     }
@@ -237,7 +280,7 @@ mod tests {
             Some("two") => Ok(b"2".to_vec()),
             _ => Err(io::ErrorKind::NotFound.into()),
         };
-        let document = |text| Document { text, read_file: &read };
+        let document = |text| [Document { path: "", text, read_file: &read }];
         let line = |change: &Change| {
             let sign = match change.kind {
                 ChangeKind::Added => '+',
@@ -286,6 +329,37 @@ mod tests {
                 &format!("~ signers.team.key.pem file:one ({one}) -> file:two ({two})"),
             ]
         );
+    }
+
+    #[test]
+    fn the_files_of_a_directory_are_compared_as_one_policy() {
+        let read = |path: &Path| match path.to_str() {
+            Some("teams/one") => Ok(b"1".to_vec()),
+            Some("teams/two") => Ok(b"2".to_vec()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        let base = "metadata: {name: site, revision: 1, scopes: {shop: [a.io/**]}}\nrules: [{id: x, match: [b.io/*]}]\n";
+        let part = |owner: &str, file: &str| {
+            format!(
+                "metadata: {{name: shop, owner: {owner}, scope: [a.io/**]}}\nrules: [{{id: y, match: [a.io/*]}}]\n\
+                 signers: {{team: {{key: {{pem: file:{file}}}}}}}\n"
+            )
+        };
+        let (old, new) = (part("group:a", "one"), part("group:b", "two"));
+        let of = |path, text| Document { path, text, read_file: &read };
+        let told = changes(
+            &[of("base.yaml", base), of("teams/shop.yaml", &old)],
+            &[of("teams/shop.yaml", &new), of("base.yaml", base)],
+        );
+        let keys: Vec<String> = told.unwrap().into_iter().map(|it| it.key).collect();
+        assert_eq!(keys, ["files.shop.owner", "signers.team.key.pem"]);
+        let moved = format!("{base}- {{id: y, match: [a.io/*]}}\n");
+        let moved = moved
+            .replace("rules: [{id: x, match: [b.io/*]}]", "rules:\n- {id: x, match: [b.io/*]}");
+        let told =
+            changes(&[of("base.yaml", base), of("teams/shop.yaml", &old)], &[of("", &moved)]);
+        let keys: Vec<String> = told.unwrap().into_iter().map(|it| it.key).collect();
+        assert_eq!(keys, ["files", "rules.y.file", "signers"]);
     }
 
     #[test]

@@ -7,21 +7,23 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::approval::{ApprovalPolicy, StandingApproval};
+use super::approval::{ApprovalPolicy, Carries, ExceptionApproval, StandingApproval};
 use super::attested::AttestationRule;
 use super::configured::ConfigGate;
 use super::fresh::FreshGate;
 use super::mode::{Mode, ModeUntil};
+use super::on_error::OnError;
 use super::overlay::Alone;
 use super::pattern::Pattern;
-use super::problem::Position;
+use super::problem::{FileNumber, Position};
 use super::scanned::ScanGate;
 use super::signed::SignatureRule;
 use super::tags::TagFilter;
 use crate::oci::{Digest, DigestError, MediaType, Platform, Registry};
 use crate::time::{Timestamp, Window};
 
-/// The identity of a policy: the hash of its text and of every file it refers to.
+/// The identity of a policy: the hash of its text and of every file it refers to; of a directory, of the
+/// hashes of all its files, whatever these are called.
 ///
 /// Verdicts are keyed by it, so that one policy's verdict is never taken for another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -149,6 +151,7 @@ impl ArtifactKind {
 pub struct Rule {
     pub(super) id: RuleId,
     pub(super) index: usize,
+    pub(super) file: FileNumber,
     pub(super) patterns: Vec<Located<Pattern>>,
     pub(super) artifacts: Vec<ArtifactKind>,
     pub(super) tags: Option<TagFilter>,
@@ -160,15 +163,23 @@ pub struct Rule {
     pub(super) fresh: Vec<Arc<FreshGate>>,
     pub(super) approval: Option<Arc<ApprovalPolicy>>,
     pub(super) standing_approvals: Vec<StandingApproval>,
+    pub(super) carries: Option<Carries>,
+    pub(super) exception_approval: Option<ExceptionApproval>,
     pub(super) mode: ModeUntil,
     pub(super) tag_move: TagMove,
     pub(super) signer_change: SignerChange,
+    pub(super) on_error: OnError,
 }
 
 impl Rule {
     /// Its name.
     pub fn id(&self) -> &RuleId {
         &self.id
+    }
+
+    /// The file of the policy that it stands in.
+    pub fn file(&self) -> FileNumber {
+        self.file
     }
 
     /// The patterns of the repositories it speaks of, canonical.
@@ -217,6 +228,24 @@ impl Rule {
         &self.standing_approvals
     }
 
+    /// Which approvals of the same content under other names count.
+    pub fn carries(&self) -> Option<&Carries> {
+        self.carries.as_ref()
+    }
+
+    /// Whether an approval that was given elsewhere may count: of the same content, or of an index that lists
+    /// it.
+    pub fn hears_elsewhere(&self) -> bool {
+        let covers = |approval: &Arc<ApprovalPolicy>| approval.covers_children();
+        self.trust == Trust::Approve
+            && (self.carries.is_some() || self.approval.as_ref().is_some_and(covers))
+    }
+
+    /// Who grants exceptions at the desk from what gates refuse of its images; `None`: nobody does.
+    pub fn exception_approval(&self) -> Option<&ExceptionApproval> {
+        self.exception_approval.as_ref()
+    }
+
     /// As [`Rule::mode`], with the end that it may have.
     pub fn mode_until(&self) -> ModeUntil {
         self.mode
@@ -225,6 +254,11 @@ impl Rule {
     /// What happens when a tag moves.
     pub fn tag_move(&self) -> TagMove {
         self.tag_move
+    }
+
+    /// What becomes of what was admitted when nothing can be decided. An overlay may be stricter.
+    pub fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     /// What happens when a tag moves from what a known signer signed to what they did not.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Policy;
-use super::approval::{AllowedFindings, StandingApproval};
+use super::approval::{
+    AllowedFindings, Carries, ExceptionApproval, ReEvaluate, StandingApproval, UnseenFinding,
+};
 use super::configured::{ConfigGate, UserRule};
 use super::demands::Demands;
 use super::document::{
@@ -15,6 +17,7 @@ use super::document::{
 };
 use super::fresh::FreshGate;
 use super::mode::{Mode, ModeUntil};
+use super::on_error::OnError;
 use super::overlay::{Alone, Overlay};
 use super::pattern::Pattern;
 use super::scanned::{NewFinding, Rating, ScanGate};
@@ -110,9 +113,18 @@ impl Rule {
         add("trust", trust(self.trust).to_owned());
         if let Some(approval) = &self.approval {
             add("approval", format!("{}: {approval}", approval.name()));
+            if let Some(action) = approval.on_new_finding {
+                add("approval.onNewFinding", unseen_finding(action));
+            }
+            if let Some(again) = approval.re_evaluate {
+                add("approval.reEvaluate", re_evaluate(again));
+            }
         }
         for standing in &self.standing_approvals {
             add("approval.standing", standing_approval(standing));
+        }
+        if let Some(carries) = &self.carries {
+            add("approval.carries", carried(carries));
         }
         if let Some(filter) = &self.tags {
             add("tags", tags_text(filter));
@@ -126,6 +138,12 @@ impl Rule {
         add("mode", mode(self.mode));
         add("tagMove", tag_move(self.tag_move).to_owned());
         add("signerChange", signer_change(self.signer_change).to_owned());
+        if self.on_error != OnError::Deny {
+            add("onError", self.on_error.to_string());
+        }
+        if let Some(granting) = &self.exception_approval {
+            add("exceptionApproval", exception_approval(granting));
+        }
         asked
     }
 }
@@ -152,6 +170,10 @@ impl Overlay {
         }
         asked.extend(self.alone().asks());
         asked.push(Asked { key: "mode".to_owned(), text: mode(self.mode) });
+        if self.closes_on_error {
+            let text = OnError::Deny.to_string();
+            asked.push(Asked { key: "onError".to_owned(), text });
+        }
         asked
     }
 }
@@ -251,6 +273,47 @@ const fn tag_move(tag_move: TagMove) -> &'static str {
     }
 }
 
+fn exception_approval(granting: &ExceptionApproval) -> String {
+    let approval = granting.approval();
+    let text = format!("{}: {approval} may except a finding for a while", approval.name());
+    match granting.longest {
+        Some(longest) => format!("{text}, for {} h at most", longest.as_secs() / 3600),
+        None => text,
+    }
+}
+
+/// What becomes of what is approved, in words.
+fn unseen_finding(action: UnseenFinding) -> String {
+    let (what, grace) = match action {
+        UnseenFinding::Serve => ("serve: it is served on, and that is told", None),
+        UnseenFinding::Hold(grace) => ("hold: people are asked again", Some(grace)),
+        UnseenFinding::Revoke(grace) => ("revoke: it is refused", Some(grace)),
+    };
+    let text = format!("{what}, when a finding comes up that nobody was shown who approved it");
+    let after = |rating: Rating| {
+        let hours = grace.unwrap_or_default().of(rating).as_secs() / 3600;
+        if hours == 0 { "at once".to_owned() } else { format!("after {hours} h") }
+    };
+    if grace.is_none() {
+        return text;
+    }
+    let (critical, high) = (after(Rating::Critical), after(Rating::High));
+    format!("{text}: critical {critical}, high {high}, exploited at once; malware is refused")
+}
+
+fn re_evaluate(again: ReEvaluate) -> String {
+    let all: Vec<&str> = ReEvaluate::CAUSES.iter().map(|(word, _)| *word).collect();
+    let others = if again.named < all.len() { ", also where on leaves one out" } else { "" };
+    let causes = format!("{} always have it judged again{others}", all.join(", "));
+    match again.every {
+        Some(every) => {
+            let hours = every.as_secs() / 3600;
+            format!("what is attached to it upstream is looked for again after {hours} h; {causes}")
+        }
+        None => causes,
+    }
+}
+
 const fn signer_change(change: SignerChange) -> &'static str {
     match change {
         SignerChange::Allow => "allow: nothing happens when a known signer goes away",
@@ -340,6 +403,15 @@ fn scan_gate(gate: &ScanGate) -> String {
 }
 
 /// What needs nobody's yes, in words.
+fn carried(carries: &Carries) -> String {
+    let from: Vec<&str> = carries.from.iter().map(Pattern::as_str).collect();
+    let policies = match carries.policies.as_slice() {
+        [] => String::new(),
+        policies => format!(", also by {}", policies.join(", ")),
+    };
+    format!("an approval of the same digest in {} counts here{policies}", from.join(", "))
+}
+
 fn standing_approval(standing: &StandingApproval) -> String {
     let findings = match standing.findings {
         AllowedFindings::Any => "",

@@ -13,11 +13,12 @@ const RETIRED: [&str; 5] = ["contenttrust", "dct", "dockercontenttrust", "notary
 const RETIRED_TEXT: &str = "Docker Content Trust (Notary v1) is retired and not supported; sign with \
     cosign (key or keyless) or notation instead: docs/signatures.md";
 
-/// The words of a place in the format: those that are read, and those that a later version reads.
+/// The words of a place in the format: those that are read, and those that some would write and that are not,
+/// each with why, and what to write in its place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Words {
     pub(super) known: &'static [&'static str],
-    pub(super) later: &'static [&'static str],
+    pub(super) later: &'static [(&'static str, &'static str)],
 }
 
 /// Where problems go, while everything is read that can be read.
@@ -58,10 +59,10 @@ impl Fields {
                 fields.entries.push(entry);
                 continue;
             }
-            let text = if words.later.contains(&entry.key.as_str()) {
-                "not supported by this version; remove it, nothing would act on it".to_owned()
-            } else {
-                unknown(&entry.key, words)
+            let why = words.later.iter().find(|(key, _)| *key == entry.key);
+            let text = match why {
+                Some((_, why)) => format!("not supported by this version; {why}"),
+                None => unknown(&entry.key, words),
             };
             problems.add(entry.position, &fields.path_of(&extract(&entry.key)), text);
         }

@@ -1,16 +1,61 @@
-//! Fuzz target for policy documents and patterns.
+//! Fuzz targets for policy documents and patterns, and for the policies of other tools.
 
 use std::io;
 use std::path::Path;
 
 use super::pattern::Pattern;
-use super::{Artifact, ConfigGate, Policy};
+use super::{
+    Artifact, ConfigGate, Import, ImportFormat, ImportSource, Policy, PolicyFile, PolicySource,
+};
 use crate::oci::{Digest, Name, Tag};
 use crate::time::Timestamp;
 
 /// Longest texts that the slow matcher is asked about, in bytes.
 const SLOW_BYTES_MAX: usize = 40;
+/// Longest name of a folder, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+/// With what the line begins that has the path of a file, in an input of several.
+const FILE_MARK: &str = "=== ";
+const NAMES: [&str; 3] = ["docker.io/library/redis", "ghcr.io/acme/web", "up.test:5000/a/b/c"];
 const KEY: &[u8] = include_bytes!("../../tests/fixtures/signatures/p256.pub");
+
+/// A policy of another tool, read as one of each.
+pub(crate) fn import(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let store = |kind: &str, name: &str| match name.len() {
+        0..=NAME_BYTES_MAX => Ok(vec![format!("/store/{kind}/{name}/a.pem")]),
+        _ => Err("there is no folder of that name".to_owned()),
+    };
+    let sources = [ImportSource { name: "theirs".to_owned(), text: text.to_owned() }];
+    for format in
+        [ImportFormat::ClusterImagePolicy, ImportFormat::Containers, ImportFormat::TrustPolicy]
+    {
+        let run = |lossy| Import { format, name: "t", lossy, store: &store }.run(&sources);
+        let (exact, lossy) = (run(false), run(true));
+        match (&exact, &lossy) {
+            (Ok(exact), Ok(lossy)) => {
+                assert!(exact.lost.is_empty() && lossy.lost.is_empty(), "{:?}", lossy.lost);
+                assert_eq!(exact.policy, lossy.policy, "one text, one policy");
+            }
+            (Err(problems), Ok(lossy)) => {
+                assert!(
+                    !problems.is_empty() && !lossy.lost.is_empty(),
+                    "nothing is lost in silence"
+                );
+            }
+            (exact, Err(problems)) => {
+                assert!(exact.is_err() && !problems.is_empty(), "less is allowed when more is");
+            }
+        }
+        for imported in [exact, lossy].into_iter().flatten() {
+            let read_file = |_: &Path| Ok(KEY.to_vec());
+            let problems = Policy::parse(&imported.policy, &read_file).err().unwrap_or_default();
+            // A key is taken over as it stands there, and told when the policy is checked.
+            let others = problems.iter().find(|problem| !problem.key.ends_with(".key.pem"));
+            assert!(others.is_none(), "{others:?} in {}", imported.policy);
+        }
+    }
+}
 
 /// A whole document; and its lines as patterns and texts.
 pub(crate) fn policy(bytes: &[u8]) {
@@ -46,9 +91,64 @@ fn document(text: &str) {
     }
 }
 
+/// Several files at once, each after a line `=== PATH`.
+pub(crate) fn policies(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mark = format!("\n{FILE_MARK}");
+    let files = text.strip_prefix(FILE_MARK).unwrap_or(text).split(&mark);
+    let sources: Vec<PolicySource<'_>> = files
+        .map(|file| file.split_once('\n').unwrap_or(("", file)))
+        .map(|(path, text)| PolicySource { path, text })
+        .collect();
+    let read_file = |path: &Path| match path.file_name() {
+        Some(name) if name == "absent" => Err(io::Error::from(io::ErrorKind::NotFound)),
+        _ => Ok(KEY.to_vec()),
+    };
+    match Policy::parse_all(&sources, &read_file) {
+        Err(problems) => {
+            assert!(!problems.is_empty() && problems.len() <= 101, "{} problems", problems.len());
+            for problem in &problems {
+                let is_there = sources.iter().any(|source| source.path == problem.file);
+                assert!(is_there || problems.len() == 101, "{problem} is of no file");
+                assert!(!problem.to_string().contains('\n'), "{problem} is more than a line");
+            }
+        }
+        Ok(policy) => {
+            let again = Policy::parse_all(&sources, &read_file).map(|again| *again.id());
+            assert_eq!(again.as_ref(), Ok(policy.id()), "the same files, one identity");
+            let owned = policy.files().iter().filter(|file| file.owner().is_some()).count();
+            assert_eq!(owned + 1, sources.len(), "one is the base, and every other has an owner");
+            asked(&policy);
+            within_scopes(&policy, &sources, &read_file);
+        }
+    }
+}
+
+/// No file with a scope decides beyond it, and beyond all scopes it is as if there were the base file alone.
+fn within_scopes(
+    policy: &Policy,
+    sources: &[PolicySource<'_>],
+    read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) {
+    let base = policy.files().iter().find(|file| file.owner().is_none()).map(PolicyFile::path);
+    let base = sources.iter().find(|source| Some(source.path) == base);
+    let alone = base.and_then(|base| Policy::parse_all(&[*base], read_file).ok());
+    for name in NAMES.iter().filter_map(|name| name.parse::<Name>().ok()) {
+        let rule = policy.rule_for(&name, Artifact::Image, &[]);
+        let part = policy.part_for(&name);
+        let file = rule.and_then(|rule| policy.file(rule.file()));
+        if let Some(file) = file.filter(|file| file.owner().is_some()) {
+            assert_eq!(part.map(PolicyFile::path), Some(file.path()), "{name} is not in its scope");
+        }
+        if let (None, Some(alone)) = (part, &alone) {
+            let by_base = alone.rule_for(&name, Artifact::Image, &[]).map(super::Rule::id);
+            assert_eq!(rule.map(super::Rule::id), by_base, "{name} is in no scope");
+        }
+    }
+}
+
 fn asked(policy: &Policy) {
-    let names = ["docker.io/library/redis", "ghcr.io/acme/web", "up.test:5000/a/b/c"];
-    for name in names.iter().filter_map(|name| name.parse::<Name>().ok()) {
+    for name in NAMES.iter().filter_map(|name| name.parse::<Name>().ok()) {
         let now = Timestamp::from_milliseconds(0);
         let outright = policy.refuses_outright(&name, now);
         let tags: Vec<Tag> =

@@ -10,24 +10,30 @@
 
 mod approval;
 mod attested;
+mod break_glass;
 mod cases;
 mod configured;
 mod demands;
 mod difference;
 mod document;
+mod edit;
 mod explained;
 mod expressions;
 mod fields;
+mod files;
 mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod import;
 mod lately;
+pub mod learned;
 mod mode;
+mod on_error;
 mod overlay;
 mod parse;
 mod pattern;
 mod problem;
+mod proposed;
 mod query;
 #[cfg(test)]
 mod query_tests;
@@ -35,13 +41,18 @@ mod scanned;
 mod scanners;
 mod schema;
 mod signed;
+mod source;
 mod stand_in;
 mod tags;
 mod vex;
 mod yaml;
 
-pub use approval::{AllowedFindings, ApprovalPolicy, Principal, PrincipalError, StandingApproval};
+pub use approval::{
+    AllowedFindings, ApprovalPolicy, Carries, ExceptionApproval, Principal, PrincipalError,
+    ReEvaluate, StandingApproval, TagFollow, UnseenFinding,
+};
 pub use attested::{AttestationRule, AttestationType};
+pub use break_glass::{BreakGlass, Kept};
 pub use cases::{
     AttestedFact, Case, CaseFacts, ConfigFact, Expected, ExpectedVerdict, FindingFact, ScanFact,
     StandingFact,
@@ -56,22 +67,27 @@ pub use document::{
 };
 pub use explained::{Asked, Match};
 pub use expressions::{FactKinds, NamedExpression, When};
+pub use files::{PolicyFile, PolicySource};
 pub use fresh::{FastTrack, FastTrackWhen, FreshGate};
 pub use import::{Import, ImportFormat, ImportSource, Imported, Lost};
 pub use mode::{Mode, ModeUntil};
+pub use on_error::OnError;
 pub use overlay::{Alone, Overlay};
-pub use parse::is_plain_name;
+pub use parse::{is_plain_name, time_in};
 pub use pattern::Pattern;
-pub use problem::{Position, Problem};
+pub use problem::{FileNumber, Position, Problem};
+pub use proposed::{About, NotProposed, Proposed};
 pub use scanned::{
     Answer, Exception, FindingCondition, Grace, NewFinding, Rating, ScanGate, ScanLimits,
 };
 pub use scanners::{Combined, Scanners};
 pub use schema::SCHEMA;
 pub use signed::{Quorum, Quorums, Scope, SignatureRule};
+pub use source::Source;
 pub use tags::TagFilter;
 pub use vex::{VexAccept, VexRule};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use document::Floor;
@@ -83,6 +99,7 @@ pub struct Policy {
     name: String,
     revision: u64,
     id: PolicyId,
+    files: Vec<PolicyFile>,
     mode: ModeUntil,
     tag_move: TagMove,
     floor: Floor,
@@ -93,7 +110,9 @@ pub struct Policy {
     rules: Vec<Rule>,
     overlays: Vec<Overlay>,
     expressions: Vec<NamedExpression>,
+    break_glass: Option<Arc<BreakGlass>>,
     lately: Lately,
+    source: Arc<Source>,
 }
 
 /// A refusal that needs no look at the content and no request upstream.

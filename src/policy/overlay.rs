@@ -9,6 +9,7 @@ use super::expressions::When;
 use super::fresh::FreshGate;
 use super::mode::{Mode, ModeUntil};
 use super::pattern::Pattern;
+use super::problem::FileNumber;
 use super::scanned::ScanGate;
 use super::signed::SignatureRule;
 use super::tags::TagFilter;
@@ -31,12 +32,19 @@ pub struct Overlay {
     pub(super) configured: Vec<Arc<ConfigGate>>,
     pub(super) fresh: Vec<Arc<FreshGate>>,
     pub(super) mode: ModeUntil,
+    pub(super) closes_on_error: bool,
+    pub(super) file: FileNumber,
 }
 
 impl Overlay {
     /// Its name; no rule has the same.
     pub fn id(&self) -> &RuleId {
         &self.id
+    }
+
+    /// The file of the policy that it stands in.
+    pub fn file(&self) -> FileNumber {
+        self.file
     }
 
     /// The patterns of the repositories it speaks of, canonical.
@@ -52,6 +60,11 @@ impl Overlay {
     /// Whether it refuses everything that it speaks of.
     pub fn denies(&self) -> bool {
         self.denies
+    }
+
+    /// Whether nothing that it speaks of is served where nothing can be decided, whatever the rule says.
+    pub fn closes_on_error(&self) -> bool {
+        self.closes_on_error
     }
 
     /// What has to hold for it to apply; `None` is nothing.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::lately::Applied;
 use super::pattern::Rank;
 use super::{
-    Artifact, AttestationRule, Demands, Exception, FloorLimits, Mode, ModeUntil, NamedExpression,
-    Outright, OutrightCause, Overlay, Pattern, Policy, PolicyId, Position, Rule, RuleId,
-    ScanLimits, Signer, TagFilter, TagMove, Trust, TrustRoot,
+    Artifact, AttestationRule, BreakGlass, Demands, Exception, FloorLimits, Mode, ModeUntil,
+    NamedExpression, Outright, OutrightCause, Overlay, Pattern, Policy, PolicyId, Position, Rule,
+    RuleId, ScanLimits, Signer, TagFilter, TagMove, Trust, TrustRoot,
 };
 use crate::oci::{Digest, Name, Platform, Registry, Tag};
 use crate::time::Timestamp;
@@ -148,6 +148,11 @@ impl Policy {
         (found, self.exception_time_max)
     }
 
+    /// The longest time for which an exception is in force.
+    pub fn exception_time_max(&self) -> Duration {
+        self.exception_time_max
+    }
+
     /// The platforms that images may be served for; none listed is all.
     pub fn platforms(&self) -> &[Platform] {
         &self.floor.platforms
@@ -190,6 +195,11 @@ impl Policy {
         let whens = self.overlays.iter().filter_map(Overlay::when);
         let whens = whens.chain(self.expressions.iter().map(NamedExpression::when));
         attested.chain(whens.map(|when| (when.position, when.path.clone()))).collect()
+    }
+
+    /// Who may break the glass, and for what; `None`: nobody may.
+    pub fn break_glass(&self) -> Option<&Arc<BreakGlass>> {
+        self.break_glass.as_ref()
     }
 
     /// The overlays, in the order of the document.

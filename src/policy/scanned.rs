@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::document::RuleId;
 use super::overlay::label;
 use super::pattern::Pattern;
+use super::problem::{FileNumber, Position};
 use super::scanners::Scanners;
 use super::vex::VexRule;
 use crate::oci::{Digest, Name};
@@ -18,6 +19,8 @@ pub struct ScanGate {
     pub name: String,
     /// The overlay that names it, where no rule does.
     pub overlay: Option<RuleId>,
+    /// The file with a scope that asks for it; `None` is the base file.
+    pub part: Option<FileNumber>,
     /// The findings that deny: each that meets one of these.
     pub deny: Vec<FindingCondition>,
     /// As what a finding counts that no record rates.
@@ -199,6 +202,9 @@ pub enum Rating {
 }
 
 impl Rating {
+    /// All of them, the least bad first.
+    pub const ALL: [Self; 5] = [Self::None, Self::Low, Self::Medium, Self::High, Self::Critical];
+
     /// Their names, the least bad first.
     pub(super) const CHOICES: [(&'static str, Self); 5] = [
         ("none", Self::None),
@@ -261,6 +267,9 @@ pub struct Exception {
     pub reason: String,
     /// When it ends.
     pub expires: Timestamp,
+    /// The file with a scope that has it; `None` is the base file.
+    pub part: Option<FileNumber>,
+    pub(super) position: Position,
 }
 
 impl Exception {
@@ -270,6 +279,12 @@ impl Exception {
     /// Whether it speaks of the manifest `digest` of `name`.
     pub fn covers(&self, name: &Name, digest: &Digest) -> bool {
         self.digest.is_none_or(|only| only == *digest) && self.images.matches(&name.to_string())
+    }
+
+    /// Whether it may take out what `gate` refuses: nothing is taken from the floor, and one of a file with a
+    /// scope takes from what that file asks for and from nothing else.
+    pub fn takes_from(&self, gate: &ScanGate) -> bool {
+        !gate.is_floor && self.part.is_none_or(|part| gate.part == Some(part))
     }
 
     /// Whether it is in force at `now`, when none may end later than `time_max` from then.

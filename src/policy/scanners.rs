@@ -67,6 +67,11 @@ impl Scanners {
         self.names().filter(|name| !Self::RESERVED.contains(name))
     }
 
+    /// Whether a scanner is asked here, and not only those who attest what theirs found.
+    pub fn are_asked_here(&self) -> bool {
+        self.names().any(|name| name != Self::ATTESTED)
+    }
+
     /// Whether nothing can be decided without the scanner inside.
     pub fn need_embedded(&self) -> bool {
         let is_asked = self.names().any(|name| name == Self::EMBEDDED);

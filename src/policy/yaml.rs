@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{self, Event, Marker, Options, Parser, ScalarStyle, Span};
 
-use super::problem::{Position, Problem};
+use super::problem::{FileNumber, Position, Problem};
 
 /// Largest document in bytes.
 pub(super) const DOCUMENT_BYTES_MAX: usize = 1 << 20;
@@ -62,12 +62,18 @@ impl Content {
 
 /// Reads the one document in `text`; what is refused but does not hide the rest goes to `problems`.
 pub(super) fn read(text: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+    read_file(FileNumber::BASE, text, problems)
+}
+
+/// As [`read`], where the document is `file` of several.
+pub(super) fn read_file(file: FileNumber, text: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     if text.len() > DOCUMENT_BYTES_MAX {
-        problems.push(Problem::new(Position::START, "", "document is larger than 1 MiB"));
+        let start = Position::start_of(file);
+        problems.push(Problem::new(start, "", "document is larger than 1 MiB"));
         return None;
     }
-    let mut reader =
-        Reader { events: Parser::new_from_str_with_options(text, options()), problems, nodes: 0 };
+    let events = Parser::new_from_str_with_options(text, options());
+    let mut reader = Reader { events, problems, nodes: 0, file };
     match reader.document() {
         Ok(node) => Some(node),
         Err(problem) => {
@@ -92,6 +98,7 @@ struct Reader<'a, I> {
     events: I,
     problems: &'a mut Vec<Problem>,
     nodes: usize,
+    file: FileNumber,
 }
 
 type Item<'i> = Result<(Event<'i>, Span), granit_parser::ScanError>;
@@ -118,17 +125,17 @@ impl<'i, I: Iterator<Item = Item<'i>>> Reader<'_, I> {
                 event => root = Some(self.node(event, position, 0)?),
             }
         }
-        root.ok_or_else(|| Problem::new(Position::START, "", "document is empty"))
+        root.ok_or_else(|| Problem::new(Position::start_of(self.file), "", "document is empty"))
     }
 
     fn next(&mut self) -> Result<(Event<'i>, Position), Problem> {
         match self.events.next() {
-            Some(Ok((event, span))) => Ok((event, position(&span.start))),
+            Some(Ok((event, span))) => Ok((event, self.position(&span.start))),
             Some(Err(error)) => {
                 let text = format!("is not well-formed YAML: {}", error.info());
-                Err(Problem::new(position(error.marker()), "", text))
+                Err(Problem::new(self.position(error.marker()), "", text))
             }
-            None => Ok((Event::StreamEnd, Position::START)),
+            None => Ok((Event::StreamEnd, Position::start_of(self.file))),
         }
     }
 
@@ -212,6 +219,10 @@ impl<'i, I: Iterator<Item = Item<'i>>> Reader<'_, I> {
         }
     }
 
+    fn position(&self, marker: &Marker) -> Position {
+        Position { line: marker.line(), column: marker.col() + 1, file: self.file }
+    }
+
     fn refuse_properties(&mut self, position: Position, anchor: usize, has_tag: bool) {
         if anchor != 0 {
             let text = "anchors are not allowed in a policy; drop the &name";
@@ -230,8 +241,4 @@ fn scalar(text: String, style: ScalarStyle) -> Content {
         return Content::Null;
     }
     Content::Text(Text { text, plain })
-}
-
-fn position(marker: &Marker) -> Position {
-    Position { line: marker.line(), column: marker.col() + 1 }
 }

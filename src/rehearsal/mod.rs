@@ -25,7 +25,7 @@ use bytes::Bytes;
 use self::pen::{NoKey, Pens};
 use crate::gate::{
     Context, Evidence, EvidenceKind, Gathered, Judgement, Outcome, ReadyPolicy, Reason, ReasonCode,
-    Standing, Subject, Verdict, decide, refuse_by_name,
+    Scans, SeenFindings, Standing, Subject, Verdict, decide, refuse_by_name,
 };
 use crate::oci::{Digest, Reference, Tag};
 use crate::policy::{Case, ExpectedVerdict, Position, Problem, RuleId, StandingFact};
@@ -120,14 +120,16 @@ impl Rehearsal {
         evidence.manifest = Gathered::Found(facts);
         let tags: BTreeSet<&Tag> = case.facts.tags.iter().chain(tag).collect();
         let tags: Vec<Tag> = tags.into_iter().cloned().collect();
-        let standing = case.facts.standing.map(|fact| standing(fact, now));
+        let standing = case.facts.standing.map(|fact| standing(fact, now, (&evidence, &scans)));
         let context = Context {
             policy: &self.policy,
             tags: &tags,
             standing: standing.as_ref(),
+            elsewhere: &[],
             address: None,
             now,
             before: &[],
+            emergency: None,
             line: &[],
             contents: &contents,
             scans: &scans,
@@ -135,6 +137,8 @@ impl Rehearsal {
             waited: false,
             passed: None,
             silenced: &[],
+            unseen: &BTreeMap::new(),
+            granted: &[],
         };
         decide(&subject, &evidence, &context)
     }
@@ -166,11 +170,25 @@ fn before(now: Timestamp, time: Duration) -> Timestamp {
     Timestamp::from_milliseconds(now.milliseconds().saturating_sub(time))
 }
 
-fn standing(fact: StandingFact, now: Timestamp) -> Standing {
+/// Whoever approved it was shown all that is found in the case.
+fn standing(
+    fact: StandingFact,
+    now: Timestamp,
+    (evidence, scans): (&Evidence, &Scans),
+) -> Standing {
     let (by, reason) = ("the test".to_owned(), "as the test says".to_owned());
     match fact {
         StandingFact::Approved { expires } => {
-            Standing::Approved { by, at: now, expires, reason, voters: Vec::new() }
+            let seen = SeenFindings::of(evidence, scans).map(Box::new);
+            Standing::Approved {
+                by,
+                at: now,
+                expires,
+                reason,
+                voters: Vec::new(),
+                seen,
+                files: Vec::new(),
+            }
         }
         StandingFact::Rejected => Standing::Rejected { by, at: now, reason },
         StandingFact::Revoked => Standing::Revoked { by, at: now, reason },

@@ -26,6 +26,26 @@ impl Inventory {
     pub fn is_complete(&self) -> bool {
         self.gaps.is_empty()
     }
+
+    /// About how many bytes it has as JSON, rather more than fewer: texts that have to be escaped have more.
+    pub fn json_bytes(&self) -> usize {
+        /// Of the names of all fields, and what stands between them.
+        const RECORD_BYTES: usize = 160;
+        let package = |package: &Package| {
+            let source = package.source.as_ref();
+            let source = source.map_or(0, |source| source.name.len() + source.version.len());
+            let optional = [&package.architecture, &package.module];
+            let optional: usize = optional.into_iter().flatten().map(String::len).sum();
+            let named = package.name.len() + package.version.len() + package.found_in.len();
+            RECORD_BYTES + named + source + optional
+        };
+        let gap = |gap: &Gap| {
+            let path = gap.path.as_ref().map_or(0, String::len);
+            2 * RECORD_BYTES + path + gap.text.len()
+        };
+        let packages: usize = self.packages.iter().map(package).sum();
+        2 * RECORD_BYTES + packages + self.gaps.iter().map(gap).sum::<usize>()
+    }
 }
 
 /// Something of an image that could not be read.
@@ -60,6 +80,35 @@ impl fmt::Display for Gap {
         match &self.path {
             Some(path) => write!(f, "{path}: {}", self.text),
             None => f.write_str(&self.text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::{PackageKind, SourcePackage};
+
+    #[test]
+    fn room_for_its_json_is_enough_and_not_much_more() {
+        let mut package = Package::new(PackageKind::Composer, "name", "1.0", "lib/installed.json");
+        package.architecture = Some("amd64".to_owned());
+        package.module = Some("stream".to_owned());
+        package.source = Some(SourcePackage { name: "source".to_owned(), version: "2".to_owned() });
+        let gap = Gap {
+            kind: GapKind::Unsupported,
+            path: Some("a/path".to_owned()),
+            layer: Some(Digest::sha256(b"layer")),
+            text: "it is not read".to_owned(),
+        };
+        let distribution =
+            Some(Distribution { id: "debian".to_owned(), ..Distribution::default() });
+        let full = Inventory { distribution, packages: vec![package; 50], gaps: vec![gap; 50] };
+        for inventory in [Inventory::default(), full] {
+            let (room, needed) =
+                (inventory.json_bytes(), serde_json::to_vec(&inventory).unwrap().len());
+            assert!(room >= needed, "{room} {needed}");
+            assert!(room <= 2 * needed + 400, "{room} {needed}");
         }
     }
 }

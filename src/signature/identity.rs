@@ -126,20 +126,36 @@ impl Identity {
         issuer: Option<&str>,
         subject: Option<&SubjectAltName>,
     ) -> Result<String, Refusal> {
-        let (Some(issuer), Some(subject)) = (issuer, subject) else {
-            return Err(Refusal::Nameless);
-        };
-        let kind = match subject {
-            SubjectAltName::Email(_) => SubjectKind::Email,
-            SubjectAltName::Uri(_) => SubjectKind::Uri,
-            _ => return Err(Refusal::Nameless),
-        };
-        let subject = subject.as_str();
+        let (kind, subject, issuer) = named(issuer, subject)?;
         if kind == self.kind && self.subject.takes(subject) && self.issuer.takes(issuer) {
             return Ok(format!("{kind} {subject} by {issuer}"));
         }
         Err(Refusal::OtherIdentity { subject: quoted(subject), issuer: quoted(issuer) })
     }
+
+    /// The name of whom the certificate is for, whoever that is.
+    pub(super) fn told(
+        issuer: Option<&str>,
+        subject: Option<&SubjectAltName>,
+    ) -> Result<String, Refusal> {
+        let (kind, subject, issuer) = named(issuer, subject)?;
+        Ok(format!("{kind} {subject} by {issuer}"))
+    }
+}
+
+fn named<'a>(
+    issuer: Option<&'a str>,
+    subject: Option<&'a SubjectAltName>,
+) -> Result<(SubjectKind, &'a str, &'a str), Refusal> {
+    let (Some(issuer), Some(subject)) = (issuer, subject) else {
+        return Err(Refusal::Nameless);
+    };
+    let kind = match subject {
+        SubjectAltName::Email(_) => SubjectKind::Email,
+        SubjectAltName::Uri(_) => SubjectKind::Uri,
+        _ => return Err(Refusal::Nameless),
+    };
+    Ok((kind, subject.as_str(), issuer))
 }
 
 #[cfg(test)]

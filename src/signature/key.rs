@@ -6,6 +6,8 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, ParsedPublicKey,
     RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sigstore_verify::crypto::{
     KeyAlgorithm, SigningScheme, VerificationKey, validate_raw_public_key,
 };
@@ -163,7 +165,7 @@ impl Key {
         Ok(Self { only: Some(*scheme), ..self })
     }
 
-    fn from_spki(spki: DerPublicKey) -> Result<Self, KeyError> {
+    pub(super) fn from_spki(spki: DerPublicKey) -> Result<Self, KeyError> {
         let unsupported = || {
             let names_p521 = spki.as_bytes().windows(P521.len()).any(|window| window == P521);
             if names_p521 { KeyError::P521 } else { KeyError::Unsupported }
@@ -199,6 +201,11 @@ impl Key {
     /// The SHA-256 of the key's `SubjectPublicKeyInfo`, in lower-case hexadecimal.
     pub fn id(&self) -> String {
         Digest::sha256(self.spki.as_bytes()).hex()
+    }
+
+    /// The key as the body of its PEM text.
+    pub fn base64(&self) -> String {
+        STANDARD.encode(self.spki.as_bytes())
     }
 
     pub(super) const fn spki(&self) -> &DerPublicKey {

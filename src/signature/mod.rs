@@ -15,6 +15,7 @@ mod bundle;
 mod contents;
 mod crypto;
 mod der;
+mod envelope;
 mod found;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -29,6 +30,7 @@ mod signer;
 mod simple_signing;
 #[cfg(test)]
 mod tests;
+mod whoever;
 
 pub use attestation::{
     ATTESTATION_BYTES_MAX, AttestationForm, Claim, ENVELOPE_MEDIA_TYPE, FoundAttestation,
@@ -36,6 +38,7 @@ pub use attestation::{
 };
 pub use bundle::{BUNDLE_BYTES_MAX, BUNDLE_MEDIA_TYPES, PREDICATE_TYPE, predicate_type};
 pub use contents::{Part, PartKind, mistakes_in};
+pub use envelope::{DSSE_BYTES_MAX, Envelope, EnvelopeError, SigningKey, SigningKeyError};
 pub use found::{Form, FoundSignature, Material, SimpleSigningProof};
 pub use identity::{Identity, Pattern, PatternError, SubjectKind, Wanted};
 pub use key::{Key, KeyError};
@@ -51,6 +54,7 @@ pub use simple_signing::{
     PAYLOAD_BYTES_MAX, PAYLOAD_MEDIA_TYPE, PROOF_BYTES_MAX, SIGNATURE_ANNOTATION,
     SIGNATURE_TEXT_LENGTH_MAX, proof_in,
 };
+pub use whoever::Whoever;
 
 use crate::oci::{Digest, Name};
 

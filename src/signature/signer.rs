@@ -188,7 +188,7 @@ pub fn verify_bundle(
     })
 }
 
-fn verify_logged(
+pub(super) fn verify_logged(
     found: &FoundSignature,
     trust: bundle::Trust<'_>,
     name: &Name,

@@ -195,11 +195,13 @@ pub(super) fn envelope_as_bundle(
 fn verification_material(proof: &SimpleSigningProof, trust: Trust<'_>) -> Result<Value, Refusal> {
     let promise = proof.bundle.as_deref().ok_or(Refusal::NoLogEntry)?;
     let (kind, material) = match (trust, &proof.certificate) {
-        (Trust::Certificate { .. }, Some(leaf)) => {
+        (Trust::Certificate { .. } | Trust::Anybody { .. }, Some(leaf)) => {
             let certificates = certificates(leaf, proof.chain.as_deref())?;
             ("x509CertificateChain", json!({"certificates": certificates}))
         }
-        (Trust::Certificate { .. }, None) => return Err(Refusal::NoCertificate),
+        (Trust::Certificate { .. } | Trust::Anybody { .. }, None) => {
+            return Err(Refusal::NoCertificate);
+        }
         (Trust::Key { .. }, _) => ("publicKey", json!({"hint": ""})),
     };
     let timestamps: Vec<Value> = match &proof.timestamp {

@@ -91,6 +91,20 @@ impl Tree {
         &self.subtrees
     }
 
+    /// The tree of those of its leaves; `None` when they are not some of its complete subtrees.
+    fn part(&self, leaves: Range<u64>) -> Option<Self> {
+        let mut begin = 0;
+        let bits = (0..u64::BITS).rev().map(|bit| 1_u64 << bit).filter(|bit| self.size & bit != 0);
+        let mut subtrees = Vec::new();
+        for (length, subtree) in bits.zip(&self.subtrees) {
+            if leaves.start <= begin && begin + length <= leaves.end {
+                subtrees.push(*subtree);
+            }
+            begin += length;
+        }
+        Self::resume(leaves.end.checked_sub(leaves.start)?, subtrees)
+    }
+
     /// Adds a leaf that holds `content`: one hash, and on average one more.
     pub fn push(&mut self, content: &[u8]) {
         let (mut node, mut size) = (leaf_hash(content), self.size);
@@ -138,6 +152,19 @@ impl Inclusion {
             siblings.push((sibling, Tree::default()));
         }
         Some(Self { size, next: 0, siblings })
+    }
+
+    /// As [`begin`](Self::begin), with the leaves of `shown` shown to it already: their subtrees are enough.
+    /// `None`, too, when the leaf is one of them, or there are more of them than `size`.
+    pub fn begin_after(index: u64, size: u64, shown: &Tree) -> Option<Self> {
+        let mut inclusion = Self::begin(index, size).filter(|_| shown.size() <= index)?;
+        for (leaves, tree) in &mut inclusion.siblings {
+            if leaves.start < shown.size() {
+                *tree = shown.part(leaves.start..leaves.end.min(shown.size()))?;
+            }
+        }
+        inclusion.next = shown.size();
+        Some(inclusion)
     }
 
     /// Shows it the next leaf.
@@ -217,6 +244,32 @@ mod tests {
 
     fn leaves(count: u64) -> Vec<Vec<u8>> {
         (0..count).map(|number| number.to_be_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn a_proof_can_begin_after_any_leaves_of_which_only_the_subtrees_are_known() {
+        for size in 1..40_u64 {
+            let leaves = leaves(size);
+            for index in 0..size {
+                let place = usize::try_from(index).unwrap();
+                let mut whole = Inclusion::begin(index, size).unwrap();
+                for leaf in &leaves {
+                    whole.push(leaf);
+                }
+                let whole = whole.finish().unwrap();
+                let mut shown = Tree::default();
+                for known in 0..=index {
+                    let mut proof = Inclusion::begin_after(index, size, &shown).unwrap();
+                    for leaf in leaves.iter().skip(usize::try_from(known).unwrap()) {
+                        proof.push(leaf);
+                    }
+                    assert_eq!(proof.finish().unwrap(), whole, "{index} of {size} after {known}");
+                    shown.push(&leaves[usize::try_from(known).unwrap()]);
+                }
+                assert!(Inclusion::begin_after(index, size, &shown).is_none());
+                assert!(verify_inclusion(&leaves[place], index, size, &whole, &defined(&leaves)));
+            }
+        }
     }
 
     /// The vectors that the logs of Certificate Transparency are tested with.

@@ -80,12 +80,17 @@ const fresh = image([base, debian({ ...common, openssl: "3.0.13-1~deb12u1", libs
 const root = image([base, debian(common)], { Env: env });
 const plain = image([base, tar({ "usr/bin/tool": "x" })], { User: "1000" });
 
+const worker = image([base, tar({ "usr/bin/worker": "y" })], { User: "1000" });
+
 const tags = new Map([
   ["shop/cache:7.3", old],
   ["shop/cache:7.4", old],
   ["shop/web:2.1", root],
+  ["shop/api:2.4", plain],
+  ["shop/worker:2.4", worker],
   ["base/debian:12", plain],
   ["tools/probe:1", plain],
+  ["lab/cache:7.3", old],
 ]);
 
 const CRITICAL = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
@@ -116,6 +121,12 @@ function answer(request, response) {
     return response.writeHead(204).end();
   }
   if (path === "/v2/") return response.writeHead(200).end();
+  const list = path.match(/^\/v2\/(.+)\/tags\/list$/);
+  if (list) {
+    const own = [...tags.keys()].filter((it) => it.startsWith(`${list[1]}:`)).map((it) => it.split(":")[1]);
+    response.writeHead(200, { "content-type": "application/json" });
+    return response.end(JSON.stringify({ name: list[1], tags: own }));
+  }
   const found = path.match(/^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/);
   const wanted = found && (tags.get(`${found[1]}:${found[3]}`) ?? found[3]);
   const bytes = wanted && blobs.get(wanted);

@@ -18,10 +18,10 @@ arguments.add_argument("--folder", required=True)
 arguments.add_argument("--full", action="store_true", help="every n, and more power cuts")
 arguments.add_argument("--most", type=int, default=3, help="without --full: n tried per call and fault")
 arguments.add_argument("--cuts", type=int, help="power cuts")
-arguments.add_argument("only", nargs="*", help="parts: start-up first-start ingest approval eviction power-cut disks, or a case of disks")
+arguments.add_argument("only", nargs="*", help="parts: start-up first-start ingest approval archiving eviction power-cut disks, or a case of disks")
 arguments = arguments.parse_args()
 
-OPERATIONS = ("first_start", "start_up", "ingest", "approval", "eviction")
+OPERATIONS = ("first_start", "start_up", "ingest", "approval", "archiving", "eviction")
 failed, skipped, passed = [], [], []
 
 

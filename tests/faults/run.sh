@@ -3,7 +3,7 @@
 # read-only disks, limits, rot. See README.md.
 #
 #   tests/faults/run.sh [OPTIONS] [PART...]
-#     PART              first-start start-up ingest approval eviction power-cut disks, or disks:CASE; default: all
+#     PART              first-start start-up ingest approval archiving eviction power-cut disks, or disks:CASE; default: all
 #     --full            every n instead of a few, and 100 power cuts
 #     --most COUNT      n tried per system call and fault (default 3: 1, 2, 3; then 5, 8, 13, ...)
 #     --cuts COUNT      power cuts (default 8)

@@ -18,7 +18,7 @@ import images  # noqa: E402
 import watched  # noqa: E402
 
 #: MiB that a scan may take, whatever it is of.
-MEMORY_MIB_MAX = 320
+MEMORY_MIB_MAX = 256
 #: What `pratique scan` ends with when something was found, or not everything could be looked at; and when nothing was.
 REFUSED, DONE = 3, 0
 #: What is vulnerable: ecosystem, name, and the first version that is not.

@@ -9,7 +9,7 @@
 #     --scratch DIR   where 2 GB are free, default the temporary directory
 #   PRATIQUE=PROGRAM  the program to test; default: the release build of this checkout, built if needed
 #
-# Fails when one takes more than 320 MiB or its time, when an image that is not clean is said to be, or when one in
+# Fails when one takes more than 256 MiB or its time, when an image that is not clean is said to be, or when one in
 # which there is nothing to find is not. Needs python3, no root and no network; about five minutes.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)

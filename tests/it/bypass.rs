@@ -35,6 +35,7 @@ async fn revoke(mirror: &TestMirror, subject: Subject) {
         request: None,
         policy: *mirror.mirror().policy().id(),
         voters: Vec::new(),
+        seen: None,
     };
     mirror.mirror().ledger().revoke(decision).await.unwrap();
 }

@@ -26,6 +26,7 @@ async fn approve(mirror: &TestMirror, repository: &str, digest: Digest) {
         request: None,
         policy: *mirror.mirror().policy().id(),
         voters: Vec::new(),
+        seen: None,
     };
     mirror.mirror().ledger().approve(decision).await.expect("an approval");
 }

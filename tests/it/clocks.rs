@@ -32,6 +32,7 @@ async fn approved_for_an_hour() -> (TestMirror, Digest, Timestamp) {
         request: None,
         policy: *mirror.mirror().policy().id(),
         voters: Vec::new(),
+        seen: None,
     };
     mirror.pull("asked/app", digest).await.assert_refused("Pending");
     mirror.mirror().ledger().approve(decision).await.expect("an approval");
@@ -81,6 +82,7 @@ async fn a_new_approval_counts_after_one_that_ran_out() {
         request: None,
         policy: *mirror.mirror().policy().id(),
         voters: Vec::new(),
+        seen: None,
     };
     mirror.mirror().ledger().approve(decision).await.expect("an approval");
     mirror.pull("asked/app", digest).await.assert_complete();
@@ -133,6 +135,7 @@ async fn with_the_clock_years_off_pulls_and_approvals_go_on_and_the_audit_is_who
             request: None,
             policy: *mirror.mirror().policy().id(),
             voters: Vec::new(),
+            seen: None,
         };
         mirror.mirror().ledger().approve(decision).await.expect("an approval");
         mirror.pull(&repository, "1").await.assert_complete();

@@ -68,6 +68,7 @@ fn approval(mirror: &TestMirror, digest: &Digest) -> Decision {
         request: None,
         policy: *mirror.mirror().policy().id(),
         voters: Vec::new(),
+        seen: None,
     }
 }
 

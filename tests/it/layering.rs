@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 28] = [
+const LAYERS: [(&str, u8); 29] = [
     ("expression", 0),
     ("metrics", 0),
     ("oci", 0),
     ("program", 0),
     ("tasks", 0),
     ("time", 0),
+    ("kubernetes", 1),
     ("layout", 1),
     ("policy", 1),
     ("scan", 1),

@@ -8,7 +8,11 @@ mod admin;
 mod attestations;
 mod attested_scans;
 #[cfg(test)]
+mod break_glass;
+#[cfg(test)]
 mod bypass;
+#[cfg(test)]
+mod carried;
 #[cfg(test)]
 mod children;
 #[cfg(test)]
@@ -26,14 +30,21 @@ mod database_update;
 #[cfg(test)]
 mod denial;
 #[cfg(test)]
+mod drafts;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod expressions;
 #[cfg(test)]
 mod forgeries;
+#[cfg(test)]
+mod found_since;
+#[cfg(test)]
 mod fresh;
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod gitops;
 #[cfg(test)]
 mod harbor;
 #[cfg(test)]
@@ -65,6 +76,8 @@ mod protocol;
 #[cfg(test)]
 mod ranges;
 #[cfg(test)]
+mod reevaluate;
+#[cfg(test)]
 mod sboms;
 #[cfg(test)]
 mod scanning;
@@ -74,6 +87,8 @@ mod scope;
 mod security_table;
 #[cfg(test)]
 mod signatures;
+#[cfg(test)]
+mod stale;
 #[cfg(test)]
 mod standing_approvals;
 #[cfg(test)]

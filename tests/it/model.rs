@@ -146,6 +146,7 @@ impl Bench {
             request: None,
             policy: *self.mirror.mirror().policy().id(),
             voters: Vec::new(),
+            seen: None,
         }
     }
 

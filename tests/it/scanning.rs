@@ -11,7 +11,7 @@ use crate::support::mirror::{REGISTRY, TestMirror};
 use crate::support::upstream::{Artifact, Fault, Image, Index};
 
 const NOW: &str = "2026-11-20T09:00:00Z";
-const OPENSSL: &str = "CVE-2026-1";
+pub(crate) const OPENSSL: &str = "CVE-2026-1";
 
 fn policy(gate: &str, rest: &str) -> String {
     format!(

@@ -58,6 +58,7 @@ fn decision(mirror: &TestMirror, digest: &Digest) -> Decision {
         request: None,
         policy: *mirror.mirror().policy().id(),
         voters: Vec::new(),
+        seen: None,
     }
 }
 

@@ -43,6 +43,7 @@ async fn revoke(mirror: &TestMirror, digest: Digest) {
         request: None,
         policy: *mirror.mirror().policy().id(),
         voters: Vec::new(),
+        seen: None,
     };
     mirror.mirror().ledger().revoke(decision).await.unwrap();
 }

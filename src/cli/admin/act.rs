@@ -5,13 +5,18 @@ use std::process::ExitCode;
 use super::{connect, expiry, lists};
 use crate::cli::{CliError, Connection, Exit, output};
 use crate::mirror::desk::view::{DecidedView, DecisionBody};
-use crate::time::{Clock as _, SystemClock};
+use crate::time::{Clock as _, SystemClock, Timestamp};
+
+/// Most that is decided about by one command.
+const TARGETS_MAX: usize = 50;
 
 /// What is decided about, and why.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DecisionArguments {
-    /// A request or an image (IMAGE@DIGEST, or IMAGE:TAG for what the tag means now)
-    target: String,
+    /// Requests or images (IMAGE@DIGEST, or IMAGE:TAG for what the tag means now); several get one
+    /// decision each, with the same reason
+    #[arg(required = true, value_name = "TARGET", num_args = 1..=TARGETS_MAX)]
+    targets: Vec<String>,
     /// Why; kept in the audit
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -38,8 +43,7 @@ pub(super) async fn approve(
     let parse = |text: String| expiry::parse(&text, SystemClock.now());
     let expires = arguments.expires.map(parse).transpose();
     let expires = expires.map_err(|error| CliError::misused(error.to_string()))?;
-    let DecisionArguments { target, reason } = arguments.decision;
-    send(connection, "/approvals", DecisionBody { target, reason, expires }).await
+    send(connection, "/approvals", arguments.decision, expires).await
 }
 
 /// Decides by a POST to `path`.
@@ -51,20 +55,48 @@ pub(super) async fn decide(
     path: &str,
     arguments: DecisionArguments,
 ) -> Result<ExitCode, CliError> {
-    let DecisionArguments { target, reason } = arguments;
-    send(connection, path, DecisionBody { target, reason, expires: None }).await
+    send(connection, path, arguments, None).await
 }
 
+/// Decides about each target on its own. Of several, one that fails does not keep the others from being
+/// decided about, unless the server cannot be reached any more.
 async fn send(
     connection: &Connection,
     path: &str,
-    body: DecisionBody,
+    arguments: DecisionArguments,
+    expires: Option<Timestamp>,
 ) -> Result<ExitCode, CliError> {
-    let view: DecidedView = connect::client(connection)?.post(path, &body).await?;
-    if connection.json {
-        output::print_json(&view)?;
-    } else {
-        output::print(&lists::decided(&view, connect::times(connection)))?;
+    let DecisionArguments { targets, reason } = arguments;
+    let client = connect::client(connection)?;
+    let is_one = targets.len() == 1;
+    let (mut views, mut exit, mut cut) = (Vec::new(), Exit::Done, None);
+    for target in targets {
+        let body = DecisionBody { target: target.clone(), reason: reason.clone(), expires };
+        match client.post::<_, DecidedView>(path, &body).await {
+            Ok(view) => {
+                if !connection.json {
+                    output::print(&lists::decided(&view, connect::times(connection)))?;
+                }
+                views.push(view);
+            }
+            Err(error) if is_one => return Err(error),
+            Err(error) if error.exit() == Exit::Unreachable => {
+                cut = Some(error);
+                break;
+            }
+            Err(error) => {
+                output::message(&format!("{target}: {}", error.chain()));
+                if exit == Exit::Done {
+                    exit = error.exit();
+                }
+            }
+        }
     }
-    Ok(Exit::Done.into())
+    if connection.json {
+        match views.as_slice() {
+            [view] if is_one => output::print_json(view)?,
+            views => output::print_json(&views)?,
+        }
+    }
+    cut.map_or_else(|| Ok(exit.into()), Err)
 }

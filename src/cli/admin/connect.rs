@@ -17,6 +17,11 @@ const TOKEN_BYTES_MAX: u64 = 4_096;
 /// Longest CA file that is read, in bytes: all of the web's authorities are a quarter of it.
 const CA_BYTES_MAX: u64 = 1 << 20;
 
+/// What time it is here.
+pub(super) fn now() -> crate::time::Timestamp {
+    SystemClock.now()
+}
+
 /// How times are printed.
 pub(super) fn times(connection: &Connection) -> Times {
     Times::new(SystemClock.now(), connection.utc)

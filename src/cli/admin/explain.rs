@@ -2,6 +2,7 @@
 
 use super::text::{Times, WIDTH, bytes, count, printable, short, wrap};
 use crate::gate::Silenced;
+use crate::mirror::desk::alternatives::AlternativeView;
 use crate::mirror::desk::view::{CheckView, ExplainView, ReasonView, StandingView};
 
 /// Width of the labels.
@@ -25,6 +26,10 @@ pub(super) fn render(view: &ExplainView, times: Times) -> String {
                 many => format!("{pattern}, most specific of {many} that match"),
             };
             line(&mut out, "rule", &rule.id, &text);
+            let owner = rule.owner.as_ref().map(|owner| format!(" of {owner}")).unwrap_or_default();
+            if let Some(file) = &rule.file {
+                line(&mut out, "", "", &format!("in {file}{owner}"));
+            }
         }
         None => line(&mut out, "rule", "none", "no rule decides about it"),
     }
@@ -32,8 +37,11 @@ pub(super) fn render(view: &ExplainView, times: Times) -> String {
         line(&mut out, &check.name, state(check), &check.text);
     }
     silenced(&mut out, view);
+    excepted(&mut out, view, times);
+    unseen(&mut out, view, times);
     signatures(&mut out, view);
     line(&mut out, "verdict", verdict(view), &verdict_text(view));
+    instead(&mut out, &view.alternatives, times);
     people(&mut out, view, times);
     tag(&mut out, view, times);
     out
@@ -86,6 +94,9 @@ fn verdict(view: &ExplainView) -> &str {
 
 fn verdict_text(view: &ExplainView) -> String {
     let mut parts = Vec::new();
+    if let Some(by) = &view.break_glass {
+        parts.push(format!("served all the same: break-glass {} until {}", by.id, by.until));
+    }
     if !view.enforced && view.verdict != "admit" {
         let mode = if view.warns { "warn only warns" } else { "audit only watches" };
         parts.push(format!("served all the same: mode {mode}"));
@@ -114,6 +125,36 @@ fn to_pass(reasons: &[ReasonView]) -> Option<String> {
         }
     }
     (!remedies.is_empty()).then(|| format!("to pass: {}", remedies.join(" ")))
+}
+
+/// What does not count because of an exception: a line for each, up to a bound.
+fn excepted(out: &mut String, view: &ExplainView, times: Times) {
+    for one in view.excepted.iter().take(SILENCED_SHOWN) {
+        let until = times.until(one.until);
+        let by = if one.by.is_empty() {
+            "of the policy".to_owned()
+        } else {
+            format!("granted by {}", one.by.join(", "))
+        };
+        let text = format!("takes out {}\n{by}, until {until}", one.described());
+        line(out, "exception", &one.exception, &text);
+    }
+    if view.excepted.len() > SILENCED_SHOWN {
+        let more = view.excepted.len() - SILENCED_SHOWN;
+        line(out, "exception", "", &format!("{more} more; --json lists them all"));
+    }
+}
+
+/// What nobody was shown who approved it: a line for each, up to a bound.
+fn unseen(out: &mut String, view: &ExplainView, times: Times) {
+    for unseen in view.unseen.iter().take(SILENCED_SHOWN) {
+        let since = times.past(unseen.since);
+        line(out, "new", "not shown", &format!("{}, since {since}", unseen.finding));
+    }
+    if view.unseen.len() > SILENCED_SHOWN {
+        let more = view.unseen.len() - SILENCED_SHOWN;
+        line(out, "new", "", &format!("{more} more; --json lists them all"));
+    }
 }
 
 /// What does not count because somebody says so: a line for each, up to a bound.
@@ -160,6 +201,19 @@ fn people(out: &mut String, view: &ExplainView, times: Times) {
     }
 }
 
+/// What may be pulled instead.
+pub(super) fn instead(out: &mut String, alternatives: &[AlternativeView], times: Times) {
+    for other in alternatives {
+        let since = times.past(other.since);
+        let why = match &other.approved_by {
+            Some(by) => format!("approved by {by} {since}"),
+            None => format!("admitted here, known {since}"),
+        };
+        let text = format!("{} ({}), {why}: use {}", other.relation, other.step, other.image);
+        line(out, "instead", other.tag.as_str(), &text);
+    }
+}
+
 /// `by alice 4 min ago until 2027-02-21: reason`
 pub(super) fn decision_text(decided: &StandingView, times: Times) -> String {
     let until = decided.expires.map(|at| format!(" until {}", times.until(at))).unwrap_or_default();
@@ -167,6 +221,11 @@ pub(super) fn decision_text(decided: &StandingView, times: Times) -> String {
 }
 
 fn tag(out: &mut String, view: &ExplainView, times: Times) {
+    if let Some(stale) = &view.stale {
+        let (until, since) = (times.until(stale.until), times.past(stale.since));
+        let text = format!("served as admitted before until {until}; not confirmed since {since}");
+        line(out, "meanwhile", "stale", &text);
+    }
     if let Some(digest) = &view.served_instead {
         let text = "is served under this tag: it was admitted last";
         line(out, "meanwhile", &digest.short(), text);

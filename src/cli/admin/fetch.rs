@@ -3,10 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::client::{Client, encoded};
+use super::manifests::{self, Wanted};
 use super::{cache, connect, lists};
 use crate::cli::{CliError, Connection, Exit, output};
-use crate::mirror::desk::view::{AskedView, ExplainView, ImagesBody, PrefetchView};
+use crate::mirror::desk::IMAGES_MAX;
+use crate::mirror::desk::view::{AskBody, AskedView, ExplainView, ImagesBody, PrefetchView};
 use crate::oci::ImageReference;
 
 /// How often waiting looks again.
@@ -16,11 +20,24 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Args)]
 pub(crate) struct RequestArguments {
     /// The images
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required_unless_present = "manifests", value_name = "IMAGE")]
     images: Vec<String>,
+    /// Ask for every image that these Kubernetes objects name, as `helm template` prints them; - is the
+    /// standard input
+    #[arg(long, value_name = "FILE")]
+    manifests: Option<String>,
+    /// With --manifests: only print the images
+    #[arg(long, requires = "manifests", conflicts_with = "wait")]
+    dry_run: bool,
     /// Why they are needed; shown to those who decide
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// What they belong to: a release, a chart; several images without one are a group of their own
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Where else it is spoken of, for example SEC-991
+    #[arg(long, value_name = "TEXT")]
+    ticket: Option<String>,
     /// Wait until people have decided about all of them
     #[arg(long)]
     wait: bool,
@@ -63,10 +80,23 @@ pub(super) async fn request(
     connection: &Connection,
     arguments: RequestArguments,
 ) -> Result<ExitCode, CliError> {
+    let RequestArguments { images, manifests, dry_run, reason, group, ticket, wait, timeout } =
+        arguments;
+    let Wanted { images, group } = match manifests {
+        Some(file) => manifests::wanted(&file, images, group)?,
+        None => Wanted { images, group },
+    };
+    if dry_run {
+        return only_told(connection, &images, group.as_deref());
+    }
     let client = connect::client(connection)?;
-    let RequestArguments { images, reason, wait, timeout } = arguments;
-    let mut views: Vec<AskedView> =
-        client.post("/requests", &ImagesBody { images, reason }).await?;
+    let mut views: Vec<AskedView> = Vec::with_capacity(images.len());
+    // One group, however many requests it takes.
+    for images in images.chunks(IMAGES_MAX) {
+        let (images, reason) = (images.to_vec(), reason.clone());
+        let body = AskBody { images, reason, group: group.clone(), ticket: ticket.clone() };
+        views.extend(client.post::<_, Vec<AskedView>>("/requests", &body).await?);
+    }
     if wait && views.iter().any(waits) {
         if !connection.json {
             output::print(&lists::asked(&views))?;
@@ -85,6 +115,20 @@ pub(super) async fn request(
         output::print(&lists::asked(&views))?;
     }
     Ok(exit_of(&views, wait).into())
+}
+
+/// What would be asked for.
+fn only_told(
+    connection: &Connection,
+    images: &[String],
+    group: Option<&str>,
+) -> Result<ExitCode, CliError> {
+    if connection.json {
+        output::print_json(&json!({"group": group, "images": images}))?;
+    } else {
+        output::print(&images.join("\n"))?;
+    }
+    Ok(Exit::Done.into())
 }
 
 fn waits(view: &AskedView) -> bool {
@@ -143,7 +187,7 @@ pub(super) async fn prefetch(
     let client = connect::client(connection)?;
     let PrefetchArguments { images, quiet, pin } = arguments;
     let total = images.len();
-    let (answer, _) = client.post_open("/prefetch", &ImagesBody { images, reason: None }).await?;
+    let (answer, _) = client.post_open("/prefetch", &ImagesBody { images }).await?;
     let (mut ended, mut to_pin) = (Vec::new(), Vec::new());
     let (json, mut under_way) = (connection.json, String::new());
     client

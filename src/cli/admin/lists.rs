@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::explain::{amount, decision_text, line};
+use super::explain::{amount, decision_text, instead, line};
 use super::table::{Column, Table};
 use super::text::{Times, bytes, count, cut_middle, printable, short};
 use crate::mirror::desk::people::PersonView;
@@ -31,15 +31,31 @@ pub(super) fn requests(views: &[RequestView], times: Times) -> String {
     for view in views {
         table.row([
             view.id.clone(),
-            view.state.clone(),
+            state_and_votes(view),
             view.image.clone(),
             view.digest.as_ref().map_or_else(|| NONE.to_owned(), crate::oci::Digest::short),
             waiting(view),
             times.past(view.last_asked),
-            why(&view.reasons),
+            why_it_waits(view),
         ]);
     }
     table.render()
+}
+
+/// `pending 1 of 2 needs-info`
+fn state_and_votes(view: &RequestView) -> String {
+    let votes = view.votes.as_ref().map(|votes| format!(" {} of {}", votes.have, votes.needed));
+    let asked = if view.needs_info { " needs-info" } else { "" };
+    format!("{}{}{asked}", view.state, votes.unwrap_or_default())
+}
+
+/// Why it waits, and for whom where it says whom.
+fn why_it_waits(view: &RequestView) -> String {
+    let mut parts = vec![why(&view.reasons)];
+    let whom = view.waits_for.as_ref().filter(|_| view.votes.is_some());
+    parts.extend(whom.map(|whom| format!("waits for {whom}")));
+    parts.extend(view.group.as_ref().map(|group| format!("of {group}")));
+    parts.join("; ")
 }
 
 fn waiting(view: &RequestView) -> String {
@@ -74,6 +90,15 @@ pub(super) fn request(view: &RequestView, times: Times) -> String {
     if let Some(note) = &view.note {
         line(&mut out, "note", "", note);
     }
+    for (label, text) in [("group", &view.group), ("ticket", &view.ticket)] {
+        if let Some(text) = text {
+            line(&mut out, label, "", text);
+        }
+    }
+    for remark in &view.remarks {
+        let by = format!("by {} {}: {}", remark.display, times.past(remark.at), remark.text);
+        line(&mut out, &remark.kind, "", &by);
+    }
     if let Some(standing) = &view.standing {
         line(&mut out, "decided", &standing.decision, &decision_text(standing, times));
     }
@@ -83,6 +108,10 @@ pub(super) fn request(view: &RequestView, times: Times) -> String {
     if let Some(votes) = &view.votes {
         out.push_str(&votes_text(votes, times));
     }
+    instead(&mut out, &view.alternatives, times);
+    if view.needs_info {
+        line(&mut out, "next", "", &format!("pratique answer {} --text TEXT", view.id));
+    }
     if view.state == "pending" {
         line(&mut out, "next", "", &format!("pratique approve {} --reason TEXT", view.id));
     }
@@ -90,7 +119,7 @@ pub(super) fn request(view: &RequestView, times: Times) -> String {
 }
 
 /// How votes stand: whom it asks, who said yes, who is missing.
-fn votes_text(view: &VotesView, times: Times) -> String {
+pub(super) fn votes_text(view: &VotesView, times: Times) -> String {
     let mut out = String::new();
     let have = format!("{} of {}", view.have, view.needed);
     let missing = if view.missing.is_empty() {
@@ -316,6 +345,21 @@ pub(super) fn status(view: &StatusView, times: Times) -> String {
     let id: String = id.chars().take(12).collect();
     line(&mut out, "policy", &policy.name, &format!("revision {}, {id}", policy.revision));
     line(&mut out, "requests", &format!("{} pending", view.pending_requests), "");
+    let (asked, granted) = (view.asked_exceptions, view.granted_exceptions);
+    if asked + granted > 0 {
+        let what = format!("{asked} waiting, {granted} in force");
+        line(&mut out, "exceptions", &what, "see pratique exception ls");
+    }
+    let glass = [
+        (view.open_break_glass, "in force"),
+        (view.waiting_break_glass, "waiting"),
+        (view.unreviewed_break_glass, "to be reviewed"),
+    ];
+    let glass = glass.iter().filter(|(count, _)| *count > 0);
+    let glass: Vec<String> = glass.map(|(count, what)| format!("{count} {what}")).collect();
+    if !glass.is_empty() {
+        line(&mut out, "glass", &glass.join(", "), "see pratique break-glass ls");
+    }
     if view.rejudgement_waits {
         let what = "verdicts of an earlier version hold; see pratique rejudge --dry-run";
         line(&mut out, "rejudge", "waits", what);

@@ -14,9 +14,16 @@ use crate::mirror::desk::view::{ExplainView, ObservedPage, RequestView, StatusVi
 /// Which requests to list.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RequestsArguments {
-    /// Only those in this state: pending, denied, approved, rejected, revoked, lapsed, or all
+    /// Only those in this state: pending, denied, approved, rejected, revoked, lapsed, needs-info (open, and
+    /// somebody asked what it is for), or all
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
+    /// Only those that wait for your yes: their rule counts it, and you have given none
+    #[arg(long)]
+    mine: bool,
+    /// Only those of this group; those without one belong to that of their repository
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
     /// Show at most so many
     #[arg(long, value_name = "COUNT")]
     limit: Option<u32>,
@@ -47,7 +54,9 @@ pub(super) async fn requests(
     let state = arguments.state.map(|state| format!("state={}", encoded(&state)));
     let limit = arguments.limit.map(|limit| format!("limit={limit}"));
     let is_bounded = limit.is_some();
-    let query: Vec<String> = state.into_iter().chain(limit).collect();
+    let mine = arguments.mine.then(|| "mine=true".to_owned());
+    let group = arguments.group.map(|group| format!("group={}", encoded(&group)));
+    let query: Vec<String> = state.into_iter().chain(mine).chain(group).chain(limit).collect();
     let path = format!("/requests?{}", query.join("&"));
     let client = connect::client(connection)?;
     let views: Vec<RequestView> =

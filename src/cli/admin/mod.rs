@@ -4,20 +4,29 @@
 //! Results go to standard output as tables or, with `--json`, as the API's own JSON.
 
 mod act;
+pub(super) mod allow_rollback;
+mod approval;
 mod audit;
+mod break_glass;
 mod cache;
 mod client;
 mod connect;
+mod exception;
 mod expiry;
 mod explain;
 mod fetch;
 mod keys;
+pub(super) mod learn;
 mod lists;
 mod look;
+mod manifests;
 mod offline;
 mod outdated;
+pub(super) mod propose;
+mod reevaluate;
 mod rejudge;
 pub(super) mod release;
+mod remark;
 mod rollback;
 pub(super) mod simulate;
 pub(super) mod table;
@@ -37,8 +46,13 @@ use crate::mirror::desk::view::ExplainView;
 /// What an admin asks a running server.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum AdminCommand {
+    /// Answer what was asked about a request
+    Answer(remark::RemarkArguments),
     /// Say yes to a digest where its rule asks for it
     Approve(act::ApproveArguments),
+    /// Say yes or no in a signed file: draft, sign, verify, and see what became of it
+    #[command(subcommand, after_help = approval::EXAMPLES)]
+    Approval(approval::ApprovalCommand),
     /// List the audit chain, check it, export it, or tell from it why an image ran
     Audit(audit::AuditArguments),
     /// Write a backup of the trust ledger to a new file
@@ -46,9 +60,15 @@ pub(crate) enum AdminCommand {
         /// The file to write; it must not exist
         file: PathBuf,
     },
+    /// Have something served in an emergency that nothing admitted; see, end and review that
+    #[command(subcommand, after_help = break_glass::EXAMPLES)]
+    BreakGlass(break_glass::BreakGlassCommand),
     /// See to the cache: how it is, what is pinned, whether it is whole
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    /// Have one finding not count for a while: ask, grant, refuse, end, list
+    #[command(subcommand)]
+    Exception(exception::ExceptionCommand),
     /// Tell which rule applies to an image, what each gate found, and what would have to change
     Explain {
         /// The image, by tag or digest
@@ -68,13 +88,19 @@ pub(crate) enum AdminCommand {
     /// Print the key that verifies what this mirror says about admitted images
     #[command(after_help = keys::EXAMPLES)]
     PublicKey(keys::PublicKeyArguments),
+    /// Ask what a request is for, before anybody decides about it
+    Question(remark::RemarkArguments),
     /// Undo a rejection or revocation where the rule asks for no approval
     Reinstate(act::DecisionArguments),
+    /// Show what rests on signatures that upstream lost, or take it back
+    #[command(after_help = reevaluate::EXAMPLES)]
+    Reevaluate(reevaluate::ReevaluateArguments),
     /// Show what this version would decide differently from the one before, or have it decided
     Rejudge(rejudge::RejudgeArguments),
     /// Say no to something that waits
     Reject(act::DecisionArguments),
     /// Ask for images before a node does, so that people can decide about them
+    #[command(after_help = manifests::EXAMPLES)]
     Request(fetch::RequestArguments),
     /// List the requests that wait or were denied
     Requests(look::RequestsArguments),
@@ -121,19 +147,27 @@ pub(crate) async fn run(
     connection: Connection,
 ) -> Result<ExitCode, CliError> {
     match command {
+        AdminCommand::Answer(arguments) => remark::send(&connection, "answers", arguments).await,
+        AdminCommand::Approval(command) => approval::run(&connection, command).await,
         AdminCommand::Approve(arguments) => act::approve(&connection, arguments).await,
         AdminCommand::Audit(arguments) => audit::run(&connection, arguments).await,
         AdminCommand::Backup { file } => offline::backup(&connection, &file).await,
+        AdminCommand::BreakGlass(command) => break_glass::run(&connection, command).await,
         AdminCommand::Cache(command) => cache::run(&connection, command).await,
+        AdminCommand::Exception(command) => exception::run(&connection, command).await,
         AdminCommand::Explain { image } => look::explain(&connection, &image).await,
         AdminCommand::Observed { limit } => look::observed(&connection, limit).await,
         AdminCommand::Outdated(arguments) => outdated::run(&connection, arguments).await,
         AdminCommand::Prefetch(arguments) => fetch::prefetch(&connection, arguments).await,
         AdminCommand::PublicKey(arguments) => keys::public_key(&connection, &arguments).await,
+        AdminCommand::Question(arguments) => {
+            remark::send(&connection, "questions", arguments).await
+        }
         AdminCommand::Reinstate(arguments) => {
             act::decide(&connection, "/reinstatements", arguments).await
         }
         AdminCommand::Reject(arguments) => act::decide(&connection, "/rejections", arguments).await,
+        AdminCommand::Reevaluate(arguments) => reevaluate::run(&connection, arguments).await,
         AdminCommand::Rejudge(arguments) => rejudge::run(&connection, arguments).await,
         AdminCommand::Request(arguments) => fetch::request(&connection, arguments).await,
         AdminCommand::Requests(arguments) => look::requests(&connection, arguments).await,

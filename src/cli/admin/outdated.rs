@@ -18,7 +18,7 @@ pub(crate) struct OutdatedArguments {
     /// Look at what was served in the last so many days
     #[arg(long, value_name = "DAYS", default_value_t = crate::mirror::desk::outdated::DAYS)]
     days: u32,
-    /// End with 3 when something could be newer
+    /// End with 3 when something could be newer, or is of a line that is mended no more
     #[arg(long)]
     exit_code: bool,
 }
@@ -38,7 +38,8 @@ pub(super) async fn run(
     } else {
         output::print(&rendered(&view, connect::times(connection)))?;
     }
-    let is_no = arguments.exit_code && !view.images.is_empty();
+    let has_ended = view.ending.iter().any(|image| image.ended);
+    let is_no = arguments.exit_code && (has_ended || !view.images.is_empty());
     Ok(if is_no { Exit::Refused } else { Exit::Done }.into())
 }
 
@@ -73,6 +74,13 @@ fn rendered(view: &OutdatedView, times: Times) -> String {
         _ = write!(out, "; {tags} without a version in their tag are compared with nothing");
     }
     out.push_str(".\n");
+    for image in &view.ending {
+        let ends = image.ends.to_string();
+        let day = ends.split_once('T').map_or(ends.as_str(), |(day, _)| day);
+        let is = if image.ended { "is mended no more since" } else { "is mended until" };
+        let line = format!("{}:{}: line {} {is} {day}", image.name, image.tag, image.line);
+        _ = writeln!(out, "{}", printable(&line));
+    }
     for why in &view.not_listed {
         _ = writeln!(out, "not listed: {}", printable(why));
     }

@@ -19,10 +19,10 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// All of an answer.
 #[derive(Debug, Serialize)]
-struct Answer<'a> {
+pub(super) struct Answer<'a> {
     #[serde(flatten)]
-    view: &'a SimulationView,
-    flips: &'a [FlipView],
+    pub(super) view: &'a SimulationView,
+    pub(super) flips: &'a [FlipView],
 }
 
 /// Asks, prints the answer, and gives whether anything that is served now would be refused, or may be.
@@ -33,6 +33,23 @@ pub(in crate::cli) async fn run(
     connection: &Connection,
     body: &SimulateBody,
 ) -> Result<bool, CliError> {
+    let (view, flips) = ask(connection, body).await?;
+    if connection.json {
+        output::print_json(&Answer { view: &view, flips: &flips })?;
+    } else {
+        output::print(&render(&view, &flips, connect::times(connection)))?;
+    }
+    Ok(view.refused > 0 || view.unknown > 0 || view.tag_forbidden > 0)
+}
+
+/// What the mirror says of the draft in `body`, and the images that change.
+///
+/// # Errors
+/// When the server cannot be reached, says no, or cannot bring it to an end.
+pub(super) async fn ask(
+    connection: &Connection,
+    body: &SimulateBody,
+) -> Result<(SimulationView, Vec<FlipView>), CliError> {
     let client = connect::client(connection)?;
     let (answer, client) = client.post_open("/simulate", body).await?;
     let (mut flips, mut done) = (Vec::new(), None);
@@ -55,12 +72,7 @@ pub(in crate::cli) async fn run(
     };
     client.lines(answer.into_body(), each).await?;
     let view = done.ok_or_else(|| CliError::unreachable("the server's answer has no end"))?;
-    if connection.json {
-        output::print_json(&Answer { view: &view, flips: &flips })?;
-    } else {
-        output::print(&render(&view, &flips, connect::times(connection)))?;
-    }
-    Ok(view.refused > 0 || view.unknown > 0 || view.tag_forbidden > 0)
+    Ok((view, flips))
 }
 
 const fn word(effect: Effect) -> &'static str {
@@ -133,7 +145,7 @@ fn render(view: &SimulationView, flips: &[FlipView], times: Times) -> String {
 }
 
 /// The image, by a tag where it has one.
-fn image(flip: &FlipView) -> String {
+pub(super) fn image(flip: &FlipView) -> String {
     let (name, _) = flip.image.split_once('@').unwrap_or((&flip.image, ""));
     let tag = flip.tags.first().map(|tag| format!(":{tag}")).unwrap_or_default();
     printable(&format!("{name}{tag}"))

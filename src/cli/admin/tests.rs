@@ -97,6 +97,20 @@ fn one_request_is_a_card_that_ends_with_the_way_on() {
 }
 
 #[test]
+fn a_list_of_requests_says_how_the_votes_stand_and_who_is_missing() {
+    let mut views = requests();
+    views[0].votes = serde_json::from_value(serde_json::json!({
+        "rule": "hub", "approval": "eyes", "needed": 2, "have": 1, "missing": "1 more of group:sec",
+        "votes": [],
+    }))
+    .unwrap();
+    views[0].waits_for = Some("1 more of group:sec".to_owned());
+    let text = lists::requests(&views, times());
+    assert!(text.contains("R-42  pending 1 of 2  "), "{text}");
+    assert!(text.contains("waits for 1 more of group:sec"), "{text}");
+}
+
+#[test]
 fn an_explanation_tells_the_rule_every_check_and_what_would_have_to_change() {
     let text = explain::render(&explained(), times());
     assert_eq!(

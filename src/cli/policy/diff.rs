@@ -4,20 +4,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{CliError, Connection, Exit, history, load, mistaken, output, read_text};
+use super::{CliError, Connection, Exit, history, load, output, refused};
 use crate::cli::admin::printable;
 use crate::gate::ReadyPolicy;
 use crate::mirror::desk::simulate::SimulateBody;
-use crate::mirror::referred_from;
-use crate::policy::{Change, ChangeKind, Document, changes};
-
-/// Largest policy, in bytes: what its reader takes.
-pub(super) const POLICY_BYTES_MAX: u64 = 1 << 20;
+use crate::mirror::{PolicyError, PolicyOnDisk, of_one_moment};
+use crate::policy::{Change, ChangeKind, Document, PolicySource, changes};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   pratique policy diff /etc/pratique/policy.yaml policy.yaml
       What differs by what they say: rules by id, lists without order, files by content.
+      Either may be a directory.
   pratique policy diff policy.yaml --against-history
       Asks a running mirror what would become of everything that it has on record: what would be
       refused, what would be served, and what hangs on something that nobody has gathered yet.
@@ -88,14 +86,14 @@ pub(super) async fn run(
 
 fn between(old: &Path, new: &Path, json: bool) -> Result<bool, CliError> {
     let (before, after) = (load(old, json)?, load(new, json)?);
-    let (old_text, new_text) =
-        (read_text(old, POLICY_BYTES_MAX)?, read_text(new, POLICY_BYTES_MAX)?);
-    let (read_old, read_new) = (referred_from(old), referred_from(new));
-    let changes = changes(
-        &Document { text: &old_text, read_file: &read_old },
-        &Document { text: &new_text, read_file: &read_new },
-    )
-    .map_err(|problems| mistaken(new, problems, json))?;
+    let of = |path: &Path, disk: &PolicyOnDisk, other: &PolicyOnDisk| {
+        let (read, read_other) =
+            (|file: &Path| disk.read_file(file), |file: &Path| other.read_file(file));
+        let wrong = |problems| PolicyError::Problems { path: path.to_owned(), problems };
+        changes(&documents(disk, &read), &documents(other, &read_other)).map_err(wrong)
+    };
+    let changes = of_one_moment(old, |old| of_one_moment(new, |other| of(new, old, other)));
+    let changes = changes.map_err(|error| refused(error, json))?;
     let view = View { old: named(&before), new: named(&after), changes };
     if json {
         output::print_json(&view)?;
@@ -103,6 +101,15 @@ fn between(old: &Path, new: &Path, json: bool) -> Result<bool, CliError> {
         output::print(&render(&view))?;
     }
     Ok(!view.changes.is_empty())
+}
+
+fn documents<'a>(
+    disk: &'a PolicyOnDisk,
+    read_file: &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
+) -> Vec<Document<'a>> {
+    let of =
+        |source: PolicySource<'a>| Document { path: source.path, text: source.text, read_file };
+    disk.sources().into_iter().map(of).collect()
 }
 
 fn named(policy: &ReadyPolicy) -> Named<'_> {

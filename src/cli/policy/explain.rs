@@ -27,7 +27,7 @@ readable.";
 /// What is to be explained.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArguments {
-    /// The policy file
+    /// The policy file, or the directory
     policy: PathBuf,
     /// The image, as it is asked for
     image: String,
@@ -63,6 +63,9 @@ struct View {
     /// What must hold of it, asked last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     expressions: Vec<Asked>,
+    /// Who may have it served in an emergency, if anybody may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    break_glass: Option<String>,
     /// The signers that it names.
     signers: Vec<SignerView>,
 }
@@ -72,6 +75,12 @@ struct View {
 struct MatchView {
     rule: String,
     pattern: String,
+    /// The file that has it, where the policy is a directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    /// Who answers for that file, where it has a scope.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
     line: usize,
     /// Whether it is the one that applies.
     applies: bool,
@@ -144,6 +153,8 @@ fn view(
     let matching = policy.matching(&image.name).into_iter().map(|it| MatchView {
         rule: it.rule.id().to_string(),
         pattern: it.pattern.to_string(),
+        file: policy.told_file(it.rule.file()).map(|file| file.path().to_owned()),
+        owner: policy.owner_of(it.rule).map(ToString::to_string),
         line: it.line,
         applies: rule.is_some_and(|rule| rule.id() == it.rule.id()),
         why_not: it.rule.misses(artifact, &tags),
@@ -171,6 +182,10 @@ fn view(
         asks,
         overlays: overlays.collect(),
         expressions: expressions.collect(),
+        break_glass: policy
+            .break_glass()
+            .filter(|allowed| allowed.covers(&image.name))
+            .map(ToString::to_string),
         signers: signers.map(signer_view).collect(),
     }
 }
@@ -223,7 +238,10 @@ fn render(view: &View) -> String {
     lines.push(format!("rule     {rule}"));
     for it in &view.matching {
         let sign = if it.applies { "->" } else { "  " };
-        let mut text = format!("  {sign} {}  {} (line {})", it.rule, it.pattern, it.line);
+        let file = it.file.as_ref().map(|file| format!("{file} ")).unwrap_or_default();
+        let owner = it.owner.as_ref().map(|owner| format!(" of {owner}")).unwrap_or_default();
+        let mut text =
+            format!("  {sign} {}{owner}  {} ({file}line {})", it.rule, it.pattern, it.line);
         if let Some(why) = &it.why_not {
             text = format!("{text}; does not apply: {why}");
         }
@@ -243,6 +261,10 @@ fn render(view: &View) -> String {
     if !view.expressions.is_empty() {
         lines.push("expressions".to_owned());
         lines.extend(asked(&view.expressions));
+    }
+    if let Some(break_glass) = &view.break_glass {
+        lines.push("breakGlass".to_owned());
+        lines.push(format!("     {break_glass}"));
     }
     if !view.signers.is_empty() {
         lines.push("signers".to_owned());

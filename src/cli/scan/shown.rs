@@ -1,6 +1,7 @@
 //! What was found, for programs and for people.
 
 use serde::Serialize;
+use std::sync::Arc;
 
 use super::vex::{Files, Suppressed};
 use crate::cli::admin::table::{Column, Table};
@@ -106,13 +107,15 @@ impl From<Inspected> for ImageView {
             unread,
         };
         if let Some(scan) = scan {
-            let (inventory, report) = (&scan.inventory, &scan.report);
-            view.distribution.clone_from(&inventory.distribution);
-            view.packages.clone_from(&inventory.packages);
-            view.gaps = inventory.gaps.iter().chain(&report.gaps).cloned().collect();
-            view.database = Some(report.database.clone());
-            view.findings.clone_from(&report.findings);
-            view.unmatched.clone_from(&report.unmatched);
+            // A large inventory is not kept elsewhere, and not copied then.
+            let inventory = Arc::unwrap_or_clone(scan.inventory);
+            let report = Arc::unwrap_or_clone(scan.report);
+            view.distribution = inventory.distribution;
+            view.packages = inventory.packages;
+            view.gaps = inventory.gaps.into_iter().chain(report.gaps).collect();
+            view.database = Some(report.database);
+            view.findings = report.findings;
+            view.unmatched = report.unmatched;
         }
         view
     }

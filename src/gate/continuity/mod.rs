@@ -90,7 +90,7 @@ pub(super) fn watched<'a>(rule: &'a Rule, policy: &'a Policy) -> Vec<&'a str> {
     match own.signatures {
         // Whoever shortens a wait once is not asked for again.
         None => {
-            let names = policy.signers().iter().map(crate::policy::Signer::name);
+            let names = policy.signers_in(rule.file()).map(crate::policy::Signer::name);
             let tracks = own.fresh.iter().filter_map(|gate| gate.fast_track.as_ref());
             let tracked = tracks.flat_map(|track| &track.signers);
             let tracked: BTreeSet<&str> = tracked.map(String::as_str).collect();

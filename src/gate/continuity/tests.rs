@@ -287,6 +287,8 @@ fn an_approval_lets_signers_go_while_it_lasts() {
             expires,
             reason: "a new key".to_owned(),
             voters: Vec::new(),
+            seen: None,
+            files: Vec::new(),
         };
         let judgement = decided(ask(&policy, &signed(&own(), &[b]), &before, Some(&standing)));
         assert_eq!(judgement.admits(), admits, "{expires:?}");

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::exceptions::Exceptions;
 use super::hours;
 use super::vex::{self, Word, Words};
-use crate::gate::{Context, Silenced, Subject};
+use crate::gate::{Excepted, Silenced};
 use crate::oci::Digest;
-use crate::policy::{Exception, FindingCondition, Rating, ScanGate};
+use crate::policy::{FindingCondition, Rating, ScanGate};
 use crate::scan::vex::Status;
 use crate::scan::{Finding, Fix, Report, Severity};
 use crate::time::Timestamp;
@@ -15,21 +16,23 @@ use crate::time::Timestamp;
 /// What VEX documents say and does not count, of one image, that is told.
 const UNHEARD_MAX: usize = 20;
 /// What the names of malware begin with.
-const MALWARE: &str = "MAL-";
+pub(super) const MALWARE: &str = "MAL-";
 
 /// What came of weighing the findings about one image.
 #[derive(Default)]
 pub(super) struct Weighed<'a> {
     /// What is refused, worst first.
     pub(super) denied: Vec<Denied<'a>>,
-    /// How many findings an exception of the policy, by its name, takes out.
-    excepted: BTreeMap<&'a str, usize>,
+    /// What exceptions take out.
+    pub(super) excepted: BTreeSet<Excepted>,
     /// The names of what would count, and does not for a while: excepted, or not known for long enough.
     pub(super) passing: BTreeSet<String>,
     /// The names of what counts, or would.
     pub(super) found: BTreeSet<String>,
     /// When one of them may count that does not now.
     pub(super) until: Option<Timestamp>,
+    /// When the first exception ends that took something out.
+    pub(super) excepted_until: Option<Timestamp>,
     /// What VEX documents take away.
     pub(super) silenced: BTreeSet<Silenced>,
     /// What they say and does not count.
@@ -108,12 +111,16 @@ impl<'a> Weighed<'a> {
             return;
         }
         let mut passes = waits || silenced.is_some();
-        let excepting = by.iter().any(|gate| !gate.is_floor);
-        if let Some(exception) = scales.exceptions.from(finding).filter(|_| excepting) {
-            *self.excepted.entry(exception.id.as_str()).or_default() += 1;
-            self.lasts_until(exception.expires);
-            by.retain(|gate| gate.is_floor);
-            passes = true;
+        for exception in scales.exceptions.from(finding) {
+            let before = by.len();
+            by.retain(|gate| !exception.takes_from(gate));
+            if by.len() < before {
+                self.excepted.insert(exception.taking_out(scales.image, finding));
+                self.lasts_until(exception.expires());
+                let ends = self.excepted_until.into_iter().chain([exception.expires()]);
+                self.excepted_until = ends.min();
+                passes = true;
+            }
         }
         let name = name(finding);
         if passes {
@@ -179,8 +186,15 @@ impl<'a> Weighed<'a> {
         if !self.denied.is_empty() {
             text = format!("{text}, {} of them refused", self.denied.len());
         }
-        for (id, count) in &self.excepted {
+        let mut excepted: BTreeMap<&str, (usize, &Excepted)> = BTreeMap::new();
+        for one in &self.excepted {
+            excepted.entry(&one.exception).or_insert((0, one)).0 += 1;
+        }
+        for (id, (count, one)) in excepted {
             text = format!("{text}, {count} excepted by {id}");
+            if !one.by.is_empty() {
+                text = format!("{text} (granted by {} until {})", one.by.join(", "), one.until);
+            }
         }
         let mut by: BTreeMap<(Status, &str), usize> = BTreeMap::new();
         for silenced in &self.silenced {
@@ -191,44 +205,6 @@ impl<'a> Weighed<'a> {
         }
         text
     }
-}
-
-/// The exceptions that are in force for an image, by what they except.
-pub(super) struct Exceptions<'a>(BTreeMap<&'a str, Vec<&'a Exception>>);
-
-impl<'a> Exceptions<'a> {
-    /// Those for the image `digest` of `subject`: they may name either.
-    pub(super) fn of(subject: &Subject, digest: Digest, context: &Context<'a>) -> Self {
-        let policy: &'a crate::policy::Policy = context.policy;
-        let mut in_force: BTreeMap<&str, Vec<&Exception>> = BTreeMap::new();
-        for digest in BTreeSet::from([subject.digest, digest]) {
-            let (found, time_max) = policy.exceptions_for(&subject.name, &digest);
-            for exception in found.into_iter().filter(|it| it.is_in_force(context.now, time_max)) {
-                in_force.entry(&exception.vulnerability).or_default().push(exception);
-            }
-        }
-        Self(in_force)
-    }
-
-    /// The one that takes `finding` out. Malware is excepted by its own name only: other names of it may
-    /// be those of a vulnerability.
-    fn from(&self, finding: &Finding) -> Option<&'a Exception> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let names = [&finding.id].into_iter().chain(finding.aliases.iter());
-        let mut names = names.filter(|name| !finding.malware || name.starts_with(MALWARE));
-        names.find_map(|name| {
-            let about_it = self.0.get(name.as_str())?;
-            about_it.iter().find(|exception| is_there(exception, finding)).copied()
-        })
-    }
-}
-
-fn is_there(exception: &Exception, finding: &Finding) -> bool {
-    let package = &finding.package;
-    let is_it = |only: &String| *only == package.name || *only == package.source_name();
-    exception.package.as_ref().is_none_or(is_it)
 }
 
 /// When a finding is refused.
@@ -264,6 +240,11 @@ fn denies(gate: &ScanGate, finding: &Finding, now: Timestamp) -> Denies {
     answer
 }
 
+/// Whether `gate` refuses `finding` at `now`, whatever is excepted from it.
+pub(in crate::gate) fn is_denied(gate: &ScanGate, finding: &Finding, now: Timestamp) -> bool {
+    matches!(denies(gate, finding, now), Denies::Now)
+}
+
 fn is_met_but_for_age(condition: &FindingCondition, gate: &ScanGate, finding: &Finding) -> bool {
     let FindingCondition { severity, fixable, older_than: _, exploited, likelihood } = condition;
     let rating = rating_by(gate, finding);
@@ -284,8 +265,13 @@ fn old_enough_from(
 }
 
 /// As how bad `finding` counts under `gate`.
-pub(super) fn rating_by(gate: &ScanGate, finding: &Finding) -> Rating {
+pub(in crate::gate) fn rating_by(gate: &ScanGate, finding: &Finding) -> Rating {
     finding.severity.map_or(gate.unrated, rating)
+}
+
+/// As how bad `finding` counts under a gate that says nothing of what is not rated.
+pub(in crate::gate) fn as_rated(finding: &Finding) -> Rating {
+    finding.severity.map_or(Rating::Critical, rating)
 }
 
 fn rating(severity: Severity) -> Rating {
@@ -299,7 +285,7 @@ fn rating(severity: Severity) -> Rating {
 }
 
 /// What was found, for people: `CVE-2026-1 in openssl 3.0.11, fixed in 3.0.13`.
-pub(super) fn described(finding: &Finding) -> String {
+pub(in crate::gate) fn described(finding: &Finding) -> String {
     let (id, package) = (&finding.id, &finding.package);
     let (name, version) = (&package.name, &package.version);
     if finding.malware {

@@ -6,6 +6,9 @@
 
 mod attestations;
 mod bills;
+mod exceptions;
+#[cfg(test)]
+mod exceptions_tests;
 mod findings;
 mod others;
 #[cfg(test)]
@@ -30,15 +33,18 @@ use super::{
     Subject,
 };
 use crate::oci::Digest;
-use crate::policy::{Answer, Demands, FindingCondition, ScanGate};
+use crate::policy::{Answer, Demands, FindingCondition, Rule, ScanGate};
 use crate::scan::{Attested, DatabaseId, Inventory, Report};
 use crate::time::Timestamp;
 
 use attestations::Attestations;
 pub(super) use bills::signers as bill_signers;
 pub use bills::{BillSearch, Bills};
-use findings::Exceptions;
-pub(super) use findings::{at_least as findings_from, name as name_of};
+pub(super) use exceptions::{Exceptions, InForce};
+pub(super) use findings::{
+    as_rated, at_least as findings_from, described as told_of, is_denied, name as name_of,
+    rating_by,
+};
 pub use others::OtherScan;
 use seen::Pictured;
 use testimony::Testimonies;
@@ -83,7 +89,7 @@ impl Scans {
 
 impl Scans {
     /// Whether anybody knows of malware in it.
-    fn has_malware(&self) -> bool {
+    pub(super) fn has_malware(&self) -> bool {
         self.known.values().any(|scan| scan.report.has_malware())
             || self.others.values().any(|scan| scan.report.has_malware())
     }
@@ -164,7 +170,8 @@ pub(super) fn check(
         (None, None) => return Checked::Missing(EvidenceKind::Attestations),
     }
     let (voices, testimonies) = (voices.as_ref(), testimonies.as_ref());
-    let looked = Looked { subject, scanned, gates, context, voices, testimonies };
+    let rule = demands.rule();
+    let looked = Looked { subject, scanned, gates, rule, context, voices, testimonies };
     if let Err(checked) = looked.tell(images, &mut told) {
         return *checked;
     }
@@ -184,6 +191,8 @@ struct Looked<'a> {
     subject: &'a Subject,
     scanned: &'a ScannedImages,
     gates: &'a [Arc<ScanGate>],
+    /// The rule that applies; none where only overlays are asked.
+    rule: Option<&'a Rule>,
     context: &'a Context<'a>,
     voices: Option<&'a Voices<'a>>,
     testimonies: Option<&'a Testimonies<'a>>,
@@ -195,7 +204,7 @@ impl<'a> Looked<'a> {
     /// # Errors
     /// What is missing, or cannot be decided by.
     fn tell(&self, images: Vec<(String, Digest)>, told: &mut Told<'a>) -> Result<(), Box<Checked>> {
-        let Self { subject, scanned, gates, context, voices, testimonies } = *self;
+        let Self { subject, scanned, gates, rule, context, voices, testimonies } = *self;
         for (label, digest) in images {
             let image = scanned.images.get(&digest);
             let is_as_now = |image: &&ScannedImage| {
@@ -211,7 +220,7 @@ impl<'a> Looked<'a> {
             let inventory = inventory.and_then(|it| context.scans.known.get(it));
             let inventory = inventory.map(|scan| scan.inventory.as_ref());
             let words = voices.map(|voices| voices.about(&digests, inventory));
-            let exceptions = Exceptions::of(subject, digest, context);
+            let exceptions = Exceptions::of(subject, digest, context, rule);
             let (exceptions, words) = (&exceptions, words.as_ref());
             let pictured = Pictured { digest, image, context, testimonies, exceptions, words };
             told.begin(&label, digest, image.inventory);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::findings::{Denied, Exceptions, Scales, Weighed};
+use super::exceptions::Exceptions;
+use super::findings::{Denied, Scales, Weighed};
 use super::testimony::{Testimonies, Testimony};
 use super::vex::Words;
 use super::{CLOCKS_APART_MAX, ImageScan, OtherScan, hours, unfit};

@@ -89,12 +89,12 @@ fn judged(policy: &ReadyPolicy, findings: Vec<Found>) -> Judgement {
     decided(outcome(policy, Inventory::default(), report(findings)))
 }
 
-pub(super) fn decided(outcome: Outcome) -> Judgement {
+pub(in crate::gate) fn decided(outcome: Outcome) -> Judgement {
     let Outcome::Decided(judgement) = outcome else { panic!("{outcome:?}") };
     judgement
 }
 
-pub(super) fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
+pub(in crate::gate) fn codes(judgement: &Judgement) -> Vec<ReasonCode> {
     judgement.reasons().iter().map(|reason| reason.code).collect()
 }
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::NAME;
 use super::bills::{self, Bills};
-use super::findings::{self, Denied, Exceptions, Scales, Weighed};
+use super::exceptions::Exceptions;
+use super::findings::{self, Denied, Scales, Weighed};
 use super::seen::Seen;
 use super::testimony::Testimonies;
 use super::vex::{Voices, Words};
 use crate::gate::against::Against;
 use crate::gate::checks::Finding;
 use crate::gate::text::few;
-use crate::gate::{CheckState, Context, Passed, ReasonCode, Silenced};
+use crate::gate::{CheckState, Context, Excepted, Passed, ReasonCode, Silenced};
 use crate::oci::Digest;
 use crate::policy::{Answer, NewFinding, Rating, ScanGate};
 use crate::time::Timestamp;
@@ -35,6 +36,8 @@ pub(super) struct Told<'a> {
     silenced_before: &'a [Silenced],
     /// What they take away now, and what they say and does not count.
     silenced: Vec<Silenced>,
+    /// What exceptions take out.
+    excepted: BTreeSet<Excepted>,
     unheard: Vec<String>,
     /// What the same gates let pass before, if they did.
     before: Option<&'a Passed>,
@@ -53,6 +56,7 @@ pub(super) struct Told<'a> {
     open: Against<'a>,
     texts: Vec<String>,
     until: Option<Timestamp>,
+    excepted_until: Option<Timestamp>,
 }
 
 impl<'a> Told<'a> {
@@ -66,6 +70,7 @@ impl<'a> Told<'a> {
             now: context.now,
             silenced_before: context.silenced,
             silenced: Vec::new(),
+            excepted: BTreeSet::new(),
             unheard: Vec::new(),
             before,
             images: BTreeMap::new(),
@@ -79,6 +84,7 @@ impl<'a> Told<'a> {
             open: Against::default(),
             texts: Vec::new(),
             until: None,
+            excepted_until: None,
         }
     }
 
@@ -119,6 +125,8 @@ impl<'a> Told<'a> {
         let scales = Scales { image, gates, exceptions, words, now: self.now };
         let mut weighed = Weighed::of(report, scales);
         self.until = self.until.into_iter().chain(weighed.until).min();
+        let ends = self.excepted_until.into_iter().chain(weighed.excepted_until);
+        self.excepted_until = ends.min();
         self.remember(&weighed);
         let mut since = 0_usize;
         for denied in &weighed.denied {
@@ -131,6 +139,7 @@ impl<'a> Told<'a> {
         let summary = self.summary(&weighed, seen, since, gates);
         self.texts.push(summary);
         self.silenced.extend(std::mem::take(&mut weighed.silenced));
+        self.excepted.append(&mut weighed.excepted);
         self.unheard.extend(std::mem::take(&mut weighed.unheard));
     }
 
@@ -317,13 +326,27 @@ impl<'a> Told<'a> {
             open.reasons(says, REST),
         ];
         let reasons: Vec<_> = groups.into_iter().flatten().collect();
-        let Self { texts, silenced, images, known, found_since, until, .. } = self;
+        let Self { texts, silenced, excepted, images, known, found_since, until, .. } = self;
+        let excepted = excepted.into_iter().collect();
+        let rests_until = self.excepted_until;
         let text = texts.into_iter().chain(unused).collect::<Vec<_>>().join("; ");
         if !reasons.is_empty() {
-            return Finding { reasons, silenced, ..Finding::new(NAME, CheckState::Fail, text) };
+            return Finding {
+                reasons,
+                silenced,
+                excepted,
+                ..Finding::new(NAME, CheckState::Fail, text)
+            };
         }
         let is_kept = known.len() <= KNOWN_MAX;
         let passed = is_kept.then(|| Box::new(Passed { gates, images, known, found_since }));
-        Finding { until, silenced, passed, ..Finding::new(NAME, CheckState::Pass, text) }
+        Finding {
+            until,
+            rests_until,
+            silenced,
+            excepted,
+            passed,
+            ..Finding::new(NAME, CheckState::Pass, text)
+        }
     }
 }

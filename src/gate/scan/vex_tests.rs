@@ -125,6 +125,7 @@ impl Known {
             scans: &scans,
             passed: before.and_then(|before| before.passed.as_deref()),
             silenced: before.map_or(&[], |before| &before.silenced),
+            granted: &[],
             ..context(policy)
         };
         decide(&subject("up.test/a"), &self.evidence, &context)

@@ -1,5 +1,6 @@
 //! The audit: its records, whether they are whole, checkpoints, proofs, exports, and why something ran.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderValue;
@@ -10,10 +11,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::AdminState;
-use super::body::{Parameters, json};
+use super::body::{JsonBody, Parameters, json};
 use super::paging::{linked, many};
 use super::problem::Problem;
-use crate::ledger::{Export, Ledger};
+use crate::ledger::{Caller, Export, Ledger};
+use crate::mirror::desk::audit::view::ArchiveBody;
 use crate::oci::ImageReference;
 use crate::time::Timestamp;
 
@@ -100,6 +102,20 @@ pub(super) async fn why(
     Parameters(ImageThen { image, at }): Parameters<ImageThen>,
 ) -> Result<Response, Problem> {
     Ok(json(&state.desk.why(&image, at).await?))
+}
+
+/// `GET /audit/archives`
+pub(super) async fn archives(State(state): State<AdminState>) -> Result<Response, Problem> {
+    Ok(json(&state.desk.audit_segments().await?))
+}
+
+/// `POST /audit/archives`
+pub(super) async fn archive(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(body): JsonBody<ArchiveBody>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.archive_audit(body, &caller.name()).await?))
 }
 
 /// `GET /audit/export?from=`: JSON lines, as they are read.

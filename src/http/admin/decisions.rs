@@ -94,6 +94,26 @@ pub(super) async fn rejudge(
     }
 }
 
+/// `GET /reevaluations`: what rests on what upstream lost.
+pub(super) async fn reevaluated(State(state): State<AdminState>) -> Response {
+    json(&state.desk.reevaluated())
+}
+
+/// `POST /reevaluations`: takes back what rests on what upstream lost, without the brake.
+pub(super) async fn release_reevaluation(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(RejudgeBody { reason }): JsonBody<RejudgeBody>,
+) -> Result<Response, Problem> {
+    let (desk, tasks) = (state.desk.clone(), state.desk.mirror().tasks().clone());
+    let releasing = tasks
+        .spawn(async move { Box::pin(desk.release_reevaluation(&caller.name(), &reason)).await });
+    match releasing.await {
+        Ok(done) => Ok(json(&done?)),
+        Err(_) => Err(Problem::invalid("it was cut short; what was decided so far is decided")),
+    }
+}
+
 /// `POST /scans/releases`: judges every scanned image again, without the brake.
 pub(super) async fn release_scans(
     State(state): State<AdminState>,
@@ -107,6 +127,15 @@ pub(super) async fn release_scans(
         Ok(done) => Ok(json(&done?)),
         Err(_) => Err(Problem::invalid("it was cut short; what was decided so far is decided")),
     }
+}
+
+/// `POST /policy/rollbacks`: lets the next policy be older, once.
+pub(super) async fn allow_rollback(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(RejudgeBody { reason }): JsonBody<RejudgeBody>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.allow_policy_rollback(&caller.name(), &reason).await?))
 }
 
 async fn decide(
@@ -135,7 +164,7 @@ fn decided<E>(ended: Result<Result<DecidedView, desk::Error>, E>) -> Result<Resp
 }
 
 /// The version in `If-Match`, which `GET /requests/{id}` gave as `ETag`.
-fn seen(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn seen(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
     let quoted = value.to_str().ok().and_then(|v| v.strip_prefix('"')?.strip_suffix('"'));
     let version = quoted.ok_or_else(|| Problem::invalid("If-Match is not one quoted version"))?;

@@ -52,6 +52,17 @@ impl Default for Streams {
     }
 }
 
+impl Streams {
+    /// A place for one more, until it is dropped.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(super) fn open(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = Arc::clone(&self.0).try_acquire_owned();
+        permit.map_err(|_| Problem::busy("too many listen already"))
+    }
+}
+
 /// One open stream.
 struct Listening {
     desk: Desk,
@@ -71,10 +82,11 @@ pub(super) async fn listen(
 ) -> Result<Response, Problem> {
     let last = last_seen(&headers)?;
     let token = bearer(&headers).map(Secret::new).ok_or_else(Problem::unauthenticated)?;
-    let permit = Arc::clone(&state.streams.0).try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::busy("too many listen already"))?;
+    let permit = state.streams.open()?;
     let grown = state.desk.mirror().ledger().grown();
     let last = last.unwrap_or(*grown.borrow());
+    // Records that left for a file that is not there: whoever missed them is told so, and by which.
+    state.desk.audit(Some(last.saturating_add(1)), Some(1)).await?;
     let hello = Bytes::from(format!("retry: {RETRY_MS}\n\n"));
     let listening = Listening {
         desk: state.desk.clone(),

@@ -26,10 +26,11 @@ use super::auth::{TOKEN_LENGTH_MAX, bearer};
 use super::problem::Problem;
 use crate::http::listen::AdminAddress;
 use crate::ledger::{Caller, Permission};
-use crate::mirror::desk::queue::QueueFilter;
+use crate::mirror::desk::queue::{NEEDS_INFO, QueueFilter};
 use crate::mirror::desk::view::RequestView;
 use crate::oci::Digest;
 use crate::text::plain_to_see;
+use crate::time::Timestamp;
 
 /// Where it is.
 pub(super) const PATH: &str = "/feed.atom";
@@ -152,7 +153,7 @@ async fn newest(state: &AdminState, caller: &Caller) -> Result<Vec<RequestView>,
 
 /// The feed; the same as long as the requests are the same, so that its tag stays.
 fn document(requests: &[RequestView], base: &str) -> Markup {
-    let newest = requests.iter().map(|request| request.first_asked).max();
+    let newest = requests.iter().map(changed_at).max();
     let updated = newest.map_or_else(|| NEVER.to_owned(), |at| at.to_string());
     html! {
         feed xmlns="http://www.w3.org/2005/Atom" {
@@ -167,6 +168,12 @@ fn document(requests: &[RequestView], base: &str) -> Markup {
     }
 }
 
+/// When what an entry says of `request` last became another.
+fn changed_at(request: &RequestView) -> Timestamp {
+    let said = request.remarks.iter().map(|remark| remark.at);
+    said.fold(request.first_asked, Timestamp::max)
+}
+
 fn entry(request: &RequestView, base: &str) -> Markup {
     let (id, at) = (&request.id, request.first_asked.to_string());
     let digest = request.digest.map(|digest| format!(" ({})", digest.short())).unwrap_or_default();
@@ -175,9 +182,10 @@ fn entry(request: &RequestView, base: &str) -> Markup {
             id { "urn:pratique:request:" (id) }
             title { (id) " " (request.state) ": " (request.image) (digest) }
             published { (at) }
-            updated { (at) }
+            updated { (changed_at(request)) }
             (link("alternate", &format!("{base}/requests/{id}")))
             category term=(request.state) {}
+            @if request.needs_info { category term=(NEEDS_INFO) {} }
             content type="text" { (why(request)) }
         }
     }
@@ -195,7 +203,10 @@ fn why(request: &RequestView) -> String {
         None => "no rule matches".to_owned(),
     };
     let reasons = request.reasons.iter().map(|reason| reason.text.clone());
-    std::iter::once(rule).chain(reasons).collect::<Vec<_>>().join("\n")
+    let group = request.group.iter().map(|group| format!("belongs to {group}"));
+    let said =
+        request.remarks.iter().map(|it| format!("{} by {}: {}", it.kind, it.display, it.text));
+    std::iter::once(rule).chain(reasons).chain(group).chain(said).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ use super::AdminState;
 use super::body::{Parameters, json};
 use super::problem::Problem;
 use crate::ledger::Caller;
+use crate::mirror::desk::files::DraftTarget;
 use crate::mirror::desk::outdated;
+use crate::mirror::desk::simulate::SimulateBody;
 use crate::oci::ImageReference;
 use crate::tasks::Tasks;
 
@@ -50,6 +52,19 @@ pub(super) async fn explain(
     Ok(json(&state.desk.explain(&image).await?))
 }
 
+/// `GET /approval-draft?target=`
+pub(super) async fn approval_draft(
+    State(state): State<AdminState>,
+    Parameters(DraftTarget { target }): Parameters<DraftTarget>,
+) -> Result<Response, Problem> {
+    Ok(json(&Box::pin(state.desk.approval_draft(&target)).await?))
+}
+
+/// `GET /approval-files`
+pub(super) async fn approval_files(State(state): State<AdminState>) -> Response {
+    json(&state.desk.approval_files())
+}
+
 /// `GET /observed?limit=`
 pub(super) async fn observed(
     State(state): State<AdminState>,
@@ -78,6 +93,25 @@ pub(super) async fn outdated(
 /// `GET /policy`
 pub(super) async fn policy(State(state): State<AdminState>) -> Response {
     json(&state.desk.policy())
+}
+
+/// What a proposal rests on.
+#[derive(Debug, JsonSchema, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct History {
+    /// What was pulled in so many days counts; 30 where nothing is said.
+    #[schemars(range(min = 1, max = SimulateBody::DAYS_MAX))]
+    days: Option<u32>,
+    /// Repositories that were pulled less often get no rule; 3 where nothing is said.
+    min_pulls: Option<u64>,
+}
+
+/// `GET /policy/proposal?days=&min_pulls=`
+pub(super) async fn proposal(
+    State(state): State<AdminState>,
+    Parameters(History { days, min_pulls }): Parameters<History>,
+) -> Result<Response, Problem> {
+    Ok(json(&Box::pin(state.desk.learn(days, min_pulls)).await?))
 }
 
 /// `GET /status`

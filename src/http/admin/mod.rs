@@ -9,9 +9,11 @@
 mod audit;
 mod auth;
 mod body;
+mod break_glass;
 mod cache;
 mod decisions;
 mod events;
+mod exceptions;
 mod feed;
 mod guesses;
 mod idempotency;
@@ -30,7 +32,7 @@ mod tokens;
 pub mod web;
 mod webhooks;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
@@ -60,6 +62,7 @@ pub struct AdminState {
     notifier: Notifier,
     public_url: Option<Arc<str>>,
     entrance: Arc<web::Entrance>,
+    /// Whether browsers come over TLS: to this listener, or to what stands in front of it.
     is_tls: bool,
 }
 
@@ -72,6 +75,7 @@ impl AdminState {
         let entrance = web::Entrance::new(settings.oidc, mirror.tasks(), mirror.clock())?;
         let desk = Desk::new(mirror);
         desk.keep_outdated();
+        desk.keep_trends();
         Ok(Self {
             desk,
             data_dir: settings.data_dir.into(),
@@ -88,10 +92,17 @@ impl AdminState {
 }
 
 impl AdminState {
-    /// The same with `notifier`, and with links that begin with `public_url`.
+    /// Has the desk follow the approval files in the folder `path` until shutdown.
+    pub fn follow_approval_files(&self, path: PathBuf) {
+        self.desk.follow_approval_files(path);
+    }
+
+    /// The same with `notifier`, and with links that begin with `public_url`: where that is https, cookies are
+    /// for TLS alone, whatever this listener speaks itself.
     #[must_use]
     pub fn telling(self, notifier: Notifier, public_url: Option<Arc<str>>) -> Self {
-        Self { notifier, public_url, ..self }
+        let is_https = public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        Self { notifier, public_url, is_tls: self.is_tls || is_https, ..self }
     }
 }
 

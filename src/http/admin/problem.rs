@@ -14,6 +14,7 @@ use crate::gate::Reason;
 use crate::ledger::{self, Caller, Permission};
 use crate::mirror;
 use crate::mirror::desk;
+use crate::mirror::desk::emergencies::EmergencyError;
 use crate::mirror::desk::view::{ProblemView, ReasonView, problem};
 
 /// When it is worth asking again after something could not be decided, in seconds.
@@ -76,6 +77,11 @@ impl Problem {
     /// What it says.
     pub(super) fn view(&self) -> &ProblemView {
         &self.view
+    }
+
+    /// The status that it is sent with.
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.view.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// When it is worth trying again, in seconds, if that is known.
@@ -190,32 +196,46 @@ impl From<desk::Error> for Problem {
         match &error {
             Error::Absent { .. }
             | Error::AuditRecordUnknown { .. }
+            | Error::ExceptionUnknown { .. }
             | Error::NoCheckpoint
             | Error::NotPinned { .. }
             | Error::PersonUnknown { .. }
             | Error::RequestUnknown { .. }
             | Error::TagNotServed { .. }
             | Error::TokenUnknown { .. } => Self::not_found(detail),
-            Error::Changed { .. } => Self::changed(detail),
+            Error::Changed { .. } | Error::ExceptionChanged { .. } => Self::changed(detail),
             Error::LastAdminToken { .. }
+            | Error::NoPolicyFollowed
             | Error::NothingToUndo { .. }
             | Error::Simulating
             | Error::Stale { .. } => Self::conflict(detail),
             Error::Days { .. }
             | Error::Draft { .. }
+            | Error::ExceptionForm { .. }
+            | Error::ExceptionState { .. }
+            | Error::ExceptionTooLong { .. }
             | Error::ExpiryPast
             | Error::ExpiryUnwanted
             | Error::NoPassword { .. }
+            | Error::LabelForm { .. }
             | Error::ReasonForm
+            | Error::RemarkForm
             | Error::Role { .. }
             | Error::State { .. }
-            | Error::TooManyImages { .. } => Self::invalid(detail),
+            | Error::TooManyImages { .. }
+            | Error::TooManyTogether { .. } => Self::invalid(detail),
+            Error::Emergency(source) => from_emergency(source, detail),
             Error::Image { source, .. } => Self::invalid(format!("{detail}: {source}")),
             Error::ApproveInstead { .. }
             | Error::NoDigest { .. }
             | Error::NotApprover { .. }
+            | Error::NoExceptions { .. }
+            | Error::NoFileApprovers { .. }
             | Error::NotAskedFor { .. }
             | Error::NotRequester { .. }
+            | Error::NotYourException { .. }
+            | Error::NothingToExcept { .. }
+            | Error::OwnException { .. }
             | Error::OwnRequest { .. } => Self::refused(detail),
             Error::OutOfScope { .. } => Self::forbidden("Not for this token", &detail),
             Error::NotAllowed { reasons, .. } => Self::refused(detail).because(reasons),
@@ -224,10 +244,29 @@ impl From<desk::Error> for Problem {
                 Self::internal(format!("{detail}: {source}"))
             }
             Error::Ledger(source) => from_ledger(source),
+            Error::Proposal { .. } => Self::internal(detail),
             Error::SigningKey { source } => Self::internal(format!("{detail}: {source}")),
             Error::Store(source) => Self::internal(format!("{detail}: {source}")),
             Error::Mirror { subject, error } => from_mirror(subject, error),
         }
+    }
+}
+
+fn from_emergency(error: &EmergencyError, detail: String) -> Problem {
+    match error {
+        EmergencyError::Repository { .. }
+        | EmergencyError::Review
+        | EmergencyError::Scope
+        | EmergencyError::Ticket { .. }
+        | EmergencyError::Ttl { .. } => Problem::invalid(detail),
+        EmergencyError::Unknown { .. } => Problem::not_found(detail),
+        EmergencyError::NotReviewable { .. } => Problem::conflict(detail),
+        EmergencyError::Holds { .. }
+        | EmergencyError::NotCovered { .. }
+        | EmergencyError::NotInPolicy
+        | EmergencyError::NotNamed { .. }
+        | EmergencyError::NotOwn { .. }
+        | EmergencyError::Own { .. } => Problem::refused(detail),
     }
 }
 
@@ -236,28 +275,42 @@ fn from_ledger(error: &ledger::Error) -> Problem {
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other failure is the ledger's own")]
     match error {
         Error::AlreadyDecided { .. }
+        | Error::ArchiveRefused(_)
+        | Error::ChainBroken(_)
         | Error::DecidedMeanwhile(_)
+        | Error::EmergencyState { .. }
+        | Error::ExceptionClosed { .. }
         | Error::LastAdmin(_)
+        | Error::NothingAsked(_)
         | Error::NothingToReinstate(_)
         | Error::OtherSubject { .. }
         | Error::PersonElsewhere(_)
         | Error::PersonExists(_)
         | Error::TokenExists(_)
+        | Error::TooManyEmergencies { .. }
+        | Error::TooManyExceptionVotes(_)
         | Error::TooManyPeople(_)
         | Error::TooManyPins { .. }
+        | Error::TooManyRemarks { .. }
         | Error::TooManyRequesters(_)
+        | Error::TooManySegments(_)
         | Error::TooManyTokens(_)
         | Error::TooManyVotes(_) => Problem::conflict(error.to_string()),
-        Error::NoSuchPerson(_) | Error::NoSuchRequest(_) | Error::NoSuchToken(_) => {
-            Problem::not_found(error.to_string())
-        }
+        Error::Archived(_)
+        | Error::NoSuchEmergency(_)
+        | Error::NoSuchException(_)
+        | Error::NoSuchPerson(_)
+        | Error::NoSuchRequest(_)
+        | Error::NoSuchToken(_) => Problem::not_found(error.to_string()),
         Error::GroupName(_)
         | Error::PersonName(_)
         | Error::PersonRole(_)
         | Error::TokenExpiry
         | Error::TokenName(_)
         | Error::TokenScope { .. } => Problem::invalid(error.to_string()),
-        Error::TooManyRequests { .. } => Problem::undecided(error.to_string()),
+        Error::TooManyExceptions { .. } | Error::TooManyRequests { .. } => {
+            Problem::undecided(error.to_string())
+        }
         _ => {
             let cause = std::error::Error::source(error).map(ToString::to_string);
             warn!(%error, cause, "ledger failed under an admin");

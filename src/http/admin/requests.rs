@@ -17,9 +17,11 @@ use super::AdminState;
 use super::body::{InPath, JsonBody, NDJSON, Parameters, json};
 use super::paging::{linked, many};
 use super::problem::Problem;
-use crate::ledger::{Caller, RequestId, RequestState};
-use crate::mirror::desk::view::{ImagesBody, PrefetchView};
-use crate::mirror::desk::{self, Desk, STATES};
+use crate::ledger::{Caller, RemarkKind, RequestId, RequestState};
+use crate::mirror::desk::queue::NEEDS_INFO;
+use crate::mirror::desk::simulate::SimulateBody;
+use crate::mirror::desk::view::{AskBody, ImagesBody, PrefetchView, RemarkBody};
+use crate::mirror::desk::{self, Belonging, Desk, Listing, STATES};
 
 /// How often a prefetch under way says that it is.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
@@ -33,34 +35,47 @@ pub(super) struct Filter {
     /// Those in this state, those that are open, or all.
     #[schemars(schema_with = "states")]
     state: Option<String>,
+    /// Only those that wait for a yes of whoever asks.
+    mine: Option<bool>,
+    /// Only those of this group; those without one are of that of their repository.
+    group: Option<String>,
     /// How many; at most 1000 are given.
     limit: Option<u32>,
     /// Those after this one.
     after: Option<RequestId>,
 }
 
-/// The words for states, and `all`; none is those that are open.
+/// The words for states, `all`, and `needs-info`; none is those that are open.
 fn states(_: &mut SchemaGenerator) -> Schema {
     let states = STATES.map(RequestState::as_str);
-    let words: Vec<&str> = ["all"].into_iter().chain(states).collect();
+    let words: Vec<&str> = ["all", NEEDS_INFO].into_iter().chain(states).collect();
     json_schema!({"type": "string", "enum": words})
 }
 
-/// `GET /requests?state=&limit=&after=`
+/// `GET /requests?state=&mine=&group=&limit=&after=`
 pub(super) async fn list(
     State(state): State<AdminState>,
     Extension(caller): Extension<Caller>,
     Parameters(filter): Parameters<Filter>,
 ) -> Result<Response, Problem> {
-    let (word, limit) = (filter.state.as_deref(), many(filter.limit));
-    let mut views = state.desk.requests(word, filter.limit, filter.after).await?;
-    let last = views.last().filter(|_| views.len() == limit).map(|view| view.id.clone());
+    let Filter { state: word, mine, group, limit, after } = filter;
+    let is_mine = mine.unwrap_or(false);
+    let listing = Listing {
+        state: word.clone(),
+        mine: is_mine.then(|| caller.clone()),
+        group: group.clone(),
+        limit,
+        after,
+    };
+    let (mut views, next) = state.desk.requests(&listing).await?;
     views.retain(|view| caller.scope.covers(&view.name));
     let response = json(&views);
-    let Some(last) = last else { return Ok(response) };
-    let limit = limit.to_string();
-    let mut query = vec![("limit", limit.as_str()), ("after", last.as_str())];
-    query.extend(word.map(|word| ("state", word)));
+    let Some(next) = next else { return Ok(response) };
+    let (limit, next) = (many(limit).to_string(), next.to_string());
+    let mut query = vec![("limit", limit.as_str()), ("after", next.as_str())];
+    query.extend(word.as_deref().map(|word| ("state", word)));
+    query.extend(is_mine.then_some(("mine", "true")));
+    query.extend(group.as_deref().map(|group| ("group", group)));
     Ok(linked(response, "/requests", &query))
 }
 
@@ -81,14 +96,54 @@ pub(super) async fn show(
     Ok(response)
 }
 
+/// What is to be counted.
+#[derive(Debug, JsonSchema, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Figures {
+    /// What each change would do to what was pulled in so many days; nothing is counted where nothing is said.
+    #[schemars(range(min = 1, max = SimulateBody::DAYS_MAX))]
+    days: Option<u32>,
+}
+
+/// `GET /requests/{id}/proposal?days=`
+pub(super) async fn proposal(
+    State(state): State<AdminState>,
+    InPath(id): InPath,
+    Parameters(Figures { days }): Parameters<Figures>,
+) -> Result<Response, Problem> {
+    Ok(json(&Box::pin(state.desk.rule_proposals(&id, days)).await?))
+}
+
 /// `POST /requests`
 pub(super) async fn ask(
     State(state): State<AdminState>,
     Extension(caller): Extension<Caller>,
-    JsonBody(body): JsonBody<ImagesBody>,
+    JsonBody(body): JsonBody<AskBody>,
 ) -> Result<Response, Problem> {
-    state.desk.check_scope(&caller, &body.images)?;
-    Ok(json(&state.desk.ask(&body.images, &caller, body.reason.as_deref()).await?))
+    let AskBody { images, reason, group, ticket } = body;
+    state.desk.check_scope(&caller, &images)?;
+    let belonging = Belonging { group, ticket };
+    Ok(json(&state.desk.ask(&images, &caller, reason.as_deref(), &belonging).await?))
+}
+
+/// `POST /requests/{id}/questions`
+pub(super) async fn question(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    InPath(id): InPath,
+    JsonBody(RemarkBody { text }): JsonBody<RemarkBody>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.remark(&id, RemarkKind::Question, &caller, &text).await?))
+}
+
+/// `POST /requests/{id}/answers`
+pub(super) async fn answer(
+    State(state): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    InPath(id): InPath,
+    JsonBody(RemarkBody { text }): JsonBody<RemarkBody>,
+) -> Result<Response, Problem> {
+    Ok(json(&state.desk.remark(&id, RemarkKind::Answer, &caller, &text).await?))
 }
 
 /// `POST /prefetch`: one JSON line per image when it is done, and one now and then while it is not.

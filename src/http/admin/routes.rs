@@ -7,20 +7,34 @@ use axum::routing::{MethodRouter, delete, get, post};
 use super::body::NDJSON;
 use super::openapi::{self, Told, says};
 use super::{
-    AdminState, audit, cache, decisions, events, keys, look, paging, persons, requests, simulate,
-    tokens, webhooks,
+    AdminState, audit, break_glass, cache, decisions, events, exceptions, keys, look, paging,
+    persons, requests, simulate, tokens, webhooks,
 };
-use crate::ledger::{Permission, RequestId};
-use crate::mirror::desk::audit::view::{CheckpointView, KeysView, ProofView, WhyView};
+use crate::gate::EmergencyId;
+use crate::ledger::{ExceptionId, Permission, RequestId};
+use crate::mirror::approval_file::Draft;
+use crate::mirror::desk::audit::view::{
+    ArchiveBody, ArchivedView, CheckpointView, KeysView, ProofView, SegmentsView, WhyView,
+};
 use crate::mirror::desk::cache::{CacheView, PinBody, PinView, ScrubBody, ScrubView, TidiedView};
+use crate::mirror::desk::emergencies::view::{
+    BreakGlassBody, BreakGlassReviewBody, BreakGlassView, BreakGlassVoteBody,
+};
+use crate::mirror::desk::exceptions::{
+    ExceptionAskedView, ExceptionBody, ExceptionDecidedView, ExceptionEndBody, ExceptionView,
+    ExceptionVoteBody,
+};
+use crate::mirror::desk::files::{ApprovalFilesView, DraftTarget};
+use crate::mirror::desk::learn::ProposalView;
 use crate::mirror::desk::outdated::OutdatedView;
 use crate::mirror::desk::people::{InvitationView, PersonBody, PersonChangeBody, PersonView};
+use crate::mirror::desk::propose::RuleProposalsView;
 use crate::mirror::desk::simulate::{SimulateBody, SimulationLine};
 use crate::mirror::desk::view::{
-    AskedView, AuditPage, AuditReportView, AuditView, DecidedView, DecisionBody, ExplainView,
-    ImagesBody, NewTokenView, ObservedPage, PolicyView, PrefetchView, PublicKeysView, RejudgeBody,
-    RejudgementView, RequestView, ScansReleasedView, StatusView, TokenBody, TokenView,
-    UndatedDecisionBody, VoteBody,
+    AskBody, AskedView, AuditPage, AuditReportView, AuditView, DecidedView, DecisionBody,
+    ExplainView, ImagesBody, NewTokenView, ObservedPage, PolicyView, PrefetchView, PublicKeysView,
+    ReevaluatedView, RejudgeBody, RejudgementView, RemarkBody, RequestView, RollbackAllowedView,
+    ScansReleasedView, StatusView, TokenBody, TokenView, UndatedDecisionBody, VoteBody,
 };
 use crate::notify::{WebhookTestView, WebhookView};
 
@@ -39,7 +53,7 @@ pub struct Route {
 }
 
 /// The routes that heed which repositories a token is for; one that is not for all opens no others.
-const SCOPED: [&str; 3] = ["/explain", "/requests", "/requests/{id}"];
+const SCOPED: [&str; 4] = ["/explain", "/requests", "/requests/{id}", "/requests/{id}/answers"];
 
 /// Whether what is at `path` heeds which repositories a token is for.
 pub(super) fn knows_scopes(path: &str) -> bool {
@@ -62,6 +76,8 @@ pub(super) fn table() -> Vec<Entry> {
         says("This description of the API").gives::<serde_json::Value>(),
     )];
     table.extend(about_images());
+    table.extend(about_emergencies());
+    table.extend(about_exceptions());
     table.extend(about_the_audit());
     table.extend(about_the_mirror());
     table.extend(about_people());
@@ -105,6 +121,19 @@ fn about_images() -> Vec<Entry> {
                 .gives::<DecidedView>()
                 .conditional()
                 .may(DECIDING),
+        ),
+        (
+            look("/approval-draft"),
+            get(look::approval_draft),
+            says("What an approval file about an image would say, to be signed")
+                .asks::<DraftTarget>()
+                .gives::<Draft>()
+                .may(DECIDING),
+        ),
+        (
+            look("/approval-files"),
+            get(look::approval_files),
+            says("The approval files, and what became of each").gives::<ApprovalFilesView>(),
         ),
         (
             look("/explain"),
@@ -165,7 +194,7 @@ fn about_images() -> Vec<Entry> {
         (
             send("/requests", Ask),
             post(requests::ask),
-            says("Ask for images").takes::<ImagesBody>().gives::<Vec<AskedView>>().may(&[500, 503]),
+            says("Ask for images").takes::<AskBody>().gives::<Vec<AskedView>>().may(&[500, 503]),
         ),
         (
             look("/requests/{id}"),
@@ -175,6 +204,33 @@ fn about_images() -> Vec<Entry> {
                 .gives::<RequestView>()
                 .versioned()
                 .may(&[404, 500]),
+        ),
+        (
+            look("/requests/{id}/proposal"),
+            get(requests::proposal),
+            says("What the policy could say, so that nobody would have to decide")
+                .at::<RequestId>()
+                .asks::<requests::Figures>()
+                .gives::<RuleProposalsView>()
+                .may(&[404, 500]),
+        ),
+        (
+            send("/requests/{id}/answers", Ask),
+            post(requests::answer),
+            says("Answer what was asked about a request")
+                .at::<RequestId>()
+                .takes::<RemarkBody>()
+                .gives::<RequestView>()
+                .may(&[404, 409, 500]),
+        ),
+        (
+            send("/requests/{id}/questions", Decide),
+            post(requests::question),
+            says("Ask what a request is for")
+                .at::<RequestId>()
+                .takes::<RemarkBody>()
+                .gives::<RequestView>()
+                .may(&[404, 409, 500]),
         ),
         (
             send("/requests/{id}/votes", Decide),
@@ -207,7 +263,116 @@ fn about_images() -> Vec<Entry> {
     ]
 }
 
+/// Break-glass.
+fn about_emergencies() -> Vec<Entry> {
+    use Permission::{Ask, Decide};
+    vec![
+        (
+            look("/break-glass"),
+            get(break_glass::list),
+            says("Break-glasses, newest first")
+                .asks::<break_glass::Stretch>()
+                .gives::<Vec<BreakGlassView>>()
+                .paged()
+                .may(&[404, 500]),
+        ),
+        (
+            send("/break-glass", Ask),
+            post(break_glass::break_glass),
+            says("Have something served in an emergency that nothing admitted")
+                .takes::<BreakGlassBody>()
+                .creates::<BreakGlassView>()
+                .may(DECIDING),
+        ),
+        (
+            look("/break-glass/{id}"),
+            get(break_glass::show),
+            says("One break-glass").at::<EmergencyId>().gives::<BreakGlassView>().may(&[404, 500]),
+        ),
+        (
+            take_back("/break-glass/{id}", Ask),
+            delete(break_glass::end),
+            says("End a break-glass before its time")
+                .at::<EmergencyId>()
+                .asks::<break_glass::Why>()
+                .gives::<BreakGlassView>()
+                .may(&[404, 409, 500]),
+        ),
+        (
+            send("/break-glass/{id}/review", Decide),
+            post(break_glass::review),
+            says("Say afterwards whether a break-glass was justified")
+                .at::<EmergencyId>()
+                .takes::<BreakGlassReviewBody>()
+                .gives::<BreakGlassView>()
+                .may(&[404, 409, 500]),
+        ),
+        (
+            send("/break-glass/{id}/votes", Ask),
+            post(break_glass::vote),
+            says("Say yes to a break-glass that takes several people")
+                .at::<EmergencyId>()
+                .takes::<BreakGlassVoteBody>()
+                .gives::<BreakGlassView>()
+                .may(&[404, 409, 500]),
+        ),
+    ]
+}
+
+/// Findings that do not count for a while.
+fn about_exceptions() -> Vec<Entry> {
+    use Permission::{Ask, Decide};
+    vec![
+        (
+            look("/exceptions"),
+            get(exceptions::list),
+            says("Exceptions of the desk")
+                .asks::<exceptions::Filter>()
+                .gives::<Vec<ExceptionView>>()
+                .paged()
+                .may(READING),
+        ),
+        (
+            send("/exceptions", Ask),
+            post(exceptions::ask),
+            says("Ask for an exception")
+                .takes::<ExceptionBody>()
+                .gives::<ExceptionAskedView>()
+                .may(DECIDING),
+        ),
+        (
+            look("/exceptions/{id}"),
+            get(exceptions::show),
+            says("One exception")
+                .at::<ExceptionId>()
+                .gives::<ExceptionView>()
+                .versioned()
+                .may(LOOKING_UP),
+        ),
+        (
+            send("/exceptions/{id}/end", Ask),
+            post(exceptions::end),
+            says("End an exception, or take back what was asked for")
+                .at::<ExceptionId>()
+                .takes::<ExceptionEndBody>()
+                .gives::<ExceptionDecidedView>()
+                .may(DECIDING),
+        ),
+        (
+            send("/exceptions/{id}/votes", Decide),
+            post(exceptions::vote),
+            says("Grant or refuse an exception")
+                .at::<ExceptionId>()
+                .takes::<ExceptionVoteBody>()
+                .gives::<ExceptionDecidedView>()
+                .conditional()
+                .may(DECIDING),
+        ),
+    ]
+}
+
 /// What is on record.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn about_the_audit() -> Vec<Entry> {
     vec![
         (
@@ -217,7 +382,22 @@ fn about_the_audit() -> Vec<Entry> {
                 .asks::<audit::Stretch>()
                 .gives::<AuditPage>()
                 .paged()
+                .may(&[404, 500]),
+        ),
+        (
+            look("/audit/archives"),
+            get(audit::archives),
+            says("The files with records that left the database")
+                .gives::<SegmentsView>()
                 .may(READING),
+        ),
+        (
+            send("/audit/archives", Permission::Administer),
+            post(audit::archive),
+            says("Move old records out of the database, into files")
+                .takes::<ArchiveBody>()
+                .gives::<ArchivedView>()
+                .may(&[409, 500]),
         ),
         (
             look("/audit/checkpoint"),
@@ -237,7 +417,7 @@ fn about_the_audit() -> Vec<Entry> {
             says("The audit, for another machine")
                 .asks::<audit::From>()
                 .bytes("application/jsonl")
-                .may(READING),
+                .may(&[404, 500]),
         ),
         (
             look("/audit/keys"),
@@ -320,6 +500,22 @@ fn about_the_mirror() -> Vec<Entry> {
         ),
         (look("/policy"), get(look::policy), says("The policy in force").gives::<PolicyView>()),
         (
+            look("/policy/proposal"),
+            get(look::proposal),
+            says("A policy proposed from what was pulled")
+                .asks::<look::History>()
+                .gives::<ProposalView>()
+                .may(&[409, 500]),
+        ),
+        (
+            send("/policy/rollbacks", Administer),
+            post(decisions::allow_rollback),
+            says("Let the next policy be older, once, within ten minutes")
+                .takes::<RejudgeBody>()
+                .gives::<RollbackAllowedView>()
+                .may(&[409, 500]),
+        ),
+        (
             look("/public-keys"),
             get(keys::show),
             says("The public keys that sign summaries").gives::<PublicKeysView>().may(READING),
@@ -328,6 +524,21 @@ fn about_the_mirror() -> Vec<Entry> {
             send("/public-keys", Administer),
             post(keys::rotate),
             says("Sign with a new key from now on").gives::<PublicKeysView>().may(READING),
+        ),
+        (
+            look("/reevaluations"),
+            get(decisions::reevaluated),
+            says("What rests on signatures that upstream lost")
+                .gives::<ReevaluatedView>()
+                .may(READING),
+        ),
+        (
+            send("/reevaluations", Administer),
+            post(decisions::release_reevaluation),
+            says("Take back what rests on signatures that upstream lost, without the brake")
+                .takes::<RejudgeBody>()
+                .gives::<ReevaluatedView>()
+                .may(READING),
         ),
         (
             look("/rejudgements"),

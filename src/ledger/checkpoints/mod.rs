@@ -16,7 +16,7 @@ mod signing;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
 pub(super) use restored::sign_restored;
@@ -44,6 +44,7 @@ const CUT: &str = "/cut-";
 pub(super) struct Checkpoints {
     state: Mutex<Option<State>>,
     kept: AtomicBool,
+    signed: watch::Sender<Option<Checkpoint>>,
 }
 
 impl Ledger {
@@ -119,7 +120,18 @@ impl Ledger {
             signed.as_ref().map_or(0, |signed| i64::try_from(signed.size()).unwrap_or(i64::MAX)),
         );
         *state = Some(known);
+        let tell = |last: &mut Option<Checkpoint>| {
+            let is_new = *last != signed;
+            last.clone_from(&signed);
+            is_new
+        };
+        self.inner.checkpoints.signed.send_if_modified(tell);
         Ok(signed)
+    }
+
+    /// The last checkpoint of this run of the program, as it changes; `None` before the first.
+    pub fn signed(&self) -> watch::Receiver<Option<Checkpoint>> {
+        self.inner.checkpoints.signed.subscribe()
     }
 
     /// The last checkpoint that was signed; `None` when there is none yet.

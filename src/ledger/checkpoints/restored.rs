@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::super::audit::Chain;
-use super::super::{Error, database};
+use super::super::sealer::Sealer;
+use super::super::{Error, archive, database};
 use super::{grow, journal, keys, restored_origin};
-use crate::transparency::{Checkpoint, Tree, Unsigned};
+use crate::transparency::{Checkpoint, Unsigned};
 
 /// Signs the chain of the database `coming`, which is about to take the place of the ledger in `dir` and
 /// ends with the record that says so. Nothing is signed where nothing was before, or without a key.
@@ -17,7 +17,7 @@ pub(in crate::ledger) fn sign_restored(dir: &Path, coming: &Path) -> Result<(), 
     let before: Vec<&Checkpoint> = journal.entries.iter().flatten().collect();
     let (Some(last), Some(signer)) = (before.last(), keys::read(dir)?) else { return Ok(()) };
     let connection = database::open_reader(coming)?;
-    let (mut tree, mut chain) = (Tree::default(), Chain::empty());
+    let (mut chain, mut tree) = archive::base(&connection, Some(&Sealer::plain()))?;
     let mut is_continued = false;
     loop {
         let to_last = last.size().saturating_sub(tree.size());

@@ -7,10 +7,10 @@ use rusqlite::{Connection, params};
 use super::super::audit::{AuditEvent, AuditKind, Chain, Stored};
 use super::super::rows::integer;
 use super::super::verify::follow;
-use super::super::{Error, Ledger};
+use super::super::{Error, Ledger, archive};
 use super::keys::Opened;
 use super::{cut_origin, journal, keys};
-use crate::transparency::{Checkpoint, NodeHash, NoteSigner, Tree, Unsigned};
+use crate::transparency::{Checkpoint, NodeHash, NoteSigner, Tree, Unsigned, VerifierKey};
 
 /// Records that are read in one go.
 const PAGE: u64 = 4_096;
@@ -31,6 +31,8 @@ pub(super) struct State {
 struct Found {
     opened: Opened,
     journal: journal::Journal,
+    /// Where the chain in the database begins.
+    base: (Chain, Tree),
 }
 
 /// Adds the records after `chain` to `tree`, at most `limit` of them; gives how many there were.
@@ -64,10 +66,11 @@ impl Ledger {
     /// not, and that there is another key, is put on record.
     pub(super) async fn resume_signing(&self) -> Result<State, Error> {
         let dir = self.inner.dir.clone();
-        let found = self.inner.readers.read(move |_connection| {
-            Ok(Found { opened: keys::open(&dir)?, journal: journal::read(&dir)? })
+        let found = self.inner.readers.read(move |connection| {
+            let base = archive::base(connection, Some(connection.sealer))?;
+            Ok(Found { opened: keys::open(&dir)?, journal: journal::read(&dir)?, base })
         });
-        let Found { opened, journal } = found.await?;
+        let Found { opened, journal, base: (chain, tree) } = found.await?;
         let last = journal.entries.into_iter().rev().find_map(Result::ok);
         // That it is another one was put on record when the ledger was opened.
         let signer = opened.into_signer();
@@ -77,8 +80,8 @@ impl Ledger {
         let mut state = State {
             origin: origin.unwrap_or(&name).to_owned(),
             signer: Arc::new(signer),
-            tree: Tree::default(),
-            chain: Chain::empty(),
+            tree,
+            chain,
             journal_bytes: journal.whole_bytes,
             last: None,
         };
@@ -123,6 +126,29 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// A checkpoint of the records in `tree`, which are no more than the last one covers; and the key that
+    /// signed it. It is in no journal: later ones cover what it does.
+    pub(in crate::ledger) async fn sign_within(
+        &self,
+        tree: Tree,
+    ) -> Result<(Checkpoint, VerifierKey), Error> {
+        let (origin, signer) = {
+            let state = self.inner.checkpoints.state.lock().await;
+            let covering =
+                |state: &&State| state.last.as_ref().is_some_and(|last| last.size() >= tree.size());
+            let state = state.as_ref().filter(covering);
+            let none = Error::ArchiveRefused("no checkpoint covers these records");
+            let state = state.ok_or(none)?;
+            (state.origin.clone(), Arc::clone(&state.signer))
+        };
+        let signing = self.inner.readers.read(move |_connection| {
+            let unsigned = Unsigned { origin: &origin, tree: &tree };
+            let checkpoint = unsigned.sign(&signer).ok_or(Error::Random)?;
+            Ok((checkpoint, signer.public().clone()))
+        });
+        signing.await
     }
 
     /// Signs how `state` stands and writes it down, unless that was done.

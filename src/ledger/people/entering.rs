@@ -72,19 +72,59 @@ impl Writing<'_> {
         self.come_in(kept)
     }
 
+    /// Has the code `step` of `id` count for this once.
+    ///
+    /// # Errors
+    /// [`Error::NotLetIn`] when it was used meanwhile, they are kept out, or are another than `since`.
+    pub(in crate::ledger) fn use_code(
+        &mut self,
+        id: &PersonId,
+        since: Timestamp,
+        step: TotpStep,
+    ) -> Result<(), Error> {
+        let kept = self.with_code_used(id, since, step)?;
+        self.put_person(kept)
+    }
+
     fn sign_in(
         &mut self,
         id: &PersonId,
         since: Timestamp,
         step: TotpStep,
     ) -> Result<Caller, Error> {
+        let kept = self.with_code_used(id, since, step)?;
+        self.come_in(kept)
+    }
+
+    fn with_code_used(
+        &self,
+        id: &PersonId,
+        since: Timestamp,
+        step: TotpStep,
+    ) -> Result<Kept, Error> {
         let mut kept = self.known_person(id)?;
         let is_new = kept.proofs.totp_used.is_none_or(|used| step > used);
         if !is_new || kept.person.is_disabled || kept.person.since != since {
             return Err(Error::NotLetIn);
         }
         kept.proofs.totp_used = Some(step);
-        self.come_in(kept)
+        Ok(kept)
+    }
+
+    fn change_password(
+        &mut self,
+        id: &PersonId,
+        since: Timestamp,
+        (before, new): (PasswordHash, PasswordHash),
+    ) -> Result<(), Error> {
+        let mut kept = self.known_person(id)?;
+        let is_same = kept.proofs.password.as_ref() == Some(&before);
+        if !is_same || kept.person.is_disabled || kept.person.since != since {
+            return Err(Error::NotLetIn);
+        }
+        kept.proofs.password = Some(new);
+        self.audit(&about(AuditKind::PasswordChanged, id, &id.to_string()))?;
+        self.put_person(kept)
     }
 
     fn vouch(&mut self, vouched: Vouched) -> Result<Caller, Error> {
@@ -180,6 +220,22 @@ impl Ledger {
     ) -> Result<Caller, Error> {
         let id = id.clone();
         self.write(move |writing| writing.sign_in(&id, since, step)).await
+    }
+
+    /// Gives `id` another password in the place of the one that they just showed. `since` is whom it was
+    /// compared for.
+    ///
+    /// # Errors
+    /// [`Error::NotLetIn`] when it was changed meanwhile, or they are kept out; else when it did not reach
+    /// the disk.
+    pub async fn change_password(
+        &self,
+        id: &PersonId,
+        since: Timestamp,
+        passwords: (PasswordHash, PasswordHash),
+    ) -> Result<(), Error> {
+        let id = id.clone();
+        self.write(move |writing| writing.change_password(&id, since, passwords)).await
     }
 
     /// Lets somebody in for whom a provider vouches; what it says of them holds from now on.

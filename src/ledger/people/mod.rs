@@ -111,7 +111,9 @@ impl Kept {
         let is_enrolled = self.proofs.password.is_some() && self.proofs.totp.is_some();
         match (&self.person.id, &self.proofs.invitation) {
             _ if self.person.is_disabled => Entrance::Disabled,
-            (PersonId::Oidc { .. } | PersonId::Token { .. }, _) => Entrance::Open,
+            (PersonId::Oidc { .. } | PersonId::Signer { .. } | PersonId::Token { .. }, _) => {
+                Entrance::Open
+            }
             (PersonId::Local { .. }, _) if is_enrolled => Entrance::Open,
             (PersonId::Local { .. }, Some(it)) if it.until > now => Entrance::Invited(it.until),
             (PersonId::Local { .. }, _) => Entrance::Lapsed,

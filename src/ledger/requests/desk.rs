@@ -13,6 +13,7 @@ const REFUSED_MAX: usize = 10_000;
 pub(in crate::ledger) struct Desk {
     rows: HashMap<String, Entry>,
     open: usize,
+    closed: u64,
 }
 
 #[derive(Debug)]
@@ -58,7 +59,9 @@ impl Desk {
     pub(in crate::ledger) fn put(&mut self, mut row: RequestRow) {
         let key = row.key();
         let before = self.rows.remove(&key);
-        self.open -= usize::from(before.as_ref().is_some_and(|entry| entry.row.state.is_open()));
+        let was_open = before.as_ref().is_some_and(|entry| entry.row.state.is_open());
+        self.open -= usize::from(was_open);
+        self.closed += u64::from(was_open && !row.state.is_open());
         let mut unwritten = false;
         if let Some(before) = before.filter(|before| before.row.id == row.id)
             && before.row.pulls > row.pulls
@@ -72,6 +75,11 @@ impl Desk {
             self.open += usize::from(open);
             self.rows.insert(key, Entry { row, unwritten });
         }
+    }
+
+    /// How many ceased to be open since the start.
+    pub(in crate::ledger) fn closed(&self) -> u64 {
+        self.closed
     }
 
     /// How many are open.
@@ -107,6 +115,9 @@ pub(super) fn changes(row: &RequestRow, filing: &Filing) -> bool {
     let same_words = refused || (row.rule == filing.rule && row.reasons == filing.reasons);
     let same_note = filing.note.is_none() || row.note == filing.note;
     let same_tag = filing.tag.is_none() || row.tag == filing.tag;
+    let same_group = filing.group.is_none() || row.group == filing.group;
+    let same_ticket = filing.ticket.is_none() || row.ticket == filing.ticket;
     let same_people = filing.requester.as_ref().is_none_or(|it| row.requesters.contains(it));
-    !(same_state && same_words && same_note && same_tag && same_people)
+    let same_place = same_group && same_ticket;
+    !(same_state && same_words && same_note && same_tag && same_people && same_place)
 }

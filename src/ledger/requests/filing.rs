@@ -67,6 +67,8 @@ impl Writing<'_> {
             }
             row.tag = filing.tag.clone().or(row.tag);
             row.note = filing.note.clone().or(row.note);
+            row.group = filing.group.clone().or(row.group);
+            row.ticket = filing.ticket.clone().or(row.ticket);
         }
         self.save_request(&row)?;
         // Counted in memory alone, where earlier pulls may not be written yet.
@@ -108,6 +110,10 @@ impl Writing<'_> {
             reasons: filing.reasons.clone(),
             note: filing.note.clone(),
             requesters: self.requesters(key, filing)?,
+            group: filing.group.clone(),
+            ticket: filing.ticket.clone(),
+            remarks: Vec::new(),
+            needs_info: false,
             filed_by: client.clone(),
             first_asked: self.now,
             last_asked: self.now,
@@ -123,6 +129,11 @@ impl Writing<'_> {
         let mut event = AuditEvent::new(AuditKind::RequestFiled, client)
             .with("image", format_args!("{} {}", row.name, row.reference))
             .with("state", row.state);
+        for (key, value) in [("group", &row.group), ("ticket", &row.ticket)] {
+            if let Some(value) = value {
+                event = event.with(key, value);
+            }
+        }
         event.request = Some(row.id);
         event.subject = row.subject();
         event.reason.clone_from(&row.note);
@@ -236,6 +247,7 @@ impl Writing<'_> {
         closing: Option<&Closing>,
     ) -> Result<(), Error> {
         row.state = state;
+        row.needs_info = false;
         row.decided_at = Some(self.now);
         row.decided_by = closing.map(|closing| closing.by.clone());
         row.decision_reason = closing.map(|closing| closing.reason.clone());
@@ -308,6 +320,11 @@ impl Ledger {
         let id = self.write(move |writing| writing.file_request(&filing, &limits)).await;
         self.show_open_requests();
         id
+    }
+
+    /// How many requests ceased to be open since the start: while it is the same, those that were open are.
+    pub fn requests_closed(&self) -> u64 {
+        self.inner.memory.desk.lock().unwrap_or_else(PoisonError::into_inner).closed()
     }
 
     /// Brings the gauge of open requests up to date.

@@ -7,6 +7,7 @@
 mod desk;
 mod filing;
 mod reading;
+mod remarks;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(super) use desk::Desk;
 pub(super) use filing::Closing;
 pub(super) use reading::{latest_readable, load, load_open};
+pub use remarks::{REMARKS_MAX, Remark, RemarkKind};
 
 use super::caller::PersonId;
 use crate::gate::{Reason, Subject};
@@ -152,6 +154,10 @@ pub struct Filing {
     pub note: Option<String>,
     /// The person who asks; `None` for nodes.
     pub requester: Option<PersonId>,
+    /// What it belongs to, when a person said so.
+    pub group: Option<String>,
+    /// Where else it is spoken of.
+    pub ticket: Option<String>,
 }
 
 /// A client that asked, and how often.
@@ -189,6 +195,18 @@ pub struct RequestRow {
     /// The people who asked, beside nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requesters: Vec<PersonId>,
+    /// What it belongs to, when a person said so: a release, a chart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Where else it is spoken of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// Questions about it and answers, oldest first, at most [`REMARKS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
+    /// Whether the last question waits for an answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_info: bool,
     /// Who asked first; it counts against this client's cap.
     pub filed_by: String,
     /// When it was first asked for.

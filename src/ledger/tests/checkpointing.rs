@@ -147,10 +147,10 @@ async fn another_key_is_on_record_before_it_signs() {
     let report = bench.ledger.verify_audit().await.unwrap();
     let note = AuditNote::KeyReplaced { sequence: 3, key: keys[1].to_string() };
     assert_eq!((report.problem, report.notes), (None, vec![note]));
-    let trust = Trust { keys: keys[..1].to_vec(), checkpoints: Vec::new() };
+    let trust = Trust { keys: keys[..1].to_vec(), checkpoints: Vec::new(), segments: Vec::new() };
     let report = verify_audit(bench.dir.path(), &trust).unwrap();
     assert_eq!(report.problem.unwrap().fault, AuditFault::Untrusted, "the first key alone");
-    let trust = Trust { keys, checkpoints: vec![first] };
+    let trust = Trust { keys, checkpoints: vec![first], segments: Vec::new() };
     assert!(verify_audit(bench.dir.path(), &trust).unwrap().is_whole());
 }
 
@@ -177,7 +177,7 @@ async fn a_restored_ledger_is_a_cut_that_is_known_and_not_a_false_alarm() {
     let report = bench.ledger.verify_audit().await.unwrap();
     assert_eq!((report.records, report.problem, report.notes), (10, None, known));
     // Whoever kept a checkpoint of what was lost is told that it is lost, and by what.
-    let trust = Trust { keys: Vec::new(), checkpoints: vec![lost] };
+    let trust = Trust { keys: Vec::new(), checkpoints: vec![lost], segments: Vec::new() };
     let report = verify_audit(bench.dir.path(), &trust).unwrap();
     let problem = report.problem.unwrap();
     assert_eq!((problem.sequence, problem.fault), (1, AuditFault::NotAsSigned { until: 7 }));
@@ -196,7 +196,7 @@ async fn restoring_what_nothing_was_added_to_is_no_cut_at_all() {
     bench.ledger = bench.open().await.unwrap();
     let continued = sign(&bench).await;
     assert_eq!((continued.size(), continued.origin()), (4, signed.origin()));
-    let trust = Trust { keys: Vec::new(), checkpoints: vec![signed] };
+    let trust = Trust { keys: Vec::new(), checkpoints: vec![signed], segments: Vec::new() };
     let report = verify_audit(bench.dir.path(), &trust).unwrap();
     assert_eq!((report.problem, report.notes), (None, Vec::new()));
 }

@@ -32,28 +32,38 @@ async fn child_that_approves_until_it_is_killed() {
     futures_util::future::join_all((0..8).map(approve)).await;
 }
 
-#[tokio::test]
-async fn killed_at_any_time_no_acknowledged_approval_is_lost() {
-    let dir = tempfile::tempdir().unwrap();
+/// Runs the test `child` on the ledger in `dir` and kills it, again and again, each time when it has said
+/// `APPROVALS` times that something is `acknowledged`; gives all of that, as `read` reads it.
+fn killed_again_and_again<T>(dir: &Path, child: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
     let mut acknowledged = Vec::new();
     for _ in 0..KILLS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "ledger::tests::crashing::child_that_approves_until_it_is_killed"])
+        let mut running = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("ledger::tests::crashing::{child}")])
             .args(["--ignored", "--nocapture"])
-            .env(DIR_VARIABLE, dir.path())
+            .env(DIR_VARIABLE, dir)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let numbers = lines.filter_map(|line| {
-            line.unwrap().strip_prefix("acknowledged ").map(|number| number.parse::<u64>().unwrap())
+        let lines = BufReader::new(running.stdout.take().unwrap()).lines();
+        let said = lines.filter_map(|line| {
+            line.unwrap().strip_prefix("acknowledged ").map(|it| read(it).unwrap())
         });
-        let seen: Vec<u64> = numbers.take(APPROVALS).collect();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let seen: Vec<T> = said.take(APPROVALS).collect();
+        running.kill().unwrap();
+        running.wait().unwrap();
         assert_eq!(seen.len(), APPROVALS, "the child ended by itself");
         acknowledged.extend(seen);
     }
+    acknowledged
+}
+
+#[tokio::test]
+async fn killed_at_any_time_no_acknowledged_approval_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let acknowledged: Vec<u64> =
+        killed_again_and_again(dir.path(), "child_that_approves_until_it_is_killed", |text| {
+            text.parse().ok()
+        });
     let clock = ManualClock::at(Timestamp::from_milliseconds(0));
     let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::default()));
     let ledger = open(dir.path(), Settings::default(), &clock, &tasks, &metrics).await.unwrap();
@@ -89,6 +99,7 @@ fn vote(number: u64, name: &str) -> Vote {
         reason: "looked at it".to_owned(),
         expires: None,
         ballot,
+        file: None,
     }
 }
 
@@ -110,9 +121,9 @@ async fn child_that_votes_until_it_is_killed() {
     let votes = async |lane: u64| {
         for step in 0.. {
             let number = first + step * 8 + lane;
-            ledger.cast_vote(vote(number, "alice"), None).await.unwrap();
+            ledger.cast_vote(vote(number, "alice"), None, Vec::new()).await.unwrap();
             println!("\nacknowledged {number} alice");
-            ledger.cast_vote(vote(number, "bob"), Some(by_two(number))).await.unwrap();
+            ledger.cast_vote(vote(number, "bob"), Some(by_two(number)), Vec::new()).await.unwrap();
             println!("\nacknowledged {number} bob");
         }
     };
@@ -122,27 +133,11 @@ async fn child_that_votes_until_it_is_killed() {
 #[tokio::test]
 async fn killed_at_any_time_no_acknowledged_vote_is_lost_and_none_half_applied() {
     let dir = tempfile::tempdir().unwrap();
-    let mut acknowledged = Vec::new();
-    for _ in 0..KILLS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "ledger::tests::crashing::child_that_votes_until_it_is_killed"])
-            .args(["--ignored", "--nocapture"])
-            .env(DIR_VARIABLE, dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let votes = lines.filter_map(|line| {
-            let line = line.unwrap();
-            let (number, name) = line.strip_prefix("acknowledged ")?.split_once(' ')?;
-            Some((number.parse::<u64>().unwrap(), name.to_owned()))
+    let acknowledged: Vec<(u64, String)> =
+        killed_again_and_again(dir.path(), "child_that_votes_until_it_is_killed", |text| {
+            let (number, name) = text.split_once(' ')?;
+            Some((number.parse().ok()?, name.to_owned()))
         });
-        let seen: Vec<(u64, String)> = votes.take(APPROVALS).collect();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert_eq!(seen.len(), APPROVALS, "the child ended by itself");
-        acknowledged.extend(seen);
-    }
     let clock = ManualClock::at(Timestamp::from_milliseconds(0));
     let (tasks, metrics) = (Tasks::new(), Arc::new(Metrics::default()));
     let ledger = open(dir.path(), Settings::default(), &clock, &tasks, &metrics).await.unwrap();

@@ -61,7 +61,7 @@ async fn a_verdict_reached_before_a_revocation_is_not_taken_after_it() {
     let standing = bench.ledger.record(&subject(1)).await.unwrap().unwrap().standing.clone();
     let late = New { standing, ..new(1, Verdict::Admit) };
     let record = bench.ledger.record_judgement(late.clone()).await.unwrap();
-    assert!(record.judgement_in_force(&policy(), bench.clock_now()).is_some());
+    assert!(record.judgement_in_force(&policy(), 0, bench.clock_now()).is_some());
     bench.ledger.revoke(decision(1, "bob")).await.unwrap();
     let record = bench.ledger.record_judgement(late).await.unwrap();
     assert_eq!((&record.judgement, &record.policy), (&None, &None));
@@ -84,15 +84,15 @@ async fn a_verdict_holds_only_under_its_policy_and_as_long_as_its_approval() {
     let standing = bench.ledger.approve(approval).await.unwrap().standing.clone();
     let admitted = New { standing, ..new(1, Verdict::Admit) };
     let record = bench.ledger.record_judgement(admitted.clone()).await.unwrap();
-    assert!(record.judgement_in_force(&policy(), bench.clock_now()).is_some());
+    assert!(record.judgement_in_force(&policy(), 0, bench.clock_now()).is_some());
     let other: PolicyId = Digest::sha256(b"other").to_string().parse().unwrap();
-    assert!(record.judgement_in_force(&other, bench.clock_now()).is_none());
+    assert!(record.judgement_in_force(&other, 0, bench.clock_now()).is_none());
     bench.clock.advance(MINUTE);
-    assert!(record.judgement_in_force(&policy(), bench.clock_now()).is_none());
+    assert!(record.judgement_in_force(&policy(), 0, bench.clock_now()).is_none());
     let now = bench.clock_now();
     let again = New { judgement: new(1, pending()).judgement, now, ..admitted };
     let record = bench.ledger.record_judgement(again).await.unwrap();
-    assert!(record.judgement_in_force(&policy(), bench.clock_now()).is_some(), "decided since");
+    assert!(record.judgement_in_force(&policy(), 0, bench.clock_now()).is_some(), "decided since");
 }
 
 #[tokio::test]

@@ -1,7 +1,11 @@
 //! Tags, tokens, policies and pulls.
 
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::ledger::{AuditKind, Error, NewToken, PolicyChange, PullOutcome, Role};
+use crate::ledger::{
+    AuditKind, Error, NewToken, Offered, PolicyChange, PullOutcome, Role, Rollback,
+};
 
 #[tokio::test]
 async fn tag_history_keeps_every_move() {
@@ -106,6 +110,53 @@ async fn a_token_opens_until_it_is_revoked_and_is_nowhere_on_disk() {
     assert_eq!(kinds, [AuditKind::TokenCreated, AuditKind::TokenRevoked]);
 }
 
+fn offered(id: PolicyId, revision: u64) -> Offered {
+    Offered { id, revision, name: "site".to_owned(), parts: BTreeMap::new() }
+}
+
+/// A policy with a file `shop` of these revisions: of one, of none, or no such file.
+fn with_shop(text: &str, shop: &[Option<u64>]) -> Offered {
+    let id = Digest::sha256(text.as_bytes()).to_string().parse().unwrap();
+    let parts = shop.iter().map(|revision| ("shop".to_owned(), *revision)).collect();
+    Offered { parts, ..offered(id, 1) }
+}
+
+#[tokio::test]
+async fn no_file_of_a_policy_comes_back_older_not_even_after_having_been_away() {
+    let mut bench = Bench::new().await;
+    for (text, shop, change) in [
+        ("no revision", &[None][..], PolicyChange::Newer),
+        ("five", &[Some(5)], PolicyChange::Newer),
+        ("five again", &[Some(5)], PolicyChange::SameRevision),
+        ("six", &[Some(6)], PolicyChange::Newer),
+        ("gone", &[], PolicyChange::SameRevision),
+    ] {
+        let offered = with_shop(text, shop);
+        let outcome = bench.ledger.record_policy(offered, Rollback::Refused).await.unwrap();
+        assert_eq!(outcome, change, "{text}");
+    }
+    bench.reopen().await;
+    for (shop, offered) in [(Some(5), 5), (None, 0)] {
+        let older = with_shop("older", &[shop]);
+        let error = bench.ledger.record_policy(older, Rollback::Refused).await.unwrap_err();
+        let Error::PolicyRollback { part: Some(part), in_force: 6, offered: it } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((part.as_str(), *it), ("shop", offered), "{error}");
+        assert!(error.to_string().contains("policy file shop revision"), "{error}");
+    }
+    let by = Rollback::By { who: "alice".to_owned(), reason: "a bad merge".to_owned() };
+    let older = with_shop("older", &[Some(5)]);
+    let outcome = bench.ledger.record_policy(older, by).await.unwrap();
+    assert_eq!(outcome, PolicyChange::RolledBack);
+    assert_eq!(bench.ledger.policy_in_force().unwrap().parts["shop"], 5);
+    let last = bench.ledger.audit(0, 20).await.unwrap().pop().unwrap().event;
+    assert_eq!(last.kind, AuditKind::PolicyRolledBack);
+    assert_eq!(last.details["allowed_by"], "alice");
+    assert_eq!(last.details["files"], "shop 5");
+    assert_eq!(last.reason.as_deref(), Some("a bad merge"));
+}
+
 #[tokio::test]
 async fn an_older_policy_comes_into_force_only_when_allowed_and_on_record() {
     let mut bench = Bench::new().await;
@@ -120,12 +171,17 @@ async fn an_older_policy_comes_into_force_only_when_allowed_and_on_record() {
         ("three", 3, true, PolicyChange::Newer),
     ] {
         let ledger = &bench.ledger;
-        let outcome = ledger.record_policy(id(policy), revision, "site", allowed).await.unwrap();
+        let rollback = if allowed { Rollback::AtStart } else { Rollback::Refused };
+        let outcome = ledger.record_policy(offered(id(policy), revision), rollback).await.unwrap();
         assert_eq!(outcome, change, "{policy}");
     }
     bench.reopen().await;
-    let error = bench.ledger.record_policy(id("two"), 2, "site", false).await.unwrap_err();
-    assert!(matches!(error, Error::PolicyRollback { in_force: 3, offered: 2 }), "{error}");
+    let again = bench.ledger.record_policy(offered(id("two"), 2), Rollback::Refused).await;
+    let error = again.unwrap_err();
+    assert!(
+        matches!(error, Error::PolicyRollback { part: None, in_force: 3, offered: 2 }),
+        "{error}"
+    );
     let in_force = bench.ledger.policy_in_force().unwrap();
     assert_eq!((in_force.id, in_force.revision), (id("three"), 3));
     let rows = bench.ledger.audit(0, 10).await.unwrap();

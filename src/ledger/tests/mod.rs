@@ -1,11 +1,16 @@
 //! What the ledger promises, tried.
 
+mod archiving;
+mod archiving_ended;
 mod auditing;
+mod breaking;
 mod checkpointing;
 mod crashing;
 mod deciding;
+mod excepting;
 mod failing;
 mod keeping;
+mod measuring;
 mod recording;
 mod remembering;
 mod requesting;
@@ -171,20 +176,27 @@ fn new(number: u64, verdict: Verdict) -> New {
         judgement: Judgement {
             verdict,
             rule: Some(rule()),
+            owner: None,
             enforced: true,
             warns: false,
             watched: Vec::new(),
             checks: Vec::new(),
             good_until: None,
+            rests_until: None,
+            carried: None,
             passed: None,
             database: None,
             silenced: Vec::new(),
+            excepted: Vec::new(),
+            unseen: std::collections::BTreeMap::new(),
             awaits_vex: false,
             awaits_signature: std::collections::BTreeSet::new(),
+            by_emergency: None,
         },
         policy: policy(),
         standing: None,
         tags: 0,
+        exceptions: 0,
         now: at("2026-11-20T10:00:00Z"),
         grants: granting(vec![layer(1000 + number)]),
     }
@@ -200,6 +212,7 @@ fn denied() -> Verdict {
 
 fn decision(number: u64, by: &str) -> Decision {
     Decision {
+        seen: None,
         subject: subject(number),
         by: by.to_owned(),
         reason: format!("because {by} says so"),
@@ -222,6 +235,8 @@ fn filing(number: u64, client: &str) -> Filing {
         client: client.to_owned(),
         note: None,
         requester: None,
+        group: None,
+        ticket: None,
     }
 }
 

@@ -34,6 +34,8 @@ impl Mallory<'_> {
             expires: None,
             reason: "why not".to_owned(),
             voters: Vec::new(),
+            seen: None,
+            files: Vec::new(),
         };
         self.alter(number, sealer, |record| record.standing = Some(approved));
     }

@@ -37,7 +37,7 @@ impl Case {
         }
         let dir = bench.dir.path();
         let checkpoints = last_checkpoint(dir).unwrap().into_iter().collect();
-        let kept = Trust { keys: audit_keys(dir).unwrap(), checkpoints };
+        let kept = Trust { keys: audit_keys(dir).unwrap(), checkpoints, segments: Vec::new() };
         bench.ledger.close().await;
         Self { bench, kept }
     }
@@ -445,5 +445,17 @@ fn what_is_no_export_is_refused_with_its_line() {
     ] {
         let error = verify_export(text.as_bytes(), &Trust::default()).unwrap_err().to_string();
         assert!(error.starts_with(line), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_may_follow_the_last_line_of_an_export() {
+    let export = exported(&Case::new().await, 1);
+    assert!(verify_export(export.as_bytes(), &Trust::default()).unwrap().is_whole());
+    let lines = export.lines().count() + 1;
+    for more in ["x", "\n", "{\"end\":1}\n", &export] {
+        let text = format!("{export}{more}");
+        let error = verify_export(text.as_bytes(), &Trust::default()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("line {lines} ")), "{error}");
     }
 }

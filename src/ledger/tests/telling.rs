@@ -133,5 +133,4 @@ async fn a_look_at_a_hundred_thousand_approvals_costs_what_it_finds() {
     let again = bench.ring().await;
     println!("{rung:?} in {first:?}, {again:?} in {:?}", since.elapsed().saturating_sub(first));
     assert_eq!((rung, again), ((100, 100), (0, 100)));
-    assert!(since.elapsed() < Duration::from_secs(5));
 }

@@ -93,9 +93,11 @@ impl Judging {
         match self.mark(checkpoint.size()).root {
             Some(root) if root == *checkpoint.root() => Fit::Fits,
             Some(_) => Fit::Differs,
-            None if checkpoint.size() < self.walk.first || self.walk.problem.is_some() => {
+            None if self.walk.has_skipped(checkpoint.size()) || self.walk.problem.is_some() => {
                 Fit::Unknown
             }
+            // A tree of nothing has a mark wherever a walk begins with the first record.
+            None if checkpoint.size() < self.walk.first => Fit::Unknown,
             None => Fit::Beyond,
         }
     }
@@ -146,11 +148,13 @@ impl Judging {
     /// The record by which the records up to `size` were replaced, if one of the `later` checkpoints says
     /// so and fits.
     fn restored_since(&self, size: u64, later: &[Vouched<'_>]) -> Option<u64> {
-        later
-            .iter()
-            .filter(|one| one.fit == Fit::Fits)
-            .filter_map(|one| one.restored)
-            .find(|sequence| *sequence <= size && self.walk.restored.contains(sequence))
+        later.iter().filter(|one| one.fit == Fit::Fits).filter_map(|one| one.restored).find(
+            |sequence| {
+                let is_on_record =
+                    self.walk.restored.contains(sequence) || self.walk.has_skipped(*sequence);
+                *sequence <= size && is_on_record
+            },
+        )
     }
 
     fn does_not_fit(&mut self, fit: Fit, size: u64, vouched: &[Vouched<'_>]) {
@@ -179,6 +183,9 @@ impl Judging {
             match record.map(|(sequence, _)| *sequence) {
                 Some(sequence) => self.notes.push(AuditNote::KeyReplaced { sequence, key }),
                 None if after.fit == Fit::Unknown => {}
+                None if self
+                    .walk
+                    .has_skipped_between(before.checkpoint.size(), after.checkpoint.size()) => {}
                 None => self.fault(after.checkpoint.size(), AuditFault::KeyReplaced),
             }
         }
@@ -201,6 +208,9 @@ impl Judging {
                 self.fault(size, fault);
             }
             let fit = self.fit(checkpoint);
+            if fit == Fit::Unknown && self.walk.has_skipped(size) {
+                self.notes.push(AuditNote::NotCheckable { size });
+            }
             if matches!(fit, Fit::Fits | Fit::Unknown) {
                 continue;
             }
@@ -228,11 +238,19 @@ impl Judging {
             records,
             key: largest.map(|one| one.key.to_string()),
             uncovered_since: self.mark(records).next_at,
+            unchecked: self.unchecked(trust),
         }
+    }
+
+    /// The sizes of what was kept elsewhere and is of records that were not read.
+    fn unchecked(&self, trust: &Trust) -> Vec<u64> {
+        let unknown = trust.checkpoints.iter().filter(|one| self.fit(one) == Fit::Unknown);
+        unknown.map(Checkpoint::size).collect()
     }
 
     fn report(self, coverage: Coverage) -> AuditReport {
         let Self { walk, problems, mut notes } = self;
+        let read = walk.read();
         // Of two at one place, the more telling one is about the chain itself.
         let found = walk.problem.into_iter().chain(walk.cut).chain(problems);
         let problem = found.min_by_key(|problem| problem.sequence).or(walk.contradicted);
@@ -240,6 +258,7 @@ impl Judging {
         notes.dedup();
         AuditReport {
             first: walk.first,
+            read,
             records: walk.chain.count,
             head: walk.chain.hash.to_string(),
             problem,

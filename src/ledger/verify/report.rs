@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::oci::Digest;
 use crate::time::Timestamp;
 
 /// What a check of the audit chain came to.
@@ -11,6 +12,8 @@ use crate::time::Timestamp;
 pub struct AuditReport {
     /// The number of the first record that was read: 1, unless part of a chain was checked.
     pub first: u64,
+    /// How many records were read and found good.
+    pub read: u64,
     /// The number of the last record that was read and found good.
     pub records: u64,
     /// The hash of that one.
@@ -41,6 +44,9 @@ pub struct Coverage {
     pub key: Option<String>,
     /// When the first record was written that none of them covers.
     pub uncovered_since: Option<Timestamp>,
+    /// The sizes of the checkpoints that were given and could not be held against the records, because those
+    /// were not read.
+    pub unchecked: Vec<u64>,
 }
 
 /// The first bad record.
@@ -56,6 +62,10 @@ pub struct AuditProblem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditFault {
+    /// What is kept of the records up to it, which left the database, is not what was written.
+    ArchiveChanged,
+    /// It says that records left the database, and nothing is kept of such.
+    ArchiveUnknown,
     /// It is not what was written.
     Changed,
     /// The checkpoint up to it is of another ledger.
@@ -78,6 +88,8 @@ pub enum AuditFault {
     KeyReplaced,
     /// What stands in its place was written as another record.
     Moved,
+    /// It and others left the database, and no record says so.
+    NotArchived,
     /// No checkpoint is signed by the keys that are trusted.
     NoCheckpoint,
     /// It, or one after it up to `until`, is not what was signed.
@@ -87,6 +99,10 @@ pub enum AuditFault {
     },
     /// It is missing from the middle.
     Removed,
+    /// The file that it is in is not the one that was archived.
+    SegmentChanged,
+    /// The file that it is in ends before it, or cannot be read there.
+    SegmentUnreadable,
     /// The checkpoint up to it is not by a key that is trusted.
     Untrusted,
     /// What was exported ends before its end.
@@ -98,6 +114,27 @@ impl fmt::Display for AuditProblem {
         let Self { sequence, fault } = self;
         let checkpoint = format_args!("the checkpoint of {sequence} records");
         match fault {
+            AuditFault::ArchiveChanged => write!(
+                f,
+                "what the ledger keeps of the archived records up to {sequence} is not what was written"
+            ),
+            AuditFault::ArchiveUnknown => write!(
+                f,
+                "record {sequence} says that records were archived, and the ledger knows nothing of it"
+            ),
+            AuditFault::NotArchived => write!(
+                f,
+                "record {sequence} and others are kept as archived, and no record says that they were"
+            ),
+            AuditFault::SegmentChanged => {
+                write!(f, "the segment with record {sequence} is not the one that was archived")
+            }
+            AuditFault::SegmentUnreadable => {
+                write!(
+                    f,
+                    "the segment that should hold record {sequence} ends or cannot be read there"
+                )
+            }
             AuditFault::Changed => write!(f, "record {sequence} was changed"),
             AuditFault::CheckpointForeign => write!(f, "{checkpoint} is of another ledger"),
             AuditFault::CheckpointForged => write!(f, "{checkpoint} has a forged signature"),
@@ -150,6 +187,36 @@ pub enum AuditNote {
         /// The public key that signs since.
         key: String,
     },
+    /// A checkpoint that was given is of records that were not read.
+    NotCheckable {
+        /// How many records that checkpoint covers.
+        size: u64,
+    },
+    /// Rows of the ledger go back to records that were not read.
+    NotCompared {
+        /// How many.
+        rows: u64,
+    },
+    /// Records left the database, and their files were not read.
+    NotRead {
+        /// The first of these records.
+        from: u64,
+        /// The last.
+        to: u64,
+        /// The first of the files.
+        file: String,
+        /// The SHA-256 of that.
+        digest: Digest,
+        /// How many more files it takes.
+        more: u64,
+    },
+    /// What is kept of archived records has a seal, and the key for it is not here.
+    SealsUnknown,
+    /// A file lies among the segments that is none of this ledger.
+    Stray {
+        /// Its name.
+        file: String,
+    },
     /// The ledger was restored from a backup or a snapshot, and checkpoints of what it replaced are left.
     Restored {
         /// The record that says so.
@@ -176,6 +243,33 @@ impl fmt::Display for AuditNote {
             Self::KeyReplaced { sequence, key } => {
                 write!(f, "record {sequence} says that checkpoints are signed by {key} since")
             }
+            Self::NotCheckable { size } => write!(
+                f,
+                "the given checkpoint of {size} records could not be checked: the records up to there were \
+                 not read; give their segments with --segment"
+            ),
+            Self::NotCompared { rows } => write!(
+                f,
+                "{rows} rows of the ledger go back to records that were not read; they were not compared \
+                 with the chain"
+            ),
+            Self::NotRead { from, to, file, digest, more } => {
+                write!(f, "records {from} to {to} are in {file} ({digest})")?;
+                if *more > 0 {
+                    write!(f, " and {more} more, see pratique audit archive --list")?;
+                }
+                let verb = if *more > 0 { "were" } else { "was" };
+                write!(f, ", which {verb} not read")
+            }
+            Self::SealsUnknown => f.write_str(
+                "the key that seals what is kept of archived records is not here; it was checked against \
+                 the records that say so and against checkpoints",
+            ),
+            Self::Stray { file } => write!(
+                f,
+                "audit/segments/{file} is none of this ledger's segments: it was left half-way by an end \
+                 without warning, or is of a ledger that was replaced"
+            ),
             Self::Restored { sequence, checkpoints, until } => write!(
                 f,
                 "record {sequence} says that the ledger was restored: the records from there up to \

@@ -1,6 +1,7 @@
 //! The walk over the records, in order.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 
@@ -13,6 +14,8 @@ use crate::transparency::{NodeHash, Tree};
 const CHAIN_CUT: &str = "chain-cut";
 /// The kind of a record that says that the ledger was restored.
 const RESTORED: &str = "restored";
+/// The kind of a record that says that old records left the database.
+const ARCHIVED: &str = "audit-archived";
 /// The kind of a record that says that another key signs checkpoints.
 const KEY_REPLACED: &str = "audit-key-replaced";
 
@@ -35,6 +38,15 @@ pub(super) struct Mark {
     pub(super) next_at: Option<Timestamp>,
 }
 
+/// What a record says of records that left the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Archival {
+    /// The record that says it.
+    pub(super) sequence: u64,
+    /// Everything that it says.
+    pub(super) details: BTreeMap<String, String>,
+}
+
 /// How far the walk has come, and what it met.
 #[derive(Debug)]
 pub(super) struct Walk {
@@ -53,6 +65,10 @@ pub(super) struct Walk {
     pub(super) restored: Vec<u64>,
     /// The records that say that another key signs, and which.
     pub(super) replaced_keys: Vec<(u64, String)>,
+    /// The records that say that others left the database.
+    pub(super) archivals: Vec<Archival>,
+    /// The records that are in the chain and were not read.
+    pub(super) skipped: Vec<RangeInclusive<u64>>,
     pub(super) notes: Vec<AuditNote>,
 }
 
@@ -70,10 +86,52 @@ impl Walk {
             cut: None,
             restored: Vec::new(),
             replaced_keys: Vec::new(),
+            archivals: Vec::new(),
+            skipped: Vec::new(),
             notes: Vec::new(),
         };
+        if walk.chain.count > 0 {
+            walk.skipped.push(1..=walk.chain.count);
+        }
         walk.mark();
         walk
+    }
+
+    /// Goes on after `chain`, whose records are in `tree`, without having read what is before.
+    pub(super) fn skip_to(&mut self, chain: Chain, tree: Tree) {
+        let skipped = self.chain.count + 1..=chain.count;
+        if *skipped.start() == self.first {
+            self.first = chain.count + 1;
+        }
+        match self.skipped.last_mut() {
+            Some(last) if last.end() + 1 == *skipped.start() => {
+                *last = *last.start()..=chain.count;
+            }
+            _ => self.skipped.push(skipped),
+        }
+        (self.chain, self.tree) = (chain, tree);
+        self.mark();
+    }
+
+    /// Whether the record `sequence` is in the chain and was not read.
+    pub(super) fn has_skipped(&self, sequence: u64) -> bool {
+        self.skipped.iter().any(|skipped| skipped.contains(&sequence))
+    }
+
+    /// Whether a record from `from` to `to` is in the chain and was not read.
+    pub(super) fn has_skipped_between(&self, from: u64, to: u64) -> bool {
+        self.skipped.iter().any(|skipped| *skipped.start() <= to && from <= *skipped.end())
+    }
+
+    /// How many records were read and found good.
+    pub(super) fn read(&self) -> u64 {
+        let lengths = self.skipped.iter().map(|it| it.end() + 1 - it.start());
+        self.chain.count.saturating_sub(lengths.sum())
+    }
+
+    /// The root of the tree over the records so far.
+    pub(super) fn root(&self) -> NodeHash {
+        self.tree.root()
     }
 
     /// Goes on to the next record; gives whether it is good, and else there is nothing more to see.
@@ -114,6 +172,7 @@ impl Walk {
                 let mut details = seen.details;
                 self.replaced_keys.extend(details.remove("key").map(|key| (sequence, key)));
             }
+            ARCHIVED => self.archivals.push(Archival { sequence, details: seen.details }),
             _ => {}
         }
     }

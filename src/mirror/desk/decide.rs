@@ -5,7 +5,7 @@ use tracing::{info, warn};
 use super::show::{standing_view, verdict_word};
 use super::target::{Target, image, mirror_error, request_id};
 use super::view::DecidedView;
-use super::voting::Poll;
+use super::voting::{Beside, Poll};
 use super::{Desk, Error, REASON_LENGTH_MAX, Shown};
 use crate::gate::{self, Outcome, Reason, Standing, Subject, Verdict};
 use crate::ledger::{Caller, Decision, Record, RequestRow};
@@ -132,7 +132,7 @@ impl Desk {
     }
 
     /// The rule that asks people about `subject`.
-    async fn check_approvable(&self, subject: &Subject) -> Result<String, Error> {
+    pub(super) async fn check_approvable(&self, subject: &Subject) -> Result<String, Error> {
         match Box::pin(self.without_people(subject)).await? {
             Without::Waits { rule } => Ok(rule),
             Without::Denies(reasons) => {
@@ -172,7 +172,10 @@ impl Desk {
         }
         let judged = self.judge(subject).await?;
         let Some(record) = judged.record else { return Err(undecided(subject, &judged.outcome)) };
+        // What is approved again because something was found goes on from what its gates let pass.
+        let passed = record.passed.clone().filter(|_| !record.unseen.is_empty());
         let mut record = record.without_people();
+        record.passed = passed;
         let mut outcome = self.ask_gate(&record).await?;
         for _ in 0..ROUNDS_MAX {
             // A subject that a person refused may be recorded without the evidence that its rule
@@ -228,7 +231,7 @@ impl Desk {
         if let (Some(seen), Some(row)) = (&wish.seen, &request) {
             let votes = ledger.votes(subject).await?.cast.len();
             let version = version(row, self.standing(subject).await?.as_ref(), votes);
-            if *seen != version {
+            if !is_as_seen(seen, &version, poll) {
                 let state = row.state.as_str().to_owned();
                 return Err(Error::Changed { request: row.id, state });
             }
@@ -236,7 +239,9 @@ impl Desk {
         let record = ledger.record(subject).await?;
         let before = record.as_deref().and_then(|record| record.standing.clone());
         if let Some(poll) = poll {
-            return self.vote(poll, wish, target, (request.as_ref(), record.as_deref())).await;
+            let beside =
+                Beside { request: request.as_ref(), record: record.as_deref(), file: None };
+            return self.vote(poll, wish, target, beside).await;
         }
         let already = before.as_ref().is_some_and(|standing| is_same(standing, wish));
         if !already {
@@ -266,6 +271,7 @@ impl Desk {
             request: request.map(|row| row.id),
             policy: *self.mirror.policy().id(),
             voters: Vec::new(),
+            seen: None,
         }
     }
 
@@ -317,6 +323,22 @@ pub(super) fn check_reason(reason: &str) -> Result<(), Error> {
         return Err(Error::ReasonForm);
     }
     Ok(())
+}
+
+/// Whether somebody who saw a request as `seen` decides about what is there now. A yes that is a vote is
+/// bound to all that its voter was shown; a no only to what people did.
+fn is_as_seen(seen: &str, version: &str, poll: Option<&Poll>) -> bool {
+    match poll {
+        Some(poll) => seen == full_version(version, Some(poll)),
+        None => {
+            seen.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        }
+    }
+}
+
+/// `version`, and what a vote would be bound to where the rule asks for votes.
+pub(super) fn full_version(version: &str, poll: Option<&Poll>) -> String {
+    poll.map_or_else(|| version.to_owned(), |poll| format!("{version}-{}", poll.mark()))
 }
 
 /// The version of a request, for conditional decisions: it changes whenever someone decides or votes.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::REASON_LENGTH_MAX;
+use super::emergencies::EmergencyError;
 use crate::gate::{Reason, Subject};
-use crate::ledger::{self, RequestId};
+use crate::ledger::{self, ExceptionId, ExceptionState, RequestId};
 use crate::mirror;
 use crate::oci::NameError;
 use crate::policy::Problem;
@@ -15,6 +16,9 @@ use crate::time::Timestamp;
 /// Why the desk does not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Nobody broke the glass, or nothing was done about one.
+    #[error(transparent)]
+    Emergency(#[from] EmergencyError),
     /// Upstream has no such image.
     #[error("{image} does not exist upstream")]
     Absent {
@@ -37,14 +41,19 @@ pub enum Error {
         #[source]
         source: KeyFileError,
     },
-    /// Someone else decided since the request was looked at.
-    #[error("{request} has changed since you looked at it: it is {state} now")]
+    /// Someone else decided since the request was looked at, or a vote would be bound to something else.
+    #[error(
+        "{request}, or what is known of its image, has changed since you looked at it: it is {state} now"
+    )]
     Changed {
         /// The request.
         request: RequestId,
         /// Its state now.
         state: String,
     },
+    /// No policy could become another one.
+    #[error("the policy is the built-in one, which never changes; there is nothing to roll back")]
+    NoPolicyFollowed,
     /// A simulation over no days, or too many.
     #[error("days is a number from 1 to {most}")]
     Days {
@@ -103,6 +112,17 @@ pub enum Error {
     NotApprover {
         /// Who would vote.
         voter: String,
+        /// The rule.
+        rule: String,
+        /// Whom it asks.
+        approval: String,
+    },
+    /// A rule about whose images no file says anything.
+    #[error(
+        "{approval} of rule {rule} has no approvers that sign files; the policy names them as signer:NAME, with a \
+         key under signers"
+    )]
+    NoFileApprovers {
         /// The rule.
         rule: String,
         /// Whom it asks.
@@ -188,6 +208,17 @@ pub enum Error {
     /// A decision has a reason.
     #[error("a decision needs a reason of 1 to {REASON_LENGTH_MAX} characters on one line")]
     ReasonForm,
+    /// A question or an answer has a text.
+    #[error("a question or an answer has 1 to {REASON_LENGTH_MAX} characters on one line")]
+    RemarkForm,
+    /// A group or a ticket has a text.
+    #[error("a {what} has 1 to {most} characters on one line")]
+    LabelForm {
+        /// Which of them.
+        what: &'static str,
+        /// Most characters.
+        most: usize,
+    },
     /// Whoever a provider vouches for has no password here.
     #[error("{text} signs in elsewhere and has no password here; disable or remove them instead")]
     NoPassword {
@@ -232,9 +263,92 @@ pub enum Error {
         /// What is different now, in sentences.
         changes: Vec<String>,
     },
+    /// What was learnt makes no policy: a mistake of this program.
+    #[error("what was learnt is no policy: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Proposal {
+        /// All that is wrong with it.
+        problems: Vec<Problem>,
+    },
     /// Only one simulation is made at a time.
     #[error("another simulation is under way; try again when it is done")]
     Simulating,
+    /// An exception has changed since it was looked at.
+    #[error(
+        "{exception} has changed since you looked at it: it is {state}, and who said what of it, the finding or the policy may be others now"
+    )]
+    ExceptionChanged {
+        /// Which.
+        exception: ExceptionId,
+        /// Its state now.
+        state: ExceptionState,
+    },
+    /// A part of an exception is not well-formed.
+    #[error("{what}")]
+    ExceptionForm {
+        /// What is not as it has to be, and how it would be.
+        what: &'static str,
+    },
+    /// The word is not a state of exceptions.
+    #[error("{text:?} is not a state of exceptions; there are all, open, {known}")]
+    ExceptionState {
+        /// The word.
+        text: String,
+        /// The states.
+        known: String,
+    },
+    /// An exception that would last longer than any may.
+    #[error(
+        "exceptions from rule {rule} last {days} days at most: that is its exceptionApproval.longest, or maxException of the policy"
+    )]
+    ExceptionTooLong {
+        /// The rule.
+        rule: String,
+        /// The bound.
+        days: u64,
+    },
+    /// There is no such exception.
+    #[error("there is no exception {exception}")]
+    ExceptionUnknown {
+        /// Its number.
+        exception: ExceptionId,
+    },
+    /// The policy lets nobody grant exceptions at the desk.
+    #[error(
+        "the desk grants no exceptions from rule {rule}: exceptionApproval, at the rule or under defaults of \
+         the policy, would say who may"
+    )]
+    NoExceptions {
+        /// The rule.
+        rule: String,
+    },
+    /// An exception would take nothing out.
+    #[error("there is nothing to except {vulnerability} from in {image}: {why}")]
+    NothingToExcept {
+        /// The vulnerability.
+        vulnerability: String,
+        /// The image or the repository.
+        image: String,
+        /// Why.
+        why: String,
+    },
+    /// Somebody who may only take back what they asked for alone.
+    #[error(
+        "{who} may take back only what nobody else asked for and nobody has granted; {exception} is for those to end who decide"
+    )]
+    NotYourException {
+        /// Who.
+        who: String,
+        /// Which.
+        exception: ExceptionId,
+    },
+    /// Somebody who asked for the exception themselves.
+    #[error("{voter} asked for this exception, and rule {rule} takes no yes of those who ask")]
+    OwnException {
+        /// Who would vote.
+        voter: String,
+        /// The rule.
+        rule: String,
+    },
     /// The word is not a state.
     #[error("{text:?} is not a state of requests; there are {known}")]
     State {
@@ -264,6 +378,12 @@ pub enum Error {
     /// More images than are looked at in one go.
     #[error("name 1 to {limit} images at a time")]
     TooManyImages {
+        /// The bound.
+        limit: usize,
+    },
+    /// More requests than are decided about in one go.
+    #[error("choose 1 to {limit} requests at a time")]
+    TooManyTogether {
         /// The bound.
         limit: usize,
     },

@@ -7,7 +7,8 @@ use tracing::warn;
 use super::show::{check_view, policy_name, reason_views, standing_view, verdict_word};
 use super::target::{image, tag_of};
 use super::view::{
-    ExplainView, RuleMatch, SignatureView, SignaturesView, StandingView, TagMoveView,
+    ExplainView, RuleMatch, ServedByView, SignatureView, SignaturesView, StaleView, StandingView,
+    TagMoveView, UnseenView,
 };
 use super::{Desk, Error};
 use crate::gate::{
@@ -15,6 +16,7 @@ use crate::gate::{
     SignatureSearch, Subject,
 };
 use crate::ledger::{Decided, Record, Verb};
+use crate::mirror::Stale;
 use crate::oci::{Digest, ImageReference, Tag};
 use crate::policy::{Artifact, Mode, Policy, RuleId};
 use crate::signature::FoundSignature;
@@ -32,11 +34,19 @@ impl Desk {
     /// When it is not an image, does not exist upstream, or neither memory nor upstream could tell.
     pub async fn explain(&self, text: &str) -> Result<ExplainView, Error> {
         let image = image(text)?;
-        if let Some(view) = self.refused_outright(&image) {
+        let outright = self.refused_outright(&image);
+        if let Some(mut view) = outright.filter(|_| !self.mirror.is_emergency_at(&image.name)) {
+            let tag = tag_of(&image);
+            view.alternatives = self.alternatives(&image.name, tag.as_ref(), None).await?;
             return Ok(view);
         }
         let subject = self.subject_of(&image).await?;
-        self.explain_subject(&image, &subject).await
+        let mut view = self.explain_subject(&image, &subject).await?;
+        if view.verdict != "admit" {
+            let (tag, digest) = (tag_of(&image), Some(&subject.digest));
+            view.alternatives = self.alternatives(&image.name, tag.as_ref(), digest).await?;
+        }
+        Ok(view)
     }
 
     /// As [`Desk::explain`], of `subject`, without asking a registry what a tag means: `tag` counts as
@@ -84,6 +94,10 @@ impl Desk {
             Outcome::Undecided(reasons) => view.reasons = reason_views(reasons),
             Outcome::Missing(_) => {}
         }
+        view.stale = judged.stale.map(|stale| {
+            let Stale { since, until, why } = stale;
+            StaleView { since, until, why }
+        });
         if let Some(record) = &judged.record {
             put_record(&mut view, record);
         }
@@ -137,6 +151,7 @@ pub(super) const fn decision_word(verb: Verb) -> &'static str {
         Verb::Reinstate => "reinstated",
         Verb::Reject => "rejected",
         Verb::Revoke => "revoked",
+        Verb::Withdraw => "withdrawn",
     }
 }
 
@@ -162,9 +177,12 @@ fn blank(image: &ImageReference, policy: &Arc<ReadyPolicy>, now: Timestamp) -> E
         rule: None,
         checks: Vec::new(),
         silenced: Vec::new(),
+        excepted: Vec::new(),
+        unseen: Vec::new(),
         signatures: None,
         verdict: "undecided".to_owned(),
         enforced: policy.mode_for(&image.name, now) == Mode::Enforce,
+        break_glass: None,
         warns: false,
         watched: Vec::new(),
         reasons: Vec::new(),
@@ -174,7 +192,9 @@ fn blank(image: &ImageReference, policy: &Arc<ReadyPolicy>, now: Timestamp) -> E
         first_seen: None,
         tag_history: Vec::new(),
         served_instead: None,
+        stale: None,
         history: Vec::new(),
+        alternatives: Vec::new(),
     }
 }
 
@@ -193,11 +213,14 @@ fn put_judgement(
 ) {
     super::show::judgement_word(judgement).clone_into(&mut view.verdict);
     view.enforced = judgement.enforced;
+    view.break_glass =
+        judgement.served_by().map(|by| ServedByView { id: by.id.to_string(), until: by.until });
     view.warns = judgement.warns;
     view.watched = reason_views(&judgement.watched);
     view.reasons = reason_views(judgement.reasons());
     view.checks = judgement.checks.iter().map(check_view).collect();
     view.silenced.clone_from(&judgement.silenced);
+    view.excepted.clone_from(&judgement.excepted);
     view.rule = judgement.rule.as_ref().map(|rule| rule_match(rule, image, policy));
 }
 
@@ -210,6 +233,8 @@ fn rule_match(id: &RuleId, image: &ImageReference, policy: &Policy) -> RuleMatch
         id: id.to_string(),
         pattern: patterns.and_then(|mut patterns| patterns.next()).map(ToString::to_string),
         matching: u64::try_from(matching.count()).unwrap_or(u64::MAX),
+        file: rule.and_then(|it| policy.told_file(it.file())).map(|file| file.path().to_owned()),
+        owner: rule.and_then(|it| policy.owner_of(it)).map(ToString::to_string),
     }
 }
 
@@ -220,6 +245,9 @@ fn put_record(view: &mut ExplainView, record: &Record) {
         view.platforms.clone_from(&facts.platforms);
     }
     view.signatures = signatures_view(signatures.found(), child_signatures.found());
+    let unseen = record.unseen.iter();
+    let unseen = unseen.map(|(finding, since)| (finding.clone(), *since));
+    view.unseen = unseen.map(|(finding, since)| UnseenView { finding, since }).collect();
     view.standing = record.standing.as_ref().map(standing_view);
     view.request = record.request.map(|id| id.to_string());
     view.decided_at = Some(record.decided_at);

@@ -8,30 +8,43 @@
 //!
 //! It must not know HTTP, and it shows no secret but a token that was just made.
 
+pub mod alternatives;
 pub mod audit;
 pub mod cache;
 mod decide;
 pub mod difference;
 pub mod dossier;
+mod drafts;
+mod electorate;
+pub mod emergencies;
 mod endings;
 mod error;
+pub mod exceptions;
 mod explain;
+pub mod files;
 mod keys;
+pub mod learn;
 mod observe;
 pub mod outdated;
 pub mod people;
 pub mod policy_words;
+pub mod propose;
 pub mod queue;
 mod rejudge;
+mod remarks;
 mod requests;
+mod rollback;
 mod scans;
 mod show;
 mod shown;
 pub mod simulate;
 mod target;
+pub mod together;
 mod tokens;
+pub mod trends;
 pub mod view;
 mod voting;
+mod waiting;
 mod words;
 
 use std::sync::Arc;
@@ -40,6 +53,7 @@ use tokio::sync::Mutex;
 
 pub use decide::{Verb, Wish};
 pub use error::Error;
+pub use requests::{Belonging, Listing};
 pub use show::STATES;
 pub use shown::Shown;
 pub use tokens::{FIRST_TOKEN_FILE, first_token, new_token};
@@ -49,6 +63,10 @@ use crate::time::Timestamp;
 
 /// Longest reason for a decision, in characters.
 pub const REASON_LENGTH_MAX: usize = 1_000;
+/// Longest name of a group of requests, in characters.
+pub const GROUP_LENGTH_MAX: usize = 100;
+/// Longest text that says where else a request is spoken of, in characters.
+pub const TICKET_LENGTH_MAX: usize = 200;
 /// Most images in one request or prefetch.
 pub const IMAGES_MAX: usize = 100;
 /// Most entries on one page of anything.
@@ -64,6 +82,8 @@ pub struct Desk {
     simulating: Arc<Mutex<()>>,
     reading_audit: Arc<Mutex<()>>,
     tag_lists: Arc<outdated::TagLists>,
+    looks: Arc<trends::Looks>,
+    files: Arc<files::Board>,
 }
 
 impl Desk {
@@ -78,6 +98,8 @@ impl Desk {
             simulating: Arc::new(Mutex::new(())),
             reading_audit: Arc::new(Mutex::new(())),
             tag_lists: Arc::default(),
+            looks: Arc::default(),
+            files: Arc::default(),
         }
     }
 

@@ -9,8 +9,10 @@ use super::view::{
 };
 use super::{Desk, Error, PAGE_MAX};
 use crate::gate::{Judgement, Logic};
-use crate::ledger::{AuditEvent, AuditKind, Record, RequestFilter, RequestState};
-use crate::policy::{Rule, Trust};
+use crate::ledger::{
+    AuditEvent, AuditKind, EmergencyRow, EmergencyState, Record, RequestFilter, RequestState,
+};
+use crate::policy::{Policy, Rule, Trust};
 use crate::upstream::{Breaker, UpstreamStatus};
 
 /// Records that are read from the ledger in one go.
@@ -53,7 +55,7 @@ impl Desk {
         let policy = self.mirror.policy();
         PolicyView {
             policy: policy_name(&policy),
-            rules: policy.rules().iter().map(rule_view).collect(),
+            rules: policy.rules().iter().map(|rule| rule_view(rule, &policy)).collect(),
         }
     }
 
@@ -70,12 +72,23 @@ impl Desk {
             limit: PAGE_MAX,
             after: None,
         };
-        let pending = self.mirror.ledger().requests(pending).await?.len();
+        let ledger = self.mirror.ledger();
+        let pending = ledger.requests(pending).await?.len();
+        let (exceptions, emergencies) = (ledger.exception_counts(), ledger.emergencies_held());
+        let broken = |is_meant: fn(&EmergencyRow) -> bool| {
+            let count = emergencies.iter().filter(|row| is_meant(row)).count();
+            u64::try_from(count).unwrap_or(u64::MAX)
+        };
         Ok(StatusView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at,
             policy: policy_name(&self.mirror.policy()),
             pending_requests: u64::try_from(pending).unwrap_or(u64::MAX),
+            asked_exceptions: exceptions.asked,
+            granted_exceptions: exceptions.granted,
+            waiting_break_glass: broken(|row| row.state == EmergencyState::Waiting),
+            open_break_glass: broken(|row| row.state == EmergencyState::Open),
+            unreviewed_break_glass: broken(EmergencyRow::is_unreviewed),
             rejudgement_waits: self.mirror.ledger().confirmed_logic().await? != Logic::CURRENT,
             endings: self.endings(STATUS_ENDINGS).await?,
             store: StoreView {
@@ -135,7 +148,7 @@ fn observed_view(
     }
 }
 
-fn rule_view(rule: &Rule) -> RuleView {
+fn rule_view(rule: &Rule, policy: &Policy) -> RuleView {
     let trust = match rule.trust() {
         Trust::Allow => "allow",
         Trust::Approve => "approve",
@@ -145,6 +158,8 @@ fn rule_view(rule: &Rule) -> RuleView {
         id: rule.id().to_string(),
         patterns: rule.patterns().map(ToString::to_string).collect(),
         trust: trust.to_owned(),
+        file: policy.told_file(rule.file()).map(|file| file.path().to_owned()),
+        owner: policy.owner_of(rule).map(ToString::to_string),
     }
 }
 

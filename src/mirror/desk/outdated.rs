@@ -19,6 +19,7 @@ use super::shown::severity_word;
 use super::{Desk, Error};
 use crate::gate::{Subject, Verdict};
 use crate::ledger::{InUse, RequestId};
+use crate::mirror::lifecycle::line_of;
 use crate::mirror::line::{Step, Version};
 use crate::oci::{Digest, Name, Tag};
 use crate::scan::Finding;
@@ -38,6 +39,8 @@ const LIST_TTL: Duration = Duration::from_hours(1);
 const AT_ONCE: usize = 4;
 /// Most findings that are named for one newer version.
 const FINDINGS_NAMED: usize = 5;
+/// How long before its end a line is told of.
+const ENDS_SOON: Duration = Duration::from_hours(24 * 90);
 /// How often it is looked by itself, for the metric.
 const EVERY: Duration = Duration::from_hours(6);
 /// After how long it is looked for the first time.
@@ -54,6 +57,9 @@ pub struct OutdatedView {
     pub in_use: u64,
     /// Those with something newer, the most pulled first.
     pub images: Vec<OutdatedImage>,
+    /// Those of a line that is mended no more, or for less than 90 days, the soonest end first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ending: Vec<EndingImage>,
     /// How many have no tag that is a version, and are compared with nothing.
     pub without_version: u64,
     /// Registries and repositories whose tags could not be listed, and why.
@@ -78,6 +84,27 @@ pub struct OutdatedImage {
     pub last: Timestamp,
     /// Newer ones, the nearest step first: at most one of each.
     pub newer: Vec<NewerVersion>,
+}
+
+/// An image that runs and is of a line that ends.
+#[derive(Debug, JsonSchema, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndingImage {
+    /// The repository.
+    pub name: Name,
+    /// The tag that says its version.
+    pub tag: Tag,
+    /// What runs.
+    pub digest: Digest,
+    /// How many clients got it.
+    pub clients: u64,
+    /// When last.
+    pub last: Timestamp,
+    /// The line, as the settings name it.
+    pub line: String,
+    /// The last day on which it is mended, from its first moment on.
+    pub ends: Timestamp,
+    /// Whether that is over.
+    pub ended: bool,
 }
 
 /// A newer version of a line.
@@ -157,6 +184,7 @@ impl Desk {
             days,
             in_use: u64::try_from(in_use.len()).unwrap_or(u64::MAX),
             images: Vec::new(),
+            ending: Vec::new(),
             without_version: 0,
             not_listed: Vec::new(),
         };
@@ -171,18 +199,40 @@ impl Desk {
                 view.without_version += 1;
                 continue;
             };
+            view.ending.extend(self.ending(&used, &tag));
             let listed = lists.get(&used.subject.name).and_then(|it| it.as_ref().ok());
             let newer = self.newer(&used.subject, &tag, listed.map_or(&[], |it| it)).await?;
             if !newer.is_empty() {
-                let InUse { subject, pulls, clients, last } = used;
+                let InUse { subject, pulls, clients, first: _, last } = used;
                 let Subject { name, digest } = subject;
                 let image = OutdatedImage { name, tag, digest, clients, pulls, last, newer };
                 view.images.push(image);
             }
         }
+        view.ending.sort_by_key(|image| image.ends);
         let outdated = i64::try_from(view.images.len()).unwrap_or(i64::MAX);
         self.mirror.metrics().outdated_images.set(outdated);
+        let ended = view.ending.iter().filter(|image| image.ended).count();
+        self.mirror.metrics().ended_images.set(i64::try_from(ended).unwrap_or(i64::MAX));
         Ok(view)
+    }
+
+    /// What is to be told of the line of `used`, if it is one that ends.
+    fn ending(&self, used: &InUse, tag: &Tag) -> Option<EndingImage> {
+        let InUse { subject: Subject { name, digest }, clients, last, .. } = used;
+        let lines = &self.mirror.inner.settings.lifecycle;
+        let line = line_of(lines, name, &Version::of(tag)?)?;
+        let (now, day) = (self.mirror.now(), Duration::from_secs(DAY));
+        (line.ends <= now.after(ENDS_SOON)).then(|| EndingImage {
+            name: name.clone(),
+            tag: tag.clone(),
+            digest: *digest,
+            clients: *clients,
+            last: *last,
+            line: line.line.clone(),
+            ends: line.ends,
+            ended: line.ends.after(day) <= now,
+        })
     }
 
     /// Looks now and then, so that the metric says what is so.
@@ -193,7 +243,11 @@ impl Desk {
             let looking = async {
                 tokio::time::sleep(FIRST).await;
                 loop {
-                    if let Err(error) = Box::pin(desk.outdated(None)).await {
+                    let looked = async {
+                        let view = desk.outdated(None).await?;
+                        desk.draft_newer(&view).await
+                    };
+                    if let Err(error) = Box::pin(looked).await {
                         tracing::warn!(%error, "what is outdated is not known");
                     }
                     tokio::time::sleep(EVERY).await;

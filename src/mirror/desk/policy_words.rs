@@ -1,9 +1,9 @@
 //! The policy in words, for people who read it on a page.
 
 use crate::policy::{
-    Alone, Answer, ConfigGate, FindingCondition, FreshGate, Mode, ModeUntil, NamedExpression,
-    NewFinding, Overlay, Policy, Quorum, Rating, Rule, ScanGate, Scope, SignatureRule,
-    SignerChange, TagFilter, TagMove, Trust, UserRule, WantedText, Who,
+    Alone, Answer, ConfigGate, FileNumber, FindingCondition, FreshGate, Mode, ModeUntil,
+    NamedExpression, NewFinding, Overlay, Policy, PolicyFile, Quorum, Rating, Rule, ScanGate,
+    Scope, SignatureRule, SignerChange, TagFilter, TagMove, Trust, UserRule, WantedText, Who,
 };
 use crate::text::{bytes, span};
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ pub struct PolicyWords {
     pub mode: Option<String>,
     /// What holds for everything.
     pub floor: Vec<String>,
+    /// Its files with a scope: whose each is, and what of.
+    pub files: Vec<GateWords>,
     /// Its rules, in the order of the document.
     pub rules: Vec<RuleWords>,
     /// What is asked on top of the rule that applies, in the order of the document.
@@ -38,6 +40,8 @@ pub struct PolicyWords {
 pub struct RuleWords {
     /// Its id.
     pub id: String,
+    /// The file that has it, and who answers for that, where the policy is a directory.
+    pub from: Option<String>,
     /// Its patterns.
     pub patterns: Vec<String>,
     /// What it asks for, a sentence each.
@@ -71,7 +75,8 @@ pub fn of(policy: &Policy) -> PolicyWords {
         mode: mode(policy.mode_until()).map(|text| format!("Mode {text}")),
         floor: floor(policy),
         rules: policy.rules().iter().map(|rule| rule_words(rule, policy)).collect(),
-        overlays: policy.overlays().iter().map(overlay_words).collect(),
+        overlays: policy.overlays().iter().map(|it| overlay_words(it, policy)).collect(),
+        files: policy.files().iter().filter_map(file_words).collect(),
         expressions: policy.expressions().iter().map(expression_words).collect(),
         gates: gates(policy),
         signers: policy.signers().iter().map(|it| signer(it.name(), it.who())).collect(),
@@ -107,6 +112,10 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
         },
         Trust::Deny => "Denies.".to_owned(),
     }];
+    let of_approval = |key: &str| rule.asks().into_iter().find(|asked| asked.key == key);
+    let again =
+        ["approval.onNewFinding", "approval.reEvaluate"].into_iter().filter_map(of_approval);
+    says.extend(again.map(|asked| format!("Of what was approved: {}.", asked.text)));
     let standing = rule.asks().into_iter().filter(|asked| asked.key == "approval.standing");
     says.extend(standing.map(|asked| format!("But {}.", asked.text)));
     says.extend(rule.tags().map(|tags| format!("Speaks of tags {} only.", tag_words(tags))));
@@ -121,10 +130,32 @@ fn rule_words(rule: &Rule, policy: &Policy) -> RuleWords {
     }
     says.extend(when_tags_move(rule, policy));
     let patterns = rule.patterns().map(ToString::to_string).collect();
-    RuleWords { id: rule.id().to_string(), patterns, says }
+    RuleWords { id: rule.id().to_string(), from: from(policy, rule.file()), patterns, says }
 }
 
-fn overlay_words(overlay: &Overlay) -> RuleWords {
+/// The file with that number and who answers for it: `teams/shop.yaml of group:shop`.
+fn from(policy: &Policy, number: FileNumber) -> Option<String> {
+    let file = policy.told_file(number)?;
+    Some(match file.owner() {
+        Some(owner) => format!("{} of {owner}", file.path()),
+        None => file.path().to_owned(),
+    })
+}
+
+/// A file with a scope.
+fn file_words(file: &PolicyFile) -> Option<GateWords> {
+    let owner = file.owner()?;
+    let scope: Vec<String> = file.scope().iter().map(ToString::to_string).collect();
+    let revision = file.revision().map(|revision| format!("Revision {revision}."));
+    let says = [
+        Some(format!("{owner} answers for it.")),
+        Some(format!("Speaks of {} only.", listed(&scope))),
+        revision,
+    ];
+    Some(GateWords { name: file.path().to_owned(), says: says.into_iter().flatten().collect() })
+}
+
+fn overlay_words(overlay: &Overlay, policy: &Policy) -> RuleWords {
     let says = if overlay.denies() {
         "Denies, whatever the rule that applies says."
     } else {
@@ -136,7 +167,7 @@ fn overlay_words(overlay: &Overlay) -> RuleWords {
     says.extend(alone(&overlay.alone()));
     says.extend(mode(overlay.mode_until()).map(|text| format!("In mode {text}")));
     let patterns = overlay.patterns().map(ToString::to_string).collect();
-    RuleWords { id: overlay.id().to_string(), patterns, says }
+    RuleWords { id: overlay.id().to_string(), from: from(policy, overlay.file()), patterns, says }
 }
 
 fn expression_words(expression: &NamedExpression) -> GateWords {

@@ -1,10 +1,9 @@
 //! The queue as people page through it: newest first, filtered, searched, in bounded steps.
 
-use super::requests::view;
 use super::show::STATES;
 use super::view::RequestView;
 use super::{Desk, Error};
-use crate::ledger::{RequestFilter, RequestId, RequestRow, RequestState};
+use crate::ledger::{Caller, RequestFilter, RequestId, RequestRow, RequestState};
 
 /// Requests on one page.
 pub const QUEUE_PAGE: usize = 50;
@@ -14,6 +13,8 @@ pub const QUEUE_LOOKED_AT_MAX: u64 = 20_000;
 const STEP_FIRST: u64 = 128;
 /// Most requests in one step.
 const STEP_MAX: u64 = 1_000;
+/// The word for requests about which a question waits for an answer, beside those for states.
+pub const NEEDS_INFO: &str = "needs-info";
 /// Longest text that is searched for, in characters.
 pub const SEARCH_LENGTH_MAX: usize = 200;
 
@@ -22,6 +23,10 @@ pub const SEARCH_LENGTH_MAX: usize = 200;
 pub struct QueueFilter {
     /// Only these states: one by its name, `open`, or `all`.
     pub state: Option<String>,
+    /// Only those that wait for a yes of this person.
+    pub mine: Option<Caller>,
+    /// Only those of this group; those without one are of that of their repository.
+    pub group: Option<String>,
     /// Only those that have this text, in any letter case, in image, digest, rule, reason, client or
     /// note.
     pub search: Option<String>,
@@ -38,39 +43,89 @@ pub struct QueuePage {
     pub next: Option<String>,
 }
 
+/// What of a request says whether a list has it.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Only these states; empty is all.
+    pub(super) states: Vec<RequestState>,
+    /// Only those that wait for a yes of this person.
+    pub(super) mine: Option<Caller>,
+    /// Only those of this group.
+    pub(super) group: Option<String>,
+    /// Only those about which a question waits for an answer.
+    pub(super) needs_info: bool,
+    /// Only those that say this, in lower case.
+    pub(super) search: Option<String>,
+}
+
+impl Wanted {
+    /// Those of which the state is `word`; those that are open where nothing is said.
+    pub(super) fn of(word: Option<&str>) -> Result<Self, Error> {
+        let states = match word {
+            None | Some("open" | NEEDS_INFO) => {
+                STATES.into_iter().filter(|state| state.is_open()).collect()
+            }
+            Some("all") => Vec::new(),
+            Some(word) => vec![super::requests::state_of(word)?],
+        };
+        let needs_info = word == Some(NEEDS_INFO);
+        Ok(Self { states, needs_info, ..Self::default() })
+    }
+
+    fn has(&self, row: &RequestRow) -> bool {
+        (row.needs_info || !self.needs_info)
+            && self.group.as_ref().is_none_or(|group| is_of(row, group))
+            && self.search.as_ref().is_none_or(|text| has(row, text))
+    }
+}
+
 impl Desk {
+    /// Those of `rows` that are `wanted`.
+    pub(super) async fn of_those(
+        &self,
+        mut rows: Vec<RequestRow>,
+        wanted: &Wanted,
+    ) -> Result<Vec<RequestRow>, Error> {
+        rows.retain(|row| wanted.has(row));
+        match &wanted.mine {
+            Some(caller) => self.waiting_for(rows, caller).await,
+            None => Ok(rows),
+        }
+    }
+
     /// A page of the queue, newest first.
     ///
     /// # Errors
     /// When the state is none, what it is to begin before is no request, or the ledger cannot be read.
     pub async fn queue(&self, filter: &QueueFilter) -> Result<QueuePage, Error> {
-        let states = states_of(filter.state.as_deref())?;
         let search = filter.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
-        let search = search.map(str::to_lowercase);
+        let wanted = Wanted {
+            mine: filter.mine.clone(),
+            group: filter.group.clone(),
+            search: search.map(str::to_lowercase),
+            ..Wanted::of(filter.state.as_deref())?
+        };
         let mut end = match filter.before.as_deref() {
             Some(text) => number_of(text)?,
             None => self.last_request().await?.saturating_add(1),
         };
         let floor = end.saturating_sub(QUEUE_LOOKED_AT_MAX);
-        let (mut requests, mut step) = (Vec::new(), STEP_FIRST);
+        let (mut rows, mut step) = (Vec::new(), STEP_FIRST);
         // One more than fits tells whether there is a next page.
-        while end > 1 && end > floor {
+        while end > 1 && end > floor && rows.len() <= QUEUE_PAGE {
             let start = end.saturating_sub(step).max(1);
-            let sieve = search.as_deref().filter(|text| is_plain(text));
-            for row in self.stretch(&states, sieve, start, end).await?.iter().rev() {
-                if search.as_ref().is_some_and(|text| !has(row, text)) {
-                    continue;
-                }
-                if requests.len() == QUEUE_PAGE {
-                    let next = RequestId(row.id.0.saturating_add(1)).to_string();
-                    return Ok(QueuePage { requests, next: Some(next) });
-                }
-                requests.push(RequestView { client_names: Vec::new(), ..view(row) });
-            }
+            let sieve = wanted.search.as_deref().filter(|text| is_plain(text));
+            let stretch = self.stretch(&wanted.states, sieve, start, end).await?;
+            rows.extend(self.of_those(stretch, &wanted).await?.into_iter().rev());
             (end, step) = (start, step.saturating_mul(2).min(STEP_MAX));
         }
-        let next = (end > 1).then(|| RequestId(end).to_string());
-        Ok(QueuePage { requests, next })
+        let next = match rows.get(QUEUE_PAGE) {
+            Some(beyond) => Some(RequestId(beyond.id.0.saturating_add(1))),
+            None => (end > 1).then_some(RequestId(end)),
+        };
+        rows.truncate(QUEUE_PAGE);
+        let requests = self.listed(&rows).await?;
+        Ok(QueuePage { requests, next: next.map(|id| id.to_string()) })
     }
 
     /// How many requests are open: waiting for people, or refused and not settled.
@@ -122,11 +177,11 @@ impl Desk {
     }
 }
 
-fn states_of(word: Option<&str>) -> Result<Vec<RequestState>, Error> {
-    match word {
-        None | Some("open") => Ok(STATES.into_iter().filter(|state| state.is_open()).collect()),
-        Some("all") => Ok(Vec::new()),
-        Some(word) => Ok(vec![super::requests::state_of(word)?]),
+/// Whether `row` belongs to `group`: by what people said, or else by its repository.
+fn is_of(row: &RequestRow, group: &str) -> bool {
+    match &row.group {
+        Some(own) => own == group,
+        None => row.name.to_string() == group,
     }
 }
 
@@ -149,6 +204,8 @@ fn has(row: &RequestRow, text: &str) -> bool {
         || row.digest.is_some_and(|digest| says(&digest.to_string()))
         || row.rule.as_deref().is_some_and(says)
         || row.note.as_deref().is_some_and(says)
+        || row.group.as_deref().is_some_and(says)
+        || row.ticket.as_deref().is_some_and(says)
         || row.reasons.iter().any(|reason| says(&reason.text))
         || row.clients.iter().any(|client| says(&client.client))
         || says(&row.id.to_string())

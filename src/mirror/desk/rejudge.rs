@@ -98,7 +98,7 @@ impl Desk {
     /// One that is not in force is decided again anyway, when it is asked for.
     fn decided_by_other_logic<'a>(&self, record: &'a Record) -> Option<&'a Judgement> {
         let (policy, now) = (self.mirror.policy(), self.mirror.now());
-        record.judgement_in_force(policy.id(), now).filter(|_| record.logic != Logic::CURRENT)
+        self.mirror.in_force(record, policy.id(), now).filter(|_| record.logic != Logic::CURRENT)
     }
 
     /// Decides about `record` again and writes that down, gathering what is missing. What cannot be

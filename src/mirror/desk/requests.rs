@@ -2,36 +2,97 @@
 
 use tracing::warn;
 
+use super::queue::{NEEDS_INFO, Wanted};
 use super::show::{STATES, reason_views, standing_view};
 use super::target::{image, mirror_error, request_id, tag_of};
-use super::view::{AskedView, PrefetchView, PublicRequestView, ReasonView, RequestView, VotesView};
-use super::{Desk, Error, IMAGES_MAX, PAGE_MAX};
+use super::view::{
+    AskedView, PrefetchView, PublicRequestView, ReasonView, RemarkView, RequestView, VotesView,
+};
+use super::voting::Poll;
+use super::{Desk, Error, GROUP_LENGTH_MAX, IMAGES_MAX, PAGE_MAX, TICKET_LENGTH_MAX};
 use crate::gate::{Judgement, Outcome, Reason, Subject, Verdict, refuse_by_name};
-use crate::ledger::{Caller, Filing, RequestFilter, RequestId, RequestRow, RequestState};
+use crate::ledger::{Caller, Filing, Remark, RequestFilter, RequestId, RequestRow, RequestState};
 use crate::mirror;
 use crate::oci::{Digest, ImageReference};
 
+/// Questions and answers of each request that lists have.
+const REMARKS_LISTED: usize = 2;
+/// Longest name for show that names a group, in characters.
+const DISPLAY_LENGTH_MAX: usize = 60;
+
+/// What requests belong to that are asked for together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Belonging {
+    /// A release, a chart.
+    pub group: Option<String>,
+    /// Where else it is spoken of.
+    pub ticket: Option<String>,
+}
+
+impl Belonging {
+    /// The same, checked and trimmed.
+    fn checked(&self) -> Result<Self, Error> {
+        let group = label(self.group.as_deref(), "group", GROUP_LENGTH_MAX)?;
+        let ticket = label(self.ticket.as_deref(), "ticket", TICKET_LENGTH_MAX)?;
+        Ok(Self { group, ticket })
+    }
+}
+
+fn label(text: Option<&str>, what: &'static str, most: usize) -> Result<Option<String>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    let length = text.chars().count();
+    let text = text.trim();
+    if text.is_empty() || length > most || text.chars().any(char::is_control) {
+        return Err(Error::LabelForm { what, most });
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// Which requests a list has.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// Those in this state, those that are open where nothing is said, or with `all` every one.
+    pub state: Option<String>,
+    /// Only those that wait for a yes of this person.
+    pub mine: Option<Caller>,
+    /// Only those of this group; those without one are of that of their repository.
+    pub group: Option<String>,
+    /// How many are looked at, at most [`PAGE_MAX`].
+    pub limit: Option<u32>,
+    /// Those after this one.
+    pub after: Option<RequestId>,
+}
+
+/// Who asks for images, why, and what they belong to.
+struct Asking<'a> {
+    by: &'a Caller,
+    note: Option<&'a str>,
+    belonging: &'a Belonging,
+}
+
 impl Desk {
-    /// Requests after `after`: those in `state`, those that are open, or with `all` every one.
+    /// A stretch of the requests that `listing` wants, oldest first, and after which one the list goes on
+    /// when it does.
     ///
     /// # Errors
-    /// When `state` is not a state, or the ledger cannot be read.
+    /// When its state is not a state, or the ledger cannot be read.
     pub async fn requests(
         &self,
-        state: Option<&str>,
-        limit: Option<u32>,
-        after: Option<RequestId>,
-    ) -> Result<Vec<RequestView>, Error> {
-        let states = match state {
-            None => STATES.into_iter().filter(|state| state.is_open()).collect(),
-            Some("all") => Vec::new(),
-            Some(word) => vec![state_of(word)?],
+        listing: &Listing,
+    ) -> Result<(Vec<RequestView>, Option<RequestId>), Error> {
+        let wanted = Wanted {
+            mine: listing.mine.clone(),
+            group: listing.group.clone(),
+            ..Wanted::of(listing.state.as_deref())?
         };
-        let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let limit = listing.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+        let (states, after) = (wanted.states.clone(), listing.after);
         let filter = RequestFilter { states, name: None, sieve: None, limit, after };
         let rows = self.mirror.ledger().requests(filter).await?;
-        let listed = |row| RequestView { client_names: Vec::new(), ..view(row) };
-        Ok(rows.iter().map(listed).collect())
+        let is_full = u32::try_from(rows.len()).is_ok_and(|number| number == limit);
+        let next = rows.last().map(|row| row.id).filter(|_| is_full);
+        let rows = self.of_those(rows, &wanted).await?;
+        Ok((self.listed(&rows).await?, next))
     }
 
     /// One request with everything known about it, and its version for conditional decisions.
@@ -49,47 +110,72 @@ impl Desk {
             standing = record.and_then(|record| record.standing.clone());
         }
         shown.standing = standing.as_ref().map(standing_view);
-        let mut votes = 0;
+        let (mut votes, mut poll) = (0, None);
         if let Some(subject) = row.subject() {
             votes = self.mirror.ledger().votes(&subject).await?.cast.len();
-            shown.votes = self.votes_on(&row, &subject).await?;
+            poll = self.poll_on(&row, &subject).await;
+            if let Some(poll) = &poll {
+                shown.votes = Some(self.votes_view(poll, &subject).await?);
+            }
         }
-        Ok((shown, super::decide::version(&row, standing.as_ref(), votes)))
+        shown.waits_for = self.waits_for(&row, shown.votes.as_ref());
+        if row.state != RequestState::Approved {
+            let (tag, digest) = (row.tag.as_ref(), row.digest.as_ref());
+            shown.alternatives = self.alternatives(&row.name, tag, digest).await?;
+        }
+        let version = super::decide::version(&row, standing.as_ref(), votes);
+        Ok((shown, super::decide::full_version(&version, poll.as_ref())))
     }
 
     /// How the votes on the request `row` stand, where its rule asks several people; also nothing where
     /// that cannot be found out now, because the image cannot be judged.
-    async fn votes_on(
+    pub(super) async fn votes_on(
         &self,
         row: &RequestRow,
         subject: &Subject,
     ) -> Result<Option<VotesView>, Error> {
-        let Some(rule) = row.rule.as_deref() else { return Ok(None) };
+        match self.poll_on(row, subject).await {
+            Some(poll) => self.votes_view(&poll, subject).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whom the rule of the request `row` asks, as [`Desk::votes_on`].
+    async fn poll_on(&self, row: &RequestRow, subject: &Subject) -> Option<Poll> {
+        let rule = row.rule.as_deref()?;
         match Box::pin(self.poll(subject, rule, Some(row))).await {
-            Ok(Some(poll)) => self.votes_view(&poll, subject).await.map(Some),
-            Ok(None) => Ok(None),
+            Ok(poll) => poll,
             Err(error) => {
                 warn!(%subject, %error, "its votes cannot be counted now");
-                Ok(None)
+                None
             }
         }
     }
 
-    /// Asks for `images` as a node would, so that requests are filed for those that need one.
-    /// Nothing is asked when one of them is not an image.
+    /// Asks for `images` as a node would, so that requests are filed for those that need one. Several that
+    /// belong to nothing are a group of their own. Nothing is asked when one of them is not an image.
     ///
     /// # Errors
-    /// When one is not an image, there are too many, or the ledger fails.
+    /// When one is not an image, there are too many, the group or the ticket is no text, or the ledger
+    /// fails.
     pub async fn ask(
         &self,
         images: &[String],
         by: &Caller,
         note: Option<&str>,
+        belonging: &Belonging,
     ) -> Result<Vec<AskedView>, Error> {
         let parsed = parsed(images)?;
+        let mut belonging = belonging.checked()?;
+        if belonging.group.is_none() && parsed.len() > 1 {
+            let display: String = by.display.chars().take(DISPLAY_LENGTH_MAX).collect();
+            let at = crate::text::absolute(self.mirror.clock().now());
+            belonging.group = Some(format!("{display} {at}"));
+        }
+        let wish = Asking { by, note, belonging: &belonging };
         let mut asked = Vec::with_capacity(parsed.len());
         for (text, image) in images.iter().zip(&parsed) {
-            asked.push(self.ask_one(text, image, by, note).await?);
+            asked.push(self.ask_one(text, image, &wish).await?);
         }
         Ok(asked)
     }
@@ -98,8 +184,7 @@ impl Desk {
         &self,
         text: &str,
         image: &ImageReference,
-        by: &Caller,
-        note: Option<&str>,
+        wish: &Asking<'_>,
     ) -> Result<AskedView, Error> {
         let mut asked = AskedView {
             image: text.to_owned(),
@@ -110,7 +195,7 @@ impl Desk {
         };
         if let Some(judgement) = self.outright(image) {
             asked.reasons = reason_views(judgement.reasons());
-            asked.request = self.file(image, None, &judgement, by, note).await?;
+            asked.request = self.file(image, None, &judgement, wish).await?;
             return Ok(asked);
         }
         let subject = match self.subject_of(image).await {
@@ -128,7 +213,7 @@ impl Desk {
                 asked.state = asked_state(&judgement.verdict).to_owned();
                 if !matches!(judgement.verdict, Verdict::Admit) {
                     let digest = Some(subject.digest);
-                    asked.request = self.file(image, digest, &judgement, by, note).await?;
+                    asked.request = self.file(image, digest, &judgement, wish).await?;
                 }
             }
             Outcome::Undecided(reasons) => {
@@ -151,9 +236,9 @@ impl Desk {
         image: &ImageReference,
         digest: Option<Digest>,
         judgement: &Judgement,
-        by: &Caller,
-        note: Option<&str>,
+        wish: &Asking<'_>,
     ) -> Result<Option<String>, Error> {
+        let Asking { by, note, belonging } = wish;
         let waits = matches!(judgement.verdict, Verdict::Pending(_));
         if let Some(rule) = &judgement.rule {
             self.check_requester(rule.as_str(), by)?;
@@ -169,6 +254,8 @@ impl Desk {
             client: by.name(),
             note: note.map(str::to_owned),
             requester: Some(by.id.clone()),
+            group: belonging.group.clone(),
+            ticket: belonging.ticket.clone(),
         };
         Ok(Some(self.mirror.ledger().file_request(filing).await?.to_string()))
     }
@@ -256,7 +343,10 @@ impl mirror::Mirror {
 
 fn public_view(row: &RequestRow) -> PublicRequestView {
     let RequestView { id, state, image, digest, rule, reasons, first_asked, .. } = view(row);
-    let next = next_step(row.state, digest.is_some(), &reasons);
+    let mut next = next_step(row.state, digest.is_some(), &reasons);
+    if row.needs_info {
+        next.push_str(" Whoever decides has a question first; it is answered at the desk.");
+    }
     PublicRequestView { id, state, image, digest, rule, reasons, first_asked, next }
 }
 
@@ -347,7 +437,10 @@ const fn asked_state(verdict: &Verdict) -> &'static str {
 pub(super) fn state_of(word: &str) -> Result<RequestState, Error> {
     STATES.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
         let known: Vec<&str> = STATES.iter().map(|state| state.as_str()).collect();
-        Error::State { text: word.to_owned(), known: format!("all, {}", known.join(", ")) }
+        Error::State {
+            text: word.to_owned(),
+            known: format!("all, {NEEDS_INFO}, {}", known.join(", ")),
+        }
     })
 }
 
@@ -378,7 +471,25 @@ pub(super) fn view(row: &RequestRow) -> RequestView {
         standing: None,
         requesters: row.requesters.iter().map(ToString::to_string).collect(),
         votes: None,
+        waits_for: None,
+        group: row.group.clone(),
+        ticket: row.ticket.clone(),
+        needs_info: row.needs_info,
+        remarks: row.remarks.iter().map(remark_view).collect(),
+        alternatives: Vec::new(),
     }
+}
+
+/// The request as lists have it: without the names of clients, with the last that was said.
+pub(super) fn view_in_list(row: &RequestRow) -> RequestView {
+    let mut view = RequestView { client_names: Vec::new(), ..view(row) };
+    view.remarks.drain(..view.remarks.len().saturating_sub(REMARKS_LISTED));
+    view
+}
+
+fn remark_view(remark: &Remark) -> RemarkView {
+    let Remark { kind, by, display, at, text } = remark.clone();
+    RemarkView { kind: kind.as_str().to_owned(), by, display, at, text }
 }
 
 fn by_reference(row: &RequestRow) -> String {

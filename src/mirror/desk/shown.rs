@@ -13,6 +13,8 @@ use crate::scan::{Finding, Severity};
 
 /// Findings and reasons that are told apart one by one; of more it is only known that they changed.
 const TOLD_APART_MAX: usize = 400;
+/// Reasons that are told apart one by one where several images are shown at once.
+const BRIEF_REASONS_MAX: usize = 12;
 /// Changes that are named one by one.
 const NAMED_MAX: usize = 5;
 
@@ -29,6 +31,7 @@ pub struct Shown {
     standing: Option<(String, i64)>,
     /// By the hash of what each says.
     reasons: Vec<String>,
+    all_reasons: String,
     signed: String,
     /// By the hash of each.
     findings: Vec<String>,
@@ -46,29 +49,41 @@ impl Shown {
         findings.dedup();
         let all_findings = mark(&findings.join(" "));
         findings.truncate(TOLD_APART_MAX);
-        let mut by_severity = BTreeMap::new();
-        for (_, finding) in each(facts) {
-            *by_severity.entry(severity_word(finding).to_owned()).or_insert(0) += 1;
-        }
-        let reasons = explained.reasons.iter().take(TOLD_APART_MAX);
+        let reasons: Vec<String> =
+            explained.reasons.iter().map(|reason| mark(&reason.text)).collect();
         let standing = explained.standing.as_ref();
         Self {
+            all_reasons: mark(&reasons.join(" ")),
             verdict: explained.verdict.clone(),
             rule: explained.rule.as_ref().map(|rule| rule.id.clone()),
             policy: explained.policy.id.clone(),
             standing: standing.map(|it| (it.decision.clone(), it.at.milliseconds())),
-            reasons: reasons.map(|reason| mark(&reason.text)).collect(),
+            reasons: reasons.into_iter().take(TOLD_APART_MAX).collect(),
             signed: mark(facts.signed.known().map_or("", String::as_str)),
             findings,
             all_findings,
-            by_severity,
+            by_severity: counted(facts),
             silenced: u64::try_from(explained.silenced.len()).unwrap_or(u64::MAX),
         }
+    }
+
+    /// The same in few bytes, for a page that shows many: what changed is found out as well, and told in
+    /// less detail.
+    #[must_use]
+    pub(super) fn brief(&self) -> Self {
+        let reasons = self.reasons.iter().take(BRIEF_REASONS_MAX).cloned().collect();
+        Self { reasons, findings: Vec::new(), ..self.clone() }
     }
 
     /// What a vote is bound to of the evidence: hashes of the findings, of what was found of signatures, and
     /// of what speaks against the image.
     pub(super) fn evidence(explained: &ExplainView, facts: &SubjectFacts) -> [String; 3] {
+        Self::evidence_texts(explained, facts)
+            .map(|text| Digest::sha256(text.as_bytes()).to_string())
+    }
+
+    /// What these hashes are of.
+    pub(super) fn evidence_texts(explained: &ExplainView, facts: &SubjectFacts) -> [String; 3] {
         let mut findings: Vec<String> =
             each(facts).map(|(image, finding)| finding_text(image, finding)).collect();
         findings.sort_unstable();
@@ -78,7 +93,6 @@ impl Shown {
         let reasons: Vec<&str> = reasons.chain([silenced.as_str()]).collect();
         let signed = facts.signed.known().map_or("", String::as_str);
         [findings.join("\n"), signed.to_owned(), reasons.join("\n")]
-            .map(|text| Digest::sha256(text.as_bytes()).to_string())
     }
 
     /// What is different now, in sentences; empty when nothing is.
@@ -100,14 +114,20 @@ impl Shown {
             let rule = |rule: &Option<String>| rule.clone().unwrap_or_else(|| "none".to_owned());
             changes.push(format!("rule {} decides now, not {}", rule(&now.rule), rule(&self.rule)));
         }
-        let new = explained.reasons.iter().filter(|it| !self.reasons.contains(&mark(&it.text)));
-        changes.extend(new.take(NAMED_MAX).map(|it| format!("speaks against it now: {}", it.text)));
+        let is_whole = mark(&self.reasons.join(" ")) == self.all_reasons;
+        if is_whole {
+            let new = explained.reasons.iter().filter(|it| !self.reasons.contains(&mark(&it.text)));
+            let told = new.take(NAMED_MAX).map(|it| format!("speaks against it now: {}", it.text));
+            changes.extend(told);
+        } else if self.all_reasons != now.all_reasons {
+            changes.push("what speaks against it is something else".to_owned());
+        }
         if self.signed != now.signed {
             changes.push("what was found of signatures is another".to_owned());
         }
         if self.all_findings != now.all_findings {
             changes.push(self.findings_changed(now));
-            let is_whole = self.findings.len() < TOLD_APART_MAX;
+            let is_whole = mark(&self.findings.join(" ")) == self.all_findings;
             let is_new = |(image, finding): &(&ImageFacts, &Finding)| {
                 is_whole && !self.findings.contains(&mark(&finding_text(image, finding)))
             };
@@ -162,7 +182,7 @@ impl Desk {
             (Ok(_), Ok(None)) => return Ok(()),
         };
         let now = Shown::of(&explained, &facts);
-        if now == *shown {
+        if now == *shown || now.brief() == *shown {
             return Ok(());
         }
         let changes = shown.changes(&now, &explained, &facts);
@@ -171,6 +191,23 @@ impl Desk {
         }
         Err(Error::Stale { image: target.subject.to_string(), changes })
     }
+}
+
+/// How many findings of each word of [`severity_word`] there are.
+fn counted(facts: &SubjectFacts) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for (_, finding) in each(facts) {
+        *counts.entry(severity_word(finding).to_owned()).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// The same, where every image of it was scanned; nothing else is a count of what there is.
+pub(super) fn severities(facts: &SubjectFacts) -> Option<BTreeMap<String, u64>> {
+    let is_known =
+        |image: &ImageFacts| image.scan.known().is_some_and(|it| it.report.known().is_some());
+    let all = !facts.images.is_empty() && facts.images.iter().all(is_known);
+    all.then(|| counted(facts))
 }
 
 fn each(facts: &SubjectFacts) -> impl Iterator<Item = (&ImageFacts, &Finding)> {

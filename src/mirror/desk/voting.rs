@@ -4,17 +4,20 @@
 //! what was decided before. What does not count any more is kept, and told with why.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::decide::Wish;
-use super::target::Target;
+use super::electorate::{Electorate, Voter};
+use super::target::{Target, mirror_error};
 use super::view::{DecidedView, VoteView, VotesView};
 use super::{Desk, Error, Shown};
-use crate::gate::{Standing, Subject, distinct};
+use crate::gate::{ReadyPolicy, SeenFindings, Standing, Subject};
 use crate::ledger::{
-    Ballot, Caller, CastVote, Decision, Permission, PersonId, Record, RequestRow, Vote,
+    Ballot, Caller, CastVote, Decision, PersonId, Record, RequestRow, Vote, VoteFile,
 };
-use crate::oci::ImageReference;
-use crate::policy::{ApprovalPolicy, Principal};
+use crate::mirror::approval_file::Asked;
+use crate::oci::{Digest, ImageReference};
+use crate::policy::ApprovalPolicy;
 use crate::time::Timestamp;
 
 /// An approval that ends within this many days may be given anew.
@@ -25,10 +28,26 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Whom a rule asks about a subject, and what is so now.
 #[derive(Debug)]
 pub(super) struct Poll {
-    approval: std::sync::Arc<ApprovalPolicy>,
-    ballot: Ballot,
+    pub(super) subject: Subject,
+    pub(super) policy: Arc<ReadyPolicy>,
+    pub(super) approval: Arc<ApprovalPolicy>,
+    pub(super) ballot: Ballot,
+    /// The same for files.
+    pub(super) asked: Asked,
     requesters: Vec<PersonId>,
-    now: Timestamp,
+    /// What is known against the subject; looked at before all that a vote is bound to, so that nothing counts
+    /// as shown that was not there yet.
+    seen: Option<SeenFindings>,
+    pub(super) now: Timestamp,
+}
+
+/// What belongs to a vote beside who says it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Beside<'a> {
+    pub(super) request: Option<&'a RequestRow>,
+    pub(super) record: Option<&'a Record>,
+    /// The file that it is said in.
+    pub(super) file: Option<VoteFile>,
 }
 
 /// A vote that counts, with whom it stands for now.
@@ -44,33 +63,25 @@ struct Tally<'a> {
 }
 
 impl Poll {
-    /// The approvers that `caller` stands for.
-    fn stands_for(&self, caller: &Caller) -> BTreeSet<String> {
-        // A token may be one of several that one person has: it stands for itself, where the policy names it.
-        let is_token = matches!(caller.id, PersonId::Token { .. });
-        let counts = |it: &&Principal| !(is_token && matches!(it, Principal::Group(_)));
-        let named = self.approval.approvers().iter().filter(counts);
-        let named = named.filter(|it| names(it, caller));
-        named.map(ToString::to_string).collect()
+    pub(super) fn electorate(&self) -> Electorate<'_> {
+        Electorate { approval: &self.approval, requesters: &self.requesters, what: "the image" }
     }
 
-    /// How many of the quorum those have who stand for `stand_for`.
-    fn count(&self, stand_for: &[BTreeSet<String>]) -> usize {
-        let all =
-            if self.approval.distinct_groups() { distinct(stand_for) } else { stand_for.len() };
-        all.min(self.approval.quorum())
+    /// Stands for all that a vote would be bound to.
+    pub(super) fn mark(&self) -> String {
+        // What cannot be written is the same as nothing that was seen.
+        let ballot = serde_json::to_vec(&self.ballot).unwrap_or_default();
+        Digest::sha256(&ballot).hex()
     }
 
     /// Why `cast` does not count any more, by itself; who stands behind it is not looked at.
     fn changed(&self, cast: &CastVote) -> Option<String> {
         let (before, now) = (&cast.vote.ballot, &self.ballot);
-        let timeout = self.approval.pending_timeout();
-        let is_old = timeout.is_some_and(|timeout| {
-            let age = self.now.milliseconds().saturating_sub(cast.vote.at.milliseconds());
-            u128::try_from(age).unwrap_or(0) >= timeout.as_millis()
-        });
+        let is_old = self.electorate().is_old(cast.vote.at, self.now);
         let why = if !cast.is_signed {
             "its signature does not fit: somebody wrote it into the database"
+        } else if let Some(file) = &cast.vote.file {
+            return self.changed_file(&cast.vote, file);
         } else if before.decisions != now.decisions {
             "people decided about the image since"
         } else if before.policy != now.policy {
@@ -101,7 +112,8 @@ impl Poll {
         let mut tally = Tally { counted: Vec::new(), void: Vec::new() };
         for one in cast.iter().rev() {
             let vote = &one.vote;
-            let again = tally.counted.iter().any(|counted| counted.vote.voter == vote.voter);
+            let again =
+                tally.counted.iter().any(|counted| counted.vote.voter.is_same_person(&vote.voter));
             match self.changed(one).map_or_else(|| self.by_now(vote, &person), Err) {
                 Ok(_) if again => {}
                 Ok(stands_for) => tally.counted.push(Counted { vote, stands_for }),
@@ -113,43 +125,26 @@ impl Poll {
         tally
     }
 
+    /// Whether `cast` still counts by itself.
+    pub(super) fn counts(&self, cast: &CastVote) -> bool {
+        self.changed(cast).is_none()
+    }
+
     /// For whom the voter of `vote` stood then and stands now.
     fn by_now(
         &self,
         vote: &Vote,
         person: &impl Fn(&PersonId) -> Option<Caller>,
     ) -> Result<BTreeSet<String>, String> {
-        let caller = person(&vote.voter).filter(|it| it.since == vote.since);
-        let Some(caller) = caller.filter(|it| it.may(Permission::Decide)) else {
-            return Err(format!("{} may not decide any more", vote.display));
-        };
-        if !self.approval.self_approval() && self.requesters.contains(&vote.voter) {
-            return Err(format!("{} asked for the image", vote.display));
-        }
-        let now = self.stands_for(&caller);
-        let both: BTreeSet<String> =
-            vote.stands_for.iter().filter(|it| now.contains(*it)).cloned().collect();
-        if both.is_empty() {
-            return Err(format!("{} is none of the approvers any more", vote.display));
-        }
-        Ok(both)
+        let Vote { voter, since, display, stands_for, .. } = vote;
+        let voter = Voter { id: voter, since: *since, display, stands_for };
+        self.electorate().by_now(voter, person(voter.id))
     }
+}
 
-    fn missing(&self, have: usize) -> String {
-        let more = self.approval.quorum().saturating_sub(have);
-        if more == 0 {
-            return String::new();
-        }
-        let approvers: Vec<String> =
-            self.approval.approvers().iter().map(ToString::to_string).collect();
-        let of = approvers.join(", ");
-        let each = if self.approval.distinct_groups() && self.approval.quorum() > 1 {
-            ", each from another of them"
-        } else {
-            ""
-        };
-        format!("{more} more of {of}{each}")
-    }
+/// Whether `vote` was said in `file`.
+fn is_of(vote: &Vote, file: &VoteFile) -> bool {
+    vote.file.as_ref().is_some_and(|it| it.digest == file.digest)
 }
 
 /// What of a ballot says whom it asks.
@@ -158,26 +153,13 @@ fn asks(ballot: &Ballot) -> (&str, &str, u64, bool, &[String]) {
     (rule, approval, *quorum, *distinct_groups, approvers)
 }
 
-/// Whether `principal` names `caller`, or a group that they are in.
-pub(super) fn names(principal: &Principal, caller: &Caller) -> bool {
-    match (principal, &caller.id) {
-        (Principal::Group(group), _) => caller.groups.contains(group),
-        (Principal::Token(name), PersonId::Token { name: own })
-        | (Principal::User(name), PersonId::Local { name: own }) => name == own,
-        (Principal::Oidc { issuer, subject }, PersonId::Oidc { issuer: by, subject: own }) => {
-            issuer == by && subject == own
-        }
-        (Principal::Token(_) | Principal::User(_) | Principal::Oidc { .. }, _) => false,
-    }
-}
-
 /// For whom the voter of `wish` stands.
-fn check_voter(poll: &Poll, wish: &Wish) -> Result<BTreeSet<String>, Error> {
+pub(super) fn check_voter(poll: &Poll, wish: &Wish) -> Result<BTreeSet<String>, Error> {
     let (rule, voter) = (poll.ballot.rule.clone(), wish.by.display.clone());
-    if !poll.approval.self_approval() && poll.requesters.contains(&wish.by.id) {
+    if poll.electorate().is_own(&wish.by.id) {
         return Err(Error::OwnRequest { voter, rule });
     }
-    let stands_for = poll.stands_for(&wish.by);
+    let stands_for = poll.electorate().stands_for(&wish.by);
     if stands_for.is_empty() {
         return Err(Error::NotApprover { voter, rule, approval: poll.approval.to_string() });
     }
@@ -201,6 +183,8 @@ impl Desk {
             return Err(Error::Stale { image: subject.to_string(), changes });
         };
         let Some(approval) = of_rule.approval().cloned() else { return Ok(None) };
+        let seen = self.mirror.findings_to_show(subject).await;
+        let seen = seen.map_err(|error| mirror_error(subject.to_string(), error))?;
         let tag = request.and_then(|row| row.tag.clone());
         let digest = tag.is_none().then_some(subject.digest);
         let image = ImageReference { name: subject.name.clone(), tag, digest };
@@ -209,6 +193,9 @@ impl Desk {
         let evidence = facts.map(|facts| Shown::evidence(&explained, &facts));
         let [findings, signed, reasons] = evidence.unwrap_or_default();
         let decisions = self.mirror.ledger().votes(subject).await?.decisions;
+        let evidence = [findings, signed, reasons];
+        let asked = Asked::of(policy.name(), rule, &approval).about(evidence.clone(), decisions);
+        let [findings, signed, reasons] = evidence;
         let ballot = Ballot {
             policy: *policy.id(),
             rule: rule.to_owned(),
@@ -222,7 +209,8 @@ impl Desk {
             decisions,
         };
         let requesters = request.map(|row| row.requesters.clone()).unwrap_or_default();
-        Ok(Some(Poll { approval, ballot, requesters, now: self.mirror.clock().now() }))
+        let (subject, now) = (subject.clone(), self.mirror.clock().now());
+        Ok(Some(Poll { subject, policy, approval, ballot, asked, requesters, seen, now }))
     }
 
     /// Takes the yes of `wish`, and decides if it was the one that was missing. Called under the lock of
@@ -232,7 +220,7 @@ impl Desk {
         poll: &Poll,
         wish: &Wish,
         target: &Target,
-        (request, record): (Option<&RequestRow>, Option<&Record>),
+        Beside { request, record, file }: Beside<'_>,
     ) -> Result<DecidedView, Error> {
         let subject = &target.subject;
         let stands_for = check_voter(poll, wish)?;
@@ -241,16 +229,22 @@ impl Desk {
         }
         let ledger = self.mirror.ledger();
         let votes = ledger.votes(subject).await?;
-        let tally = poll.tally(&votes.cast, |id| ledger.caller(id));
-        let is_voter = |counted: &Counted<'_>| counted.vote.voter == wish.by.id;
-        let is_again =
-            tally.counted.iter().find(|it| is_voter(it) && it.vote.expires == wish.expires);
+        let tally = poll.tally(&votes.cast, |id| self.voter_now(id));
+        let is_voter = |counted: &Counted<'_>| counted.vote.voter.is_same_person(&wish.by.id);
+        let is_again = match &file {
+            // The same file again is the same vote, whatever else its voter said since.
+            Some(file) => votes.cast.iter().any(|it| it.is_signed && is_of(&it.vote, file)),
+            None => tally
+                .counted
+                .iter()
+                .any(|it| it.vote.voter == wish.by.id && it.vote.expires == wish.expires),
+        };
         let others = || tally.counted.iter().filter(|it| !is_voter(it));
         let mut all: Vec<BTreeSet<String>> = others().map(|it| it.stands_for.clone()).collect();
         all.push(stands_for.clone());
-        let have = poll.count(&all);
+        let have = poll.electorate().count(&all);
         let is_enough = have >= poll.approval.quorum();
-        if is_again.is_none() || is_enough {
+        if !is_again || is_enough {
             let asked = request.filter(|_| target.by_request);
             let then = is_enough.then(|| {
                 let names = others().map(|it| it.vote.voter.to_string()).chain([wish.by.name()]);
@@ -259,9 +253,13 @@ impl Desk {
                 Decision {
                     expires,
                     voters: if names.len() > 1 { names } else { Vec::new() },
+                    seen: poll.seen.clone().map(Box::new),
                     ..self.decision(wish, subject, asked)
                 }
             });
+            let own = file.as_ref().map(|file| file.digest);
+            let files = others().filter_map(|it| Some(it.vote.file.as_ref()?.digest));
+            let files: Vec<Digest> = files.chain(own).collect();
             let vote = Vote {
                 subject: subject.clone(),
                 request: request.map(|row| row.id),
@@ -273,10 +271,11 @@ impl Desk {
                 reason: wish.reason.trim().to_owned(),
                 expires: wish.expires,
                 ballot: poll.ballot.clone(),
+                file,
             };
-            ledger.cast_vote(vote, then).await?;
+            ledger.cast_vote(vote, then, files).await?;
         }
-        let mut view = self.decided_view(wish, subject, request, None, is_again.is_some());
+        let mut view = self.decided_view(wish, subject, request, None, is_again);
         if !is_enough {
             "voted".clone_into(&mut view.decision);
         }
@@ -292,9 +291,9 @@ impl Desk {
     ) -> Result<VotesView, Error> {
         let ledger = self.mirror.ledger();
         let votes = ledger.votes(subject).await?;
-        let tally = poll.tally(&votes.cast, |id| ledger.caller(id));
+        let tally = poll.tally(&votes.cast, |id| self.voter_now(id));
         let all: Vec<_> = tally.counted.iter().map(|it| it.stands_for.clone()).collect();
-        let have = poll.count(&all);
+        let have = poll.electorate().count(&all);
         let counted = tally.counted.iter().map(|it| {
             let stands_for = it.stands_for.iter().cloned().collect();
             VoteView { stands_for, ..vote_view(it.vote, None) }
@@ -305,7 +304,7 @@ impl Desk {
             approval: poll.approval.name().to_owned(),
             needed: poll.ballot.quorum,
             have: u64::try_from(have).unwrap_or(u64::MAX),
-            missing: poll.missing(have),
+            missing: poll.electorate().missing(have),
             votes: counted.chain(void).collect(),
             damaged: votes.damaged,
         })
@@ -316,11 +315,8 @@ impl Desk {
         let policy = self.mirror.policy();
         let of_rule = policy.rules().iter().find(|it| it.id().as_str() == rule);
         let Some(approval) = of_rule.and_then(|it| it.approval()) else { return Ok(()) };
-        let listed = approval.requesters();
-        let may = listed.is_empty()
-            || caller.may(Permission::Decide)
-            || listed.iter().any(|it| names(it, caller));
-        if may {
+        let electorate = Electorate { approval, requesters: &[], what: "the image" };
+        if electorate.may_ask(caller) {
             return Ok(());
         }
         let (requester, rule) = (caller.display.clone(), rule.to_owned());
@@ -332,7 +328,8 @@ impl Poll {
     /// The approval of `record`, if it is as good as one that would be given now: by enough people, and far
     /// from its end.
     fn is_settled_by<'a>(&self, record: &'a Record) -> Option<&'a Standing> {
-        let standing = record.standing.as_ref().filter(|_| !record.has_run_out())?;
+        let is_whole = !record.has_run_out() && record.unseen.is_empty();
+        let standing = record.standing.as_ref().filter(|_| is_whole)?;
         let Standing::Approved { expires, voters, .. } = standing else { return None };
         let soon = self.now.milliseconds().saturating_add(RENEWED_DAYS * DAY_MS);
         let holds = expires.is_none_or(|expires| expires.milliseconds() > soon);

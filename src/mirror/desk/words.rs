@@ -2,9 +2,10 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::REASON_LENGTH_MAX;
+use super::{GROUP_LENGTH_MAX, REASON_LENGTH_MAX, TICKET_LENGTH_MAX};
 use crate::ledger::{RequestId, Role};
 use crate::oci::ImageReference;
+use crate::scan::vex::JUSTIFICATIONS;
 
 /// Everything but control characters.
 const SHOWN: &str = "[^\\u0000-\\u001f\\u007f-\\u009f]";
@@ -27,6 +28,63 @@ pub(super) fn reason(_: &mut SchemaGenerator) -> Schema {
         "pattern": format!("^\\s*{INKED}({SHOWN}*{INKED})?\\s*$"),
         "examples": ["base image, reviewed"],
     })
+}
+
+/// What requests belong to, or nothing said of it.
+pub(super) fn group(_: &mut SchemaGenerator) -> Schema {
+    label(GROUP_LENGTH_MAX, "flux 2.4")
+}
+
+/// Where else a request is spoken of, or nothing said of it.
+pub(super) fn ticket(_: &mut SchemaGenerator) -> Schema {
+    label(TICKET_LENGTH_MAX, "SEC-991")
+}
+
+fn label(most: usize, example: &str) -> Schema {
+    json_schema!({
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": most,
+        "pattern": format!("^\\s*{INKED}({SHOWN}*{INKED})?\\s*$"),
+        "examples": [example],
+    })
+}
+
+/// The name of a vulnerability or a package.
+pub(super) fn one_word(_: &mut SchemaGenerator) -> Schema {
+    let most = super::exceptions::NAME_BYTES_MAX;
+    json_schema!({
+        "type": "string",
+        "pattern": format!("^[!-~]{{1,{most}}}$"),
+        "examples": ["CVE-2026-1234"],
+    })
+}
+
+/// The name of a package, or nothing said of it.
+pub(super) fn maybe_one_word(_: &mut SchemaGenerator) -> Schema {
+    let most = super::exceptions::NAME_BYTES_MAX;
+    json_schema!({
+        "type": ["string", "null"],
+        "pattern": format!("^[!-~]{{1,{most}}}$"),
+        "examples": ["openssl"],
+    })
+}
+
+/// A reference to a ticket, or none.
+pub(super) fn maybe_ticket(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": super::exceptions::TICKET_LENGTH_MAX,
+        "pattern": format!("^{SHOWN}+$"),
+        "examples": ["SEC-123"],
+    })
+}
+
+/// A word of `OpenVEX` for why a finding does no harm, or none.
+pub(super) fn maybe_justification(_: &mut SchemaGenerator) -> Schema {
+    let words = JUSTIFICATIONS.into_iter().map(Some).chain([None]);
+    json_schema!({"type": ["string", "null"], "enum": words.collect::<Vec<Option<&str>>>()})
 }
 
 /// The name of a token, a person or a group.

@@ -58,6 +58,7 @@ impl Mirror {
     /// shutdown: whenever it changes it is read and put in force, and what was scanned is judged again.
     pub async fn follow_database(&self) {
         self.follow_others();
+        self.follow_attached();
         let Some(path) = self.scanner().settings.database.clone() else { return };
         let mut seen = self.look_at_database(&path, None).await;
         self.follow_vex();

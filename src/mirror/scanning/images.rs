@@ -193,7 +193,10 @@ impl Mirror {
     /// Keeps an inventory, and gives its digest.
     async fn keep_inventory(&self, inventory: Inventory) -> Result<Digest, Error> {
         let writing = self.tasks().spawn_bulk_apart(move || {
-            let bytes = serde_json::to_vec(&inventory).map(Bytes::from)?;
+            // A vector that grows is there twice while it does.
+            let mut bytes = Vec::with_capacity(inventory.json_bytes());
+            serde_json::to_writer(&mut bytes, &inventory)?;
+            let bytes = Bytes::from(bytes);
             Ok::<_, serde_json::Error>((inventory, Digest::sha256(&bytes), bytes))
         });
         let abandoned = || Error::Abandoned(crate::mirror::Abandoned);

@@ -43,7 +43,7 @@ impl Mirror {
             let _turn = turn.acquire().await;
             let (limits, digest) = (limits.clone(), layer.digest);
             let read = move || LayerFacts::from_bytes(&kept, &digest, &limits);
-            if let Ok(Some(facts)) = self.tasks().spawn_blocking(read).await {
+            if let Ok(Some(facts)) = self.tasks().spawn_bulk_apart(read).await {
                 return Ok(Arc::new(facts));
             }
         }

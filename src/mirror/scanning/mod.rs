@@ -164,6 +164,11 @@ impl Scanner {
         }
     }
 
+    /// What holds a change that takes much back.
+    pub(in crate::mirror) fn brake(&self) -> Brake {
+        self.settings.brake
+    }
+
     /// Puts `database` in force: what is judged from now on is compared with it.
     pub fn put_in_force(&self, database: Database) {
         let known = Known::Database(Arc::new(database));

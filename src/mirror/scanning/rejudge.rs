@@ -1,6 +1,7 @@
 //! Judging again what was scanned, when the database changes: from kept facts, without a look at a layer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
@@ -11,8 +12,8 @@ use crate::time::Timestamp;
 
 /// Records that are read from the ledger in one go.
 pub(super) const RECORDS_PAGE: u32 = 256;
-/// How long ago a pull may be to count as use, in milliseconds: 30 days.
-const USE_MS: i64 = 30 * 24 * 3600 * 1000;
+/// How long ago a pull may be to count as use, in days: 30.
+const USE: Duration = Duration::from_hours(30 * 24);
 
 /// How much of what is in use one change may take back before a person has seen it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Default for Brake {
 
 impl Brake {
     /// How many of `used` may be taken back at once.
-    fn allowed(self, used: u64) -> u64 {
+    pub(in crate::mirror) fn allowed(self, used: u64) -> u64 {
         (used.saturating_mul(u64::from(self.share)) / 10_000).max(1)
     }
 }
@@ -143,6 +144,12 @@ impl Mirror {
         Ok(done)
     }
 
+    /// What was pulled since is in use.
+    pub(in crate::mirror) fn in_use_since(&self) -> Timestamp {
+        let time = i64::try_from(USE.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_milliseconds(self.now().milliseconds().saturating_sub(time))
+    }
+
     /// Reads the images of a subject again whose facts were lost.
     ///
     /// # Errors
@@ -176,8 +183,7 @@ impl Mirror {
     ) -> Result<(), Error> {
         let revoking = changes.iter().filter(|change| change.revokes);
         done.revoked += u64::try_from(revoking.count()).unwrap_or(u64::MAX);
-        let since = self.now().milliseconds().saturating_sub(USE_MS);
-        let used = self.ledger().subjects_pulled_since(Timestamp::from_milliseconds(since)).await?;
+        let used = self.ledger().subjects_pulled_since(self.in_use_since()).await?;
         done.held = !released && done.revoked > self.scanner().settings.brake.allowed(used);
         for change in changes {
             if done.held && change.revokes && !change.is_malware {
@@ -229,7 +235,7 @@ impl Mirror {
     /// The judgement in force about `record`, if a scan was part of it.
     pub(super) fn scanned_before(&self, record: &Arc<Record>) -> Option<Judgement> {
         record.evidence.scan.found()?;
-        record.judgement_in_force(self.policy().id(), self.now()).cloned()
+        self.in_force(record, self.policy().id(), self.now()).cloned()
     }
 
     /// Decides once more about the subject of `record`, by itself and in a while, if the database that
@@ -288,6 +294,8 @@ fn is_same(record: &Record, before: &Judgement, now: &Judgement) -> bool {
         && before.good_until == now.good_until
         && before.checks == now.checks
         && before.silenced == now.silenced
+        && before.by_emergency == now.by_emergency
+        && record.unseen == now.unseen
 }
 
 #[cfg(test)]

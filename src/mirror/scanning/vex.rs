@@ -76,7 +76,7 @@ impl Mirror {
 
     fn rests_on_old_vex(&self, record: &Record) -> bool {
         let now = self.now();
-        let judgement = record.judgement_in_force(self.policy().id(), now);
+        let judgement = self.in_force(record, self.policy().id(), now);
         let asks_for_attested = || {
             let policy = self.policy();
             let possible = policy.possible_demands(&record.subject.name);

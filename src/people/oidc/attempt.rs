@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::oci::{Digest, Secret};
 use crate::people::{NoRandomness, random};
+use crate::time::Timestamp;
 
 /// Random bytes in each of its parts.
 const PART_BYTES: usize = 32;
@@ -16,6 +17,8 @@ pub struct Attempt {
     state: Secret,
     nonce: Secret,
     verifier: Secret,
+    /// Since when somebody has to have signed in there anew, if they have to.
+    again: Option<Timestamp>,
 }
 
 impl Attempt {
@@ -24,7 +27,21 @@ impl Attempt {
     /// # Errors
     /// When there are no random bytes.
     pub fn begin() -> Result<Self, NoRandomness> {
-        Ok(Self { state: part()?, nonce: part()?, verifier: part()? })
+        Ok(Self { state: part()?, nonce: part()?, verifier: part()?, again: None })
+    }
+
+    /// A new one for which the provider has to ask, after `now`, who it is: that somebody signed in there
+    /// before is not enough.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn again(now: Timestamp) -> Result<Self, NoRandomness> {
+        Ok(Self { again: Some(now), ..Self::begin()? })
+    }
+
+    /// Since when somebody has to have signed in at the provider, if that is not for it to say.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.again
     }
 
     /// What the answer has to carry.
@@ -67,7 +84,7 @@ mod tests {
     fn the_challenge_is_that_of_the_specification() {
         let secret = |text: &str| Secret::new(text);
         let verifier = secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
-        let attempt = Attempt { state: secret("a"), nonce: secret("b"), verifier };
+        let attempt = Attempt { state: secret("a"), nonce: secret("b"), verifier, again: None };
         assert_eq!(attempt.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
         assert!(attempt.is_answered_by("a") && !attempt.is_answered_by(""));
         assert_eq!(Attempt::begin().unwrap().verifier().len(), 43);

@@ -57,6 +57,9 @@ pub enum TokenProblem {
     /// It is not for this sign-in.
     #[error("it was made for another sign-in")]
     Nonce,
+    /// It does not say that whoever it is about was asked anew.
+    #[error("the provider did not ask anew who it is (auth_time)")]
+    NotAgain,
     /// It is none.
     #[error("it is malformed")]
     Malformed,
@@ -103,7 +106,8 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// Who `token` says has signed in, if it counts at `now` for the sign-in with `nonce`.
+/// Who `token` says has signed in, if it counts at `now` for the sign-in with `nonce`, and they were asked who
+/// they are after `since` where that is given.
 ///
 /// # Errors
 /// See [`TokenProblem`].
@@ -111,7 +115,7 @@ pub(super) fn verify(
     token: &str,
     keys: &[Key],
     settings: &Settings,
-    nonce: &str,
+    (nonce, since): (&str, Option<Timestamp>),
     now: Timestamp,
 ) -> Result<Identity, TokenProblem> {
     let claims = signed(token, keys)?;
@@ -123,6 +127,9 @@ pub(super) fn verify(
         return Err(TokenProblem::Nonce);
     }
     check_times(&claims, now)?;
+    if let Some(since) = since {
+        check_asked_anew(&claims, since)?;
+    }
     let has_control = claims.sub.chars().any(char::is_control);
     if claims.sub.is_empty() || claims.sub.len() > SUBJECT_BYTES_MAX || has_control {
         return Err(TokenProblem::Subject);
@@ -193,6 +200,13 @@ fn check_times(claims: &Claims, now: Timestamp) -> Result<(), TokenProblem> {
         return Err(TokenProblem::Old);
     }
     Ok(())
+}
+
+/// `auth_time` is there and not before `since`, but for how far clocks may be apart.
+fn check_asked_anew(claims: &Claims, since: Timestamp) -> Result<(), TokenProblem> {
+    let at = claims.more.get("auth_time").and_then(Value::as_f64).ok_or(TokenProblem::NotAgain)?;
+    let is_new = milliseconds(at)?.saturating_add(SKEW_MS) >= since.milliseconds();
+    if is_new { Ok(()) } else { Err(TokenProblem::NotAgain) }
 }
 
 /// Seconds as a token has them, in milliseconds.

@@ -100,16 +100,22 @@ impl Provider {
         let Settings { client_id, redirect_uri, scopes, .. } = &self.inner.settings;
         let scopes: Vec<&str> =
             std::iter::once("openid").chain(scopes.iter().map(String::as_str)).collect();
-        let query = serde_urlencoded::to_string([
+        let scope = scopes.join(" ");
+        let challenge = attempt.challenge();
+        // Asked of providers twice: `max_age` has the token say when it was, `prompt` has everybody asked.
+        let again = [("prompt", "login"), ("max_age", "0")];
+        let again = again.into_iter().filter(|_| attempt.since().is_some());
+        let query = [
             ("response_type", "code"),
             ("client_id", client_id),
             ("redirect_uri", redirect_uri),
-            ("scope", &scopes.join(" ")),
+            ("scope", scope.as_str()),
             ("state", attempt.state()),
             ("nonce", attempt.nonce()),
-            ("code_challenge", &attempt.challenge()),
+            ("code_challenge", challenge.as_str()),
             ("code_challenge_method", "S256"),
-        ]);
+        ];
+        let query = serde_urlencoded::to_string(query.into_iter().chain(again).collect::<Vec<_>>());
         let query = query.map_err(|_| Error::Malformed { what: "request" })?;
         let endpoint = &known.metadata.authorization_endpoint;
         let joint = if endpoint.contains('?') { '&' } else { '?' };
@@ -140,7 +146,7 @@ impl Provider {
         let settings = &self.inner.settings;
         let verify = |keys: &[Key]| {
             let now = self.inner.clock.now();
-            id_token::verify(&token, keys, settings, attempt.nonce(), now)
+            id_token::verify(&token, keys, settings, (attempt.nonce(), attempt.since()), now)
         };
         match verify(&known.keys) {
             // The provider may have a new key since it was asked last.

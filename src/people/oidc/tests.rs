@@ -93,7 +93,7 @@ fn parsed(jwks: &[Value]) -> Vec<Key> {
 
 fn check(token: &str, keys: &[Key]) -> Result<Identity, TokenProblem> {
     let now = Timestamp::from_milliseconds(NOW_SECONDS * 1_000);
-    verify(token, keys, &settings(), "n-1", now)
+    verify(token, keys, &settings(), ("n-1", None), now)
 }
 
 #[test]
@@ -346,4 +346,22 @@ proptest! {
         prop_assert!(keys::parse(&document).is_none_or(|keys| keys.is_empty()));
         prop_assert!(Metadata::parse(&document, &settings()).is_err());
     }
+}
+
+#[test]
+fn whoever_has_to_be_asked_anew_was_asked_anew() {
+    let key = Signer::new("k1");
+    let keys = parsed(&[key.jwk()]);
+    let iat = claims()["iat"].as_i64().unwrap();
+    let since = Timestamp::from_milliseconds(iat * 1_000);
+    let verified = |auth_time: Value| {
+        let token = key.sign(&with(&json!({"auth_time": auth_time})));
+        verify(&token, &keys, &settings(), ("n-1", Some(since)), since).map(drop)
+    };
+    assert_eq!(verified(json!(iat)), Ok(()));
+    assert_eq!(verified(json!(iat - 59)), Ok(()), "clocks may be apart");
+    for wrong in [json!(null), json!(iat - 61), json!("now"), json!(0), json!(true)] {
+        assert_eq!(verified(wrong.clone()), Err(TokenProblem::NotAgain), "{wrong}");
+    }
+    assert_eq!(verified(json!(-1)), Err(TokenProblem::Malformed));
 }

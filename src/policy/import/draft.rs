@@ -25,6 +25,14 @@ impl Value {
         Self::List(texts.iter().cloned().map(Self::Text).collect())
     }
 
+    /// What a map has under `key`.
+    fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Map(entries) => field(entries, key),
+            Self::List(_) | Self::Number(_) | Self::Text(_) | Self::Word(_) => None,
+        }
+    }
+
     /// One line of YAML. A text is written as JSON has it, which means the same in YAML.
     fn flow(&self) -> String {
         match self {
@@ -84,8 +92,44 @@ impl Draft {
         rest: Vec<(&'static str, Value)>,
         notes: Vec<String>,
     ) {
+        let mut rest = rest;
+        if self.untie(&mut rest, &notes) {
+            return;
+        }
         let id = self.id(wanted);
         self.rules.push(entry(id, rest, notes));
+    }
+
+    /// Leaves to denials alone the images that a denial and something else would speak of: two rules for
+    /// the same are a tie, which is no policy. Gives whether nothing is left to be said by `rest`; what there
+    /// is to tell of it is told where it is denied then.
+    fn untie(&mut self, rest: &mut [(&'static str, Value)], notes: &[String]) -> bool {
+        let comes_denied = denies(rest);
+        let Some((_, Value::List(coming))) = rest.iter_mut().find(|(key, _)| *key == "match")
+        else {
+            return false;
+        };
+        for known in &mut self.rules {
+            let Value::Map(entries) = &mut known.value else { continue };
+            let is_denied = denies(entries);
+            let Some((_, Value::List(images))) =
+                entries.iter_mut().find(|(key, _)| *key == "match")
+            else {
+                continue;
+            };
+            let before = coming.len() + images.len();
+            if is_denied {
+                coming.retain(|image| !images.contains(image));
+            } else if comes_denied {
+                images.retain(|image| !coming.contains(image));
+            }
+            if coming.len() + images.len() < before {
+                known.notes.extend(notes.iter().cloned());
+            }
+        }
+        let is_empty = coming.is_empty();
+        self.rules.retain(|rule| rule.value.get("match") != Some(&Value::List(Vec::new())));
+        is_empty
     }
 
     pub(super) fn overlay(
@@ -108,10 +152,7 @@ impl Draft {
     /// # Errors
     /// When it is one already, under other terms.
     pub(super) fn signer(&mut self, wanted: &str, value: Value) -> Result<String, String> {
-        let key = |value: &Value| match value {
-            Value::Map(entries) => entries.iter().find(|(key, _)| *key == "key").cloned(),
-            Value::List(_) | Value::Number(_) | Value::Text(_) | Value::Word(_) => None,
-        };
+        let key = |value: &Value| value.get("key").cloned();
         let other = self.signers.iter().find(|known| {
             let keys = (key(&known.value), key(&value));
             known.value != value && keys.0.is_some() && keys.0 == keys.1
@@ -172,6 +213,14 @@ impl Draft {
         lines.push(String::new());
         lines.join("\n")
     }
+}
+
+fn field<'a>(entries: &'a [(&'static str, Value)], key: &str) -> Option<&'a Value> {
+    entries.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
+fn denies(entries: &[(&'static str, Value)]) -> bool {
+    field(entries, "trust") == Some(&Value::Word("deny"))
 }
 
 fn entry(id: String, rest: Vec<(&'static str, Value)>, notes: Vec<String>) -> Named {

@@ -502,3 +502,31 @@ fn what_a_trust_policy_says_beyond_ours_is_refused_and_never_passes() {
             .contains("\"0.9\" is not known")
     );
 }
+
+#[test]
+fn several_denials_of_the_same_are_one_and_nothing_stands_beside_them() {
+    let statement = |name: &str, scopes: &str, more: &str| {
+        format!(
+            r#"{{"name": "{name}", "registryScopes": [{scopes}], {more}
+                "signatureVerification": {{"level": "skip"}}}}"#
+        )
+    };
+    let unread = r#""colour": "blue","#;
+    let statements = [
+        statement("good", r#""up.test/a", "up.test/b""#, ""),
+        statement("lost", r#""up.test/b", "up.test/c""#, unread),
+        statement("nowhere", r#""not a scope""#, unread),
+        statement("nowhere-else", r#""neither""#, unread),
+        statement("late", r#""up.test/c", "up.test/d""#, ""),
+    ];
+    let text = format!(r#"{{"version": "1.0", "trustPolicies": [{}]}}"#, statements.join(", "));
+    assert!(import(ImportFormat::TrustPolicy, false, &[&text]).is_err());
+    let policy = policy(import(ImportFormat::TrustPolicy, true, &[&text]));
+    let trust = |name: &str| {
+        let name: Name = name.parse().unwrap();
+        policy.rule_for(&name, Artifact::Image, &[]).map(crate::policy::Rule::trust)
+    };
+    let names = ["up.test/a", "up.test/b", "up.test/c", "up.test/d", "up.test/e"];
+    let expected = [Trust::Allow, Trust::Deny, Trust::Deny, Trust::Allow, Trust::Deny];
+    assert_eq!(names.map(trust), expected.map(Some));
+}

@@ -102,3 +102,99 @@ fn what_needs_nobodys_yes_is_told_apart_by_tags_and_signers() {
         assert!(found.contains(expected), "{text}: {found}");
     }
 }
+
+#[test]
+fn approvals_of_other_names_count_only_where_they_are_named_narrowly() {
+    let eyes = "{approvers: [\"group:a\"], binds: digest+children}";
+    let asking = |carries: &str| {
+        parse(eyes, &format!("trust: approve, approval: {{policy: eyes, carries: {carries}}}"))
+    };
+    let policy = asking("{from: [\"up.test/team/**\", \"b.test/te*\"], policies: [eyes]}").unwrap();
+    let rule = &policy.rules()[0];
+    assert!(rule.hears_elsewhere() && rule.approval().unwrap().covers_children());
+    let carries = rule.carries().unwrap();
+    for (name, covers) in
+        [("up.test/team/a/b", true), ("b.test/tea", true), ("up.test/prod/a", false)]
+    {
+        assert_eq!(carries.covers(&name.parse().unwrap()), covers, "{name}");
+    }
+    let wide = "carries.from[0]  is too wide; write at least the registry and how the repository";
+    for (carries, expected) in [
+        ("{from: [\"**\"]}", "carries.from[0]"),
+        ("{from: [\"up.test/**\"]}", wide),
+        ("{from: [\"up.test/*\"]}", wide),
+        ("{from: [\"*/team/**\"]}", "carries.from[0]"),
+        ("{from: [\"u*/team/**\"]}", "carries.from[0]"),
+        ("{from: [team]}", "carries.from[0]"),
+        ("{policies: [eyes]}", "carries.from  is missing"),
+        (
+            "{from: [\"up.test/team/*\"], policies: [ears]}",
+            "\"ears\" is not among the approvalPolicies",
+        ),
+        ("{from: [\"up.test/team/*\"], until: 1}", "carries.until  unknown key"),
+    ] {
+        let refused = asking(carries).unwrap_err();
+        assert!(refused.contains(expected), "{carries}: {refused}");
+    }
+    let many = format!("{{from: [{}]}}", vec!["\"up.test/team/*\""; 21].join(", "));
+    assert!(asking(&many).unwrap_err().contains("more than 20 entries"));
+    let untrusting = parse(eyes, "trust: allow, approval: {carries: {from: [\"up.test/team/*\"]}}");
+    assert!(untrusting.unwrap_err().contains("has no effect: nobody is asked"));
+}
+
+/// A document with `signers`, and one approval policy that says `approval`; `more` at its end.
+fn with_signers(signers: &str, approval: &str, more: &str) -> Result<Policy, String> {
+    let no_files = |_: &Path| Err(std::io::Error::from(std::io::ErrorKind::NotFound));
+    let text = format!(
+        "{HEAD}signers:\n{signers}approvalPolicies: {{eyes: {approval}}}\n\
+         rules: [{{id: a, match: [\"up.test/**\"], {ASKING}}}]\n{more}"
+    );
+    Policy::parse(&text, &no_files)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn who_signs_files_is_a_key_of_the_policy_and_approves_images_only() {
+    let key = |body: &str| {
+        format!(
+            "key: {{pem: \"-----BEGIN PUBLIC KEY-----\\n{body}\\n-----END PUBLIC KEY-----\\n\"}}"
+        )
+    };
+    let signers = format!(
+        "  alice: {{{}, transparencyLog: none}}\n  logged: {{{}, transparencyLog: public-good}}\n  \
+         ci: {{keyless: {{issuer: \"https://i.test\", subject: \"a@b.test\"}}}}\n",
+        key("QUJD"),
+        key("REVG")
+    );
+    let signers = signers.as_str();
+    let good = with_signers(signers, "{approvers: [\"signer:alice\", \"group:a\"]}", "").unwrap();
+    let rule = good.rules()[0].approval().expect("a policy");
+    assert_eq!(rule.signers().collect::<Vec<_>>(), ["alice"]);
+    for (approval, more, expected) in [
+        (
+            "{approvers: [\"signer:bob\"]}",
+            "",
+            "approvers[0]  signer \"bob\" is not among the signers",
+        ),
+        ("{approvers: [\"signer:logged\"]}", "", "signs into a log"),
+        ("{approvers: [\"group:a\", \"signer:ci\"]}", "", "approvers[1]  signer \"ci\" is no key"),
+        (
+            "{approvers: [\"group:a\"], requesters: [\"signer:alice\"]}",
+            "",
+            "requesters[0]  \"signer:alice\" signs approval files, which do nothing here",
+        ),
+        (
+            "{approvers: [\"group:a\"]}",
+            "breakGlass: {who: [\"signer:alice\"], maxTTL: 1h}\n",
+            "breakGlass.who[0]  \"signer:alice\" signs approval files",
+        ),
+        (
+            "{approvers: [\"signer:alice\"]}",
+            "defaults: {exceptionApproval: {policy: eyes}}\n",
+            "files approve images only",
+        ),
+    ] {
+        let found = with_signers(signers, approval, more).unwrap_err();
+        assert!(found.contains(expected), "{expected}: {found}");
+    }
+}

@@ -9,7 +9,11 @@ use super::signers::wanted_if_written;
 
 const ATTESTATION: Words = Words {
     known: &["type", "signers", "atLeast", "builder", "builderRegexp", "cel"],
-    later: &["name", "scope", "when"],
+    later: &[
+        ("name", "an attestation is told by its type"),
+        ("scope", "attestations are about what is asked for; signatures have a scope"),
+        ("when", "write the condition as cel, or the whole in an overlay, which has when"),
+    ],
 };
 /// Most attestations that one rule asks for.
 const ATTESTATIONS_MAX: usize = 16;

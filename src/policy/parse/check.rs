@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use super::super::document::{Located, Rule, Signer, SubjectType, TrustRoot, TrustRootKind, Who};
 use super::super::fields::{Problems, extract};
 use super::super::pattern::{Pattern, Rank};
-use super::super::problem::Position;
+use super::super::problem::{FileNumber, Position};
+use super::super::scanned::Exception;
 use super::attestations::ReadAttestation;
-use super::rules::ReadRule;
+use super::overlays::{OVERLAYS_MAX, ReadOverlay};
+use super::parts::{Names, path_of};
+use super::rules::{RULES_MAX, ReadRule};
 use super::signatures::ReadQuorum;
 
 /// One key or identity under two names would let one person count twice.
@@ -99,7 +102,8 @@ pub(super) fn known(
     for (name, position, path) in of {
         if seen.contains(&name) {
             problems.add(*position, path, format!("\"{name}\" is listed twice; keep one"));
-        } else if signers.iter().all(|signer| signer.name() != name) && !is_reported(name, problems)
+        } else if signers.iter().all(|signer| signer.name() != name)
+            && !is_reported("signers", name, problems)
         {
             let text = format!("\"{}\" is not among the signers", extract(name));
             problems.add(*position, path, text);
@@ -125,25 +129,82 @@ fn reachable(
     }
 }
 
-/// Whether signer `name` is missing only because something is wrong with it.
-fn is_reported(name: &str, problems: &Problems) -> bool {
-    let (path, inner) = (format!("signers.{name}"), format!("signers.{name}."));
+/// Whether the entry `name` of `section` is missing only because something is wrong with it.
+pub(super) fn is_reported(section: &str, name: &str, problems: &Problems) -> bool {
+    // As it stands in the paths of what is wrong with it, which have the beginning of a long name.
+    let path = format!("{section}.{}", extract(name));
+    let inner = format!("{path}.");
     problems.0.iter().any(|problem| problem.key == path || problem.key.starts_with(&inner))
 }
 
-/// Two rules never share an id.
-pub(super) fn ids(rules: &[ReadRule], problems: &mut Problems) {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    for read in rules {
-        let id = read.rule.id.as_str();
-        if id.is_empty() {
-            continue;
+/// No two files give one name to two things.
+pub(super) fn names<'n>(
+    given: impl Iterator<Item = (&'n str, Position)>,
+    names: Names<'_>,
+    problems: &mut Problems,
+) {
+    let mut seen: HashMap<&str, FileNumber> = HashMap::new();
+    for (name, position) in given {
+        let first = *seen.entry(name).or_insert(position.file);
+        if first != position.file {
+            let other = path_of(names.0, first);
+            let text = format!(
+                "\"{}\" is a name in {other} too; what several files use belongs into the base file",
+                extract(name)
+            );
+            problems.add(position, "", text);
         }
-        let first = *seen.entry(id).or_insert(read.rule.index);
-        if first != read.rule.index {
-            let text = format!("\"{id}\" is the id of rules[{first}] too; give one another id");
-            problems.add(read.id_position, &format!("rules[{}].id", read.rule.index), text);
+    }
+}
+
+/// No two rules or overlays share an id, whatever file they stand in.
+pub(super) fn ids(
+    rules: &[ReadRule],
+    overlays: &[ReadOverlay],
+    names: Names<'_>,
+    problems: &mut Problems,
+) {
+    let of_rules = rules
+        .iter()
+        .map(|read| (read.rule.id.as_str(), "rules", read.rule.index, read.id_position));
+    let of_overlays = overlays
+        .iter()
+        .map(|read| (read.overlay.id.as_str(), "overlays", read.index, read.id_position));
+    let mut seen: HashMap<&str, (&str, usize, FileNumber)> = HashMap::new();
+    for (id, key, index, position) in of_rules.chain(of_overlays) {
+        let own = (key, index, position.file);
+        let first = *seen.entry(id).or_insert(own);
+        if !id.is_empty() && first != own {
+            let place = names.place(first.0, first.1, position, first.2);
+            let text = format!("\"{id}\" is the id of {place} too; give one another id");
+            problems.add(position, &format!("{key}[{index}].id"), text);
         }
+    }
+}
+
+/// No two exceptions of two files share an id; of one file, it was seen when that was read.
+pub(super) fn exceptions(read: &[Exception], names: Names<'_>, problems: &mut Problems) {
+    let mut seen: HashMap<&str, FileNumber> = HashMap::new();
+    for exception in read {
+        let file = exception.position.file;
+        let first = *seen.entry(&exception.id).or_insert(file);
+        if first != file {
+            let other = path_of(names.0, first);
+            let text = format!("\"{}\" is the id of an exception of {other} too", exception.id);
+            problems.add(exception.position, "exceptions", text);
+        }
+    }
+}
+
+/// There are not too many rules and overlays in all files together.
+pub(super) fn counts(rules: &[ReadRule], overlays: &[ReadOverlay], problems: &mut Problems) {
+    if let Some(read) = rules.get(RULES_MAX) {
+        let text = format!("is one of more than {RULES_MAX} in all files");
+        problems.add(read.id_position, &format!("rules[{}]", read.rule.index), text);
+    }
+    if let Some(read) = overlays.get(OVERLAYS_MAX) {
+        let text = format!("is one of more than {OVERLAYS_MAX} in all files");
+        problems.add(read.id_position, &format!("overlays[{}]", read.index), text);
     }
 }
 
@@ -151,7 +212,7 @@ pub(super) fn ids(rules: &[ReadRule], problems: &mut Problems) {
 type Claim<'a> = (&'a Rule, &'a Located<Pattern>);
 
 /// No two rules are equally specific for anything that both match.
-pub(super) fn ties(rules: &[ReadRule], problems: &mut Problems) {
+pub(super) fn ties(rules: &[ReadRule], names: Names<'_>, problems: &mut Problems) {
     // Patterns of equal rank have literal prefixes of equal length, so two that overlap have the
     // same one: only within such a group does anything have to be compared.
     let mut groups: HashMap<(Rank, &str), Vec<Claim<'_>>> = HashMap::new();
@@ -165,33 +226,33 @@ pub(super) fn ties(rules: &[ReadRule], problems: &mut Problems) {
         for (index, (rule, pattern)) in group.iter().enumerate() {
             let earlier = group.iter().take(index);
             let rival = earlier.into_iter().find(|(other, theirs)| {
-                other.index != rule.index
+                (other.file, other.index) != (rule.file, rule.index)
                     && is_tie(rule, other)
                     && pattern.value.overlaps(&theirs.value)
             });
             if let Some((other, theirs)) = rival {
                 let path = format!("rules[{}].match", rule.index);
-                problems.add(pattern.position, &path, tie_text(rule, pattern, other, theirs));
+                problems.add(
+                    pattern.position,
+                    &path,
+                    tie_text((rule, pattern), (other, theirs), names),
+                );
             }
         }
     }
 }
 
-fn tie_text(
-    rule: &Rule,
-    pattern: &Located<Pattern>,
-    other: &Rule,
-    theirs: &Located<Pattern>,
-) -> String {
-    let (first, second) = (other.index, rule.index);
+fn tie_text((rule, pattern): Claim<'_>, (other, theirs): Claim<'_>, names: Names<'_>) -> String {
+    let first = names.place("rules", other.index, pattern.position, other.file);
+    let second = names.place("rules", rule.index, pattern.position, rule.file);
     if pattern.value == theirs.value {
         format!(
-            "rules[{first}], rules[{second}] both match \"{}\" equally; make one more specific",
+            "{first}, {second} both match \"{}\" equally; make one more specific",
             pattern.value
         )
     } else {
         format!(
-            "rules[{first}] with \"{}\" and rules[{second}] with \"{}\" can match the same image equally; make one more specific",
+            "{first} with \"{}\" and {second} with \"{}\" can match the same image equally; make one more specific",
             theirs.value, pattern.value
         )
     }
@@ -203,13 +264,17 @@ fn tie_text(
 /// tags, and a rule that names kinds of artifacts before one that does not. Rules for different
 /// artifacts never meet. Rules for different tags do: one digest may have had both tags.
 fn is_tie(a: &Rule, b: &Rule) -> bool {
-    let apart = !a.artifacts.is_empty()
-        && !b.artifacts.is_empty()
-        && !a.artifacts.iter().any(|kind| b.artifacts.contains(kind));
-    if apart {
+    if for_other_kinds(a, b) {
         return false;
     }
     let by_tags = a.tag_rank().cmp(&b.tag_rank());
     let by_artifacts = (!a.artifacts.is_empty()).cmp(&!b.artifacts.is_empty());
     by_tags == by_artifacts.reverse()
+}
+
+/// Whether nothing that one rule speaks of is of a kind that the other speaks of.
+pub(super) fn for_other_kinds(a: &Rule, b: &Rule) -> bool {
+    !a.artifacts.is_empty()
+        && !b.artifacts.is_empty()
+        && !a.artifacts.iter().any(|kind| b.artifacts.contains(kind))
 }

@@ -9,8 +9,17 @@ use super::rules::read_id;
 
 /// Most expressions of one policy: each is asked about every image.
 const EXPRESSIONS_MAX: usize = 50;
-const EXPRESSION: Words =
-    Words { known: &["id", "when", "message"], later: &["match", "mode", "modeUntil"] };
+const EXPRESSION: Words = Words {
+    known: &["id", "when", "message"],
+    later: &[
+        (
+            "match",
+            "it holds for every image; write image.repository.startsWith(...) into when, or an overlay with match",
+        ),
+        ("mode", "it is in the mode of the rule; an overlay has a mode"),
+        ("modeUntil", "it is in the mode of the rule; an overlay has a mode"),
+    ],
+};
 
 pub(super) fn read(node: Node, problems: &mut Problems) -> Vec<NamedExpression> {
     let position = node.position;

@@ -21,7 +21,10 @@ const FLOOR: Words = Words {
 const DENIED_IMAGE: Words = Words { known: &["digest", "reason"], later: &[] };
 const LIMITS: Words = Words {
     known: &["manifestBytes", "signaturesPerImage", "layers", "imageBytes"],
-    later: &["attestationBytes"],
+    later: &[(
+        "attestationBytes",
+        "an attestation has 16 MiB at most, whatever is written; signaturesPerImage bounds how many are looked at",
+    )],
 };
 
 /// The floor, and the gate that it puts before every rule.

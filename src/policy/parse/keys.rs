@@ -7,8 +7,9 @@ use super::super::document::{KeyText, Who};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::problem::Position;
 use super::super::yaml::{Content, Node, Text};
+use super::checked_name;
+use super::files::Files;
 use super::units::moment_at;
-use super::{Files, checked_name};
 use crate::time::{Timestamp, Window};
 
 const KEY: Words =

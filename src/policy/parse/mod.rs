@@ -2,18 +2,32 @@
 
 mod approvals;
 #[cfg(test)]
+mod approvals_later_tests;
+#[cfg(test)]
 mod approvals_tests;
 mod attestations;
+mod break_glass;
+#[cfg(test)]
+mod break_glass_tests;
 mod cases;
 mod check;
+mod exception_approvals;
 mod expressions;
+mod files;
 mod floor;
 mod gates;
 mod keys;
 mod modes;
+mod on_error;
+#[cfg(test)]
+mod on_error_tests;
 mod overlays;
 #[cfg(test)]
 mod overlays_tests;
+mod parts;
+#[cfg(test)]
+mod parts_tests;
+mod reading;
 mod rules;
 mod signatures;
 mod signers;
@@ -23,18 +37,21 @@ mod trust_roots;
 mod units;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use super::document::{PolicyId, SignerChange, TagMove, Trust};
+use super::Policy;
+use super::approval::ExceptionApproval;
+use super::document::{SignerChange, TagMove};
 use super::fields::{Fields, Problems, Words};
-use super::lately::Lately;
+use super::files::PolicySource;
 use super::mode::ModeUntil;
 use super::problem::{Position, Problem};
-use super::yaml::Node;
-use super::{Policy, yaml};
-use crate::oci::{Algorithm, Hasher};
 
 use modes::WrittenMode;
+use parts::path_of;
+use reading::Reading;
+pub use units::time_in;
 
 const API_VERSION: &str = "pratique.dev/v1";
 const KIND: &str = "Policy";
@@ -63,13 +80,30 @@ const TOP: Words = Words {
         "rules",
         "overlays",
         "expressions",
+        "breakGlass",
     ],
-    later: &["breakGlass", "import", "maxWaiver", "waivers"],
+    later: &[
+        (
+            "import",
+            "what it names has to be reviewed as part of the policy: pratique policy import",
+        ),
+        ("maxWaiver", "it is called maxException"),
+        ("waivers", "they are called exceptions"),
+    ],
 };
-const METADATA: Words = Words { known: &["name", "revision"], later: &[] };
+const METADATA: Words =
+    Words { known: &["name", "revision", "owner", "scope", "scopes"], later: &[] };
 const DEFAULTS: Words = Words {
-    known: &["mode", "modeUntil", "signerChange", "tagMove"],
-    later: &["onError", "staleVerdict"],
+    known: &[
+        "mode",
+        "modeUntil",
+        "onError",
+        "signerChange",
+        "staleVerdict",
+        "tagMove",
+        "exceptionApproval",
+    ],
+    later: &[],
 };
 
 /// The policy that is in force when no other is configured.
@@ -84,14 +118,32 @@ impl Policy {
         text: &str,
         read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     ) -> Result<Self, Vec<Problem>> {
+        Self::parse_all(&[PolicySource { path: "", text }], read_file)
+    }
+
+    /// The policy in all of `sources`, of which one is the base and the others have a scope each;
+    /// `read_file` reads the files they refer to, each path beginning where the source lies that has it.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by file and place. One file that is wrong is all of it that is wrong.
+    pub fn parse_all(
+        sources: &[PolicySource<'_>],
+        read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
-        let mut files = Files { read_file, hasher: Algorithm::Sha256.hasher() };
-        files.add(text.as_bytes());
-        let policy = yaml::read(text, &mut problems.0)
-            .and_then(|root| read_policy(root, &mut files, &mut problems));
+        let reading = Reading { sources, read_file };
+        let policy = reading.policy(&mut problems);
         match policy {
-            Some(policy) if problems.0.is_empty() => Ok(policy),
-            _ => Err(reported(problems.0)),
+            Some((mut policy, source)) if problems.0.is_empty() => {
+                policy.source = Arc::new(source);
+                Ok(policy)
+            }
+            _ => {
+                for problem in &mut problems.0 {
+                    path_of(sources, problem.number).clone_into(&mut problem.file);
+                }
+                Err(reported(problems.0))
+            }
         }
     }
 
@@ -102,6 +154,11 @@ impl Policy {
         #[expect(clippy::expect_used, reason = "the text is part of the program, a test parses it")]
         Self::parse(BUILT_IN, &no_files).expect("the built-in policy is well formed")
     }
+
+    /// Whether it is the one of a start without configuration, which no file has.
+    pub fn is_built_in(&self) -> bool {
+        self.source.text == BUILT_IN
+    }
 }
 
 /// Sorted by place, once each, and not without end.
@@ -111,100 +168,12 @@ fn reported(mut problems: Vec<Problem>) -> Vec<Problem> {
     if problems.len() > PROBLEMS_MAX {
         let more = problems.len() - PROBLEMS_MAX;
         problems.truncate(PROBLEMS_MAX);
-        let last = problems.last().map_or(Position::START, |problem| Position {
-            line: problem.line,
-            column: problem.column,
-        });
-        problems.push(Problem::new(last, "", format!("and {more} more problems")));
+        if let Some(last) = problems.last().cloned() {
+            let (key, text) = (String::new(), format!("and {more} more problems"));
+            problems.push(Problem { key, text, ..last });
+        }
     }
     problems
-}
-
-/// The files that a policy refers to, hashed as they are read.
-struct Files<'a> {
-    read_file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
-    hasher: Hasher,
-}
-
-impl Files<'_> {
-    /// Adds `content` to the identity, set apart from what comes before and after.
-    fn add(&mut self, content: &[u8]) {
-        self.hasher.update(&content.len().to_be_bytes());
-        self.hasher.update(content);
-    }
-
-    fn read(&mut self, path: &str) -> io::Result<Vec<u8>> {
-        let content = (self.read_file)(&PathBuf::from(path))?;
-        self.add(path.as_bytes());
-        self.add(&content);
-        Ok(content)
-    }
-}
-
-fn read_policy(root: Node, files: &mut Files<'_>, problems: &mut Problems) -> Option<Policy> {
-    let mut top = Fields::of(root, "", TOP, problems)?;
-    fixed_word(&mut top, "apiVersion", API_VERSION, problems);
-    fixed_word(&mut top, "kind", KIND, problems);
-    let metadata = read_metadata(&mut top, problems);
-    let defaults = read_defaults(&mut top, problems);
-    let floor = match top.take("floor") {
-        Some(node) => floor::read(node, problems),
-        None => Some(Default::default()),
-    };
-    let trust_roots = match top.take("trustRoots") {
-        Some(node) => trust_roots::read(node, files, problems),
-        None => Vec::new(),
-    };
-    let signers = match top.take("signers") {
-        Some(node) => signers::read(node, files, problems),
-        None => Vec::new(),
-    };
-    let gates =
-        top.take("gates").map(|node| gates::read(node, &signers, problems)).unwrap_or_default();
-    let (exceptions, exception_time_max) = gates::exceptions(&mut top, problems);
-    let approvals = top.take("approvalPolicies").map(|node| approvals::read(node, problems));
-    let approvals = approvals.unwrap_or_default();
-    let mut rules = match top.require("rules", "without a rule nothing is served", problems) {
-        Some(node) => rules::read(node, defaults, (&gates, &approvals, &signers), problems),
-        None => Vec::new(),
-    };
-    let overlays = top.take("overlays");
-    let overlays = overlays.map(|node| overlays::read(node, defaults, &gates, problems));
-    let overlays = overlays.unwrap_or_default();
-    let expressions = top.take("expressions");
-    let expressions = expressions.map(|node| expressions::read(node, problems));
-    check::signers(&signers, problems);
-    check::roots(&signers, &trust_roots, problems);
-    for read in &rules {
-        check::quorums(&read.quorums, &read.attestations, &signers, problems);
-    }
-    for read in &overlays {
-        check::quorums(&read.quorums, &read.attestations, &signers, problems);
-    }
-    check::ids(&rules, problems);
-    overlays::ids(&overlays, &rules, problems);
-    check::ties(&rules, problems);
-    let (name, revision) = metadata?;
-    let (floor, gate) = floor?;
-    for read in rules.iter_mut().filter(|read| read.rule.trust != Trust::Deny) {
-        read.rule.gates.extend(gate.clone());
-    }
-    Some(Policy {
-        name,
-        revision,
-        id: PolicyId(files.hasher.clone().finish()),
-        mode: defaults.mode,
-        tag_move: defaults.tag_move,
-        floor,
-        trust_roots,
-        signers,
-        exceptions,
-        exception_time_max,
-        rules: rules.into_iter().map(|read| read.rule).collect(),
-        overlays: overlays.into_iter().map(|read| read.overlay).collect(),
-        expressions: expressions.unwrap_or_default(),
-        lately: Lately::default(),
-    })
 }
 
 fn fixed_word(top: &mut Fields, key: &str, expected: &str, problems: &mut Problems) {
@@ -217,18 +186,25 @@ fn fixed_word(top: &mut Fields, key: &str, expected: &str, problems: &mut Proble
     }
 }
 
-fn read_metadata(top: &mut Fields, problems: &mut Problems) -> Option<(String, u64)> {
+/// `metadata`, and the name in it.
+fn read_metadata(top: &mut Fields, problems: &mut Problems) -> Option<(Fields, Option<String>)> {
     let node = top.require("metadata", "write metadata: {name: site, revision: 1}", problems)?;
     let mut metadata = Fields::of(node, "metadata", METADATA, problems)?;
     let name = metadata.require_text("name", "give the policy a name", problems);
     let name =
         name.and_then(|(name, position)| checked_name(name, position, "metadata.name", problems));
+    Some((metadata, name))
+}
+
+/// The revision of the policy, which must have one.
+fn read_revision(metadata: &mut Fields, problems: &mut Problems) -> Option<u64> {
+    let before = problems.0.len();
     let revision = metadata.number("revision", problems);
-    if revision.is_none() && problems.0.iter().all(|problem| problem.key != "metadata.revision") {
+    if revision.is_none() && problems.0.len() == before {
         let text = "is missing; write a number that grows with every version of the policy";
         problems.add(metadata.position, "metadata.revision", text);
     }
-    Some((name?, revision?.0))
+    revision.map(|(revision, _)| revision)
 }
 
 /// What holds where a rule says nothing else.
@@ -237,6 +213,7 @@ struct Defaults {
     mode: ModeUntil,
     tag_move: TagMove,
     signer_change: SignerChange,
+    errors: on_error::Defaults,
 }
 
 /// What is written of the defaults in one place.
@@ -257,13 +234,23 @@ impl Written {
     }
 }
 
-/// The defaults, which may stand at the top or under `defaults`, but not in both places.
-fn read_defaults(top: &mut Fields, problems: &mut Problems) -> Defaults {
+/// The defaults, which may stand at the top or under `defaults`, but not in both places, and who grants
+/// exceptions where a rule does not say so.
+fn read_defaults(
+    top: &mut Fields,
+    approvals: &approvals::Approvals,
+    problems: &mut Problems,
+) -> (Defaults, Option<ExceptionApproval>) {
     let outer = Written::read(top, problems);
     let block = top.take("defaults");
     let block = block.and_then(|node| Fields::of(node, "defaults", DEFAULTS, problems));
     let position = block.as_ref().map_or(top.position, |block| block.position);
-    let inner = block.map(|mut block| Written::read(&mut block, problems)).unwrap_or_default();
+    let read = |mut block: Fields| {
+        let errors = on_error::Defaults::read(&mut block, problems);
+        let granting = exception_approvals::read(&mut block, approvals, problems).flatten();
+        (Written::read(&mut block, problems), (errors, granting))
+    };
+    let (inner, (errors, granting)) = block.map(read).unwrap_or_default();
     for (key, is_twice) in [
         ("mode", outer.mode.mode.is_some() && inner.mode.mode.is_some()),
         ("modeUntil", outer.mode.until.is_some() && inner.mode.until.is_some()),
@@ -279,11 +266,13 @@ fn read_defaults(top: &mut Fields, problems: &mut Problems) -> Defaults {
         mode: outer.mode.mode.or(inner.mode.mode),
         until: outer.mode.until.or(inner.mode.until),
     };
-    Defaults {
+    let defaults = Defaults {
         mode: mode.or(ModeUntil::default(), "modeUntil", problems),
         tag_move: outer.tag_move.or(inner.tag_move).unwrap_or_default(),
         signer_change: outer.signer_change.or(inner.signer_change).unwrap_or_default(),
-    }
+        errors,
+    };
+    (defaults, granting)
 }
 
 fn read_tag_move(fields: &mut Fields, problems: &mut Problems) -> Option<TagMove> {

@@ -11,12 +11,12 @@ use super::super::signed::SignatureRule;
 use super::super::yaml::Node;
 use super::attestations::{self, ReadAttestation};
 use super::gates::{self, Gates};
-use super::rules::{ReadRule, read_id, read_match, read_tags};
+use super::rules::{read_id, read_match, read_tags};
 use super::signatures::{self, ReadQuorum};
 use super::{Defaults, expressions, modes};
 
 /// Most overlays of one policy: each that matches is judged with every image.
-const OVERLAYS_MAX: usize = 200;
+pub(super) const OVERLAYS_MAX: usize = 200;
 
 const OVERLAY: Words = Words {
     known: &[
@@ -30,11 +30,15 @@ const OVERLAY: Words = Words {
         "gates",
         "mode",
         "modeUntil",
+        "onError",
     ],
-    later: &["approval"],
+    later: &[(
+        "approval",
+        "the rule says whom it asks; an overlay asks for more of what is no person's to say",
+    )],
 };
 /// What is said of an overlay by whoever takes it for a rule.
-const RULES_OWN: [&str; 2] = ["tagMove", "signerChange"];
+const RULES_OWN: [&str; 3] = ["tagMove", "signerChange", "exceptionApproval"];
 
 /// An overlay and where the document has the things that other checks speak of.
 pub(super) struct ReadOverlay {
@@ -90,6 +94,7 @@ fn overlay(
     let attestations = attestations::read(&mut fields, trust, problems);
     let Gates { scans, configs, fresh } = gates::of_rule(&mut fields, trust, gates, problems);
     let mode = modes::read(&mut fields, defaults.mode, problems);
+    let closes = fields.choice("onError", &[("deny", ())], &[], problems).is_some();
     if let Some(gate) = scans.iter().find(|gate| !gate.sbom_from.is_empty()) {
         takes_bills(gate, &fields, problems);
     }
@@ -98,9 +103,10 @@ fn overlay(
         && attestations.is_empty()
         && scans.is_empty()
         && configs.is_empty()
-        && fresh.is_empty();
+        && fresh.is_empty()
+        && !closes;
     if is_nothing && problems.0.len() == before {
-        let text = "asks for nothing; write signatures, attestations, gates, or trust: deny";
+        let text = "asks for nothing; write signatures, attestations, gates, onError: deny, or trust: deny";
         problems.add(fields.position, path, text);
     }
     let (patterns, artifacts) = matched.unwrap_or_default();
@@ -119,6 +125,8 @@ fn overlay(
             configured: each(&configs, |gate| gate.overlay.clone_from(&named)),
             fresh: each(&fresh, |gate| gate.overlay.clone_from(&named)),
             mode,
+            closes_on_error: closes,
+            file: fields.position.file,
             id,
         },
         index,
@@ -162,23 +170,4 @@ fn takes_bills(gate: &ScanGate, fields: &Fields, problems: &mut Problems) {
         extract(&gate.name)
     );
     problems.add(fields.position, &fields.path_of("gates"), text);
-}
-
-/// No overlay has the id of a rule, or of another overlay.
-pub(super) fn ids(overlays: &[ReadOverlay], rules: &[ReadRule], problems: &mut Problems) {
-    for (place, read) in overlays.iter().enumerate() {
-        let id = read.overlay.id.as_str();
-        if id.is_empty() {
-            continue;
-        }
-        let rule = rules.iter().find(|rule| rule.rule.id.as_str() == id);
-        let rule = rule.map(|rule| format!("rules[{}]", rule.rule.index));
-        let mut earlier = overlays.iter().take(place);
-        let other = earlier.find(|other| other.overlay.id.as_str() == id);
-        let other = other.map(|other| format!("overlays[{}]", other.index));
-        if let Some(first) = rule.or(other) {
-            let text = format!("\"{id}\" is the id of {first} too; give one another id");
-            problems.add(read.id_position, &format!("overlays[{}].id", read.index), text);
-        }
-    }
 }

@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
+use super::super::approval::ExceptionApproval;
 use super::super::document::{ArtifactKind, Located, Rule, RuleId, Signer, Trust};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::pattern::Pattern;
 use super::super::problem::Position;
+use super::super::scanners::Scanners;
 use super::super::tags::TagFilter;
 use super::super::yaml::{Content, Node};
 use super::attestations::{self, ReadAttestation};
 use super::signatures::{self, ReadQuorum};
 use super::{
-    Defaults, approvals, checked_name, floor, gates, modes, read_signer_change, read_tag_move,
+    Defaults, approvals, checked_name, exception_approvals, floor, gates, modes,
+    read_signer_change, read_tag_move,
 };
 
 /// Most rules in one policy.
-const RULES_MAX: usize = 5_000;
+pub(super) const RULES_MAX: usize = 5_000;
 
 const RULE: Words = Words {
     known: &[
@@ -29,18 +32,30 @@ const RULE: Words = Words {
         "approval",
         "mode",
         "modeUntil",
+        "onError",
         "signerChange",
         "tagMove",
+        "exceptionApproval",
     ],
-    later: &["maxWaiver", "waivers", "when"],
+    later: &[
+        ("maxWaiver", "it is called maxException, and stands at the top"),
+        ("waivers", "they are called exceptions, and stand at the top"),
+        ("when", "two rules for one image would leave open which applies; an overlay has it"),
+    ],
 };
 const MATCH: Words = Words { known: &["images", "artifact"], later: &[] };
 const TAGS: Words = Words { known: &["semver", "glob", "exact"], later: &[] };
 /// The artifact type of Helm charts, for which rules may say `chart`.
 const CHART: &str = "application/vnd.cncf.helm.config.v1+json";
 
-/// What rules refer to by name: gates, approval policies and signers.
-pub(super) type Named<'a> = (&'a [gates::Gate], &'a approvals::Approvals, &'a [Signer]);
+/// What rules refer to by name, and who grants exceptions where they do not say so.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'a> {
+    pub(super) gates: &'a [gates::Gate],
+    pub(super) approvals: &'a approvals::Approvals,
+    pub(super) signers: &'a [Signer],
+    pub(super) granting: &'a Option<ExceptionApproval>,
+}
 
 /// A rule and where the document has the things that other checks speak of.
 pub(super) struct ReadRule {
@@ -72,9 +87,10 @@ fn rule(
     index: usize,
     node: Node,
     path: &str,
-    (defaults, (gates, approvals, signers)): (Defaults, Named<'_>),
+    (defaults, named): (Defaults, Named<'_>),
     problems: &mut Problems,
 ) -> Option<ReadRule> {
+    let Named { gates, approvals, signers, granting } = named;
     let mut fields = Fields::of(node, path, RULE, problems)?;
     let id = read_id(&mut fields, problems);
     let matched = fields.require("match", "write match: [\"docker.io/library/*\"]", problems);
@@ -85,11 +101,16 @@ fn rule(
     let signatures = signatures::read(&mut fields, trust, problems);
     let attestations = attestations::read(&mut fields, trust, problems);
     let gates = gates::of_rule(&mut fields, trust, gates, problems);
-    let asks = (trust, !gates.scans.is_empty());
+    let scans = gates.scans.iter().map(|gate| &gate.scanners);
+    let is_scanned_here = scans.clone().any(Scanners::are_asked_here);
+    let asks = (trust, (scans.len() > 0, is_scanned_here));
     let approval = approvals::of_rule(&mut fields, asks, (approvals, signers), problems);
+    let granting =
+        exception_approvals::of_rule(&mut fields, trust, (approvals, granting), problems);
     let mode = modes::read(&mut fields, defaults.mode, problems);
     let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
     let signer_change = read_signer_change(&mut fields, problems).unwrap_or(defaults.signer_change);
+    let on_error = defaults.errors.of_rule(&mut fields, problems);
     // What is missing from here on has been reported; the stand-ins only keep later checks going.
     let (patterns, artifacts) = matched.unwrap_or_default();
     let (id, id_position) = id.unwrap_or_else(|| (RuleId(Arc::from("")), fields.position));
@@ -98,6 +119,7 @@ fn rule(
         rule: Rule {
             id,
             index,
+            file: fields.position.file,
             patterns,
             artifacts,
             tags: tags.flatten(),
@@ -109,9 +131,12 @@ fn rule(
             fresh: gates.fresh,
             approval: approval.policy,
             standing_approvals: approval.standing,
+            carries: approval.carries,
+            exception_approval: granting,
             mode,
             tag_move,
             signer_change,
+            on_error,
         },
         id_position,
         quorums: signatures.quorums,
@@ -187,7 +212,8 @@ pub(super) fn artifact_kind(text: &str) -> Option<ArtifactKind> {
     }
 }
 
-fn read_patterns(
+/// The patterns of names in `items`.
+pub(super) fn read_patterns(
     items: Option<Vec<(Node, String)>>,
     problems: &mut Problems,
 ) -> Vec<Located<Pattern>> {

@@ -6,9 +6,11 @@ use super::super::problem::Position;
 use super::super::signed::{Quorum, Quorums, Scope, SignatureRule};
 use super::super::yaml::Node;
 
-const SIGNATURES: Words =
-    Words { known: &["atLeast", "of", "all", "scope", "none"], later: &["any"] };
-const QUORUM: Words = Words { known: &["atLeast", "of"], later: &["any"] };
+const SIGNATURES: Words = Words {
+    known: &["atLeast", "of", "all", "scope", "none"],
+    later: &[("any", "write atLeast: 1")],
+};
+const QUORUM: Words = Words { known: &["atLeast", "of"], later: &[("any", "write atLeast: 1")] };
 const SCOPES: [(&str, Scope); 3] =
     [("index", Scope::Index), ("every-platform", Scope::EveryPlatform), ("either", Scope::Either)];
 /// Most quorums that one rule asks for.

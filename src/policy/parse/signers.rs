@@ -4,13 +4,17 @@ use super::super::document::{Level, Signer, SubjectType, TrustRoot, WantedText, 
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::problem::Position;
 use super::super::yaml::Node;
-use super::{Files, checked_name, keys};
+use super::files::Files;
+use super::{checked_name, keys};
 
 const SIGNER: Words =
     Words { known: &["key", "keyless", "notation", "transparencyLog"], later: &[] };
 const KEYLESS: Words = Words {
     known: &["root", "issuer", "issuerRegexp", "subject", "subjectRegexp", "subjectType"],
-    later: &["claims"],
+    later: &[(
+        "claims",
+        "issuer and subject are compared; the subject of a workflow names its repository, file and ref",
+    )],
 };
 const NOTATION: Words = Words { known: &["root", "identity", "level", "override"], later: &[] };
 const OVERRIDE: Words =

@@ -6,12 +6,18 @@ use super::super::document::{NotationRoot, TrustRoot, TrustRootKind};
 use super::super::fields::{self, Fields, Problems, Words};
 use super::super::problem::Position;
 use super::super::yaml::Node;
+use super::checked_name;
+use super::files::Files;
 use super::units::time_at;
-use super::{Files, checked_name};
 
-const ROOT: Words =
-    Words { known: &["minLogs", "notation", "requireTSA", "sigstore"], later: &["tuf"] };
-const SIGSTORE: Words = Words { known: &["minLogs", "requireTSA", "trustedRoot"], later: &["tuf"] };
+const ROOT: Words = Words {
+    known: &["minLogs", "notation", "requireTSA", "sigstore"],
+    later: &[("tuf", "a trust root is a file, which pratique trust-root refresh keeps up to date")],
+};
+const SIGSTORE: Words = Words {
+    known: &["minLogs", "requireTSA", "trustedRoot"],
+    later: &[("tuf", "a trust root is a file, which pratique trust-root refresh keeps up to date")],
+};
 const NOTATION: Words = Words {
     known: &["ca", "crlMaxAge", "crls", "revocation", "signingAuthority", "tsa", "verifyTimestamp"],
     later: &[],

@@ -35,15 +35,20 @@ pub(super) fn short_time_at(
     problems: &mut Problems,
 ) -> Option<(Duration, Position)> {
     let (text, position) = fields.text(key, problems)?;
-    let minutes = text.strip_suffix('m').filter(|number| {
-        (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    let minutes = minutes.and_then(|number| number.parse().ok()).filter(|number| *number > 0);
-    let time = minutes.map(Duration::from_mins).or_else(|| duration(&text));
+    let time = time_in(&text);
     if time.is_none() {
         problems.add(position, &fields.path_of(key), "must be a time like 30m or 2h");
     }
     time.map(|time| (time, position))
+}
+
+/// The time that `text` means: a whole number of minutes, hours or days, as `30m`, `2h` or `7d`.
+pub fn time_in(text: &str) -> Option<Duration> {
+    let minutes = text.strip_suffix('m').filter(|number| {
+        (1..=5).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let minutes = minutes.and_then(|number| number.parse().ok()).filter(|number| *number > 0);
+    minutes.map(Duration::from_mins).or_else(|| duration(text))
 }
 
 /// The moment at `key`, with its zone, if it is written.

@@ -10,6 +10,8 @@ use super::super::fields::Words;
 pub(in super::super) struct Seen {
     /// The keys of each map.
     pub(in super::super) maps: BTreeMap<String, BTreeSet<&'static str>>,
+    /// The keys that are told why they are not read, by the place of their map.
+    pub(in super::super) later: BTreeSet<(String, &'static str, &'static str)>,
     /// The words that may be written at each place.
     pub(in super::super) words: BTreeMap<String, BTreeSet<String>>,
 }
@@ -21,7 +23,11 @@ thread_local! {
 /// The parser reads a map with these `words` at `path`.
 pub(in super::super) fn map(path: &str, words: Words) {
     let keys = words.known.iter().copied().collect();
-    SEEN.with_borrow_mut(|seen| seen.maps.insert(path.to_owned(), keys));
+    SEEN.with_borrow_mut(|seen| {
+        let later = words.later.iter().map(|(key, why)| (path.to_owned(), *key, *why));
+        seen.later.extend(later);
+        seen.maps.insert(path.to_owned(), keys);
+    });
 }
 
 /// The parser reads one of `choices` at `path`.

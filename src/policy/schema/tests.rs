@@ -200,3 +200,23 @@ fn everything_in_the_schema_has_a_text_for_people() {
         }
     });
 }
+
+/// Whoever writes a key that nothing acts on is told why, and finds it in the documentation.
+#[test]
+fn every_key_that_is_not_read_has_a_reason_and_a_line_in_the_documentation() {
+    let docs = include_str!("../../../docs/policy.md");
+    let (_, table) = docs.split_once("## What is refused, and why").expect("the table");
+    let (table, _) = table.split_once("\n## ").expect("its end");
+    let later = everything().later;
+    assert!(later.len() > 20, "{later:?}");
+    for (path, key, why) in later {
+        assert!(why.len() > 10 && !why.ends_with('.'), "{path}.{key}: {why:?} is no reason");
+        let mut firsts = table.lines().filter_map(|line| line.split('|').nth(1));
+        assert!(
+            firsts
+                .any(|first| first.contains(&format!("`{key}`"))
+                    || first.contains(&format!("`{key}:"))),
+            "{path}.{key}: write it into the table of docs/policy.md"
+        );
+    }
+}

@@ -24,6 +24,7 @@ mod statement;
 mod tests;
 
 pub use format::{Format, VexError};
+pub use openvex::JUSTIFICATIONS;
 pub use product::{Component, Image, Product};
 pub use purl::{Purl, PurlError};
 pub use said::Said;

@@ -18,7 +18,7 @@ const CONTEXT: &str = "https://openvex.dev/ns";
 /// What may follow: the versions before 1.0, all of which are read.
 const VERSIONS: &str = "/v0.";
 /// Why something that has a vulnerability does not suffer from it.
-const JUSTIFICATIONS: [&str; 5] = [
+pub const JUSTIFICATIONS: [&str; 5] = [
     "component_not_present",
     "inline_mitigations_already_exist",
     "vulnerable_code_cannot_be_controlled_by_adversary",

@@ -20,6 +20,8 @@ use crate::time::{Timestamp, Window};
 pub(in crate::signature) enum Trust<'a> {
     /// A certificate of the root's authorities, for this identity.
     Certificate { root: &'a TrustRoot, identity: &'a Identity },
+    /// A certificate of the root's authorities, for anybody: for telling who it was, never for judging.
+    Anybody { root: &'a TrustRoot },
     /// This key, by signatures made within the window.
     Key { key: &'a Key, root: &'a TrustRoot, window: Window },
 }
@@ -105,13 +107,13 @@ fn verify_with<'a>(
     match trust {
         Trust::Certificate { root, identity } => {
             // Who it is for is compared here: the library compares exact texts only.
-            let policy = VerificationPolicy::any_identity();
-            let verified = root.verifier().verify(artifact, bundle, &policy).map_err(refusal)?;
-            if !is_proven(&verified) {
-                return Err(Refusal::Proof("certificate or log entry not verified".to_owned()));
-            }
-            root.check_demands(bundle, verified.verified_timestamps())?;
+            let verified = certified(bundle, root, artifact)?;
             Ok(proof(identity.check(verified.issuer(), verified.identity())?, &verified))
+        }
+        Trust::Anybody { root } => {
+            let verified = certified(bundle, root, artifact)?;
+            let by = Identity::told(verified.issuer(), verified.identity())?;
+            Ok(proof(by, &verified))
         }
         Trust::Key { key, root, window } => {
             let policy = PublicKeyVerificationPolicy::new(key.spki().clone());
@@ -127,6 +129,21 @@ fn verify_with<'a>(
             Ok(proof(key.id(), &verified))
         }
     }
+}
+
+/// What the library verified of a bundle with a certificate, whomever that is for.
+fn certified<'a>(
+    bundle: &Bundle,
+    root: &TrustRoot,
+    artifact: impl Into<Artifact<'a>>,
+) -> Result<VerificationResult, Refusal> {
+    let policy = VerificationPolicy::any_identity();
+    let verified = root.verifier().verify(artifact, bundle, &policy).map_err(refusal)?;
+    if !is_proven(&verified) {
+        return Err(Refusal::Proof("certificate or log entry not verified".to_owned()));
+    }
+    root.check_demands(bundle, verified.verified_timestamps())?;
+    Ok(verified)
 }
 
 fn proof(by: String, verified: &VerificationResult) -> Proof {

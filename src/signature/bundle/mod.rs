@@ -179,7 +179,9 @@ impl Bundle {
     /// Whether this is the kind of bundle that `trust` is about, with a log entry.
     fn check(self, trust: &Trust<'_>) -> Result<Self, Refusal> {
         match (trust, self.rests_on_certificate()) {
-            (Trust::Certificate { .. }, false) => Err(Refusal::NoCertificate),
+            (Trust::Certificate { .. } | Trust::Anybody { .. }, false) => {
+                Err(Refusal::NoCertificate)
+            }
             (Trust::Key { .. }, true) => Err(Refusal::Certificate),
             _ if self.verification_material.tlog_entries.is_empty() => Err(Refusal::NoLogEntry),
             _ => Ok(self),

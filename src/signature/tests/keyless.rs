@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::oci::{Algorithm, Digest, Name};
 use crate::signature::{
     FoundSignature, Identity, Key, Material, Pattern, Refusal, Signer, SubjectKind, TrustRoot,
-    Wanted,
+    Wanted, Whoever,
 };
 use crate::time::Timestamp;
 
@@ -240,4 +240,24 @@ fn no_flipped_byte_beside_simple_signing_makes_it_another_signature() {
         }
     }
     assert!(verified < text.len() / 9, "{verified} of {}", text.len() / 3);
+}
+
+#[test]
+fn who_signed_is_told_as_the_exact_signer_would_take_it_and_never_by_another_root() {
+    let name: Name = REPOSITORY.parse().unwrap();
+    let image: Digest = IMAGE.parse().unwrap();
+    let other = TrustRoot::from_json(OTHER_ROOT).unwrap();
+    for json in GOOD {
+        let found = bundled(json);
+        let told = Whoever::signed(&found, &root(), &name, &image, NOW).unwrap();
+        assert_eq!(
+            (told.issuer.as_str(), told.subject.as_str(), told.kind),
+            (ISSUER, OURS, SubjectKind::Uri)
+        );
+        assert!(Whoever::signed(&found, &other, &name, &image, NOW).is_err());
+        let another = Digest::sha256(b"another");
+        assert!(Whoever::signed(&found, &root(), &name, &another, NOW).is_err());
+    }
+    let found = bundled("{}");
+    assert!(Whoever::signed(&found, &root(), &name, &image, NOW).is_err());
 }

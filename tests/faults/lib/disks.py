@@ -276,6 +276,58 @@ def what_rots_in_the_store_is_never_served(bench):
 
 
 @case
+def what_rots_in_the_audit_is_told_and_stops_nothing(bench):
+    mirror = bench.filled(bench.mirror())
+    status, archived = mirror.api("/audit/archives", {"before": "2999-01-01T00:00:00Z"})
+    if status != 200 or not archived["segments"]:
+        raise Broken(f"nothing was archived: {status} {archived}")
+    mirror.stop()
+    segment = os.path.join("segments", archived["segments"][0]["file"])
+    template = fresh(os.path.join(bench.folder, "whole"), mirror.data)
+    told = tried = 0
+    for name in ("checkpoints", "checkpoint", "head", segment):
+        for how, spoil_it in AUDIT_SPOILT.items():
+            fresh(mirror.data, template)
+            spoil_it(os.path.join(mirror.data, "audit", name))
+            mirror.start()
+            what = f"audit/{name} {how}"
+            bench.served(mirror, what)
+            tried += 1
+            late = bench.registry.add(Image(f"asked/rot{tried}", 9_000 + tried, (400,)))
+            if not mirror.approve(late):
+                raise Broken(f"{what}: nothing can be approved: {mirror.last_words()}")
+            status, report = mirror.api("/audit/verify")
+            if status != 200:
+                raise Broken(f"{what}: the audit cannot be verified: {status} {report}")
+            found = not report["intact"] or bool(report.get("notes"))
+            if name == segment and not found:
+                raise Broken(f"{what}: nothing is told of it")
+            told += found
+            mirror.kill()
+    return f"{told} of {tried} told, all of them served"
+
+
+def flip_a_bit(path):
+    with open(path, "r+b") as file:
+        content = bytearray(file.read())
+        content[len(content) // 2] ^= 1
+        file.seek(0)
+        file.write(content)
+
+
+def cut_in_half(path):
+    os.truncate(path, os.path.getsize(path) // 2)
+
+
+AUDIT_SPOILT = {
+    "with a flipped bit": flip_a_bit,
+    "cut in half": cut_in_half,
+    "empty": lambda path: os.truncate(path, 0),
+    "gone": os.remove,
+}
+
+
+@case
 def strange_files_do_not_keep_a_start_back(bench):
     mirror = bench.filled(bench.mirror())
     mirror.kill()

@@ -21,6 +21,8 @@ FAULTS = ("signal=SIGKILL", "error=ENOSPC", "error=EIO", "error=EMFILE")
 # What the kernel never answers to these calls.
 IMPOSSIBLE = {("error=EMFILE", call) for call in CALLS if call != "openat"} | {("error=ENOSPC", "unlink")}
 ATTACH_LIMIT_S = 20.0
+# Later than any record.
+FAR_AWAY = "2999-01-01T00:00:00Z"
 N_MAX = 400
 
 
@@ -52,6 +54,7 @@ class Loop:
         self.open = [registry.add(Image("open/warm", 1))]
         self.kept = registry.add(Image("asked/kept", 2, (1_000,)))
         self.number = 0
+        self.segment = []
 
     def prepare(self):
         """A data directory with a warm image, an approval, and a ledger that waits to be upgraded."""
@@ -87,7 +90,7 @@ class Loop:
         images = [*self.open, *self.cold]
         digests = [digest for image in images for digest in (image.digest, *image.blobs)]
         partial = [f"ingest/{number}-{digest[7:19]}" for number in range(8) for digest in digests]
-        names = ["audit/head.new", "admin.token", *partial]
+        names = ["audit/head.new", "audit/checkpoints", "audit/checkpoint.new", "admin.token", *partial, *self.segment]
         return [os.path.join(mirror.data, name) for name in names]
 
     def struck(self, fault):
@@ -125,17 +128,21 @@ class Loop:
         except subprocess.TimeoutExpired:
             raise Broken(f"did not stop on SIGTERM under strace: {mirror.last_words()}") from None
 
-    def attached(self, mirror, call, fault, n, work):
-        """Runs `work` on a running program with strace attached; then kills the program as it is."""
+    def attached(self, mirror, call, fault, n, work, before=None):
+        """Runs `work` on a running program with strace attached; then kills the program as it is. `before` gives
+        further files that are written."""
         mirror.start()
+        self.segment = before(mirror) if before else []
         words = self.strace(mirror, call, fault, n)
         tracer = subprocess.Popen([*[word for word in words if word != "-qq"], "-p", str(mirror.process.pid)],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        acknowledged = []
         try:
-            wait_attached(tracer, mirror.process.pid)
-            acknowledged = work(mirror)
-            if not fault.startswith("signal"):
-                self.after_error(mirror, tracer)
+            # What works by itself may meet the fault before strace has all threads: then nobody asked for anything.
+            if wait_attached(tracer, mirror.process.pid, fault.startswith("signal")):
+                acknowledged = work(mirror)
+                if not fault.startswith("signal"):
+                    self.after_error(mirror, tracer)
         finally:
             mirror.kill()
             tracer.kill()
@@ -180,6 +187,30 @@ class Loop:
         self.cold, self.refused = [], len(images) - len(acknowledged)
         return struck, acknowledged
 
+    def archiving(self, mirror, call, fault, n):
+        """Every audit record that there is leaves the database for a file."""
+
+        def work(mirror):
+            attempt(lambda: mirror.api("/audit/archives", {"before": FAR_AWAY}))
+            return []
+
+        return self.attached(mirror, call, fault, n, work, planned)
+
+    def archived(self, mirror):
+        """After whatever happened to it, archiving works, and every record is where it can be read."""
+        status, answer = mirror.api("/audit/archives", {"before": FAR_AWAY})
+        if status != 200:
+            raise Broken(f"nothing can be archived any more: {status} {answer}")
+        left = [name for name in os.listdir(os.path.join(mirror.data, "audit", "segments")) if not name.endswith(".jsonl.zst")]
+        if left:
+            raise Broken(f"left in audit/segments/: {left}")
+        status, report = mirror.api("/audit/verify")
+        if status != 200 or not report["intact"] or report.get("notes"):
+            raise Broken(f"audit, archived: {status} {report}")
+        status, page = mirror.api("/audit?from=1&limit=1")
+        if status != 200 or page["records"][0]["sequence"] != 1:
+            raise Broken(f"the first record cannot be read any more: {status} {page}")
+
     def eviction(self, mirror, call, fault, n):
         """`pratique cache gc`, with something to remove."""
 
@@ -200,6 +231,8 @@ class Loop:
                 struck, acknowledged = getattr(self, operation)(mirror, call, fault, n)
                 known = [] if operation == "first_start" else [self.kept]
                 took = check(mirror, [*self.open, *self.cold], [*known, *acknowledged])
+                if operation == "archiving":
+                    self.archived(mirror)
             except Broken as broken:
                 raise Broken(f"{operation}, {call} {fault} n={n}: {broken}") from None
             finally:
@@ -216,23 +249,41 @@ class Loop:
                 figures.errors += 1
 
 
+def planned(mirror):
+    """The file that archiving would write."""
+    status, plan = mirror.api("/audit/archives", {"before": FAR_AWAY, "dry_run": True})
+    if status != 200 or not plan["records"]:
+        raise Broken(f"nothing would be archived: {status} {plan}")
+    return [f"audit/segments/{plan['from']:012}-{plan['to']:012}.jsonl.zst.partial"]
+
+
 def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as file:
         return [int(word) for word in file.read().split()]
 
 
-def wait_attached(tracer, pid):
-    """Until strace has every thread of `pid`."""
-    began = time.monotonic()
-    while time.monotonic() - began < ATTACH_LIMIT_S:
-        if tracer.poll() is not None:
-            raise Broken(f"strace ended: {tracer.stderr.read().decode()[:200]}")
-        traced = []
+def threads_are_traced(pid):
+    traced = []
+    try:
         for thread in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{thread}/status", encoding="utf-8") as file:
                 traced.append(re.search(r"TracerPid:\s+(\d+)", file.read()).group(1) != "0")
-        if all(traced):
-            return
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return bool(traced) and all(traced)
+
+
+def wait_attached(tracer, pid, may_be_killed):
+    """Until strace has every thread of `pid`; whether it has them, and did not kill it meanwhile."""
+    began = time.monotonic()
+    while time.monotonic() - began < ATTACH_LIMIT_S:
+        if tracer.poll() is not None:
+            said = tracer.stderr.read().decode()
+            if may_be_killed and "attached" in said:
+                return False
+            raise Broken(f"strace ended: {said[:200]}")
+        if threads_are_traced(pid):
+            return True
         time.sleep(0.01)
     raise Broken("strace did not attach")
 
@@ -244,7 +295,10 @@ def downgrade(data):
         for (table,) in ledger.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall():
             if table not in VERSION_1_TABLES:
                 ledger.execute(f"DROP TABLE {table}")
-        ledger.execute("DROP INDEX IF EXISTS decisions_by_end")
+        # Indexes that go with a constraint have no text, and stay.
+        for (index,) in ledger.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL").fetchall():
+            if index not in VERSION_1_INDEXES:
+                ledger.execute(f"DROP INDEX {index}")
         ledger.create_function("plain_seal", 3, plain_seal, deterministic=True)
         for table, key in VERSION_1_SEALED.items():
             ledger.execute(f"UPDATE {table} SET seal = plain_seal('{table}', {key}, body)")
@@ -276,6 +330,7 @@ VERSION_1_SEALED = {
 }
 VERSION_1_TABLES = ("repositories", "records", "grants", "tags", "tag_digests", "requests", "decisions", "tokens", "policies",
                     "pulls", "audit")
+VERSION_1_INDEXES = ("grants_by_record", "requests_by_key", "requests_by_state", "decisions_by_record", "pulls_by_subject")
 
 
 def possible(call, fault):

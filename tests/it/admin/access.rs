@@ -19,6 +19,9 @@ fn example(route: &Route) -> (String, Option<String>) {
         ("POST", "/approvals" | "/rejections" | "/revocations" | "/reinstatements") => {
             Some(json!({"target": "R-999", "reason": "x"}))
         }
+        ("POST", "/requests/{id}/answers" | "/requests/{id}/questions") => {
+            Some(json!({"text": "x"}))
+        }
         ("POST", "/requests/{id}/votes") => Some(json!({"decision": "approve", "reason": "x"})),
         ("POST", "/requests" | "/prefetch") => Some(json!({"images": ["up.test/open/none:1"]})),
         ("POST", "/tokens") => Some(json!({"name": "made", "role": "viewer"})),

@@ -6,6 +6,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::Desk;
+use pratique::time::Clock as _;
 
 const APPROVE: &str = "/api/v1/approvals";
 const REJECT: &str = "/api/v1/rejections";
@@ -44,6 +45,23 @@ async fn a_blocked_pull_is_approved_by_its_request_and_pulls_at_the_next_try() {
 
     desk.mirror.clock.advance(Duration::from_hours(24 * 12));
     desk.mirror.pull("asked/app", "1").await.assert_refused("Pending approval");
+}
+
+#[tokio::test]
+async fn what_is_refused_again_soon_after_it_was_served_is_asked_for_again() {
+    let desk = Desk::start().await;
+    desk.push("asked/app", "1", "content");
+    desk.mirror.pull("asked/app", "1").await.assert_refused("Pending approval R-1");
+    let expires = desk.mirror.clock.now().after(Duration::from_secs(10));
+    let body = json!({"target": "R-1", "reason": "for a moment", "expires": expires});
+    assert_eq!(desk.post(APPROVE, &body).await.status, 200);
+    desk.mirror.pull("asked/app", "1").await.assert_complete();
+    desk.mirror.clock.advance(Duration::from_secs(11));
+    // Less than half a minute after the first, which is when the same refusal is not filed again.
+    desk.mirror.pull("asked/app", "1").await.assert_refused("Pending approval R-2");
+    desk.mirror.pull("asked/app", "1").await.assert_refused("Pending approval R-2");
+    let open = desk.get("/api/v1/requests").await.json();
+    assert_eq!((open[0]["id"].as_str(), open[0]["clients"].as_u64()), (Some("R-2"), Some(1)));
 }
 
 #[tokio::test]

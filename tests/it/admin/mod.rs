@@ -1,16 +1,23 @@
 //! The desk: who may ask, what people may decide, and that it is said in words.
 
 mod access;
+mod archives;
 mod audit;
 mod cache;
 mod command_line;
 mod decisions;
 mod described;
 mod events;
+mod exceptions;
 mod idempotency;
+mod instead;
+mod learning;
+mod manifests;
 mod outdated;
 mod paging;
 mod people;
+mod proposing;
+mod questions;
 mod simulate;
 mod tokens;
 mod upgrading;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Desk;
+use crate::support::mirror::TestMirror;
 use crate::support::upstream::Fault;
 use crate::web::Browser;
 
@@ -99,4 +100,48 @@ async fn a_registry_that_lists_no_tags_is_told_and_the_rest_is_there() {
     let view = desk.get("/api/v1/outdated").await.json();
     assert_eq!(view["not_listed"].as_array().map(Vec::len), Some(1), "{view}");
     assert!(view["not_listed"][0].as_str().is_some_and(|it| it.contains("up.test/open/app")));
+}
+
+#[tokio::test]
+async fn what_runs_of_a_line_that_ends_is_told_and_nothing_is_refused_for_it() {
+    let line = |pattern: &str, line: &str, ends: &str| {
+        let ends = format!("{ends}T00:00:00Z").parse().unwrap();
+        pratique::mirror::LineEnd::new(pattern.parse().unwrap(), line, ends).unwrap()
+    };
+    // The clock of the tests begins on 2026-11-20.
+    let lifecycle = vec![
+        line("up.test/open/*", "6.2", "2026-11-19"),
+        line("up.test/open/app", "7", "2026-11-20"),
+        line("up.test/open/app", "8", "2027-02-01"),
+        line("up.test/open/app", "9", "2028-01-01"),
+    ];
+    let policy = format!("rules:\n{}", super::RULES);
+    let mirror = TestMirror::start_with(&policy, |settings| settings.mirror.lifecycle = lifecycle);
+    let desk = Desk::of(mirror.await);
+    for tag in ["6.2.14-alpine", "7.0", "8.1", "9.0"] {
+        desk.push("open/app", tag, tag);
+        desk.mirror.pull("open/app", tag).await.assert_complete();
+    }
+    desk.mirror.mirror().ledger().flush().await;
+    let view = desk.get("/api/v1/outdated").await.json();
+    let told: Vec<_> = view["ending"].as_array().expect("lines").iter().collect();
+    let told: Vec<_> = told.iter().map(|it| (&it["tag"], &it["line"], &it["ended"])).collect();
+    let expected = [
+        (&json!("6.2.14-alpine"), &json!("6.2"), &json!(true)),
+        (&json!("7.0"), &json!("7"), &json!(false)),
+        (&json!("8.1"), &json!("8"), &json!(false)),
+    ];
+    assert_eq!(told, expected, "{view}");
+    assert_eq!(desk.mirror.mirror().metrics().ended_images.value(), 1);
+    let command = desk.run(&["outdated", "--exit-code"]).await;
+    assert_eq!(command.code, 3, "{command:?}");
+    for said in ["line 6.2 is mended no more since 2026-11-19", "line 8 is mended until 2027-02-01"]
+    {
+        assert!(command.stdout.contains(said), "{said}: {command:?}");
+    }
+    let page = Browser::signed_in(&desk).await.page("/outdated").await;
+    for said in ["Lines at their end", "up.test/open/app:6.2.14-alpine", "2027-02-01"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    desk.mirror.pull("open/app", "6.2.14-alpine").await.assert_complete();
 }

@@ -162,6 +162,7 @@ async fn there_is_one_simulation_at_a_time() {
     let desk = Desk::start().await;
     let office = Office::new(desk.mirror.mirror().clone());
     let body = || SimulateBody {
+        directory: std::collections::BTreeMap::new(),
         policy: format!("{HEAD}rules:{RULES}"),
         files: std::collections::BTreeMap::new(),
         days: 1,
@@ -216,4 +217,40 @@ async fn the_command_sends_key_files_along_and_ends_with_what_a_script_needs() {
     let mistaken = write(" []\n");
     let refused = desk.run(&["policy", "diff", &mistaken, "--against-history"]).await;
     assert_eq!(refused.code, 64, "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_directory_is_sent_along_and_what_a_file_of_it_changes_is_told() {
+    let desk = Desk::start().await;
+    desk.push("open/a", "1", "a");
+    desk.mirror.pull("open/a", "1").await.assert_complete();
+    desk.mirror.mirror().ledger().flush().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("teams")).expect("a folder");
+    let base = "rules: [{id: asked, match: [\"up.test/asked/**\"], trust: approve}]\n";
+    std::fs::write(folder.path().join("base.yaml"), format!("{HEAD}{base}")).expect("a file");
+    let team = |trust: &str| {
+        let head = "apiVersion: pratique.dev/v1\nkind: Policy\nmetadata: {name: team-open, \
+                    owner: \"group:open\", scope: [\"up.test/open/**\"]}\n";
+        let rule =
+            format!("rules: [{{id: theirs, match: [\"up.test/open/*\"], trust: {trust}}}]\n");
+        let file = folder.path().join("teams/open.yaml");
+        std::fs::write(file, format!("{head}{rule}")).expect("a file");
+    };
+    let path = folder.path().to_str().expect("a path");
+    let arguments = ["policy", "diff", path, "--against-history", "--exit-code"];
+    team("deny");
+    let told = desk.run(&[&arguments[..], &["--json"]].concat()).await;
+    assert_eq!(told.code, 3, "{told:?}");
+    let told = told.json();
+    assert_eq!((&told["refused"], &told["flips"][0]["effect"]), (&json!(1), &json!("refused")));
+    team("\"allow\", signatures: {none: ours}");
+    let told = desk.run(&arguments).await;
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.stdout.contains("rule open -> theirs"), "{told:?}");
+    // One file that is wrong is told by its name, and nothing is asked.
+    team("perhaps");
+    let refused = desk.run(&arguments).await;
+    assert_eq!(refused.code, 64, "{refused:?}");
+    assert!(refused.stderr.contains("teams/open.yaml"), "{refused:?}");
 }

@@ -28,7 +28,7 @@ fn seal(parts: &[&str]) -> Vec<u8> {
 }
 
 /// Makes the ledger in `data` one whose verdicts an earlier program reached, which admitted all.
-fn as_an_earlier_program_judged(data: &Path) {
+pub(super) fn as_an_earlier_program_judged(data: &Path) {
     let ledger = Connection::open(data.join("ledger.db")).expect("a ledger");
     let mut statement = ledger
         .prepare(

@@ -415,6 +415,34 @@ async fn what_somebody_voted_on_has_another_version_after_another_vote() {
 }
 
 #[tokio::test]
+async fn a_yes_is_to_what_was_seen_of_the_image_and_a_no_to_the_image() {
+    let office = Office::open(TWO).await;
+    office.waiting().await;
+    let seen = async || office.desk.get("/api/v1/requests/R-1").await.header("etag").to_owned();
+    let before = seen().await;
+    assert_eq!(seen().await, before, "nothing changed");
+    office.desk.mirror.set_policy(&policy(TWO), 2).await;
+    let send = async |decision: &str, seen: &str| {
+        let body = Some(json!({"decision": decision, "reason": "as I saw it"}).to_string());
+        let headers = [("if-match", seen)];
+        let path = "/api/v1/requests/R-1/votes";
+        office.desk.send(Method::POST, path, Some(office.token("alice")), body, &headers).await
+    };
+    let reply = send("approve", &before).await;
+    assert_eq!((reply.status, reply.problem().as_str()), (412, "conflict"), "{reply:?}");
+    let now = seen().await;
+    assert_ne!(now, before);
+    let reply = send("approve", &now).await;
+    assert_eq!(told(&reply), (200, json!("voted")), "{reply:?}");
+    // A no is as good whatever became of the image, but not after somebody said something else.
+    assert_eq!(send("reject", &now).await.status, 412);
+    let now = seen().await;
+    office.desk.mirror.set_policy(&policy(TWO), 3).await;
+    let reply = send("reject", &now).await;
+    assert_eq!(told(&reply), (200, json!("rejected")), "{reply:?}");
+}
+
+#[tokio::test]
 async fn a_policy_may_name_who_asks() {
     let approval = TWO.replace('}', ", requesters: [\"token:renovate\", \"group:others\"]}");
     let office = Office::open(&approval).await;

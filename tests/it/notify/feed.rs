@@ -80,6 +80,8 @@ fn filing(number: usize) -> Filing {
         client: "node".to_owned(),
         note: None,
         requester: None,
+        group: None,
+        ticket: None,
     }
 }
 
@@ -114,4 +116,23 @@ async fn the_feed_has_the_newest_hundred_escaped_and_says_when_nothing_changed()
     assert_eq!(ask(&desk, &headers).await.status, 304);
     desk.mirror.mirror().ledger().file_request(filing(131)).await.unwrap();
     assert_eq!(ask(&desk, &headers).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_question_is_in_the_feed_and_makes_its_entry_new() {
+    let desk = Desk::start().await;
+    desk.push("asked/app", "1", "content");
+    desk.mirror.pull("asked/app", "1").await.assert_refused("Pending approval R-1");
+    let own = format!("Bearer {}", desk.token);
+    let before = ask(&desk, &[("authorization", &own)]).await;
+    desk.mirror.clock.advance(std::time::Duration::from_mins(5));
+    let said = serde_json::json!({"text": "what <is> it for?"});
+    assert_eq!(desk.post("/api/v1/requests/R-1/questions", &said).await.status, 200);
+    let after = ask(&desk, &[("authorization", &own)]).await;
+    assert_ne!(before.header("etag"), after.header("etag"));
+    let text = after.text();
+    for said in ["term=\"needs-info\"", "question by first-run: what &lt;is&gt; it for?"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(!before.text().contains("needs-info"));
 }

@@ -1,5 +1,6 @@
 //! Telling people: webhooks arrive, once their receiver lets them, and nobody is fooled by them.
 
+mod checkpoints;
 mod commands;
 mod delivery;
 mod endings;

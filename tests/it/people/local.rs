@@ -155,16 +155,35 @@ async fn whoever_guesses_waits_and_keeps_nobody_out_for_good() {
 }
 
 #[tokio::test]
+async fn whoever_has_a_one_time_secret_is_not_kept_out_by_those_who_guess() {
+    let desk = desk().await;
+    let secret = invited(&desk, "alice", Role::Approver).await;
+    let browser = Browser::new(&desk);
+    for _ in 0..8 {
+        by_password(&browser, "alice", "a guess").await;
+    }
+    assert_eq!(by_password(&browser, "alice", "a guess").await.status, 429);
+    let reply = by_password(&browser, "alice", &secret).await;
+    assert_eq!((reply.status, reply.header("location")), (303, "/login/enrol"), "{}", reply.text());
+}
+
+#[tokio::test]
 async fn many_guesses_at_once_are_worth_no_more_than_one_after_the_other() {
     let desk = desk().await;
     person(&desk, "alice", Role::Viewer).await;
     let guesses = (0..16).map(|_| async {
         by_password(&Browser::new(&desk), "alice", "a wrong password").await.status
     });
-    let statuses = futures_util::future::join_all(guesses).await;
+    let mut statuses = futures_util::future::join_all(guesses).await;
+    // Where two hashes take the machine long, whoever waits too long for a place is told nothing either (503).
+    assert!(statuses.iter().all(|status| [403, 429, 503].contains(status)), "{statuses:?}");
+    while statuses.last() != Some(&429) && statuses.len() < 32 {
+        let browser = Browser::new(&desk);
+        statuses.push(by_password(&browser, "alice", "a wrong password").await.status);
+    }
     let told = statuses.iter().filter(|status| **status == 403).count();
     assert!((5..=6).contains(&told), "{statuses:?}");
-    assert!(statuses.iter().all(|status| [403, 429].contains(status)), "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Signing in: by name, password and code; and at a provider.
 
 mod local;
+mod pages;
 mod provider;
 mod sign_on;
+mod step_up;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

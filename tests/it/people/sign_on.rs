@@ -18,7 +18,7 @@ use crate::web::{Browser, hidden};
 const RULES: &str = "rules:\n- {id: asked, match: [\"up.test/asked/**\"], trust: approve}\n";
 
 /// A desk whose people may sign in at a provider in this process.
-async fn desk() -> (Desk, Provider) {
+pub(super) async fn desk() -> (Desk, Provider) {
     let clock = pratique::time::ManualClock::at("2026-11-20T10:00:00Z".parse().unwrap());
     let provider = Provider::start(clock).await;
     let desk = Desk::of(mirror_of(&provider, |_| {}).await);
@@ -62,7 +62,7 @@ async fn leave(browser: &Browser<'_>, next: &str) -> String {
     reply.header("location").to_owned()
 }
 
-async fn sign_in(browser: &Browser<'_>, provider: &Provider) -> Reply {
+pub(super) async fn sign_in(browser: &Browser<'_>, provider: &Provider) -> Reply {
     let back = provider.signs_in(&leave(browser, "/audit").await);
     browser.get(&back).await
 }

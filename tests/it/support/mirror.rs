@@ -8,10 +8,11 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::ext::ReasonPhrase;
 use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
-use pratique::app::App;
+use pratique::app::{self, App};
 use pratique::config::Settings;
 use pratique::ledger::{Caller, NewToken, PersonId, Role};
 use pratique::oci::{Digest, Registry};
+use pratique::store;
 use pratique::time::{ManualClock, Timestamp};
 use pratique::upstream::RegistrySettings;
 use tempfile::TempDir;
@@ -124,9 +125,19 @@ impl TestMirror {
     ) -> Self {
         assert!(self.app.stop(grace).await, "the program did not stop");
         change(&self.settings.data_dir);
-        let clock = Arc::new(self.clock.clone());
-        self.app = App::start_at(self.settings.clone(), clock).await.expect("a restart");
-        self
+        for _ in 0..100 {
+            match App::start_at(self.settings.clone(), Arc::new(self.clock.clone())).await {
+                // A process that another test starts holds the lock until it is another program.
+                Err(app::Error::Store(error)) if matches!(*error, store::Error::Locked { .. }) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                started => {
+                    self.app = started.expect("a restart");
+                    return self;
+                }
+            }
+        }
+        panic!("the lock was never given up");
     }
 
     /// Puts another policy in force and waits until it is.

@@ -3,10 +3,12 @@
 use hyper::Method;
 use pratique::http::admin::web::routes;
 
-use super::{Browser, desk};
+use super::{Browser, RULES, desk};
+use crate::admin::Desk;
+use crate::support::mirror::TestMirror;
 
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
-                   form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                   connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 #[tokio::test]
 async fn every_page_lets_the_browser_do_nothing_but_show_it_and_is_kept_nowhere() {
@@ -31,6 +33,10 @@ async fn every_page_lets_the_browser_do_nothing_but_show_it_and_is_kept_nowhere(
         assert_eq!(reply.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(reply.header("referrer-policy"), "no-referrer", "{path}");
         assert_eq!(reply.header("cross-origin-opener-policy"), "same-origin", "{path}");
+        if path == "/live" {
+            assert_eq!(reply.header("content-type"), "text/event-stream");
+            continue;
+        }
         if path.starts_with("/assets/") {
             assert!(reply.header("cache-control").contains("immutable"), "{path}");
             continue;
@@ -82,5 +88,27 @@ async fn a_style_sheet_and_a_script_are_all_that_a_page_asks_for() {
         let text = file.text();
         assert!(!text.contains("@import") && !text.contains("url("), "{path}");
         assert!(!text.contains("innerHTML") && !text.contains("eval("), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn behind_something_that_speaks_tls_cookies_are_for_tls_alone() {
+    for (public_url, name, is_secure) in [
+        (Some("https://mirror.test"), "__Host-pratique=", true),
+        (Some("http://mirror.test"), "pratique-session=", false),
+        (None, "pratique-session=", false),
+    ] {
+        let policy = format!("rules:\n{RULES}");
+        let mirror = TestMirror::start_with(&policy, |settings| {
+            settings.node.public_url = public_url.map(Into::into);
+        });
+        let desk = Desk::of(mirror.await);
+        let browser = Browser::new(&desk);
+        let reply = browser.post("/login", &[("token", &desk.token)]).await;
+        assert_eq!(reply.status, 303, "{}", reply.text());
+        let cookie = reply.header("set-cookie");
+        assert!(cookie.starts_with(name), "{public_url:?}: {cookie}");
+        assert_eq!(cookie.contains("; Secure"), is_secure, "{public_url:?}: {cookie}");
+        assert_eq!(browser.get("/policy").await.status, 200, "{public_url:?}");
     }
 }

@@ -13,7 +13,7 @@ use crate::support::mirror::TestMirror;
 use crate::support::upstream::Image;
 
 /// What would act in a page if it were not escaped, and what would deceive the eye if it were shown.
-const HOSTILE: &str =
+pub(super) const HOSTILE: &str =
     "\"'></td></main><script>alert(1)</script><img src=x onerror=alert(2)>&lt;\u{202e}gpj\u{200b}";
 
 /// The tags that pages are made of.
@@ -82,7 +82,7 @@ const TAGS: [&str; 61] = [
 ];
 
 /// Panics where `page` has a tag or attribute that none of ours has.
-fn assert_harmless(page: &str, what: &str) {
+pub(super) fn assert_harmless(page: &str, what: &str) {
     assert!(!page.contains(HOSTILE), "{what}: it is shown as it came");
     for deceptive in ['\u{202e}', '\u{200b}', '\u{1b}'] {
         assert!(!page.contains(deceptive), "{what}: {deceptive:?} is shown as it is");
@@ -127,6 +127,8 @@ async fn what_people_and_clients_write_is_text() {
         client: HOSTILE.to_owned(),
         note: Some(HOSTILE.to_owned()),
         requester: None,
+        group: None,
+        ticket: None,
     };
     desk.mirror.mirror().ledger().file_request(filing).await.unwrap();
     let image = format!("up.test/asked/app@{digest}");

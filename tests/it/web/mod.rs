@@ -1,13 +1,20 @@
 //! The page: who sees it, what it shows, and that it does nothing that nobody wanted.
 
+mod break_glass;
 mod deciding;
 mod difference;
+mod drafts;
 mod entry;
+mod exceptions;
 mod forms;
 mod headers;
 mod hostile;
+mod live;
 mod pages;
+mod questions;
 mod queue;
+mod together;
+mod votes;
 
 use std::sync::Mutex;
 

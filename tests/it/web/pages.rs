@@ -125,3 +125,37 @@ async fn health_tells_registries_cache_disk_and_database() {
     let head = browser.send(Method::HEAD, "/health", None, &[]).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
+
+#[tokio::test]
+async fn the_last_day_is_drawn_and_told_in_a_table() {
+    let desk = desk().await;
+    desk.push("open/app", "1", "content");
+    desk.push("never/app", "1", "content");
+    for _ in 0..3 {
+        desk.mirror.pull("open/app", "1").await.assert_complete();
+    }
+    desk.mirror.pull("never/app", "1").await.assert_refused("Denied");
+    desk.mirror.mirror().ledger().flush().await;
+    let page = Browser::signed_in(&desk).await.page("/health").await;
+    let (_, chart) = page.split_once("<figure class=\"chart\">").expect("a chart");
+    let (chart, _) = chart.split_once("</figure>").expect("its end");
+    for said in ["role=\"img\"", "manifests in an hour", "refused or waiting", "As a table"] {
+        assert!(chart.contains(said), "{said}: {chart}");
+    }
+    assert_eq!(
+        chart.matches("<rect").count(),
+        1,
+        "what was refused without a look is counted nowhere: {chart}"
+    );
+    assert_eq!(chart.matches("<th scope=\"row\">").count(), 24, "{chart}");
+    // Each pull asks for the tag, and then for the digest.
+    assert!(chart.contains("data-label=\"served\">6</td>"), "{chart}");
+    let x = chart.split_once("<rect class=\"series-0\" x=\"").expect("a bar").1;
+    let x: u64 = x.split('"').next().and_then(|x| x.parse().ok()).expect("a place");
+    assert!((580..=624).contains(&x), "the hour of now is within the picture: {chart}");
+    assert!(!page.contains("style="), "{page}");
+    // Pulls of yesterday are not those of the last day.
+    desk.mirror.clock.advance(std::time::Duration::from_hours(25));
+    let page = Browser::signed_in(&desk).await.page("/health").await;
+    assert!(!page.contains("<rect"), "{page}");
+}

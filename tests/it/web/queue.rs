@@ -30,6 +30,8 @@ async fn file(desk: &Desk, number: u64, state: RequestState) {
         client: format!("node-{}", number % 40),
         note: None,
         requester: None,
+        group: None,
+        ticket: None,
     };
     desk.mirror.mirror().ledger().file_request(filing).await.unwrap();
 }
@@ -125,6 +127,8 @@ async fn pages_of(requests: u64) {
             client: format!("node-{}", number % 40),
             note: None,
             requester: None,
+            group: None,
+            ticket: None,
         });
     }
     let filed = filing.into_iter().map(|filing| ledger.file_request(filing));
@@ -135,6 +139,8 @@ async fn pages_of(requests: u64) {
         &format!("/?before=R-{}", requests / 2),
         "/?q=node-7&state=open",
         "/?q=nowhere&state=all",
+        "/?state=mine",
+        "/?state=mine&q=nowhere",
         &format!("/requests/R-{}", requests / 2),
     ] {
         let began = Instant::now();

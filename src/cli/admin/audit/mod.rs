@@ -1,5 +1,6 @@
 //! `audit`: the records, whether they are whole, what is signed of them, and why something ran.
 
+mod archive;
 mod export;
 mod follow;
 mod verify;
@@ -23,7 +24,8 @@ Examples:
   pratique audit checkpoint > audit.checkpoint     now and then, to be kept elsewhere
   pratique audit verify --key \"$(cat audit.vkey)\" --checkpoint audit.checkpoint
   pratique audit export audit.jsonl                for another machine
-  pratique audit verify audit.jsonl                there, offline";
+  pratique audit verify audit.jsonl                there, offline
+  pratique audit archive --before 400d             move old records into files";
 
 /// Which stretch of the audit to list, or what else to do with it.
 #[derive(Debug, clap::Args)]
@@ -44,6 +46,9 @@ pub(crate) struct AuditArguments {
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum AuditCommand {
+    /// Move old records out of the database into files that keep the chain verifiable
+    #[command(after_help = archive::EXAMPLES)]
+    Archive(archive::ArchiveArguments),
     /// Print the last signed checkpoint, to be kept elsewhere
     Checkpoint(CheckpointArguments),
     /// Write the records and checkpoints to a file, for another machine
@@ -98,6 +103,7 @@ pub(super) async fn run(
             follow::run(connection, &format!("/audit?limit={}", arguments.limit)).await
         }
         None => list(connection, arguments.from, arguments.limit).await,
+        Some(AuditCommand::Archive(arguments)) => archive::run(connection, arguments).await,
         Some(AuditCommand::Checkpoint(arguments)) => checkpoint(connection, &arguments).await,
         Some(AuditCommand::Export(arguments)) => export::run(connection, &arguments).await,
         Some(AuditCommand::Key(arguments)) => key(connection, &arguments).await,

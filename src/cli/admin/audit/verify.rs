@@ -29,10 +29,13 @@ Examples:
   pratique audit verify --offline                  read the data directory, server running or not
   pratique audit verify /var/lib/pratique          the same, of that directory
   pratique audit verify audit.jsonl                read an export, on any machine
+  pratique audit verify --offline --segment /archive/000000000001-000000081234.jsonl.zst
+                                                   read records, too, that left the database
   pratique audit verify --key \"$(cat audit.vkey)\" --checkpoint audit.checkpoint
                                                    trust what was kept elsewhere, and nothing else
 
-It ends with 3 when something is wrong, and names the first bad record.";
+It ends with 3 when something is wrong, and names the first bad record; with 2 when a checkpoint that was
+given is of records that were not read.";
 
 /// What to check, and what to trust.
 #[derive(Debug, clap::Args)]
@@ -51,6 +54,10 @@ pub(crate) struct VerifyArguments {
     /// be given several times
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
+    /// Read this file with archived records, too, wherever it is kept; may be given several times. Those in
+    /// audit/segments of a data directory are read without being named
+    #[arg(long = "segment", value_name = "FILE")]
+    segments: Vec<PathBuf>,
 }
 
 /// `audit verify`; a damaged audit ends with the code for no.
@@ -68,10 +75,11 @@ pub(super) async fn run(
             .iter()
             .map(|path| checkpoint(path))
             .collect::<Result<_, _>>()?,
+        segments: arguments.segments,
     };
     let trusts_itself = trust.keys.is_empty() && trust.checkpoints.is_empty();
     let view = match &arguments.path {
-        None if trusts_itself && !arguments.offline => {
+        None if trusts_itself && trust.segments.is_empty() && !arguments.offline => {
             connect::client(connection)?.get("/audit/verify").await?
         }
         None => report_view(&directory(&data_dir(connection)?, &trust)?),
@@ -83,7 +91,15 @@ pub(super) async fn run(
     } else {
         output::print(&render(&view, trusts_itself, connect::times(connection)))?;
     }
-    Ok(if view.intact { Exit::Done } else { Exit::Refused }.into())
+    Ok(if !view.intact {
+        Exit::Refused
+    } else if view.unchecked.is_empty() {
+        Exit::Done
+    } else {
+        // What was demanded could not be looked at.
+        Exit::Unreachable
+    }
+    .into())
 }
 
 fn directory(dir: &Path, trust: &Trust) -> Result<AuditReport, CliError> {

@@ -25,7 +25,7 @@ Examples:
   pratique audit why ghcr.io/acme/app:1.4 --at 2026-11-20T10:00:00Z --json
   pratique audit why ghcr.io/acme/app:1.4          now
 
-A date means its end (UTC). It ends with 0 when the image was admitted or watched, 3 when it was
+A date means its end (UTC). It ends with 0 when the image was served (admitted, watched, or by a break-glass), 3 when it was
 refused or waited, 2 when the audit does not know.";
 
 /// Which image, and when.
@@ -65,7 +65,7 @@ pub(super) async fn run(
         output::print(&render(&view, connect::times(connection)))?;
     }
     Ok(match view.state.as_str() {
-        "admitted" | "observed" => Exit::Done,
+        "admitted" | "break-glass" | "observed" => Exit::Done,
         "refused" | "pending" => Exit::Refused,
         _ => Exit::Unreachable,
     }

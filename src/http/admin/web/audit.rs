@@ -12,6 +12,8 @@ use super::session::Visitor;
 use super::trouble::Trouble;
 use super::words::{ago, image_path, request_path};
 use crate::http::admin::AdminState;
+use crate::ledger;
+use crate::mirror::desk;
 use crate::mirror::desk::view::{AuditReportView, AuditView};
 use crate::text::count;
 use crate::time::Timestamp;
@@ -40,7 +42,16 @@ pub(super) async fn show(
     let (desk, now) = (&state.desk, state.desk.mirror().clock().now());
     let before = wanted.before.map(|before| before.max(1));
     let from = before.map(|before| before.saturating_sub(u64::from(RECORDS_SHOWN)).max(1));
-    let mut records = desk.audit(from, Some(RECORDS_SHOWN)).await?.records;
+    let (mut records, archived) = match desk.audit(from, Some(RECORDS_SHOWN)).await {
+        Ok(page) => (page.records, None),
+        Err(desk::Error::Ledger(error)) if matches!(*error, ledger::Error::Archived(_)) => {
+            // What is left of this page is in the database, or nothing.
+            let begins = desk.audit_segments().await?.begins;
+            let page = desk.audit(Some(begins), Some(RECORDS_SHOWN)).await?;
+            (page.records, Some(error.to_string()))
+        }
+        Err(error) => return Err(error.into()),
+    };
     records.retain(|record| before.is_none_or(|before| record.sequence < before));
     let report = match wanted.check {
         Some(_) => Some(desk.verify_audit().await?),
@@ -48,6 +59,7 @@ pub(super) async fn show(
     };
     records.reverse();
     let older = records.last().map(|record| record.sequence).filter(|first| *first > 1);
+    let older = older.filter(|_| archived.is_none());
     let main = html! {
         div.head {
             h1 { "Audit" }
@@ -57,14 +69,17 @@ pub(super) async fn show(
             Some(report) => (checked(report)),
             None => { p { a href="/audit?check=now" { "Check the whole chain now" } } }
         }
-        @if records.is_empty() { p { "There is no such record." } }
-        @else { (table(&records, now)) }
+        @if records.is_empty() && archived.is_none() { p { "There is no such record." } }
+        @else if !records.is_empty() { (table(&records, now)) }
+        @if let Some(archived) = &archived { p role="status" { "Older ones: " (archived) "." } }
         nav.pages aria-label="Pages" {
             @if before.is_some() { a href="/audit" { "Newest" } }
             @if let Some(older) = older { a rel="next" href=(format!("/audit?before={older}")) { "Older" } }
         }
     };
-    Ok(Page::new("Audit", Place::Audit, &visitor, main).into_response())
+    let page = Page::new("Audit", Place::Audit, &visitor, main);
+    let is_newest = before.is_none() && report.is_none();
+    Ok(if is_newest { page.live() } else { page }.into_response())
 }
 
 fn checked(report: &AuditReportView) -> Markup {
@@ -72,6 +87,7 @@ fn checked(report: &AuditReportView) -> Markup {
         @if report.intact {
             p.done role="status" { (count(report.records, "record")) ": each is as it was written, none is \
                                     missing." }
+            @for note in &report.notes { p.quiet { bdi { (note) } } }
         } @else {
             div.alert role="alert" {
                 p { strong { "The chain is damaged." } }

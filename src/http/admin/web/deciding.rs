@@ -88,7 +88,7 @@ pub(super) async fn decide(
 
 /// When an approval for `term` ends that is given at `now`: with the day, so that the same form sent twice
 /// says the same. No end is until it is undone.
-fn expires(term: &str, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+pub(super) fn expires(term: &str, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
     let term = TERMS.iter().find(|(days, _)| *days == term);
     let (days, _) = term.ok_or_else(|| Problem::invalid("that is no time for an approval"))?;
     let Ok(days) = days.parse::<i64>() else { return Ok(None) };

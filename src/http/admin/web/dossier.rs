@@ -12,10 +12,13 @@ use super::page::{Page, Place};
 use super::people::{self, Refused};
 use super::session::Visitor;
 use super::trouble::Trouble;
-use super::words::{ago, count, lines, linked, short, state as state_mark};
-use super::{difference, evidence, findings, history};
+use super::words::{ago, count, group_path, image_path, lines, linked, short, state as state_mark};
+use super::{difference, evidence, exceptions, findings, history, remarks, rules};
 use crate::http::admin::AdminState;
+use crate::ledger::Permission;
 use crate::mirror::desk::dossier::Dossier;
+use crate::mirror::desk::exceptions::ExceptionView;
+use crate::mirror::desk::propose::RuleProposalsView;
 use crate::mirror::desk::view::{ExplainView, ReasonView, RequestView};
 use crate::time::Timestamp;
 
@@ -27,6 +30,8 @@ const CLIENTS_SHOWN: usize = 20;
 #[serde(deny_unknown_fields)]
 pub(super) struct Done {
     done: Option<String>,
+    /// In how many days pulls are counted for what could be made a rule.
+    figures: Option<u32>,
 }
 
 /// `GET /requests/{id}`, `GET /images/{*image}`
@@ -34,12 +39,15 @@ pub(super) async fn show(
     State(state): State<AdminState>,
     Extension(visitor): Extension<Visitor>,
     InPath(text): InPath,
-    Asked(Done { done }): Asked<Done>,
+    Asked(Done { done, figures }): Asked<Done>,
 ) -> Result<Response, Trouble> {
     let dossier = Box::pin(state.desk.dossier(&text)).await?;
+    let rules = rules_for(&state, &dossier, figures).await;
     let now = state.desk.mirror().clock().now();
     let done = done.as_deref().and_then(people::done);
-    Ok(Shown { dossier: &dossier, visitor: &visitor, now, done, refused: None }.page())
+    let exceptions = exceptions_of(&state, &dossier).await?;
+    let (dossier, visitor, rules) = (&dossier, &visitor, rules.as_ref());
+    Ok(Shown { dossier, visitor, exceptions, now, done, rules, refused: None }.page())
 }
 
 /// The page of `text` with a decision about it that was refused.
@@ -52,17 +60,52 @@ pub(super) async fn refused(
     let Ok(dossier) = Box::pin(state.desk.dossier(text)).await else {
         return Err(refused.problem.into());
     };
+    let rules = rules_for(state, &dossier, None).await;
     let now = state.desk.mirror().clock().now();
-    Ok(Shown { dossier: &dossier, visitor, now, done: None, refused: Some(&refused) }.page())
+    let exceptions = exceptions_of(state, &dossier).await?;
+    let (dossier, rules, refused) = (&dossier, rules.as_ref(), Some(&refused));
+    Ok(Shown { dossier, visitor, exceptions, now, done: None, rules, refused }.page())
+}
+
+/// What could be made a rule of what `dossier` is about, where that is a request.
+async fn rules_for(
+    state: &AdminState,
+    dossier: &Dossier,
+    figures: Option<u32>,
+) -> Option<RuleProposalsView> {
+    let request = dossier.request.as_ref()?;
+    match Box::pin(state.desk.rule_proposals(&request.id, figures)).await {
+        Ok(view) => Some(view),
+        // Whatever is wrong with that, people can decide.
+        Err(error) => {
+            tracing::warn!(request = request.id, %error, "nothing is offered as a rule");
+            None
+        }
+    }
+}
+
+/// The exceptions that wait or are in force for the image of `dossier`.
+async fn exceptions_of(
+    state: &AdminState,
+    dossier: &Dossier,
+) -> Result<Vec<ExceptionView>, Trouble> {
+    let Some(subject) = &dossier.subject else { return Ok(Vec::new()) };
+    let all = state.desk.exceptions(None, Some(subject.name.clone()), (None, None)).await?;
+    let is_of = |it: &ExceptionView| it.digest.is_none_or(|digest| digest == subject.digest);
+    Ok(all.into_iter().filter(is_of).collect())
 }
 
 /// A dossier as it is shown to somebody.
 pub(super) struct Shown<'a> {
     pub(super) dossier: &'a Dossier,
     pub(super) visitor: &'a Visitor,
+    /// The exceptions that wait or are in force.
+    exceptions: Vec<ExceptionView>,
     pub(super) now: Timestamp,
     /// What was just done, in a sentence.
     done: Option<&'static str>,
+    /// What could be made a rule.
+    rules: Option<&'a RuleProposalsView>,
     /// What was just refused.
     pub(super) refused: Option<&'a Refused>,
 }
@@ -74,7 +117,7 @@ impl Shown<'_> {
             None => self.image(),
         };
         let status = self.refused.map_or(StatusCode::OK, Refused::status);
-        let page = Page::new(&title, Place::Queue, self.visitor, self.main());
+        let page = Page::new(&title, Place::Queue, self.visitor, self.main()).live();
         Page { status, ..page }.into_response()
     }
 
@@ -108,6 +151,7 @@ impl Shown<'_> {
                 }
                 p.verdict {
                     (state_mark(self.word()))
+                    @if request.as_ref().is_some_and(|it| it.needs_info) { " " span.state.pending { "needs info" } }
                     @if let Some(explained) = explained { (self.rule(explained)) }
                 }
             }
@@ -116,13 +160,21 @@ impl Shown<'_> {
                 p.alert role="alert" { "It could not be judged now: " bdi { (why) }
                     ". What follows is what was kept." }
             }
+            (self.instead())
             (self.reasons())
             (difference::section(self.dossier, self.now))
             (people::panel(self))
-            @if let Some(request) = request { (self.asked(request)) }
+            @if !self.exceptions.is_empty() {
+                section aria-labelledby="exceptions" {
+                    h2 #exceptions { "Exceptions" }
+                    (exceptions::table(&self.exceptions, self.now))
+                }
+            }
+            @if let Some(rules) = self.rules { (rules::section(rules)) }
+            @if let Some(request) = request { (remarks::section(self, request)) (self.asked(request)) }
             @if let Some(explained) = explained { (evidence::section(explained, self.now)) }
             @if let Some(facts) = &self.dossier.facts {
-                (findings::section(facts, explained.as_ref(), self.now))
+                (findings::section(facts, explained.as_ref(), (self.now, self.visitor.caller.may(Permission::Ask))))
                 (evidence::configurations(facts))
                 (evidence::contents(facts, explained.as_ref(), self.now))
             }
@@ -173,9 +225,31 @@ impl Shown<'_> {
                 }
                 @if let (Some(tag), None) = (tag, &self.dossier.request) { span { "tag " bdi { (tag) } } }
             }
+            @if let Some(stale) = explained.as_ref().and_then(|it| it.stale.as_ref()) {
+                p.note { "Meanwhile it is served as it was admitted before, until " (stale.until)
+                    " at most: it could not be confirmed since " (ago(stale.since, self.now)) "." }
+            }
             @if let Some((instead, subject)) = explained.as_ref().and_then(|it| it.served_instead).zip(subject.as_ref()) {
                 p.note { "Meanwhile the tag is served as " (linked(&subject.name, &instead))
                     ", which was admitted last." }
+            }
+        }
+    }
+
+    /// What may be pulled instead.
+    fn instead(&self) -> Markup {
+        html! {
+            @for other in &self.dossier.alternatives {
+                p.instead {
+                    strong { a href=(image_path(&other.image)) {
+                        bdi { (other.tag) } } }
+                    " is " (other.relation) " (" (other.step) ") and "
+                    @match &other.approved_by {
+                        Some(by) => { "approved by " bdi { (by) } " " (ago(other.since, self.now)) }
+                        None => { "admitted here, known " (ago(other.since, self.now)) }
+                    }
+                    ". Use it: " code { (other.image) }
+                }
             }
         }
     }
@@ -220,6 +294,10 @@ impl Shown<'_> {
                     }
                 }
                 @if let Some(note) = &request.note { blockquote { bdi { (note) } } }
+                @if let Some(group) = &request.group {
+                    p { "It belongs to " a href=(group_path(group)) { bdi { (group) } } "." }
+                }
+                @if let Some(ticket) = &request.ticket { p { "Ticket: " bdi { (ticket) } } }
             }
         }
     }

@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 
 use super::evidence::platform;
-use super::words::{ago, count};
-use crate::gate::Silenced;
+use super::words::{ago, count, exception_path, until};
+use crate::gate::{Excepted, Silenced};
 use crate::mirror::desk::dossier::{ImageFacts, Known, ScanFacts, SubjectFacts};
-use crate::mirror::desk::view::ExplainView;
+use crate::mirror::desk::view::{ExplainView, UnseenView};
 use crate::oci::Digest;
 use crate::scan::{Finding, Fix, Report, Severity};
 use crate::time::Timestamp;
@@ -25,13 +25,33 @@ const SEVERITIES: [(&str, Option<Severity>); 5] = [
     ("unrated", None),
 ];
 
-/// What was found in all images.
+/// What does not count of what was found, and whether whoever looks may ask for more of that.
+#[derive(Clone, Copy)]
+struct Beside<'a> {
+    silenced: &'a [Silenced],
+    excepted: &'a [Excepted],
+    /// What nobody was shown who approved it.
+    unseen: &'a [UnseenView],
+    /// The image, by its digest, from which an exception may be asked for.
+    asks_of: Option<&'a str>,
+    now: Timestamp,
+}
+
+/// What was found in all images; whoever `may_ask` is offered to ask for exceptions where it is refused.
 pub(super) fn section(
     facts: &SubjectFacts,
     explained: Option<&ExplainView>,
-    now: Timestamp,
+    (now, may_ask): (Timestamp, bool),
 ) -> Markup {
-    let silenced = explained.map_or(&[][..], |it| it.silenced.as_slice());
+    let image = facts.subject.to_string();
+    let is_refused = explained.is_some_and(|it| it.verdict != "admit");
+    let beside = Beside {
+        silenced: explained.map_or(&[][..], |it| it.silenced.as_slice()),
+        excepted: explained.map_or(&[][..], |it| it.excepted.as_slice()),
+        unseen: explained.map_or(&[][..], |it| it.unseen.as_slice()),
+        asks_of: (may_ask && is_refused).then_some(image.as_str()),
+        now,
+    };
     html! {
         @if !facts.images.is_empty() {
             section aria-labelledby="findings" {
@@ -40,7 +60,7 @@ pub(super) fn section(
                     @if facts.images.len() > 1 { h3 { (platform(image)) } }
                     @match &image.scan {
                         Known::No(why) => { p.unknown { "Not known: " bdi { (why) } "." } }
-                        Known::Is(scan) => (scanned(image, scan, silenced, now)),
+                        Known::Is(scan) => (scanned(image, scan, beside)),
                     }
                 }
             }
@@ -48,7 +68,7 @@ pub(super) fn section(
     }
 }
 
-fn scanned(image: &ImageFacts, scan: &ScanFacts, silenced: &[Silenced], now: Timestamp) -> Markup {
+fn scanned(image: &ImageFacts, scan: &ScanFacts, beside: Beside<'_>) -> Markup {
     let inventory = &scan.inventory;
     html! {
         p {
@@ -56,7 +76,7 @@ fn scanned(image: &ImageFacts, scan: &ScanFacts, silenced: &[Silenced], now: Tim
             @if let Some(distribution) = &inventory.distribution { " of " bdi { (distribution.pretty.as_ref().unwrap_or(&distribution.id)) } }
             "."
             @if let Some(database) = scan.database() {
-                " Compared with a database as of " (ago(database.as_of, now)) "."
+                " Compared with a database as of " (ago(database.as_of, beside.now)) "."
             }
         }
         @if !inventory.gaps.is_empty() {
@@ -70,12 +90,12 @@ fn scanned(image: &ImageFacts, scan: &ScanFacts, silenced: &[Silenced], now: Tim
         }
         @match &scan.report {
             Known::No(why) => { p.unknown { "What is known against them is not known: " bdi { (why) } "." } }
-            Known::Is(report) => (reported(&image.digest, report, silenced)),
+            Known::Is(report) => (reported(&image.digest, report, beside)),
         }
     }
 }
 
-fn reported(image: &Digest, report: &Report, silenced: &[Silenced]) -> Markup {
+fn reported(image: &Digest, report: &Report, beside: Beside<'_>) -> Markup {
     let more = report.findings.len().saturating_sub(FINDINGS_SHOWN);
     html! {
         (severities(&report.findings))
@@ -96,7 +116,7 @@ fn reported(image: &Digest, report: &Report, silenced: &[Silenced]) -> Markup {
                     } }
                     tbody {
                         @for finding in report.findings.iter().take(FINDINGS_SHOWN) {
-                            (row(finding, vex_for(image, finding, silenced)))
+                            (row(image, finding, beside))
                         }
                     }
                 }
@@ -119,19 +139,64 @@ fn vex_for<'a>(
     })
 }
 
+fn exception_for<'a>(
+    image: &Digest,
+    finding: &Finding,
+    excepted: &'a [Excepted],
+) -> Option<&'a Excepted> {
+    excepted.iter().find(|it| {
+        it.image == *image
+            && it.vulnerability == finding.id
+            && it.package == finding.package.name
+            && it.version == finding.package.version
+    })
+}
+
+/// Where an exception from `finding` of `image` is asked for.
+fn asking_path(image: &str, finding: &Finding) -> String {
+    let package = finding.package.name.as_str();
+    let query = [("image", image), ("vulnerability", &finding.id), ("package", package)];
+    format!("/exceptions/new?{}", serde_urlencoded::to_string(query).unwrap_or_default())
+}
+
+/// What takes `finding` out, or where that is asked for.
+fn exception(image: &Digest, finding: &Finding, beside: Beside<'_>) -> Markup {
+    html! {
+        @if let Some(one) = exception_for(image, finding, beside.excepted) {
+            span.waived {
+                "does not count until " (until(one.until, beside.now)) ": "
+                @if one.by.is_empty() { "exception " bdi { (one.exception) } " of the policy" }
+                @else {
+                    a href=(exception_path(&one.exception)) { (one.exception) } ", granted by "
+                    bdi { (one.by.join(", ")) }
+                }
+            }
+        } @else if let Some(of) = beside.asks_of.filter(|_| !finding.malware) {
+            span.quiet { a href=(asking_path(of, finding)) { "Ask for an exception…" } }
+        }
+    }
+}
+
+fn is_unseen(finding: &Finding, unseen: &[UnseenView]) -> bool {
+    let name = format!("{} {}", finding.id, finding.package.name);
+    unseen.iter().any(|it| it.finding == name)
+}
+
 /// A finding as a row of a table.
-fn row(finding: &Finding, silenced: Option<&Silenced>) -> Markup {
+fn row(image: &Digest, finding: &Finding, beside: Beside<'_>) -> Markup {
+    let silenced = vex_for(image, finding, beside.silenced);
     html! {
         tr {
             th scope="row" {
                 bdi { (finding.id) }
                 @if finding.malware { " " strong { "malware" } }
                 @if finding.exploited { " " strong { "exploited" } }
+                @if is_unseen(finding, beside.unseen) { " " strong { "found since it was approved" } }
                 @if finding.kernel_headers { span.quiet { "of the kernel; these are its headers only" } }
                 @if let Some(silenced) = silenced {
                     span.waived { "does not count: " bdi { (silenced.by) } " says " (silenced.status)
                         @if let Some(why) = &silenced.why { ", " bdi { (why) } } }
-                }
+                } @else { (exception(image, finding, beside)) }
             }
             td { (severity(finding)) }
             td { bdi { (finding.package.name) } " " bdi { (finding.package.version) } }

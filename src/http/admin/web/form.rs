@@ -1,5 +1,6 @@
 //! What forms and addresses of pages say: bounded, and refused in our words.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -14,6 +15,8 @@ use crate::http::admin::problem::Problem;
 
 /// Most bytes of a form.
 pub(super) const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of a form with a policy, which has at most 1 MiB: as forms are sent, a character may take three.
+const BIG_FORM_BYTES_MAX: usize = 4 << 20;
 /// How long a form may take to arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest path to go to after signing in or deciding, in bytes.
@@ -29,25 +32,41 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
     type Rejection = Trouble;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Trouble> {
-        let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = value.and_then(|value| value.split(';').next()).map(str::trim);
-        if !essence.is_some_and(|it| it.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
-            return Err(Problem::form_type().into());
+        read(request, FORM_BYTES_MAX).await.map(Self)
+    }
+}
+
+/// A form of type `T` with a whole policy in it.
+#[derive(Debug)]
+pub(super) struct BigForm<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for BigForm<T> {
+    type Rejection = Trouble;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Trouble> {
+        read(request, BIG_FORM_BYTES_MAX).await.map(Self)
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Result<T, Trouble> {
+    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).map(str::trim);
+    if !essence.is_some_and(|it| it.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+        return Err(Problem::form_type().into());
+    }
+    let reading = Limited::new(request.into_body(), bytes_max).collect();
+    let bytes = match tokio::time::timeout(FORM_TIMEOUT, reading).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Err(Problem::too_large(bytes_max).into());
         }
-        let reading = Limited::new(request.into_body(), FORM_BYTES_MAX).collect();
-        let bytes = match tokio::time::timeout(FORM_TIMEOUT, reading).await {
-            Ok(Ok(collected)) => collected.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(Problem::too_large(FORM_BYTES_MAX).into());
-            }
-            Ok(Err(_)) => return Err(Problem::invalid("the form broke off").into()),
-            Err(_elapsed) => return Err(Problem::timeout().into()),
-        };
-        match serde_urlencoded::from_bytes(&bytes) {
-            Ok(form) => Ok(Self(form)),
-            // What is wrong may quote what was sent, and that may be a token.
-            Err(_) => Err(Problem::invalid("the form is not as expected").into()),
-        }
+        Ok(Err(_)) => return Err(Problem::invalid("the form broke off").into()),
+        Err(_elapsed) => return Err(Problem::timeout().into()),
+    };
+    match serde_urlencoded::from_bytes(&bytes) {
+        Ok(form) => Ok(form),
+        // What is wrong may quote what was sent, and that may be a token.
+        Err(_) => Err(Problem::invalid("the form is not as expected").into()),
     }
 }
 
@@ -98,18 +117,39 @@ pub(super) fn is_own(headers: &HeaderMap, uri: &Uri) -> bool {
     }
 }
 
-/// `path`, if it leads to a page of ours and nowhere else.
+/// `text` on one line: a browser sends line breaks as two characters, and a reason is one line.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `path`, if it leads to a page of ours and nowhere else: one that the table of the pages names, and that is
+/// looked at by whoever signed in.
 pub(super) fn local(path: &str) -> Option<&str> {
-    let begins = ["/requests/", "/images/", "/audit", "/policy", "/health", "/?"];
-    let is_ours = path == "/" || begins.iter().any(|begin| path.starts_with(begin));
+    static PAGES: LazyLock<Vec<&'static str>> = LazyLock::new(super::pages);
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%:@?&=+,".contains(&byte);
     let fits = path.len() <= LOCAL_PATH_LENGTH_MAX && path.bytes().all(plain);
-    (is_ours && fits && !path.contains("//")).then_some(path)
+    let before_query = path.split_once('?').map_or(path, |(page, _)| page);
+    let is_ours = fits && PAGES.iter().any(|page| leads_to(before_query, page));
+    (is_ours && !path.contains("//")).then_some(path)
+}
+
+/// Whether `path` is one of `page`, a path of the table with `{name}` for a segment and `{*name}` for a rest.
+fn leads_to(path: &str, page: &str) -> bool {
+    let (mut said, mut wanted) = (path.split('/'), page.split('/'));
+    loop {
+        match (said.next(), wanted.next()) {
+            (None, None) => return true,
+            (Some(part), Some(wanted)) if wanted.starts_with("{*") => return !part.is_empty(),
+            (Some(part), Some(wanted)) if wanted.starts_with('{') && !part.is_empty() => {}
+            (Some(part), Some(wanted)) if part == wanted => {}
+            _ => return false,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderValue, Method};
 
     use super::*;
 
@@ -146,9 +186,17 @@ mod tests {
 
     #[test]
     fn nothing_leads_to_another_site() {
-        for path in
-            ["/", "/requests/R-1", "/images/up.test:5000/a/b:1", "/?state=all&q=a%20b", "/audit"]
-        {
+        for path in [
+            "/",
+            "/requests/R-1",
+            "/images/up.test:5000/a/b:1",
+            "/?state=all&q=a%20b",
+            "/audit",
+            "/exceptions/new?image=up.test/a:1",
+            "/exceptions/X-1",
+            "/people?id=user:anna",
+            "/together?r=R-1",
+        ] {
             assert_eq!(local(path), Some(path));
         }
         for path in [
@@ -162,9 +210,43 @@ mod tests {
             "/api/v1/status",
             "javascript:alert(1)",
             "/requests/<script>",
+            "/requests/",
+            "/requests",
+            "/requests/R-1/more",
+            "/images/",
+            "/audits",
+            "/policy.evil.test",
+            "/policy/draft",
+            "/exceptions/../api/v1/backup",
+            "/live",
+            "/login",
+            "/style.css",
+            "?next=/",
+            "audit",
         ] {
             assert_eq!(local(path), None, "{path}");
         }
         assert_eq!(local(&format!("/requests/{}", "a".repeat(2_000))), None);
+    }
+
+    #[test]
+    fn every_page_of_the_table_may_be_returned_to_and_nothing_else_of_it() {
+        let table = super::super::routes();
+        assert!(table.len() > 20, "{table:?}");
+        for route in &table {
+            let path = route.path.replace("{*image}", "up.test/a/b:1").replace("{id}", "R-1");
+            let is_page = table.iter().any(|it| {
+                let leads = it.path == route.path || it.path.contains('{');
+                let shows = it.method == Method::GET && it.needs.is_some();
+                shows && it.path != "/live" && leads && leads_to(&path, it.path)
+            });
+            for path in [path.clone(), format!("{path}?q=a%20b")] {
+                assert_eq!(local(&path).is_some(), is_page, "{path}");
+            }
+        }
+        for page in ["/exceptions", "/break-glass", "/people", "/account", "/together", "/outdated"]
+        {
+            assert_eq!(local(page), Some(page));
+        }
     }
 }

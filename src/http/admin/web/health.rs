@@ -1,20 +1,30 @@
 //! How everything is: upstreams, cache, disk, vulnerability database.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use super::chart::{Chart, Series};
 use super::page::{Page, Place};
 use super::session::Visitor;
 use super::trouble::Trouble;
 use super::words::{ago, short, state as state_mark, until};
 use crate::http::admin::AdminState;
 use crate::mirror::desk::cache::CacheView;
+use crate::mirror::desk::trends::{Hour, Seen, Trends};
 use crate::mirror::desk::view::{StatusView, UpstreamView};
 use crate::scan::DatabaseId;
 use crate::text::{bytes, count};
 use crate::time::Timestamp;
+
+/// How long a bar is.
+const HOUR: Duration = Duration::from_hours(1);
+/// Looks at what is in memory within an hour: tables have one of them.
+const LOOKS_IN_AN_HOUR: usize = 12;
 
 /// `GET /health`
 pub(super) async fn show(
@@ -22,6 +32,7 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Response, Trouble> {
     let (status, cache) = (state.desk.status().await?, state.desk.cache().await);
+    let trends = state.desk.trends().await?;
     let mirror = state.desk.mirror();
     let now = mirror.clock().now();
     let database = mirror.scanner().database().map(|database| database.id().clone());
@@ -35,11 +46,55 @@ pub(super) async fn show(
                 hold until " code { "pratique rejudge --confirm" } "; " code { "pratique rejudge --dry-run" }
                 " shows what changes." }
         }
+        (last_day(&trends, now))
         (upstreams(&status, now))
         (kept(&cache, now))
         (known(database.as_ref(), now))
     };
-    Ok(Page::new("Health", Place::Health, &visitor, main).into_response())
+    Ok(Page::new("Health", Place::Health, &visitor, main).live().into_response())
+}
+
+/// The last day as curves; those of which something is known.
+fn last_day(trends: &Trends, now: Timestamp) -> Markup {
+    let hour = |name: &str, of: fn(&Hour) -> u64| Series {
+        name: name.to_owned(),
+        points: trends.hours.iter().map(|hour| (hour.from, Some(of(hour)))).collect(),
+    };
+    let seen = |name: &str, of: &dyn Fn(&Seen) -> Option<u64>| Series {
+        name: name.to_owned(),
+        points: trends.seen.iter().map(|seen| (seen.at, of(seen))).collect(),
+    };
+    let registries: BTreeSet<&String> = trends.seen.iter().flat_map(|it| it.left.keys()).collect();
+    let budgets: Vec<Series> =
+        registries.into_iter().map(|name| seen(name, &|it| it.left.get(name).copied())).collect();
+    let hits = seen("from the cache", &|it| it.hits);
+    let ages = seen("age", &|it| it.database_hours);
+    let chart = |id, title, unit, most| Chart { id, title, unit, most, until: now };
+    // The hour of now is not over: its bar ends with it.
+    let hour_end = trends.hours.last().map_or(now, |hour| hour.from.after(HOUR));
+    let is_known = |series: &Series| series.points.iter().any(|point| point.1.is_some());
+    html! {
+        section aria-labelledby="last-day" {
+            h2 #last-day { "The last day" }
+            p.quiet { "Times are UTC. Pulls are counted in the ledger; the rest is looked at every five minutes \
+                and begins anew with the server." }
+            div.charts {
+                (Chart { until: hour_end, ..chart("pulls", "Pulls", "manifests in an hour", None) }
+                    .bars(&[hour("served", |it| it.served), hour("refused or waiting", |it| it.refused)]))
+                @if is_known(&hits) {
+                    (chart("hits", "Cache hits", "percent of blobs", Some(100)).lines(&[hits], LOOKS_IN_AN_HOUR))
+                }
+                @if !budgets.is_empty() {
+                    (chart("budget", "Pulls left upstream", "percent of the rate limit", Some(100))
+                        .lines(&budgets, LOOKS_IN_AN_HOUR))
+                }
+                @if is_known(&ages) {
+                    (chart("database", "Age of the vulnerability database", "hours", None)
+                        .lines(&[ages], LOOKS_IN_AN_HOUR))
+                }
+            }
+        }
+    }
 }
 
 fn upstreams(status: &StatusView, now: Timestamp) -> Markup {

@@ -10,7 +10,9 @@ use super::session::Visitor;
 use super::trouble::Trouble;
 use super::words::{ago, image_path, request_path, state as state_mark};
 use crate::http::admin::AdminState;
-use crate::mirror::desk::outdated::{FindingsView, NewerVersion, OutdatedImage, OutdatedView};
+use crate::mirror::desk::outdated::{
+    EndingImage, FindingsView, NewerVersion, OutdatedImage, OutdatedView,
+};
 use crate::text::count;
 use crate::time::Timestamp;
 
@@ -60,12 +62,54 @@ fn main(view: &OutdatedView, now: Timestamp) -> Markup {
                 p.quiet { "The " (IMAGES_MAX) " most pulled ones; all of them: " code { "pratique outdated" } "." }
             }
         }
+        @if !view.ending.is_empty() { (ending(&view.ending, now)) }
         @if view.without_version > 0 {
             p.quiet { (count(view.without_version, "image"))
                 " without a version in their tag are compared with nothing." }
         }
         @for why in &view.not_listed { p.alert { "Not listed: " bdi { (why) } } }
     }
+}
+
+/// What runs of lines that end.
+fn ending(images: &[EndingImage], now: Timestamp) -> Markup {
+    html! {
+        section aria-labelledby="ending" {
+            h2 #ending { "Lines at their end" }
+            p.quiet { "Nothing is refused for it. New findings in them are not mended any more." }
+            table {
+                caption.unseen { "Images of lines that are mended no more, or not for long" }
+                thead { tr {
+                    th scope="col" { "Runs" } th scope="col" { "Line" } th scope="col" { "Mended until" }
+                    th scope="col" { "Clients" }
+                } }
+                tbody {
+                    @for image in images.iter().take(IMAGES_MAX) {
+                        tr {
+                            td {
+                                a href=(image_path(&format!("{}@{}", image.name, image.digest))) {
+                                    bdi.image { (image.name) ":" (image.tag) } }
+                            }
+                            td data-label="Line" { bdi { (image.line) } }
+                            td data-label="Mended until" {
+                                @if image.ended { span.state.denied { "ended" } " " }
+                                @else { span.state.pending { "ends" } " " }
+                                (day(image.ends))
+                            }
+                            td data-label="Clients" { (image.clients) ", last " (ago(image.last, now)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A day, as people write it.
+fn day(at: Timestamp) -> Markup {
+    let text = at.to_string();
+    let day = text.split_once('T').map_or(text.as_str(), |(day, _)| day);
+    html! { time datetime=(day) { (day) } }
 }
 
 /// A newer version; the first of an image's rows names the image, over all `rows` of them.

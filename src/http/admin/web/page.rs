@@ -9,12 +9,15 @@ use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{ICON, SCRIPT, STYLE};
+use super::break_glass::{self, banner};
+use super::live;
 use super::session::Visitor;
+use crate::ledger::Permission;
 pub(super) use crate::text::plain_to_see;
 
 /// No script, style, frame or form but our own; nothing in the page itself.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -22,10 +25,13 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Queue,
+    Exceptions,
     Outdated,
     Policy,
     Audit,
+    BreakGlass,
     Health,
+    People,
     /// None of them.
     Elsewhere,
 }
@@ -36,6 +42,8 @@ pub(super) struct Page<'a> {
     pub(super) status: StatusCode,
     pub(super) title: &'a str,
     pub(super) place: Place,
+    /// Whether it is loaded anew while it is open, when something happened.
+    pub(super) is_live: bool,
     /// Who looks at it; without anybody there is no navigation.
     pub(super) visitor: Option<&'a Visitor>,
     /// What is in the field to search.
@@ -47,7 +55,20 @@ impl<'a> Page<'a> {
     /// A page that is as it should be.
     pub(super) fn new(title: &'a str, place: Place, visitor: &'a Visitor, main: Markup) -> Self {
         let (status, visitor) = (StatusCode::OK, Some(visitor));
-        Self { status, title, place, visitor, search: "", main }
+        Self { status, title, place, visitor, is_live: false, search: "", main }
+    }
+
+    /// A page that anybody may see, with its status, title and place.
+    pub(super) fn to_anybody(
+        (status, title, place): (StatusCode, &'a str, Place),
+        main: Markup,
+    ) -> Self {
+        Self { status, title, place, visitor: None, is_live: false, search: "", main }
+    }
+
+    /// The same, to be loaded anew while it is open, when something happened.
+    pub(super) fn live(self) -> Self {
+        Self { is_live: true, ..self }
     }
 
     /// The whole document.
@@ -70,7 +91,11 @@ impl<'a> Page<'a> {
                         a.brand href="/" { "Pratique" }
                         @if let Some(visitor) = self.visitor { (self.navigation(visitor)) }
                     }
-                    main #main tabindex="-1" { (self.main) }
+                    @if self.is_live {
+                        p.note #news role="status" hidden { "Something has changed. " a href="" { "Load again" } }
+                    }
+                    @if let Some(visitor) = self.visitor { (banner(&visitor.open_emergencies())) }
+                    main #main tabindex="-1" data-live=[self.is_live.then_some(live::PATH)] { (self.main) }
                     @if self.visitor.is_some() { (keys()) }
                 }
             }
@@ -80,11 +105,17 @@ impl<'a> Page<'a> {
     fn navigation(&self, visitor: &Visitor) -> Markup {
         let entries = [
             ("Queue", "/", Place::Queue),
+            ("Exceptions", "/exceptions", Place::Exceptions),
             ("Outdated", "/outdated", Place::Outdated),
             ("Policy", "/policy", Place::Policy),
             ("Audit", "/audit", Place::Audit),
+            ("Break-glass", break_glass::PATH, Place::BreakGlass),
             ("Health", "/health", Place::Health),
+            ("People", "/people", Place::People),
         ];
+        let administers = visitor.caller.may(Permission::Administer);
+        let entries =
+            entries.into_iter().filter(|(.., place)| administers || *place != Place::People);
         html! {
             nav aria-label="Main" {
                 ul {
@@ -103,7 +134,7 @@ impl<'a> Page<'a> {
             }
             form.out action="/logout" method="post" {
                 input type="hidden" name="form_token" value=(visitor.form_token());
-                span.who { bdi { (visitor.caller.display) } " (" (visitor.caller.role) ")" }
+                a.who href="/account" title="My account" { bdi { (visitor.caller.display) } " (" (visitor.caller.role) ")" }
                 button.plain type="submit" { "Sign out" }
             }
         }

@@ -10,6 +10,7 @@ use super::words::{ago, until};
 use crate::http::admin::problem::Problem;
 use crate::mirror::desk::view::{StandingView, VotesView};
 use crate::mirror::desk::{self, REASON_LENGTH_MAX, Verb};
+use crate::time::Timestamp;
 
 /// How long an approval may hold: days, and what that is called. No days is until it is undone.
 pub(super) const TERMS: [(&str, &str); 5] = [
@@ -68,6 +69,8 @@ pub(super) fn done(text: &str) -> Option<&'static str> {
             "Revoked. It is refused from the next pull on; what runs already is not stopped."
         }
         "voted" => "Your yes is on record. It is not enough alone: who is missing is said below.",
+        "question" => "Your question is on record. Whoever may ask for images can answer it.",
+        "answer" => "Your answer is on record.",
         "already" => "That had been decided before; nothing was changed.",
         _ => return None,
     })
@@ -97,7 +100,7 @@ pub(super) fn panel(shown: &Shown<'_>) -> Markup {
             h2 #decide { "Decide" }
             @if let Some(refused) = shown.refused { (told(refused)) }
             @if let Some(standing) = standing { (stands(shown, standing)) }
-            @if let Some(votes) = votes { (votes_of(shown, votes)) }
+            @if let Some(votes) = votes { (self::votes(votes, shown.now)) }
             @if shown.dossier.subject.is_none() {
                 p { "There is nothing to decide on. What would have to change is said above." }
             } @else if !shown.visitor.may_decide() {
@@ -128,7 +131,7 @@ fn stands(shown: &Shown<'_>, standing: &StandingView) -> Markup {
 }
 
 /// Whom the rule asks, who said yes, and who is missing.
-fn votes_of(shown: &Shown<'_>, votes: &VotesView) -> Markup {
+pub(super) fn votes(votes: &VotesView, now: Timestamp) -> Markup {
     html! {
         p.votes {
             strong { (votes.have) " of " (votes.needed) " said yes." } " "
@@ -142,7 +145,7 @@ fn votes_of(shown: &Shown<'_>, votes: &VotesView) -> Markup {
                         bdi { (vote.display) }
                         @if vote.display != vote.by { " " span.quiet { bdi { (vote.by) } } }
                         " for " bdi { (vote.stands_for.join(", ")) } " "
-                        (ago(vote.at, shown.now)) ": " q { bdi { (vote.reason) } }
+                        (ago(vote.at, now)) ": " q { bdi { (vote.reason) } }
                         @if let Some(why) = &vote.void { " It does not count any more: " (why) "." }
                     }
                 }

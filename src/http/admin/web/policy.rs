@@ -5,10 +5,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
+use super::draft;
 use super::page::{Page, Place};
 use super::session::Visitor;
 use crate::http::admin::AdminState;
 use crate::mirror::desk::policy_words::{self, GateWords, PolicyWords, RuleWords, SignerWords};
+use crate::mirror::desk::simulate::SimulateBody;
 
 /// `GET /policy`
 pub(super) async fn show(
@@ -16,7 +18,7 @@ pub(super) async fn show(
     Extension(visitor): Extension<Visitor>,
 ) -> Response {
     let words = policy_words::of(&state.desk.mirror().policy());
-    let main = main(&words);
+    let main = html! { (main(&words)) (draft::form(&visitor, "", SimulateBody::DAYS)) };
     Page::new("Policy", Place::Policy, &visitor, main).into_response()
 }
 
@@ -30,6 +32,13 @@ fn main(policy: &PolicyWords) -> Markup {
         section aria-labelledby="floor" {
             h2 #floor { "For everything" }
             ul { @for line in &policy.floor { li { bdi { (line) } } } }
+        }
+        @if !policy.files.is_empty() {
+            section aria-labelledby="files" {
+                h2 #files { "Files" }
+                p.quiet { "What is somebody's own. Everything else stands in the base file." }
+                @for file in &policy.files { (gate_card(file)) }
+            }
         }
         section aria-labelledby="rules" {
             h2 #rules { "Rules" }
@@ -67,6 +76,7 @@ fn rule_card(rule: &RuleWords) -> Markup {
     html! {
         article.card {
             h3 { bdi { (rule.id) } }
+            @if let Some(from) = &rule.from { p.quiet { "In " bdi { (from) } } }
             ul.inline { @for pattern in &rule.patterns { li { code { bdi { (pattern) } } } } }
             ul { @for line in &rule.says { li { bdi { (line) } } } }
         }

@@ -26,7 +26,7 @@ pub(in crate::http::admin) async fn request_page(
     if accept.contains("text/html") {
         let main = main(&view, state.desk.mirror().clock().now());
         let (status, title, place) = (StatusCode::OK, view.id.as_str(), Place::Elsewhere);
-        return Ok(Page { status, title, place, visitor: None, search: "", main }.into_response());
+        return Ok(Page::to_anybody((status, title, place), main).into_response());
     }
     if accept.contains("application/json") {
         return Ok(json(&view));

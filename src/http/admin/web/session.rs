@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::ledger::{Caller, Permission, PersonId};
+use crate::mirror::desk::emergencies::view::BreakGlassView;
 use crate::oci::{Digest, Secret};
 use crate::time::Timestamp;
 
@@ -29,6 +30,9 @@ const ID_BYTES: usize = 32;
 /// Longest id that is looked at, in bytes: ours are 43.
 const ID_LENGTH_MAX: usize = 64;
 
+/// How long a sign-in at the provider that was asked for once more counts as one.
+const PROOF_LIFE: Duration = Duration::from_mins(5);
+
 /// The operating system gives no random bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("no random bytes can be had")]
@@ -39,6 +43,10 @@ pub(super) struct NoRandomness;
 pub(super) struct Visitor {
     /// Who it is, as of now.
     pub(super) caller: Caller,
+    /// The break-glasses that wait, are in force, or nobody has reviewed.
+    pub(super) emergencies: Vec<BreakGlassView>,
+    /// Whether they signed in at their provider once more, a moment ago.
+    pub(super) has_proved: bool,
     form_token: Arc<Secret>,
 }
 
@@ -51,6 +59,12 @@ impl Visitor {
     /// Whether `presented` is that, in the same time whatever it is.
     pub(super) fn sent(&self, presented: &str) -> bool {
         verify_slices_are_equal(self.form_token().as_bytes(), presented.as_bytes()).is_ok()
+    }
+
+    /// The break-glasses in force.
+    pub(super) fn open_emergencies(&self) -> Vec<BreakGlassView> {
+        let open = self.emergencies.iter().filter(|it| it.state == "open");
+        open.cloned().collect()
     }
 
     /// Whether they may decide.
@@ -73,6 +87,19 @@ struct Session {
     form_token: Arc<Secret>,
     since: Duration,
     used: Duration,
+    /// When its owner proved once more who they are.
+    proved: Option<Duration>,
+}
+
+/// A session, as its owner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OwnSession {
+    /// Whether it is the one that asks.
+    pub(super) is_this: bool,
+    /// How long ago it began.
+    pub(super) age: Duration,
+    /// How long it has not been used.
+    pub(super) rest: Duration,
 }
 
 impl Session {
@@ -98,18 +125,46 @@ impl Sessions {
             end_one(&mut open, |_| true);
         }
         let (person, person_since) = (caller.id.clone(), caller.since);
-        let session = Session { person, person_since, form_token, since: now, used: now };
+        let (since, used, proved) = (now, now, None);
+        let session = Session { person, person_since, form_token, since, used, proved };
         open.insert(hash(id.expose()), session);
         Ok(id)
     }
 
+    /// Notes that the owner of the session `id` proved once more who they are.
+    pub(super) fn proved(&self, id: &str, now: Duration) {
+        if let Some(session) = self.open().get_mut(&hash(id)) {
+            session.proved = Some(now);
+        }
+    }
+
     /// Whose session `id` is, at `now`; `None` when it is nobody's, is over, or `as_of_now` does not know
-    /// the person any more.
+    /// the person any more. It is used by that.
     pub(super) fn visitor(
         &self,
         id: &str,
         now: Duration,
         as_of_now: impl FnOnce(&PersonId) -> Option<Caller>,
+    ) -> Option<Visitor> {
+        self.look(id, now, as_of_now, true)
+    }
+
+    /// As [`visitor`](Self::visitor), for what nobody did: a session rests all the same.
+    pub(super) fn at_rest(
+        &self,
+        id: &str,
+        now: Duration,
+        as_of_now: impl FnOnce(&PersonId) -> Option<Caller>,
+    ) -> Option<Visitor> {
+        self.look(id, now, as_of_now, false)
+    }
+
+    fn look(
+        &self,
+        id: &str,
+        now: Duration,
+        as_of_now: impl FnOnce(&PersonId) -> Option<Caller>,
+        is_use: bool,
     ) -> Option<Visitor> {
         if id.len() > ID_LENGTH_MAX {
             return None;
@@ -123,13 +178,48 @@ impl Sessions {
             open.remove(&id);
             return None;
         };
-        session.used = now;
-        Some(Visitor { caller, form_token: Arc::clone(&session.form_token) })
+        if is_use {
+            session.used = now;
+        }
+        Some(Visitor {
+            caller,
+            emergencies: Vec::new(),
+            has_proved: session.proved.is_some_and(|at| now.saturating_sub(at) < PROOF_LIFE),
+            form_token: Arc::clone(&session.form_token),
+        })
     }
 
     /// Ends the session `id`, if there is one.
     pub(super) fn end(&self, id: &str) {
         self.open().remove(&hash(id));
+    }
+
+    /// The sessions of `person` at `now`, the one used last first; `own` is the id of one of them.
+    pub(super) fn of(
+        &self,
+        person: &PersonId,
+        own: Option<&str>,
+        now: Duration,
+    ) -> Vec<OwnSession> {
+        let own = own.map(hash);
+        let open = self.open();
+        let theirs = open.iter().filter(|(_, it)| it.person == *person && !it.is_over(now));
+        let mut sessions: Vec<OwnSession> = theirs
+            .map(|(id, session)| OwnSession {
+                is_this: own.as_ref() == Some(id),
+                age: now.saturating_sub(session.since),
+                rest: now.saturating_sub(session.used),
+            })
+            .collect();
+        sessions.sort_by_key(|session| (session.rest, session.age));
+        sessions
+    }
+
+    /// Ends every session of `person` but the one of the id `except`.
+    pub(super) fn end_all(&self, person: &PersonId, except: Option<&str>) {
+        let except = except.map(hash);
+        let is_kept = |id: &Digest| except.as_ref() == Some(id);
+        self.open().retain(|id, session| session.person != *person || is_kept(id));
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<Digest, Session>> {
@@ -196,6 +286,16 @@ mod tests {
             sessions.visitor(id.expose(), START, known(&people)).is_none(),
             "it is gone, not asleep"
         );
+    }
+
+    #[test]
+    fn what_nobody_did_keeps_no_session_awake() {
+        let (sessions, people) = (Sessions::default(), [person("alice", 1)]);
+        let id = sessions.begin(&person("alice", 1), START).unwrap();
+        let later = START + Duration::from_mins(29);
+        assert!(sessions.at_rest(id.expose(), later, known(&people)).is_some());
+        assert!(sessions.at_rest(id.expose(), START + REST_MAX, known(&people)).is_none());
+        assert!(sessions.visitor(id.expose(), START, known(&people)).is_none(), "it has ended");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use maud::html;
+use maud::{Markup, html};
 
 use super::page::{self, Page, Place};
 use crate::http::admin::problem::Problem;
@@ -67,6 +67,15 @@ pub(super) fn see_other(path: &str) -> Response {
     response
 }
 
+/// What a page says on which a form did nothing, because of `problem`.
+pub(super) fn unchanged(problem: &Problem) -> Markup {
+    html! {
+        div.alert role="alert" id="refused" {
+            p { strong { "Nothing was changed." } " " bdi { (problem.detail()) } }
+        }
+    }
+}
+
 fn told(problem: &Problem) -> Response {
     let view = problem.view();
     let main = html! {
@@ -78,7 +87,7 @@ fn told(problem: &Problem) -> Response {
     };
     let status = StatusCode::from_u16(view.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (title, place) = (view.title.as_str(), Place::Elsewhere);
-    let page = Page { status, title, place, visitor: None, search: "", main };
+    let page = Page::to_anybody((status, title, place), main);
     let mut response = page.into_response();
     if let Some(seconds) = problem.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -23,6 +23,11 @@ pub(super) fn until(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at.to_string()) title=(absolute(at)) { (relative) } }
 }
 
+/// A moment as it is, whenever it is looked at.
+pub(super) fn moment(at: Timestamp) -> Markup {
+    html! { time datetime=(at.to_string()) { (absolute(at)) } }
+}
+
 /// A digest by its first digits, with the whole beside it.
 pub(super) fn short(digest: &Digest) -> Markup {
     html! { code.digest title=(digest.to_string()) { (digest.short()) } }
@@ -43,13 +48,28 @@ pub(super) fn request_path(id: &str) -> String {
     format!("/requests/{}", utf8_percent_encode(id, IN_PATH))
 }
 
+/// The page of somebody.
+pub(super) fn person_path(id: &str) -> String {
+    format!("/people?{}", serde_urlencoded::to_string([("id", id)]).unwrap_or_default())
+}
+
+/// The open requests of a group.
+pub(super) fn group_path(group: &str) -> String {
+    format!("/?{}", serde_urlencoded::to_string([("group", group)]).unwrap_or_default())
+}
+
+/// The page of an exception.
+pub(super) fn exception_path(id: &str) -> String {
+    format!("/exceptions/{}", utf8_percent_encode(id, IN_PATH))
+}
+
 /// A state or verdict: a word, a shape and a colour. What has no shape of its own is only a word.
 pub(super) fn state(word: &str) -> Markup {
     let class = match word {
         "pending" | "waiting" => "pending",
-        "admit" | "admitted" | "approved" | "pass" | "reinstated" | "ok" => "admitted",
-        "deny" | "denied" | "rejected" | "fail" => "denied",
-        "revoked" | "resting" => "revoked",
+        "admit" | "admitted" | "approved" | "pass" | "reinstated" | "ok" | "in force" => "admitted",
+        "deny" | "denied" | "rejected" | "fail" | "refused" => "denied",
+        "revoked" | "resting" | "ended" => "revoked",
         _ => "plain",
     };
     html! { span.state.(class) { (said(word)) } }

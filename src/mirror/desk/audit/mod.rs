@@ -1,5 +1,6 @@
 //! The audit: its records, whether they are whole, what is signed of them, and why something ran.
 
+mod archives;
 pub mod view;
 mod why;
 
@@ -23,31 +24,14 @@ impl Desk {
         let limit = limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
         let from = match from {
             Some(from) => from,
-            None => (self.last_audit_record().await? + 1).saturating_sub(u64::from(limit)),
+            None => {
+                (self.mirror.ledger().audit_count().await? + 1).saturating_sub(u64::from(limit))
+            }
         };
         let rows = self.mirror.ledger().audit(from.max(1), limit).await?;
         let full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
         let next = rows.last().filter(|_| full).map(|row| row.sequence + 1);
         Ok(AuditPage { records: rows.iter().map(audit_view).collect(), next })
-    }
-
-    /// The number of the last record: the chain has no gaps, so it is found by halving.
-    async fn last_audit_record(&self) -> Result<u64, Error> {
-        let ledger = self.mirror.ledger();
-        let mut beyond: u64 = 1;
-        while !ledger.audit(beyond, 1).await?.is_empty() {
-            beyond = beyond.saturating_mul(2);
-        }
-        let mut last = beyond / 2;
-        while beyond - last > 1 {
-            let middle = last + (beyond - last) / 2;
-            if ledger.audit(middle, 1).await?.is_empty() {
-                beyond = middle;
-            } else {
-                last = middle;
-            }
-        }
-        Ok(last)
     }
 
     /// Checks the whole audit chain and its checkpoints. One at a time.
@@ -133,7 +117,7 @@ pub fn report_view(report: &AuditReport) -> AuditReportView {
     let is_empty = report.records < report.first;
     AuditReportView {
         intact: report.is_whole(),
-        records: report.records + 1 - report.first,
+        records: report.read,
         head: (!is_empty).then(|| report.head.clone()),
         problems: report.problem.iter().map(ToString::to_string).collect(),
         first_bad: report.problem.map(|problem| problem.sequence),
@@ -141,6 +125,7 @@ pub fn report_view(report: &AuditReport) -> AuditReportView {
         covered: coverage.records,
         key: coverage.key.clone(),
         uncovered_since: coverage.uncovered_since,
+        unchecked: coverage.unchecked.clone(),
         notes: report.notes.iter().map(ToString::to_string).collect(),
     }
 }

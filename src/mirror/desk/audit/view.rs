@@ -61,7 +61,7 @@ pub struct WhyView {
     pub name: Name,
     /// Its digest then.
     pub digest: Digest,
-    /// `admitted`, `observed`, `refused`, `pending`, `undecided` or `unknown`.
+    /// `admitted`, `break-glass`, `observed`, `refused`, `pending`, `undecided` or `unknown`.
     pub state: String,
     /// The answer in a sentence.
     pub because: String,
@@ -77,6 +77,9 @@ pub struct WhyView {
     /// The last decision of a person by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<WhyDecision>,
+    /// The break-glass by which alone it was served then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<WhyBreakGlass>,
     /// The policy in force then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<WhyPolicy>,
@@ -86,6 +89,23 @@ pub struct WhyView {
     pub since: Vec<AuditView>,
     /// What the audit does not know.
     pub unknown: Vec<String>,
+}
+
+/// A break-glass by which something was served that was not admitted.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct WhyBreakGlass {
+    /// Its number.
+    pub id: String,
+    /// Who used it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Until when it held by itself.
+    pub until: Timestamp,
+    /// The record that says that it was used.
+    pub sequence: u64,
 }
 
 /// What a tag meant.
@@ -162,4 +182,79 @@ pub struct WhyPolicy {
     pub since: Timestamp,
     /// The record that says so.
     pub sequence: u64,
+}
+
+/// What is to leave the database of the audit.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveBody {
+    /// All records from the first one on that were written before this.
+    pub before: Timestamp,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Only say what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What left the database of the audit, or would.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct ArchivedView {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// How many records.
+    pub records: u64,
+    /// The number of the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// The number of the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+    /// When the first one was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_at: Option<Timestamp>,
+    /// When the last one was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<Timestamp>,
+    /// The files that were written.
+    pub segments: Vec<SegmentView>,
+    /// What needs further records that are older, too, and keeps them back: a webhook that has still to be told of
+    /// them, a break-glass that has to be ended and reviewed first, or an exception that waits or is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+}
+
+/// A file with records that left the database.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct SegmentView {
+    /// The number of its first record.
+    pub from: u64,
+    /// The number of its last record.
+    pub to: u64,
+    /// Its name in `audit/segments`.
+    pub file: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub digest: Digest,
+    /// When its first record was written.
+    pub first_at: Timestamp,
+    /// When its last record was written.
+    pub last_at: Timestamp,
+    /// When it left the database.
+    pub archived_at: Timestamp,
+    /// The number of the record that says so.
+    pub recorded: u64,
+    /// Whether the file is there.
+    pub here: bool,
+}
+
+/// The files with records that left the database.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct SegmentsView {
+    /// Oldest first.
+    pub segments: Vec<SegmentView>,
+    /// The number of the first record that is in the database.
+    pub begins: u64,
 }

@@ -4,9 +4,9 @@
 //! exception is which index lists an image: that is looked up in the evidence of today, and said to be.
 
 use super::audit_view;
-use super::view::{WhyDecision, WhyPolicy, WhyTag, WhyVerdict, WhyView};
+use super::view::{WhyBreakGlass, WhyDecision, WhyPolicy, WhyTag, WhyVerdict, WhyView};
 use crate::gate::Subject;
-use crate::ledger::{AuditKind, AuditRow, Trail};
+use crate::ledger::{self, AuditKind, AuditRow, Trail};
 use crate::mirror::desk::show::word;
 use crate::mirror::desk::target::{image, tag_of};
 use crate::mirror::desk::{Desk, Error};
@@ -33,7 +33,9 @@ impl Desk {
         let about = self.about(&subject).await?;
         let policies = self.mirror.ledger().trail(POLICIES, |_| true).await?;
         let restored = self.mirror.ledger().trail(RESTORED, |_| true).await?;
-        let known = Known { at, about: &about, policies: &policies, restored: &restored };
+        let emergency = self.emergency_then(&about, at).await?;
+        let (about, policies, restored) = (&about, &policies, &restored);
+        let known = Known { at, about, policies, restored, emergency };
         let mut view = known.view(&image, &subject);
         view.tag = tag;
         if view.verdict.is_none() && view.decision.is_none() {
@@ -61,10 +63,48 @@ impl Desk {
                 && row.event.details.get("tag") == Some(&text)
         });
         let moves = moves.await?;
-        let last = moves.rows.iter().rfind(|row| row.at <= at).ok_or_else(unserved)?;
+        let last = moves.rows.iter().rfind(|row| row.at <= at);
+        if last.is_none()
+            && let Some(unread) = moves.unread.into_iter().rfind(|unread| unread.first_at <= at)
+        {
+            return Err(ledger::Error::Archived(Box::new(unread)).into());
+        }
+        let last = last.ok_or_else(unserved)?;
         let subject = last.event.subject.clone().ok_or_else(unserved)?;
         let tag = WhyTag { tag: tag.to_string(), since: last.at, sequence: last.sequence };
         Ok((subject, Some(tag)))
+    }
+
+    /// The break-glass by which the last verdict of `about` by `at` says that it was served, unless that was
+    /// over by then.
+    async fn emergency_then(
+        &self,
+        about: &Trail,
+        at: Timestamp,
+    ) -> Result<Option<WhyBreakGlass>, Error> {
+        let judged = about.rows.iter().filter(|row| row.at <= at);
+        let judged = judged.rev().find(|row| row.event.kind == AuditKind::Judged);
+        let detail = |row: &AuditRow, key: &str| row.event.details.get(key).cloned();
+        let Some(id) = judged.and_then(|row| detail(row, "served_by")) else { return Ok(None) };
+        let until = judged.and_then(|row| detail(row, "until")).and_then(|at| at.parse().ok());
+        let Some(until) = until.filter(|until| at < *until) else { return Ok(None) };
+        let (needle, wanted) = (format!("\"break_glass\":\"{id}\""), id.clone());
+        let trail = self
+            .mirror
+            .ledger()
+            .trail(&needle, move |row| row.event.details.get("break_glass") == Some(&wanted));
+        let trail = trail.await?;
+        let of = |kind| trail.rows.iter().find(move |row| row.event.kind == kind && row.at <= at);
+        let used =
+            of(AuditKind::BreakGlassUsed).filter(|_| of(AuditKind::BreakGlassEnded).is_none());
+        Ok(used.map(|row| WhyBreakGlass {
+            id,
+            by: row.event.by.clone(),
+            at: row.at,
+            reason: row.event.reason.clone().unwrap_or_default(),
+            until,
+            sequence: row.sequence,
+        }))
     }
 
     async fn about(&self, subject: &Subject) -> Result<Trail, Error> {
@@ -85,7 +125,8 @@ impl Desk {
             let index = Subject { name: subject.name.clone(), digest };
             let about = self.about(&index).await?;
             let none = Trail::default();
-            let known = Known { at, about: &about, policies: &none, restored: &none };
+            let emergency = self.emergency_then(&about, at).await?;
+            let known = Known { at, about: &about, policies: &none, restored: &none, emergency };
             let Some(verdict) = known.last_judged().map(verdict) else { continue };
             let (state, because) = known.answer();
             state.clone_into(&mut view.state);
@@ -93,6 +134,7 @@ impl Desk {
             view.verdict = Some(verdict);
             view.decision = known.last_decision().map(decision);
             view.before = known.before();
+            view.break_glass.clone_from(&known.emergency);
             view.unknown.push(
                 "the audit does not say which index lists an image; that is known from the evidence \
                  that is kept today"
@@ -111,6 +153,7 @@ struct Known<'a> {
     about: &'a Trail,
     policies: &'a Trail,
     restored: &'a Trail,
+    emergency: Option<WhyBreakGlass>,
 }
 
 impl Known<'_> {
@@ -151,6 +194,7 @@ impl Known<'_> {
             index: None,
             verdict: self.last_judged().map(verdict),
             decision: self.last_decision().map(decision),
+            break_glass: self.emergency.clone(),
             policy: self.until(self.policies).next_back().map(policy),
             before: self.before(),
             since: since.into_iter().take(TOLD_MAX).map(audit_view).collect(),
@@ -167,6 +211,10 @@ impl Known<'_> {
             }
             (_, Some(decided)) => self.decided(decided),
             (Some(judged), None) => self.judged(judged, None),
+            (None, None) if self.about.unread.iter().any(|unread| unread.first_at <= self.at) => {
+                let text = "no verdict about it is in the records that are here";
+                ("unknown", text.to_owned())
+            }
             (None, None) => ("unknown", "no verdict about it is on record by then".to_owned()),
         }
     }
@@ -200,6 +248,14 @@ impl Known<'_> {
             by(&[AuditKind::Approved]).map(|said| format!(", {said}")).unwrap_or_default();
         let refusal = by(&[AuditKind::Rejected, AuditKind::Revoked]);
         let refusal = refusal.map(|said| format!(", {said}")).unwrap_or_default();
+        if let Some(by) = self.emergency.as_ref().filter(|_| is_enforced) {
+            let text = format!(
+                "break-glass {} by {} ({:?}) let it be served until {}, although {rule} did not admit \
+                 it{refusal}{reasons}",
+                by.id, by.by, by.reason, by.until
+            );
+            return ("break-glass", text);
+        }
         match detail("verdict") {
             Some("admit") if decided.is_some_and(|row| self.has_run_out(row)) => {
                 ("pending", format!("{rule} admitted it{approval}, which had run out by then"))
@@ -238,6 +294,13 @@ impl Known<'_> {
             let count = self.about.left_out;
             unknown.push(format!("{count} older records about it were not looked at"));
         }
+        for unread in &self.about.unread {
+            unknown.push(format!(
+                "records {} to {}, written from {} to {}, are in audit/segments/{} ({}), which is not \
+                 there: what they say is not known",
+                unread.from, unread.to, unread.first_at, unread.last_at, unread.file, unread.digest
+            ));
+        }
         for row in self.until(self.restored) {
             unknown.push(format!(
                 "record {} says that the ledger was restored at {}: what was on record between the \
@@ -252,7 +315,11 @@ impl Known<'_> {
 fn is_decision(kind: AuditKind) -> bool {
     matches!(
         kind,
-        AuditKind::Approved | AuditKind::Reinstated | AuditKind::Rejected | AuditKind::Revoked
+        AuditKind::Approved
+            | AuditKind::ApprovalWithdrawn
+            | AuditKind::Reinstated
+            | AuditKind::Rejected
+            | AuditKind::Revoked
     )
 }
 

@@ -177,7 +177,11 @@ impl Desk {
     }
 
     /// What was read in `image`, and what the database in force knows against that.
-    async fn scan_of(&self, evidence: &Evidence, image: &Digest) -> Known<ScanFacts> {
+    pub(in crate::mirror::desk) async fn scan_of(
+        &self,
+        evidence: &Evidence,
+        image: &Digest,
+    ) -> Known<ScanFacts> {
         let scanned = match &evidence.scan {
             Gathered::Found(scanned) => scanned.images.get(image),
             Gathered::Failed(why) => return Known::No(why.clone()),
@@ -204,7 +208,7 @@ impl Desk {
 }
 
 /// The images of `subject` that nodes may get, with what they run on.
-fn images_of(
+pub(in crate::mirror::desk) fn images_of(
     subject: &Subject,
     facts: &ManifestFacts,
     platforms: &[Platform],

@@ -4,10 +4,11 @@
 //! itself has to be reached again. What is not known is said to be so, and why.
 
 mod before;
-mod facts;
+pub(super) mod facts;
 
 use tracing::warn;
 
+use super::alternatives::AlternativeView;
 use super::shown::Shown;
 use super::target::{image, request_id};
 use super::view::{AuditView, ExplainView, RequestView};
@@ -54,6 +55,8 @@ pub struct Dossier {
     pub audit: Vec<AuditView>,
     /// What a decision by this dossier is bound to.
     pub shown: Option<Shown>,
+    /// Versions of the same line that are admitted, where this one is not.
+    pub alternatives: Vec<AlternativeView>,
 }
 
 /// What an image is compared with.
@@ -118,7 +121,10 @@ impl Desk {
     pub async fn dossier(&self, text: &str) -> Result<Dossier, Error> {
         if request_id(text).is_some() {
             let (request, _) = self.request(text).await?;
-            let Some(digest) = request.digest else { return Ok(blank(Some(request))) };
+            let Some(digest) = request.digest else {
+                let alternatives = request.alternatives.clone();
+                return Ok(Dossier { alternatives, ..blank(Some(request)) });
+            };
             let subject = Subject { name: request.name.clone(), digest };
             let tag = request.tag.clone();
             return self.dossier_of(subject, tag, Some(request)).await;
@@ -160,7 +166,14 @@ impl Desk {
             Some(tag) => self.events_of(&subject, tag).await?,
             None => Vec::new(),
         };
+        let is_admitted = explained.as_ref().is_some_and(|it| it.verdict == "admit");
+        let alternatives = if is_admitted {
+            Vec::new()
+        } else {
+            self.alternatives(&subject.name, tag.as_ref(), Some(&subject.digest)).await?
+        };
         Ok(Dossier {
+            alternatives,
             trust: explained.as_ref().and_then(|it| self.trust_of(it)),
             pulls: self.pulls_of(&subject).await?,
             audit: self.audit_about(&subject, request.as_ref()).await?,
@@ -277,5 +290,6 @@ fn blank(request: Option<RequestView>) -> Dossier {
         events: Vec::new(),
         audit: Vec::new(),
         shown: None,
+        alternatives: Vec::new(),
     }
 }

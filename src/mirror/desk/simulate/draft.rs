@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::SimulateBody;
 use crate::gate::ReadyPolicy;
-use crate::policy::{Policy, Problem};
+use crate::policy::{Policy, PolicySource, Problem};
 
 /// The policy in `body`. A file that it names is what `body` has under that name, and nothing else: whoever
 /// may send a draft may not look into files of the server. Nor may everybody have it compute: conditions
@@ -19,14 +19,26 @@ use crate::policy::{Policy, Problem};
 /// Everything that is wrong with it.
 pub(super) fn read(body: &SimulateBody, may_compute: bool) -> Result<ReadyPolicy, Vec<Problem>> {
     let read = |path: &Path| file(&body.files, path);
-    let policy = Policy::parse(&body.policy, &read)?;
+    let alone = PolicySource { path: "", text: &body.policy };
+    let several = body.directory.iter().map(|(path, text)| PolicySource { path, text });
+    let mut sources: Vec<PolicySource<'_>> = several.collect();
+    match (body.policy.is_empty(), sources.is_empty()) {
+        (_, true) => sources.push(alone),
+        (true, false) => {}
+        (false, false) => {
+            let text =
+                "send policy, where it is one file, or directory, where it is several, not both";
+            return Err(vec![Problem::of_file("", text)]);
+        }
+    }
+    let policy = Policy::parse_all(&sources, &read)?;
     let text = "is a program for the server to run; it takes a token with role admin to send one";
     let programs = policy.programs();
     if may_compute || programs.is_empty() {
         return ReadyPolicy::new(policy);
     }
     let problems = programs.into_iter().map(|(at, path)| Problem::new(at, path, text));
-    Err(problems.collect())
+    Err(policy.located(problems.collect()))
 }
 
 fn file(files: &BTreeMap<String, String>, path: &Path) -> io::Result<Vec<u8>> {
@@ -52,7 +64,12 @@ mod tests {
              rules: [{{id: a, match: [\"**\"], trust: deny}}]\n"
         );
         let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        SimulateBody { policy, files: files.collect(), days: SimulateBody::DAYS }
+        SimulateBody {
+            policy,
+            directory: BTreeMap::new(),
+            files: files.collect(),
+            days: SimulateBody::DAYS,
+        }
     }
 
     #[test]
@@ -74,6 +91,29 @@ mod tests {
         }
         let problems = read(&body("key.pub", &[("key.pub", "*")]), true).expect_err("no base64");
         assert!(problems[0].text.contains("is not base64"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_draft_may_be_a_directory() {
+        let pem = STANDARD.encode(PEM);
+        let mut draft = body("key.pub", &[("key.pub", &pem), ("teams/shop.pub", &pem)]);
+        let part = "apiVersion: pratique.dev/v1\nkind: Policy\n\
+                    metadata: {name: shop, owner: \"group:shop\", scope: [\"up.test/shop/**\"]}\n\
+                    rules: [{id: b, match: [\"up.test/shop/*\"], trust: deny}]\n";
+        draft.directory.insert("teams/shop.yaml".to_owned(), part.to_owned());
+        let problems = read(&draft, false).expect_err("both");
+        assert!(problems[0].text.contains("not both"), "{problems:?}");
+        let base = std::mem::take(&mut draft.policy).replace("**", "up.test/other/**");
+        draft.directory.insert("base.yaml".to_owned(), base);
+        let policy = read(&draft, false).expect("a directory");
+        assert_eq!((policy.files().len(), policy.rules().len()), (2, 2));
+        // A program in a part is one, and named by its file.
+        let asked =
+            "trust: allow, attestations: [{type: vuln, signers: [x], cel: \"predicate.a == 1\"}]";
+        let part = part.replace("trust: deny", asked);
+        draft.directory.insert("teams/shop.yaml".to_owned(), part);
+        let problems = read(&draft, false).expect_err("a program");
+        assert_eq!(problems[0].file, "teams/shop.yaml", "{problems:?}");
     }
 
     #[test]

@@ -9,21 +9,26 @@ mod view;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::OwnedMutexGuard;
 
-pub use view::{Effect, FlipView, SimulateBody, SimulationLine, SimulationView};
+pub use view::{
+    Effect, FlipView, PulledView, SimulateBody, SimulationLine, SimulationView, TallyView,
+};
 
 use super::show::{policy_name, reason_views, verdict_word};
 use super::{Desk, Error, PAGE_MAX};
-use crate::gate::{EvidenceKind, Judgement, Outcome, ReadyPolicy, Reason, ReasonCode};
+use crate::gate::{EvidenceKind, Judgement, Outcome, ReadyPolicy, Reason, ReasonCode, Verdict};
 use crate::ledger::Record;
 use crate::oci::Tag;
-use crate::policy::RuleId;
+use crate::policy::{Change, Problem, RuleId, changes};
 use crate::time::Timestamp;
 
 /// Records that are read from the ledger in one go.
@@ -44,7 +49,7 @@ pub struct Simulation {
     draft: Arc<ReadyPolicy>,
     days: u32,
     examined: Arc<AtomicU64>,
-    _only: OwnedMutexGuard<()>,
+    _only: Arc<OwnedMutexGuard<()>>,
 }
 
 /// How many images a simulation has looked at.
@@ -83,11 +88,58 @@ impl Desk {
             Err(_panicked) => return Err(Error::Draft { problems: Vec::new() }),
         };
         let (desk, examined) = (self.clone(), Arc::default());
-        Ok(Simulation { desk, draft, days, examined, _only: only })
+        Ok(Simulation { desk, draft, days, examined, _only: Arc::new(only) })
+    }
+
+    /// The same for a draft that somebody typed, of the base file where the policy in force is a directory: the
+    /// other files, and those that are named, are those of the policy in force, as they were when that was read.
+    ///
+    /// # Errors
+    /// As [`Desk::simulate`].
+    pub async fn simulate_typed(
+        &self,
+        policy: String,
+        days: u32,
+        may_compute: bool,
+    ) -> Result<Simulation, Error> {
+        let in_force = self.mirror.policy();
+        let files = in_force.source().files.iter();
+        let files = files.map(|(path, bytes)| (path.clone(), STANDARD.encode(bytes))).collect();
+        let source = in_force.source();
+        let body = if source.path.is_empty() {
+            SimulateBody { policy, directory: BTreeMap::new(), files, days }
+        } else {
+            let mut directory = source.parts.clone();
+            directory.insert(source.path.clone(), policy);
+            SimulateBody { policy: String::new(), directory, files, days }
+        };
+        self.simulate(body, may_compute).await
+    }
+
+    /// What the draft `text` says otherwise than the policy in force, by key.
+    ///
+    /// # Errors
+    /// What is wrong with its YAML.
+    pub fn differences(&self, text: &str) -> Result<Vec<Change>, Vec<Problem>> {
+        let in_force = self.mirror.policy();
+        let source = in_force.source();
+        let read_file = |path: &Path| source.read(path);
+        let old = source.documents(&source.text, &read_file);
+        changes(&old, &source.documents(text, &read_file))
     }
 }
 
 impl Simulation {
+    /// One of `draft`, while `only` keeps others away.
+    pub(super) fn of(
+        desk: Desk,
+        draft: Arc<ReadyPolicy>,
+        days: u32,
+        only: Arc<OwnedMutexGuard<()>>,
+    ) -> Self {
+        Self { desk, draft, days, examined: Arc::default(), _only: only }
+    }
+
     /// How far it is.
     pub fn examined(&self) -> Examined {
         Examined(Arc::clone(&self.examined))
@@ -116,6 +168,8 @@ impl Simulation {
             served: 0,
             otherwise: 0,
             tag_forbidden: 0,
+            before: TallyView::default(),
+            after: TallyView::default(),
             pulls: ledger.all_pulls_since(since).await?,
             pulls_refused: 0,
             pulls_unknown: 0,
@@ -126,11 +180,13 @@ impl Simulation {
         while let Some(last) = page.last() {
             let after = last.subject.clone();
             let count = u64::try_from(page.len()).unwrap_or(u64::MAX);
-            let deciding = futures_util::stream::iter(page)
-                .map(|record| self.flip(record, Arc::clone(&in_force), since, now))
+            let subjects = page.iter().map(|record| record.subject.clone()).collect();
+            let pulls = ledger.pulls_since(subjects, since).await?;
+            let deciding = futures_util::stream::iter(page.into_iter().zip(pulls))
+                .map(|(record, pulls)| self.looked_at(record, &in_force, pulls, now))
                 .buffered(AT_ONCE)
-                .try_for_each(|flip| {
-                    sum.add(flip);
+                .try_for_each(|looked_at| {
+                    sum.add(looked_at);
                     std::future::ready(Ok(()))
                 });
             // The next records are read while these are decided about.
@@ -145,28 +201,30 @@ impl Simulation {
         Ok(sum.told())
     }
 
-    /// What would become of the image of `record`, if anything changes.
-    async fn flip(
+    /// What is and what would become of the image of `record`, which was pulled so often.
+    async fn looked_at(
         &self,
         record: Arc<Record>,
-        in_force: Arc<ReadyPolicy>,
-        since: Timestamp,
+        in_force: &Arc<ReadyPolicy>,
+        (pulls, last_pull): (u64, Option<Timestamp>),
         now: Timestamp,
-    ) -> Result<Option<FlipView>, Error> {
+    ) -> Result<LookedAt, Error> {
         let mirror = &self.desk.mirror;
-        let before = match record.judgement_in_force(in_force.id(), now) {
+        let before = match mirror.in_force(&record, in_force.id(), now) {
             Some(judgement) => Outcome::Decided(judgement.clone()),
-            None => self.decided(&record, &in_force).await?,
+            None => self.decided(&record, in_force).await?,
         };
         let after = self.decided(&record, &self.draft).await?;
         let tags = mirror.ledger().tags_of(&record.subject.name, &record.subject.digest).await?;
         let is_forbidden = |tag: &&Tag| self.draft.refuses_tag(tag) && !in_force.refuses_tag(tag);
         let forbidden = tags.iter().find(is_forbidden);
-        let Some(effect) = effect(&before, &after, forbidden) else { return Ok(None) };
-        let (pulls, last_pull) = mirror.ledger().pulls_since(&record.subject, since).await?;
+        let (was, is) = (becomes(&before), becomes(&after));
+        let Some(effect) = effect(&before, &after, forbidden) else {
+            return Ok(LookedAt { was, is, pulls, flip: None });
+        };
         let mut reasons = reasons(&after, forbidden.filter(|_| effect == Effect::TagForbidden));
         reasons.truncate(REASONS_SHOWN);
-        Ok(Some(FlipView {
+        let flip = FlipView {
             image: record.subject.to_string(),
             digest: record.subject.digest,
             tags: tags.into_iter().rev().take(TAGS_SHOWN).collect(),
@@ -178,7 +236,8 @@ impl Simulation {
             reasons: reason_views(&reasons),
             pulls,
             last_pull,
-        }))
+        };
+        Ok(LookedAt { was, is, pulls, flip: Some(flip) })
     }
 
     async fn decided(
@@ -191,6 +250,48 @@ impl Simulation {
     }
 }
 
+/// What was seen of one image.
+struct LookedAt {
+    was: Becomes,
+    is: Becomes,
+    pulls: u64,
+    flip: Option<FlipView>,
+}
+
+/// What becomes of a pull.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Becomes {
+    Admitted,
+    Held,
+    Refused,
+    Unknown,
+}
+
+fn becomes(outcome: &Outcome) -> Becomes {
+    match outcome {
+        Outcome::Decided(judgement) if is_served(judgement) => Becomes::Admitted,
+        Outcome::Decided(judgement) => match judgement.verdict {
+            Verdict::Admit => Becomes::Admitted,
+            Verdict::Pending(_) => Becomes::Held,
+            Verdict::Deny(_) => Becomes::Refused,
+        },
+        Outcome::Missing(_) | Outcome::Undecided(_) => Becomes::Unknown,
+    }
+}
+
+impl TallyView {
+    fn add(&mut self, becomes: Becomes, pulls: u64) {
+        let of = match becomes {
+            Becomes::Admitted => &mut self.admitted,
+            Becomes::Held => &mut self.held,
+            Becomes::Refused => &mut self.refused,
+            Becomes::Unknown => &mut self.unknown,
+        };
+        of.images += 1;
+        of.pulls = of.pulls.saturating_add(pulls);
+    }
+}
+
 /// What was found so far.
 struct Sum {
     view: SimulationView,
@@ -199,9 +300,13 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, flip: Option<FlipView>) {
-        let Some(flip) = flip else { return };
+    fn add(&mut self, LookedAt { was, is, pulls, flip }: LookedAt) {
         let view = &mut self.view;
+        if pulls > 0 {
+            view.before.add(was, pulls);
+            view.after.add(is, pulls);
+        }
+        let Some(flip) = flip else { return };
         let count = match flip.effect {
             Effect::Refused => &mut view.refused,
             Effect::Unknown => &mut view.unknown,

@@ -13,8 +13,13 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimulateBody {
-    /// The text of the policy.
+    /// The text of the policy, where that is one file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub policy: String,
+    /// The texts of the files of a policy that is a directory, by their paths in it; either this or
+    /// `policy`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub directory: BTreeMap<String, String>,
     /// The contents of the files that it names, in base64, by the paths as it has them. No file of the
     /// server is read for a draft.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -119,6 +124,10 @@ pub struct SimulationView {
     pub otherwise: u64,
     /// Those that could not be asked for by one of their tags any more.
     pub tag_forbidden: u64,
+    /// What became of the images on record that were pulled in those days, by the policy in force.
+    pub before: TallyView,
+    /// What would become of them by the draft.
+    pub after: TallyView,
     /// All pulls in those days.
     pub pulls: u64,
     /// Pulls in those days of images that would not be served any more.
@@ -127,4 +136,26 @@ pub struct SimulationView {
     pub pulls_unknown: u64,
     /// Images that change and were not listed: those with the fewest pulls.
     pub not_listed: u64,
+}
+
+/// Images that were pulled, by what is said of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
+pub struct TallyView {
+    /// Served.
+    pub admitted: PulledView,
+    /// Waiting for people, or for time.
+    pub held: PulledView,
+    /// Refused.
+    pub refused: PulledView,
+    /// It is not known.
+    pub unknown: PulledView,
+}
+
+/// Images, and how often they were pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
+pub struct PulledView {
+    /// How many images.
+    pub images: u64,
+    /// How many pulls of them.
+    pub pulls: u64,
 }

@@ -11,8 +11,13 @@ use super::super::checked_name;
 use super::super::units::{moment_at, time_at};
 use crate::oci::Digest;
 
-const EXCEPTION: Words =
-    Words { known: &["id", "match", "check", "reason", "expires"], later: &["approvedBy"] };
+const EXCEPTION: Words = Words {
+    known: &["id", "match", "check", "reason", "expires"],
+    later: &[(
+        "approvedBy",
+        "who reviewed the policy approved it; exceptions that people grant at the desk say who did: exceptionApproval",
+    )],
+};
 const CHECK: Words = Words { known: &["vulnerability", "package"], later: &[] };
 /// Most exceptions of a policy.
 const EXCEPTIONS_MAX: usize = 10_000;
@@ -73,7 +78,8 @@ fn exception(node: Node, path: &str, problems: &mut Problems) -> Option<Exceptio
     let (images, digest) = images?;
     let (vulnerability, package) = check?;
     let (id, reason, expires) = (id?, reason?.0, expires?.0);
-    Some(Exception { id, images, digest, vulnerability, package, reason, expires })
+    let (part, position) = (None, fields.position);
+    Some(Exception { id, images, digest, vulnerability, package, reason, expires, part, position })
 }
 
 fn short(

@@ -31,6 +31,7 @@ pub(in crate::policy::parse) fn of_floor(node: Node, problems: &mut Problems) ->
     Some(ScanGate {
         name: NAME.to_owned(),
         overlay: None,
+        part: None,
         // Malware refuses under every gate.
         deny: Vec::from_iter(exploited.then_some(exploited_denies)),
         unrated: Rating::Critical,

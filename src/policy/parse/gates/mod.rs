@@ -21,6 +21,7 @@ use super::super::configured::ConfigGate;
 use super::super::document::{Signer, Trust};
 use super::super::fields::{Fields, Problems, Words, extract};
 use super::super::fresh::{FastTrackWhen, FreshGate};
+use super::super::problem::Position;
 use super::super::scanned::{Answer, FindingCondition, Rating, ScanGate};
 use super::super::yaml::{Entry, Node};
 use super::units::{share_at, time_at};
@@ -28,6 +29,7 @@ use super::{check, checked_name};
 
 pub(super) use exceptions::exceptions;
 pub(super) use floor::of_floor;
+pub(super) use later::unseen;
 
 const GATE: Words = Words {
     known: &[
@@ -52,7 +54,7 @@ const GATE: Words = Words {
         "undated",
         "fastTrack",
     ],
-    later: &["setuidFiles"],
+    later: &[("setuidFiles", "of layers only what lists packages is kept")],
 };
 /// Its keys that are about scans alone.
 const SCAN_KEYS: [&str; 10] = [
@@ -69,7 +71,10 @@ const SCAN_KEYS: [&str; 10] = [
 ];
 const CONDITION: Words = Words {
     known: &["severity", "fixable", "olderThan", "exploited", "likelihood"],
-    later: &["package"],
+    later: &[(
+        "package",
+        "a gate is for everything; what one package may have is an exception: check: {vulnerability, package}",
+    )],
 };
 const ATTESTED: Words = Words { known: &["from"], later: &[] };
 /// Most gates of a policy, conditions of a gate, and gates of a rule.
@@ -79,9 +84,17 @@ const GATES_MAX: usize = 100;
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     name: String,
+    position: Position,
     scan: Option<Arc<ScanGate>>,
     config: Option<Arc<ConfigGate>>,
     fresh: Option<Arc<FreshGate>>,
+}
+
+impl Gate {
+    /// Its name, and where it stands.
+    pub(super) fn named(&self) -> (&str, Position) {
+        (&self.name, self.position)
+    }
 }
 
 /// What the gates of a rule ask for.
@@ -132,7 +145,8 @@ fn gate(
         None
     };
     let is_any = scan.is_some() || config.is_some() || fresh.is_some();
-    is_any.then_some(Gate { name, scan, config, fresh })
+    let position = fields.position;
+    is_any.then_some(Gate { name, position, scan, config, fresh })
 }
 
 /// Whether a gate asks for a scan.
@@ -192,6 +206,7 @@ fn scan_gate(
     Some(ScanGate {
         name,
         overlay: None,
+        part: None,
         deny,
         unrated: unrated.unwrap_or(Rating::Critical),
         unknown,
@@ -277,7 +292,7 @@ pub(super) fn of_rule(
             problems.add(position, &path, format!("\"{name}\" is listed twice; keep one"));
         } else if let Some(gate) = gates.iter().find(|gate| gate.name == name) {
             found.push(gate);
-        } else if !is_reported(&name, problems) {
+        } else if !check::is_reported("gates", &name, problems) {
             problems.add(position, &path, format!("\"{}\" is not among the gates", extract(&name)));
         }
     }
@@ -299,10 +314,4 @@ pub(super) fn of_rule(
         configs: found.iter().filter_map(|gate| gate.config.clone()).collect(),
         fresh: found.iter().filter_map(|gate| gate.fresh.clone()).collect(),
     }
-}
-
-/// Whether gate `name` is missing only because something is wrong with it.
-fn is_reported(name: &str, problems: &Problems) -> bool {
-    let (path, inner) = (format!("gates.{name}"), format!("gates.{name}."));
-    problems.0.iter().any(|problem| problem.key == path || problem.key.starts_with(&inner))
 }

@@ -47,6 +47,7 @@ fn everything_that_a_gate_may_say_is_read() {
     );
     let expected = ScanGate {
         overlay: None,
+        part: None,
         name: "strict".to_owned(),
         deny: vec![FindingCondition {
             severity: Some(Rating::High),

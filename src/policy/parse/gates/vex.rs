@@ -7,7 +7,11 @@ use super::super::check;
 
 const VEX: Words = Words {
     known: &["from", "accept", "requireJustification"],
-    later: &["atLeast", "maxAge", "products"],
+    later: &[
+        ("atLeast", "one of those in from is enough; list only whom you believe alone"),
+        ("maxAge", "a statement holds until a later one of the same signer says something else"),
+        ("products", "a statement counts only for the very image, or for a package in it"),
+    ],
 };
 /// Most signers that one gate hears.
 const SIGNERS_MAX: usize = 100;

@@ -19,7 +19,7 @@ use crate::ledger::{self, Caller};
 use crate::mirror::desk;
 
 /// Most characters of a code as people write it.
-const CODE_LENGTH_MAX: usize = 16;
+pub(super) const CODE_LENGTH_MAX: usize = 16;
 
 /// A code; no `Debug`, so that it is in no log.
 #[derive(Deserialize)]
@@ -104,5 +104,5 @@ fn page(waiting: &Waiting, wrong: Option<&str>) -> Response {
         }
     };
     let (title, place) = ("Sign in", Place::Elsewhere);
-    Page { status, title, place, visitor: None, search: "", main }.into_response()
+    Page::to_anybody((status, title, place), main).into_response()
 }

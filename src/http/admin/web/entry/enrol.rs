@@ -146,5 +146,5 @@ fn page(waiting: &Waiting, key: &TotpKey, wrong: Option<&str>) -> Response {
         }
     };
     let (title, place) = ("Welcome", Place::Elsewhere);
-    Page { status, title, place, visitor: None, search: "", main }.into_response()
+    Page::to_anybody((status, title, place), main).into_response()
 }

@@ -27,7 +27,7 @@ use crate::oci::Secret;
 use crate::people::{HashError, PASSWORD_BYTES_MAX, TotpKey};
 
 /// Longest token that is looked at, in bytes: ours are much shorter.
-const TOKEN_LENGTH_MAX: usize = 512;
+pub(super) const TOKEN_LENGTH_MAX: usize = 512;
 /// Longest name that is looked at, in bytes: no longer one can be given.
 const NAME_LENGTH_MAX: usize = 64;
 /// What is said of a wrong name and of a wrong password.
@@ -135,18 +135,21 @@ async fn by_password(
     let name = name.get(..NAME_LENGTH_MAX).unwrap_or(&name);
     let (mirror, entrance) = (state.desk.mirror(), &state.entrance);
     let now = mirror.clock().monotonic();
-    // Before anything is compared: else a guess would be worth as much as one that may be made.
     let origin = origin(state, address, headers);
-    if let Some(wait) = wait(state, Factor::Password, name, origin) {
-        return Err(throttled(wait));
-    }
     let password = Some(password).filter(|it| it.len() <= PASSWORD_BYTES_MAX).unwrap_or_default();
     let known = mirror.ledger().knowledge(name, &password);
+    // Whoever has a one-time secret did not guess it, and is not held up by those who guess.
+    let is_invited = known.as_ref().is_some_and(|known| known.is_invited);
+    let held_up = || wait(state, Factor::Password, name, origin).filter(|_| !is_invited);
+    // Before a password is compared: else a guess would be worth as much as one that may be made.
+    if let Some(wait) = held_up() {
+        return Err(throttled(wait));
+    }
     let hash = known.as_ref().and_then(|known| known.password.clone());
     let matches = entrance.hasher.verify(Secret::new(password), hash).await;
     let matches = matches.map_err(not_compared)?;
     // Nor does one count, right or wrong, that others overtook on the way: many at once are no more than few.
-    if let Some(wait) = wait(state, Factor::Password, name, origin) {
+    if let Some(wait) = held_up() {
         return Err(throttled(wait));
     }
     let Some(known) = known.as_ref().filter(|known| matches || known.is_invited) else {
@@ -240,7 +243,7 @@ pub(super) fn page(
         }
     };
     let (title, place) = ("Sign in", Place::Elsewhere);
-    Page { status, title, place, visitor: None, search: "", main }.into_response()
+    Page::to_anybody((status, title, place), main).into_response()
 }
 
 fn by_name_form(next: &str, is_refused: bool) -> Markup {

@@ -7,6 +7,8 @@
 //!
 //! Between two steps the browser holds the id of a [`pending`] sign-in, which opens no page.
 
+mod again;
+mod change;
 mod code;
 mod enrol;
 mod failures;
@@ -25,6 +27,8 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use tracing::info;
 
+pub(super) use again::{NO_CODE, field as proof_field, prove};
+pub(super) use change::{NewPassword, change_password, end_pending};
 pub(super) use code::{check_code, show_code};
 pub(super) use enrol::{enrol, picture, show_enrolment};
 pub(super) use login::{show, sign_in, sign_out};
@@ -38,6 +42,7 @@ use crate::http::admin::guesses::{Factor, Guesses, Origin};
 use crate::http::admin::problem::Problem;
 use crate::http::listen::AdminAddress;
 use crate::ledger::{Caller, PersonId};
+use crate::oci::Secret;
 use crate::people::Hasher;
 use crate::people::oidc::{self, Provider};
 use crate::tasks::Tasks;
@@ -83,7 +88,7 @@ impl Entrance {
 }
 
 /// Where a request comes from.
-type From = Option<Extension<AdminAddress>>;
+pub(super) type From = Option<Extension<AdminAddress>>;
 
 fn address_of(from: From) -> IpAddr {
     from.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(address)| address.0)
@@ -146,6 +151,17 @@ fn begin_session(
     address: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Option<HeaderValue>, Trouble> {
+    let id = begin_session_id(state, caller, address, headers)?;
+    Ok(Cookie::Session.set(&id, state.is_tls))
+}
+
+/// As [`begin_session`]; gives its id.
+fn begin_session_id(
+    state: &AdminState,
+    caller: &Caller,
+    address: IpAddr,
+    headers: &HeaderMap,
+) -> Result<Secret, Trouble> {
     if let Some(id) = Cookie::Session.id(headers, state.is_tls) {
         state.sessions.end(id);
         state.entrance.pending.end(id);
@@ -153,7 +169,7 @@ fn begin_session(
     let begun = state.sessions.begin(caller, state.desk.mirror().clock().monotonic());
     let id = begun.map_err(|error| Problem::internal(error.to_string()))?;
     info!(by = %caller.id, role = %caller.role, %address, "signed in");
-    Ok(Cookie::Session.set(&id, state.is_tls))
+    Ok(id)
 }
 
 /// The sign-in that the browser is in the middle of.
@@ -176,4 +192,9 @@ fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response 
 
 fn sent_on(next: &str, cookie: Option<HeaderValue>) -> Response {
     with_cookie(see_other(next), cookie)
+}
+
+/// To the sign-in page, without a session.
+pub(super) fn sent_out(state: &AdminState) -> Response {
+    sent_on("/login", Cookie::Session.clear(state.is_tls))
 }

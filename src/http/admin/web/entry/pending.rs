@@ -125,6 +125,11 @@ impl Pendings {
         self.lock().remove(&session::hash(id));
     }
 
+    /// Ends all of `person`.
+    pub(super) fn end_all(&self, person: &PersonId) {
+        self.lock().retain(|_, waiting| waiting.id != *person);
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Waiting>> {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,13 +14,13 @@ use maud::html;
 use serde::Deserialize;
 use tracing::{info, warn};
 
-use super::login::{Next, page as login_page};
+use super::login::page as login_page;
 use super::travellers::{Away, Travellers};
-use super::{From, address_of, begin_session, with_cookie};
+use super::{From, address_of, begin_session_id, with_cookie};
 use crate::http::admin::AdminState;
 use crate::http::admin::problem::Problem;
 use crate::http::admin::web::cookie::Cookie;
-use crate::http::admin::web::form::Asked;
+use crate::http::admin::web::form::{Asked, local};
 use crate::http::admin::web::page::{Page, Place};
 use crate::http::admin::web::trouble::{Trouble, see_other};
 use crate::ledger::{self, Caller, PersonId, Role, Vouched};
@@ -39,6 +39,14 @@ pub(super) struct Elsewhere {
     roles: Vec<(String, Role)>,
     label: String,
     away: Travellers,
+}
+
+/// Where to go after signing in, and whether the provider has to ask who it is though it knows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http::admin::web) struct Leaving {
+    next: Option<String>,
+    again: Option<String>,
 }
 
 /// What the provider sends back; more may be among it.
@@ -66,6 +74,11 @@ impl Elsewhere {
         format!("/login/oidc?{query}")
     }
 
+    /// As [`Self::path`], where the provider has to ask who it is though it knows.
+    pub(super) fn path_again(next: &str) -> String {
+        format!("{}&again=yes", Self::path(next))
+    }
+
     /// What somebody in `groups` may do: by the first line of the table that names one of them.
     fn role(&self, groups: &[String]) -> Option<Role> {
         let line = self.roles.iter().find(|(group, _)| groups.contains(group));
@@ -78,22 +91,27 @@ pub(in crate::http::admin::web) async fn leave(
     State(state): State<AdminState>,
     from: From,
     headers: HeaderMap,
-    Asked(next): Asked<Next>,
+    Asked(leaving): Asked<Leaving>,
 ) -> Result<Response, Trouble> {
     let elsewhere = elsewhere(&state)?;
+    let next = leaving.next.as_deref().and_then(local).unwrap_or("/");
     let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
     if !matches!(site, None | Some(b"same-origin" | b"none")) {
         // Another site's link begins nothing: whoever follows it decides for themselves, on our page.
         return Ok(see_other("/login"));
     }
-    let begun = Attempt::begin().map_err(Error::from);
+    let begun = match leaving.again {
+        Some(_) => Attempt::again(state.desk.mirror().now()),
+        None => Attempt::begin(),
+    };
+    let begun = begun.map_err(Error::from);
     let attempt = begun.map_err(|error| trouble(&error))?;
     let target = match elsewhere.provider.authorization(&attempt).await {
         Ok(target) => target,
-        Err(error) => return Ok(away(&state, next.path(), &error)),
+        Err(error) => return Ok(away(&state, next, &error)),
     };
     let now = state.desk.mirror().clock().monotonic();
-    let id = elsewhere.away.keep(attempt, next.path(), address_of(from), now);
+    let id = elsewhere.away.keep(attempt, next, address_of(from), now);
     let id = id.map_err(|error| Problem::internal(error.to_string()))?;
     Ok(with_cookie(see_other(&target), Cookie::Provider.set(&id, state.is_tls)))
 }
@@ -119,7 +137,11 @@ pub(in crate::http::admin::web) async fn callback(
     let identity = elsewhere.provider.identity(&begun.attempt, &code, iss.as_deref()).await;
     let identity = identity.map_err(|error| trouble(&error))?;
     let caller = let_in(&state, elsewhere, identity).await?;
-    let cookie = begin_session(&state, &caller, address_of(from), &headers)?;
+    let session = begin_session_id(&state, &caller, address_of(from), &headers)?;
+    if begun.attempt.since().is_some() {
+        state.sessions.proved(session.expose(), state.desk.mirror().clock().monotonic());
+    }
+    let cookie = Cookie::Session.set(&session, state.is_tls);
     Ok(with_cookie(with_cookie(arrived(&begun.next), cookie), Cookie::Provider.clear(state.is_tls)))
 }
 
@@ -169,7 +191,7 @@ fn arrived(next: &str) -> Response {
         }
     };
     let (status, title, place) = (StatusCode::OK, "Signed in", Place::Elsewhere);
-    let page = Page { status, title, place, visitor: None, search: "", main };
+    let page = Page::to_anybody((status, title, place), main);
     let mut response = page.into_response();
     if let Ok(value) = HeaderValue::from_str(&format!("0; url={next}")) {
         response.headers_mut().insert(REFRESH, value);
