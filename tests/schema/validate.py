@@ -118,6 +118,15 @@ for name, document in documents():
         failed += 1
         print(f"{name}: {error.json_path}: {error.message}")
 everything = load((folder / "everything.yaml").read_text())
+# What a file may leave to the others of its directory.
+base = broken(everything, ["rules"], "drop")
+part = load("""{apiVersion: pratique.dev/v1, kind: Policy,
+  metadata: {name: team, owner: "group:team", scope: ["up.test/team/**"]}}""")
+for what, document in [("base file", base), ("file with a scope", part)]:
+    for error in validator.iter_errors(document):
+        failed += 1
+        print(f"{what} of a directory: {error.json_path}: {error.message}")
+del everything["metadata"]["scopes"]
 for place, value in BROKEN:
     if validator.is_valid(broken(everything, place, value)):
         failed += 1

@@ -124,7 +124,10 @@ fn look<'a>(node: &'a Value, place: &str, each: &mut impl FnMut(&'a Value, &str)
             if members.get("properties").is_some_and(Value::is_object) {
                 each(node, place);
             }
-            members.iter().for_each(|(key, inner)| look(inner, &format!("{place}/{key}"), each));
+            let said_elsewhere = |key: &str| matches!(key, "if" | "then" | "else");
+            for (key, inner) in members.iter().filter(|(key, _)| !said_elsewhere(key)) {
+                look(inner, &format!("{place}/{key}"), each);
+            }
         }
         Value::Array(items) => items.iter().for_each(|inner| look(inner, place, each)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
