@@ -199,6 +199,7 @@ state = "$NODE/state"
   config_path = "$hosts"
 [plugins."io.containerd.metadata.v1.bolt"]
   content_sharing_policy = "isolated"
+${NODE_EXTRA:-}
 TOML
   background "$CASE/containerd.log" "$RIG/bin/containerd-$line" --config "$NODE/config.toml"
   NODE_PID=$STARTED
@@ -211,10 +212,15 @@ node_stop() {
   find "$NODE/root" "$NODE/state" -type d -name rootfs -prune 2>/dev/null | while read -r dir; do umount -q "$dir" || true; done
   rm -rf "$NODE"
 }
-# pull_command BY IMAGE: the command line of a pull by `ctr` or by the `cri` call, in the array PULL
+# pull_command BY IMAGE: the command line of a pull by `ctr` (as it does it by itself, in its own process, or by
+# containerd's transfer service) or by the `cri` call, in the array PULL
 pull_command() {
   case $1 in
-    ctr) PULL=("$RIG/bin/ctr-$NODE_LINE" --address "$NODE/sock" -n test images pull --platform linux/amd64 --hosts-dir "$NODE_HOSTS" "$2") ;;
+    ctr | ctr-local | ctr-transfer)
+      PULL=("$RIG/bin/ctr-$NODE_LINE" --address "$NODE/sock" -n test images pull --platform linux/amd64 --hosts-dir "$NODE_HOSTS")
+      case $1 in ctr-local) PULL+=(--local) ;; ctr-transfer) PULL+=(--local=false) ;; esac
+      PULL+=("$2")
+      ;;
     cri) PULL=("$PYTHON" "$HERE/tools/cri_pull.py" "$NODE/sock" "$2" "$CLIENT_LIMIT") ;;
   esac
 }
