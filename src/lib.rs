@@ -17,6 +17,7 @@
 //! | 1 | [`signature`] | verifiers: bytes and keys in, who-signed-what out |
 //! | 1 | [`kubernetes`] | which images Kubernetes objects name |
 //! | 1 | [`layout`] | OCI image layouts on disk, read by digest |
+//! | 1 | [`node`] | what pulls on a node, and how it is configured |
 //! | 1 | [`store`] | this machine's cache of blobs and its rebuildable index |
 //! | 1 | [`summary`] | what the mirror says itself about admitted images, signed |
 //! | 1 | [`transparency`] | Merkle trees, signed notes, checkpoints |
@@ -60,6 +61,7 @@ pub mod layout;
 pub mod ledger;
 pub mod metrics;
 pub mod mirror;
+pub mod node;
 pub mod notify;
 pub mod oci;
 pub mod people;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 29] = [
+const LAYERS: [(&str, u8); 30] = [
     ("expression", 0),
     ("metrics", 0),
     ("oci", 0),
@@ -13,6 +13,7 @@ const LAYERS: [(&str, u8); 29] = [
     ("time", 0),
     ("kubernetes", 1),
     ("layout", 1),
+    ("node", 1),
     ("policy", 1),
     ("scan", 1),
     ("signature", 1),

@@ -1,0 +1,25 @@
+//! What a node pulls with, and how it is configured so that the mirror is its only way to an image.
+//!
+//! - [`kit`] is the file that says what a node was configured to.
+//! - [`Runtime`] and [`Version`] name what pulls on it; rules of the runtimes differ by version.
+//! - [`Endpoint`] is the mirror as a node reaches it.
+//! - [`place`] puts files where they belong in one step.
+//!
+//! Nothing here reaches a network.
+
+pub mod kit;
+pub mod place;
+
+mod endpoint;
+mod problem;
+mod runtime;
+
+pub use self::endpoint::{Endpoint, EndpointError};
+pub use self::kit::{ClientCertificate, Kit, KitError};
+pub use self::problem::{Problem, Problems};
+pub use self::runtime::{Kind, Runtime, RuntimeError, Version};
+
+/// `text` as TOML writes it.
+pub(crate) fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
