@@ -21,7 +21,7 @@ use crate::ledger::{self, Ledger, Rollback};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirror, PolicyError, Scanner, desk};
 use crate::notify::{self, Notifier};
-use crate::people::oidc;
+use crate::people::oidc::{self, ServiceAccountSettings, ServiceAccounts};
 use crate::store::{self, Facts, Store};
 use crate::summary::Keyring;
 use crate::tasks::Tasks;
@@ -64,6 +64,9 @@ pub enum Error {
     /// The provider that people sign in at cannot be used.
     #[error("the provider of [admin.oidc] cannot be set up")]
     Provider(#[source] Box<oidc::Error>),
+    /// The keys of the cluster whose pods are told apart cannot be read.
+    #[error("the keys of [node.pods] cannot be used")]
+    Pods(#[source] oidc::KeysFile),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -95,6 +98,7 @@ pub struct App {
     pub mirror: Mirror,
     /// The file with the first token, when this start made it.
     pub first_token: Option<PathBuf>,
+    pods: Option<Arc<ServiceAccounts>>,
 }
 
 impl App {
@@ -178,7 +182,8 @@ impl App {
         let node_address = address_of(&nodes, settings.node.listen)?;
         let admin_address = address_of(&admins, settings.admin.listen)?;
         let public_url = settings.node.public_url.clone();
-        let node = Node::new(mirror.clone(), settings.node);
+        let pods = floor.pods(settings.node.pods.clone()).await?;
+        let node = Node::new(mirror.clone(), settings.node).telling_apart(pods.clone());
         let state = AdminState::new(mirror.clone(), settings.admin)
             .map_err(|error| Error::Provider(Box::new(error)))?;
         if let Some(path) = settings.approvals {
@@ -192,12 +197,19 @@ impl App {
         http::serve_nodes(nodes, node, tasks).map_err(|error| Error::Tls(Box::new(error)))?;
         http::serve_admins(admins, router, metrics, tasks)
             .map_err(|error| Error::Tls(Box::new(error)))?;
-        Ok(Self { node_address, admin_address, mirror, first_token })
+        Ok(Self { node_address, admin_address, mirror, pods, first_token })
     }
 
-    /// Reads the policy file again now.
+    /// Reads the policy file, and the keys of the cluster, again now.
     pub fn reload_policy(&self) {
         self.mirror.reload_policy_soon();
+        if let Some(pods) = self.pods.clone() {
+            drop(self.mirror.tasks().spawn_blocking(move || {
+                if let Err(error) = pods.reload() {
+                    warn!(%error, "the keys of the cluster stay as they were");
+                }
+            }));
+        }
     }
 
     /// Stops accepting, waits for what is under way, and gives whether all of it ended in time.
@@ -281,6 +293,18 @@ impl Floor<'_> {
         let (ledger, clock, tasks) = (ledger.clone(), Arc::clone(&self.clock), self.tasks.clone());
         let parts = notify::Parts { ledger, clock, tasks };
         Notifier::start(settings, parts).await.map_err(|error| Error::Notify(Box::new(error)))
+    }
+
+    async fn pods(
+        &self,
+        settings: Option<ServiceAccountSettings>,
+    ) -> Result<Option<Arc<ServiceAccounts>>, Error> {
+        let Some(settings) = settings else { return Ok(None) };
+        let clock = Arc::clone(&self.clock);
+        let opening = self.tasks.spawn_blocking(move || ServiceAccounts::new(settings, clock));
+        // No task stops while it starts; without an answer there are no pods, and nothing is for them.
+        let opened = opening.await.ok().transpose().map_err(Error::Pods)?;
+        Ok(opened.map(Arc::new))
     }
 
     async fn ledger(&self, data_dir: &Path) -> Result<Ledger, Error> {

@@ -124,6 +124,9 @@ metrics! {
     Gauge approvals_ending "pratique_approvals_ending" "" "Approvals that end within 14 days, of images that are still pulled.";
     Counter approval_files_refused "pratique_approval_files_refused_total" "" "Approval files that cannot be read, or are no vote of a signer of the policy.";
     Gauge approval_files_held "pratique_approval_files_held" "" "1 while the folder with approval files cannot be read whole, and nothing is withdrawn.";
+    Counter clients_asked "pratique_client_checks_total" "outcome=\"asked\"" "Requests for what is not for everybody (clients in the policy), by what came of it.";
+    Counter clients_refused "pratique_client_checks_total" "outcome=\"refused\"" "Requests for what is not for everybody (clients in the policy), by what came of it.";
+    Counter clients_not_refused "pratique_client_checks_total" "outcome=\"observed\"" "Requests for what is not for everybody (clients in the policy), by what came of it.";
     Gauge policy_revision "pratique_policy_revision" "" "Revision of the policy in force.";
     Counter policy_rejected "pratique_policy_reload_failures_total" "" "Policy files that were refused at reload; the old policy stayed.";
     Gauge database_as_of "pratique_vulnerability_database_timestamp_seconds" "" "As of when the vulnerability database in force is, in seconds since 1970; 0 without one.";

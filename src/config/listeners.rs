@@ -10,6 +10,7 @@ use super::section::{Found, Section};
 use super::{address, oidc};
 use crate::http::{AdminSettings, ClientCertificates, NodeSettings, RefuseAt, TlsSettings};
 use crate::oci::Registry;
+use crate::people::oidc::ServiceAccountSettings;
 
 /// Connections of one listener: at least a few, at most what file descriptors usually allow.
 const CONNECTIONS: RangeInclusive<u64> = 8..=1_000_000;
@@ -17,6 +18,9 @@ const CONNECTIONS: RangeInclusive<u64> = 8..=1_000_000;
 const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 /// Newer containerd gives up after 30 s without an answer's head; the answer must be there before.
 const HOLD_TIMEOUT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(25);
+
+/// For whom pods' tokens are, unless the settings say otherwise.
+const AUDIENCE: &str = "pratique";
 
 /// What `[node]` says.
 pub(super) struct NodeBlock {
@@ -53,10 +57,40 @@ pub(super) fn node(block: Section<'_>, given: &Given<'_>) -> NodeBlock {
             .parsed("refuse_at", refuse_at)
             .map_or(default.refuse_at, |found| found.value),
         public_url: None,
+        pods: pods(block.section("pods"), given),
     };
     let hold_timeout = block.duration("hold_timeout", HOLD_TIMEOUT);
     block.finish();
     NodeBlock { settings, hold_timeout, danger_plain_http: common.danger_plain_http }
+}
+
+/// `[node.pods]`: the cluster whose pods are told apart.
+fn pods(block: Section<'_>, given: &Given<'_>) -> Option<ServiceAccountSettings> {
+    let present = block.is_present();
+    let issuer = block.parsed("issuer", |text| match text {
+        "" => Err("is empty; write what --service-account-issuer of the API server says"),
+        text => Ok(text.to_owned()),
+    });
+    let keys = block.file("keys");
+    given.must_be_readable(&block, "keys", keys.as_ref());
+    let audience = block.parsed("audience", |text| match text {
+        "" => Err("is empty; leave the key out for \"pratique\""),
+        text => Ok(text.to_owned()),
+    });
+    for (key, hint) in [
+        ("issuer", "is missing; the API server's --service-account-issuer"),
+        ("keys", "is missing; kubectl get --raw /openid/v1/jwks writes such a file"),
+    ] {
+        if present && !block.has(key) {
+            block.problem(key, hint);
+        }
+    }
+    block.finish();
+    Some(ServiceAccountSettings {
+        issuer: issuer?.value,
+        keys: keys?.value,
+        audience: audience.map_or_else(|| AUDIENCE.to_owned(), |found| found.value),
+    })
 }
 
 pub(super) fn admin(block: Section<'_>, given: &Given<'_>, node: SocketAddr) -> AdminBlock {

@@ -57,6 +57,15 @@ struct Node {
     idle_timeout: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pods: Option<Pods>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pods {
+    issuer: String,
+    keys: PathBuf,
+    audience: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -373,6 +382,11 @@ impl From<&Settings> for Effective {
                 header_timeout: show_duration(node.header_timeout),
                 idle_timeout: show_duration(node.idle_timeout),
                 tls: node.tls.as_ref().map(Tls::from),
+                pods: node.pods.clone().map(|it| Pods {
+                    issuer: it.issuer,
+                    keys: it.keys,
+                    audience: it.audience,
+                }),
             },
             admin: Admin {
                 listen: settings.admin.listen.to_string(),

@@ -7,6 +7,7 @@
 pub mod admin;
 mod attended;
 mod body;
+mod clients;
 mod descriptors;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -31,6 +32,7 @@ pub use node::Node;
 pub use tls::{ClientCertificates, Error as TlsError, Reloading, TlsSettings};
 
 use crate::oci::Registry;
+use crate::people::oidc::ServiceAccountSettings;
 
 /// At which request a node is told no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +64,8 @@ pub struct NodeSettings {
     pub refuse_at: RefuseAt,
     /// Where people find the requests that refusals name, without a trailing slash.
     pub public_url: Option<Arc<str>>,
+    /// The cluster whose pods are told apart.
+    pub pods: Option<ServiceAccountSettings>,
 }
 
 impl Default for NodeSettings {
@@ -75,6 +79,7 @@ impl Default for NodeSettings {
             idle_timeout: Duration::from_secs(75),
             refuse_at: RefuseAt::default(),
             public_url: None,
+            pods: None,
         }
     }
 }

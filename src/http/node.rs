@@ -23,6 +23,7 @@ use crate::mirror::{BlobAnswer, Decision, Error, Mirror, Pull};
 use crate::oci::{
     self, ByteRange, Digest, Endpoint, ErrorCode, Name, RangeRequest, Reference, TagsPage,
 };
+use crate::people::oidc::ServiceAccounts;
 use crate::store::ReadMode;
 
 /// Most bytes of a request's head, without what stands between the fields.
@@ -35,6 +36,7 @@ const CLIENT_NAME_MAX: usize = 128;
 pub struct Node {
     pub(super) mirror: Mirror,
     pub(super) settings: Arc<NodeSettings>,
+    pub(super) pods: Option<Arc<ServiceAccounts>>,
 }
 
 /// Who is at the other end of a connection.
@@ -73,7 +75,13 @@ pub(super) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
 impl Node {
     /// The node API of `mirror`.
     pub fn new(mirror: Mirror, settings: NodeSettings) -> Self {
-        Self { mirror, settings: Arc::new(settings) }
+        Self { mirror, settings: Arc::new(settings), pods: None }
+    }
+
+    /// The same, which tells pods apart by `pods`.
+    #[must_use]
+    pub fn telling_apart(self, pods: Option<Arc<ServiceAccounts>>) -> Self {
+        Self { pods, ..self }
     }
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
@@ -114,6 +122,9 @@ impl Node {
         else {
             return None;
         };
+        if self.mirror.policy().clients_of(&name).is_some() {
+            return None;
+        }
         let by_digest = matches!(reference, Reference::Digest(_));
         let pull = Pull { name, reference, client: Arc::clone(&peer.client) };
         let answer = self.mirror.pull_known(&pull)?;
@@ -159,7 +170,10 @@ impl Node {
             Ok(oci::Request::Base) => respond::base(),
             Ok(oci::Request::Catalog) => respond::unsupported("the catalog is not offered"),
             Ok(oci::Request::Repository { name, endpoint }) => {
-                let mut response = self.endpoint(request, peer, &name, endpoint).await;
+                let mut response = match self.not_for(request, &name, &endpoint) {
+                    Some(response) => response,
+                    None => self.endpoint(request, peer, &name, endpoint).await,
+                };
                 respond::namespace(&mut response, name.registry());
                 response
             }

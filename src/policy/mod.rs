@@ -12,6 +12,7 @@ mod approval;
 mod attested;
 mod break_glass;
 mod cases;
+mod clients;
 mod configured;
 mod demands;
 mod difference;
@@ -57,6 +58,7 @@ pub use cases::{
     AttestedFact, Case, CaseFacts, ConfigFact, Expected, ExpectedVerdict, FindingFact, ScanFact,
     StandingFact,
 };
+pub use clients::{ClientRule, Workload};
 pub use configured::{ConfigGate, EnvPattern, UserRule};
 pub use demands::{Demanded, Demands};
 pub use difference::{Change, ChangeKind, Document, changes};
@@ -111,6 +113,7 @@ pub struct Policy {
     overlays: Vec<Overlay>,
     expressions: Vec<NamedExpression>,
     break_glass: Option<Arc<BreakGlass>>,
+    clients: Vec<ClientRule>,
     lately: Lately,
     source: Arc<Source>,
 }

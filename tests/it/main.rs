@@ -16,6 +16,8 @@ mod carried;
 #[cfg(test)]
 mod children;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod clocks;
 #[cfg(test)]
 mod cold_pull;

@@ -25,6 +25,8 @@ use super::settings::{Settings, authority};
 const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// How long a mirror may take to take the connection, of all the time there is.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// Says to the mirror that nobody pulls: a verifier knows no pod, and gets no content.
+const QUESTION: &str = "pratique-question";
 const AGENT: &str = concat!("pratique-image-verifier/", env!("CARGO_PKG_VERSION"));
 
 /// What a mirror said.
@@ -77,6 +79,7 @@ pub(super) fn exchange(
         .header(HOST, authority.as_str())
         .header(USER_AGENT, AGENT)
         .header(ACCEPT, "*/*")
+        .header(QUESTION, "verdict")
         .body(Empty::<Bytes>::new())
         .map_err(|error| broken(&error))?;
     let connected = async {

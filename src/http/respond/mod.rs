@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::body::NodeBody;
 use crate::gate;
-use crate::mirror::{ManifestAnswer, TagList};
+use crate::mirror::{Decision, ManifestAnswer, TagList};
 use crate::oci::{
     ByteRange, Descriptor, Digest, Endpoint, EndpointError, ErrorCode, MediaType, Name, Registry,
 };
@@ -40,6 +40,7 @@ const HEADERS_USUAL: usize = 8;
 /// Bytes of the entity tag of content that is named by SHA-256.
 const ETAG_BYTES_USUAL: usize = 2 + 7 + 64;
 
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"pratique\"");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const DECISION: HeaderName = HeaderName::from_static("x-mirror-decision");
@@ -201,8 +202,25 @@ pub(crate) fn no_such_pass() -> Response<NodeBody> {
     let message = "this pass is not in force: it ended, or there never was one";
     let error = error_value(ErrorCode::Unauthorized, message, &json!({}));
     let mut response = error_response(StatusCode::UNAUTHORIZED, None, &error);
-    let challenge = HeaderValue::from_static("Basic realm=\"pratique\"");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    response
+}
+
+/// 401 for whoever must say who they are: `name` is not for everybody.
+pub(crate) fn who_is_it(name: &Name) -> Response<NodeBody> {
+    let phrase = format!("{name} is not for everybody: a pod's token is asked for");
+    let error = error_value(ErrorCode::Unauthorized, &phrase, &json!({}));
+    let mut response = error_response(StatusCode::UNAUTHORIZED, Some(&phrase), &error);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    response
+}
+
+/// 403 for whom it is not for, which `text` says.
+pub(crate) fn not_for(text: &str) -> Response<NodeBody> {
+    let error = error_value(ErrorCode::Denied, text, &json!({}));
+    let mut response = error_response(StatusCode::FORBIDDEN, Some(text), &error);
+    let denied = HeaderValue::from_static(Decision::Denied.as_str());
+    response.headers_mut().insert(DECISION, denied);
     response
 }
 

@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::keys::{self, Key, NoKey, SignedBy};
@@ -101,7 +102,7 @@ struct Claims {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Audience {
+pub(super) enum Audience {
     One(String),
     Several(Vec<String>),
 }
@@ -118,15 +119,21 @@ pub(super) fn verify(
     (nonce, since): (&str, Option<Timestamp>),
     now: Timestamp,
 ) -> Result<Identity, TokenProblem> {
-    let claims = signed(token, keys)?;
+    let claims: Claims = signed(token, keys)?;
     if claims.iss != settings.issuer {
         return Err(TokenProblem::Issuer);
     }
-    check_audience(&claims, &settings.client_id)?;
+    let by_us = claims.azp.as_deref().is_none_or(|azp| azp == settings.client_id);
+    if !by_us || !claims.aud.is_only(&settings.client_id) {
+        return Err(TokenProblem::Audience);
+    }
     if claims.nonce.as_deref() != Some(nonce) {
         return Err(TokenProblem::Nonce);
     }
-    check_times(&claims, now)?;
+    let times = Times { exp: claims.exp, iat: claims.iat, nbf: claims.nbf };
+    if times.check(now)?.saturating_add(AGE_MAX_MS) < now.milliseconds() {
+        return Err(TokenProblem::Old);
+    }
     if let Some(since) = since {
         check_asked_anew(&claims, since)?;
     }
@@ -143,7 +150,7 @@ pub(super) fn verify(
 }
 
 /// The claims of `token` if one of `keys` signed it.
-fn signed(token: &str, keys: &[Key]) -> Result<Claims, TokenProblem> {
+pub(super) fn signed<C: DeserializeOwned>(token: &str, keys: &[Key]) -> Result<C, TokenProblem> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenProblem::Malformed);
     }
@@ -170,36 +177,41 @@ fn signed(token: &str, keys: &[Key]) -> Result<Claims, TokenProblem> {
     from_strict_slice(&decode(body)?).map_err(|_| TokenProblem::Malformed)
 }
 
-fn check_audience(claims: &Claims, client_id: &str) -> Result<(), TokenProblem> {
-    let is_only_us = match &claims.aud {
-        Audience::One(one) => one == client_id,
-        // A token that is for others, too, could be shown here by them.
-        Audience::Several(several) => {
-            several.iter().all(|one| one == client_id) && !several.is_empty()
+impl Audience {
+    /// Whether it is for `us` and nobody else: one that is for others, too, could be shown here by them.
+    pub(super) fn is_only(&self, us: &str) -> bool {
+        match self {
+            Self::One(one) => one == us,
+            Self::Several(several) => several.iter().all(|one| one == us) && !several.is_empty(),
         }
-    };
-    let by_us = claims.azp.as_deref().is_none_or(|azp| azp == client_id);
-    if is_only_us && by_us { Ok(()) } else { Err(TokenProblem::Audience) }
+    }
 }
 
-fn check_times(claims: &Claims, now: Timestamp) -> Result<(), TokenProblem> {
-    let now = now.milliseconds();
-    let (until, since) = (milliseconds(claims.exp)?, milliseconds(claims.iat)?);
-    if until.saturating_add(SKEW_MS) <= now {
-        return Err(TokenProblem::Expired);
+/// When a token was made and counts, in seconds as it has them.
+pub(super) struct Times {
+    pub(super) exp: f64,
+    pub(super) iat: f64,
+    pub(super) nbf: Option<f64>,
+}
+
+impl Times {
+    /// When it was made, in milliseconds, if it counts at `now`.
+    pub(super) fn check(&self, now: Timestamp) -> Result<i64, TokenProblem> {
+        let now = now.milliseconds();
+        let (until, since) = (milliseconds(self.exp)?, milliseconds(self.iat)?);
+        if until.saturating_add(SKEW_MS) <= now {
+            return Err(TokenProblem::Expired);
+        }
+        if since > now.saturating_add(SKEW_MS) {
+            return Err(TokenProblem::Future);
+        }
+        if let Some(not_before) = self.nbf
+            && milliseconds(not_before)? > now.saturating_add(SKEW_MS)
+        {
+            return Err(TokenProblem::Future);
+        }
+        Ok(since)
     }
-    if since > now.saturating_add(SKEW_MS) {
-        return Err(TokenProblem::Future);
-    }
-    if let Some(not_before) = claims.nbf
-        && milliseconds(not_before)? > now.saturating_add(SKEW_MS)
-    {
-        return Err(TokenProblem::Future);
-    }
-    if since.saturating_add(AGE_MAX_MS) < now {
-        return Err(TokenProblem::Old);
-    }
-    Ok(())
 }
 
 /// `auth_time` is there and not before `since`, but for how far clocks may be apart.
@@ -210,7 +222,7 @@ fn check_asked_anew(claims: &Claims, since: Timestamp) -> Result<(), TokenProble
 }
 
 /// Seconds as a token has them, in milliseconds.
-fn milliseconds(seconds: f64) -> Result<i64, TokenProblem> {
+pub(super) fn milliseconds(seconds: f64) -> Result<i64, TokenProblem> {
     /// Later than any date that means something: the year 9999.
     const SECONDS_MAX: f64 = 253_402_300_800.0;
     if !(0.0..SECONDS_MAX).contains(&seconds) {

@@ -13,6 +13,7 @@ mod id_token;
 mod keys;
 mod metadata;
 mod provider;
+mod service_accounts;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use attempt::Attempt;
 pub use id_token::TokenProblem;
 pub use metadata::MetadataProblem;
 pub use provider::Provider;
+pub use service_accounts::{KeysFile, ServiceAccountSettings, ServiceAccounts};
 
 use crate::people::NoRandomness;
 use crate::upstream::{self, ProxySettings};

@@ -11,6 +11,7 @@ mod break_glass;
 mod break_glass_tests;
 mod cases;
 mod check;
+mod clients;
 mod exception_approvals;
 mod expressions;
 mod files;
@@ -81,6 +82,7 @@ const TOP: Words = Words {
         "overlays",
         "expressions",
         "breakGlass",
+        "clients",
     ],
     later: &[
         (

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::super::Policy;
 use super::super::approval::ExceptionApproval;
 use super::super::break_glass::BreakGlass;
+use super::super::clients::ClientRule;
 use super::super::document::{Floor, Located, PolicyId, Signer, Trust, TrustRoot};
 use super::super::expressions::NamedExpression;
 use super::super::fields::{Fields, Problems};
@@ -27,9 +28,9 @@ use super::overlays::ReadOverlay;
 use super::parts::{self, Given, Names, Part};
 use super::rules::ReadRule;
 use super::{
-    API_VERSION, Defaults, KIND, TOP, approvals, break_glass, check, expressions, fixed_word,
-    floor, gates, overlays, read_defaults, read_metadata, read_revision, rules, signers,
-    trust_roots,
+    API_VERSION, Defaults, KIND, TOP, approvals, break_glass, check, clients, expressions,
+    fixed_word, floor, gates, overlays, read_defaults, read_metadata, read_revision, rules,
+    signers, trust_roots,
 };
 
 /// Reading a policy.
@@ -52,6 +53,7 @@ struct Base {
     exception_time_max: Duration,
     expressions: Vec<NamedExpression>,
     break_glass: Option<Arc<BreakGlass>>,
+    clients: Vec<ClientRule>,
     held: Held,
 }
 
@@ -173,6 +175,7 @@ impl Reading<'_> {
             let gate = floor.as_ref().and_then(|(_, gate)| gate.as_ref());
             break_glass::read(node, gate, problems)
         });
+        let clients = top.take("clients").map(|node| clients::read(node, problems));
         let roots = top.take("trustRoots");
         let trust_roots =
             roots.map(|node| trust_roots::read(node, files, problems)).unwrap_or_default();
@@ -201,6 +204,7 @@ impl Reading<'_> {
             exception_time_max,
             expressions,
             break_glass: break_glass.map(Arc::new),
+            clients: clients.unwrap_or_default(),
             held,
         })
     }
@@ -296,6 +300,7 @@ impl Reading<'_> {
             overlays: held.overlays.into_iter().map(|read| read.overlay).collect(),
             expressions: base.expressions,
             break_glass: base.break_glass,
+            clients: base.clients,
             lately: Lately::default(),
             source: Arc::default(),
         })
