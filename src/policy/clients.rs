@@ -129,9 +129,9 @@ mod tests {
     #[test]
     fn what_says_nothing_or_two_things_is_refused() {
         for (clients, problem) in [
-            ("[]", "is empty"),
+            ("[]", "is an empty list"),
             ("[{match: [\"up.test/a\"]}]", "write namespaces: [shop]"),
-            ("[{match: [\"up.test/a\"], namespaces: []}]", "is empty"),
+            ("[{match: [\"up.test/a\"], namespaces: []}]", "is an empty list"),
             ("[{match: [\"up.test/a\"], namespaces: [Shop]}]", "is no name of a namespace"),
             ("[{match: [\"up.test/a\"], namespaces: [\"a/b\"]}]", "is no name of a namespace"),
             ("[{match: [\"up.test/a\"], serviceAccounts: [settler]}]", "NAMESPACE/NAME"),

@@ -153,7 +153,7 @@ fn every_test_that_is_named_exists() {
     for cells in table_rows(&table) {
         let Some(tests) = cells.last() else { continue };
         for name in quoted(tests) {
-            if name.starts_with("tests/") {
+            if name.starts_with("tests/") || name.starts_with("plugins/") {
                 if !root().join(name).exists() {
                     missing.push(name);
                 }

@@ -21,11 +21,7 @@ const NAMES_MAX: usize = 200;
 
 pub(super) fn read(node: Node, problems: &mut Problems) -> Vec<ClientRule> {
     let position = node.position;
-    let before = problems.0.len();
     let items = fields::list(node, NAME, problems).unwrap_or_default();
-    if items.is_empty() && problems.0.len() == before {
-        problems.add(position, NAME, "is empty; leave it out where everybody may pull");
-    }
     if items.len() > CLIENTS_MAX {
         problems.add(position, NAME, format!("has more than {CLIENTS_MAX} entries"));
         return Vec::new();
@@ -44,9 +40,6 @@ fn entry(node: Node, path: &str, problems: &mut Problems) -> Option<ClientRule> 
     let patterns = matched
         .map(|node| read_patterns(fields::list(node, &place, problems), problems))
         .unwrap_or_default();
-    if patterns.is_empty() && problems.0.len() == before {
-        problems.add(fields.position, &place, "is empty; name the repositories");
-    }
     let is_said = fields.has("namespaces") || fields.has("serviceAccounts");
     if !is_said {
         let text = "says for whom it is neither way; write namespaces: [shop]";
@@ -64,13 +57,8 @@ fn names(
     checked: fn(&str) -> Result<(), &'static str>,
     problems: &mut Problems,
 ) -> Vec<Pattern> {
-    let is_there = fields.has(key);
     let (position, place) = (fields.position, fields.path_of(key));
-    let before = problems.0.len();
     let texts = fields.texts(key, problems).unwrap_or_default();
-    if is_there && texts.is_empty() && problems.0.len() == before {
-        problems.add(position, &place, "is empty; nobody could pull");
-    }
     if texts.len() > NAMES_MAX {
         problems.add(position, &place, format!("has more than {NAMES_MAX} names"));
         return Vec::new();
