@@ -186,18 +186,12 @@ impl App {
         let node = Node::new(mirror.clone(), settings.node).telling_apart(pods.clone());
         let state = AdminState::new(mirror.clone(), settings.admin)
             .map_err(|error| Error::Provider(Box::new(error)))?;
-        if let Some(path) = settings.approvals {
-            state.follow_approval_files(path);
-        } else if mirror.ledger().rests_on_files().await.is_ok_and(|it| !it.is_empty()) {
-            warn!(
-                "approvals rest on files, and [approvals] path names no folder: none of them is taken back"
-            );
-        }
+        follow_approvals(&state, &mirror, settings.approvals).await;
         let router = http::admin::router(state.telling(notifier, public_url));
         http::serve_nodes(nodes, node, tasks).map_err(|error| Error::Tls(Box::new(error)))?;
         http::serve_admins(admins, router, metrics, tasks)
             .map_err(|error| Error::Tls(Box::new(error)))?;
-        Ok(Self { node_address, admin_address, mirror, pods, first_token })
+        Ok(Self { node_address, admin_address, mirror, first_token, pods })
     }
 
     /// Reads the policy file, and the keys of the cluster, again now.
@@ -220,6 +214,17 @@ impl App {
             warn!("stopped with work under way; what was not complete is fetched again");
         }
         ended
+    }
+}
+
+/// Counts the votes in the folder at `path`; says so where there is none, and something rests on one.
+async fn follow_approvals(state: &AdminState, mirror: &Mirror, path: Option<PathBuf>) {
+    if let Some(path) = path {
+        state.follow_approval_files(path);
+    } else if mirror.ledger().rests_on_files().await.is_ok_and(|it| !it.is_empty()) {
+        warn!(
+            "approvals rest on files, and [approvals] path names no folder: none of them is taken back"
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use pratique::time::Clock as _;
 use serde_json::{Value, json};
 
 use crate::support::mirror::{Answer, REGISTRY, TestMirror};
-use crate::support::upstream::Image;
+use crate::support::upstream::{Image, Seen};
 
 const ISSUER: &str = "https://kubernetes.default.svc";
 const RULES: &str = "rules:\n- {id: all, match: [\"up.test/**\"], trust: allow}\n";
@@ -197,7 +197,7 @@ async fn secrets_for_other_places_are_not_looked_at_and_go_nowhere() {
     let answer =
         ask(&mirror, Method::GET, "open/web/manifests/1", &basic("pratique-pod", "junk")).await;
     assert_eq!(answer.status, 200);
-    assert!(!mirror.upstream.requests().iter().any(|seen| seen.carries_credentials()));
+    assert!(!mirror.upstream.requests().iter().any(Seen::carries_credentials));
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ pub struct ServiceAccounts {
 
 #[derive(Debug)]
 struct State {
-    keys: Arc<Vec<Key>>,
+    keys: Arc<[Key]>,
     /// On the monotonic clock.
     read_at: Duration,
     /// By the hash of a token: who it is about, and until when that holds.
@@ -93,7 +93,7 @@ impl ServiceAccounts {
     /// # Errors
     /// When the file with the keys cannot be used.
     pub fn new(settings: ServiceAccountSettings, clock: Arc<dyn Clock>) -> Result<Self, KeysFile> {
-        let keys = Arc::new(read(&settings.keys)?);
+        let keys = Arc::from(read(&settings.keys)?);
         let read_at = clock.monotonic();
         let state = Mutex::new(State { keys, read_at, remembered: HashMap::new() });
         Ok(Self { settings, clock, state })
@@ -130,7 +130,7 @@ impl ServiceAccounts {
     /// # Errors
     /// The keys stay as they were then.
     pub fn reload(&self) -> Result<(), KeysFile> {
-        let keys = Arc::new(read(&self.settings.keys)?);
+        let keys: Arc<[Key]> = Arc::from(read(&self.settings.keys)?);
         let mut state = self.lock();
         if *state.keys != *keys {
             state.keys = keys;
