@@ -183,7 +183,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Db(command) => db::run(command, &common.into()),
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
         Command::Isolated(arguments) => isolated::run(&arguments),
-        Command::Node(command) => node::run(command, file).map(done),
+        Command::Node(command) => node::run(command, file, common.json),
         Command::Openapi => openapi::run(),
         Command::Policy(command) => {
             client_runtime()?.block_on(policy::run(command, &common.into()))

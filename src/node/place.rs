@@ -5,11 +5,17 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
+};
 use std::path::{Path, PathBuf};
 
 /// What the name of a file that is being written ends with.
 pub const UNFINISHED: &str = ".pratique-new";
+/// What the name of a folder that is being removed ends with.
+const LEAVING: &str = ".pratique-old";
+/// The mode of folders that are made.
+const FOLDER_MODE: u32 = 0o755;
 /// Largest file of a node that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -18,23 +24,125 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// # Errors
 /// When it cannot be written; what was there before is there still.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    replace_by_steps(path, content, mode, None, &|| Ok(()))
+}
+
+/// As [`replace`], for an `owner` if one is named, asking `step` before each touch of the disk: with
+/// an error of it all ends at once and nothing is tidied up, as when the program is killed there.
+///
+/// A folder that is not there comes with its file in it: an empty one would mean something to
+/// containerd.
+pub(crate) fn replace_by_steps(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    step: &dyn Fn() -> io::Result<()>,
+) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::create_dir_all(folder)?;
-    let beside = beside(path)?;
-    // What a killed run left there is ours by its name.
-    remove(&beside)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
-    let written = file
-        .write_all(content)
-        // The mode at opening is cut by the umask.
-        .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&beside, path));
-    if let Err(error) = written {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let whole = Whole { content, mode, owner, step };
+    if folder.exists() {
+        let beside = hidden(path, UNFINISHED)?;
+        step()?;
+        // What a killed run left there is ours by its name.
         remove(&beside)?;
-        return Err(error);
+        whole.write(&beside)?;
+        step()?;
+        fs::rename(&beside, path)?;
+        step()?;
+        return sync(folder);
     }
-    sync(folder)
+    let above = folder.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let beside = hidden(folder, UNFINISHED)?;
+    step()?;
+    // What is in it is read by programs of other users, whatever the umask says.
+    let mut builder = fs::DirBuilder::new();
+    builder.mode(FOLDER_MODE).recursive(true).create(above)?;
+    step()?;
+    remove_tree(&beside)?;
+    step()?;
+    builder.recursive(false).create(&beside)?;
+    whole.write(&beside.join(name))?;
+    sync(&beside)?;
+    step()?;
+    fs::rename(&beside, folder)?;
+    step()?;
+    sync(above)
+}
+
+/// Removes `path` and the folder that it lies in alone, in one step for whoever reads it; with others
+/// in the folder only `path`.
+pub(crate) fn remove_with_folder(path: &Path, step: &dyn Fn() -> io::Result<()>) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let aside = hidden(folder, LEAVING)?;
+    step()?;
+    remove_tree(&aside)?;
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+    let names = names.collect::<io::Result<Vec<_>>>()?;
+    let unfinished = hidden(path, UNFINISHED)?;
+    let is_ours = |name: &std::ffi::OsString| {
+        Some(name.as_os_str()) == path.file_name()
+            || Some(name.as_os_str()) == unfinished.file_name()
+    };
+    step()?;
+    if !names.iter().all(is_ours) {
+        return remove(path);
+    }
+    fs::rename(folder, &aside)?;
+    step()?;
+    folder.parent().map_or(Ok(()), sync)?;
+    step()?;
+    remove_tree(&aside)
+}
+
+/// What a file is to be.
+struct Whole<'a> {
+    content: &'a [u8],
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    step: &'a dyn Fn() -> io::Result<()>,
+}
+
+impl Whole<'_> {
+    /// Makes the new file `path`, durable.
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let step = self.step;
+        step()?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(self.mode).open(path)?;
+        let (first, second) = self.content.split_at(self.content.len() / 2);
+        step()?;
+        file.write_all(first)?;
+        step()?;
+        file.write_all(second)?;
+        // The mode at opening is cut by the umask.
+        file.set_permissions(fs::Permissions::from_mode(self.mode))?;
+        if let Some((uid, gid)) = self.owner {
+            give(path, uid, gid)?;
+        }
+        file.sync_all()
+    }
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Gives `path` to its owner, if it is not theirs already: only root may give.
+fn give(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
+    if (metadata.uid(), metadata.gid()) == (uid, gid) {
+        return Ok(());
+    }
+    chown(path, Some(uid), Some(gid))
 }
 
 /// Removes `path`, if it is there; durable when it returns.
@@ -69,13 +177,13 @@ pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
-/// The name under which the new content of `path` is written first.
-fn beside(path: &Path) -> io::Result<PathBuf> {
+/// The name beside `path` that nobody reads, and that ends with `end`.
+fn hidden(path: &Path, end: &str) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut unfinished = std::ffi::OsString::from(".");
-    unfinished.push(name);
-    unfinished.push(UNFINISHED);
-    Ok(path.with_file_name(unfinished))
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(end);
+    Ok(path.with_file_name(hidden))
 }
 
 /// Makes what happened to the names in `folder` durable.
@@ -93,7 +201,7 @@ mod tests {
         let path = folder.path().join("docker.io").join("hosts.toml");
         replace(&path, b"one", 0o644).unwrap();
         // As a run that was killed leaves it.
-        fs::write(beside(&path).unwrap(), "tw").unwrap();
+        fs::write(hidden(&path, UNFINISHED).unwrap(), "tw").unwrap();
         replace(&path, b"two", 0o640).unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);

@@ -35,7 +35,7 @@ pub enum Kind {
     Talos,
     /// Bottlerocket, by user data.
     Bottlerocket,
-    /// OpenShift, by mirror sets.
+    /// `OpenShift`, by mirror sets.
     OpenShift,
     /// `BuildKit`, by `buildkitd.toml`.
     BuildKit,

@@ -35,19 +35,16 @@ pub(super) fn read(file: &str, text: &str) -> Result<Kit, Problems> {
         let text_of_it = error.message().to_owned();
         wrong(vec![Problem { line: line_of(text, offset), key: String::new(), text: text_of_it }])
     })?;
-    let table = Table { text, table: document.get_ref(), problems: RefCell::default() };
+    let table = Table { text, keys: document.get_ref(), problems: RefCell::default() };
     table.check_keys();
     let kit = kit(&table);
     let mut problems = table.problems.into_inner();
     problems.sort_by_key(|problem| problem.line);
-    match kit {
-        Some(kit) if problems.is_empty() => Ok(kit),
-        _ => Err(wrong(problems)),
-    }
+    if problems.is_empty() { Ok(kit) } else { Err(wrong(problems)) }
 }
 
-/// `None` only when something was noted.
-fn kit(table: &Table<'_>) -> Option<Kit> {
+/// What stands there; where something was noted, something else in its place.
+fn kit(table: &Table<'_>) -> Kit {
     let runtime = table.required::<Runtime>("runtime");
     let mirrors = table.list::<Endpoint>("mirrors");
     if !table.has("mirrors") || (mirrors.is_empty() && table.is_clean("mirrors")) {
@@ -69,7 +66,7 @@ fn kit(table: &Table<'_>) -> Option<Kit> {
     for both in direct.iter().filter(|registry| registries.contains(registry)) {
         table.note("direct", format!("{both} is among registries too; it can only be one of both"));
     }
-    Some(Kit {
+    Kit {
         runtime: runtime.unwrap_or(Kind::Containerd.into()),
         mirrors,
         ca,
@@ -78,19 +75,19 @@ fn kit(table: &Table<'_>) -> Option<Kit> {
         direct,
         open: table.flag("open"),
         canaries: table.list("canaries"),
-    })
+    }
 }
 
 /// The document, and what was noted about it.
 struct Table<'a> {
     text: &'a str,
-    table: &'a DeTable<'a>,
+    keys: &'a DeTable<'a>,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'a> Table<'a> {
     fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
+        self.keys.contains_key(key)
     }
 
     fn is_clean(&self, key: &str) -> bool {
@@ -103,11 +100,11 @@ impl<'a> Table<'a> {
     }
 
     fn note(&self, key: &str, text: impl Into<String>) {
-        self.add(self.table.get(key).map(Spanned::span), key, text);
+        self.add(self.keys.get(key).map(Spanned::span), key, text);
     }
 
     fn check_keys(&self) {
-        for key in self.table.keys() {
+        for key in self.keys.keys() {
             let name: &str = key.get_ref();
             if !KEYS.contains(&name) {
                 let text = format!("unknown key; the known ones are {}", KEYS.join(", "));
@@ -122,7 +119,7 @@ impl<'a> Table<'a> {
         kind: &str,
         read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
     ) -> Option<T> {
-        let value = read(self.table.get(key)?.get_ref());
+        let value = read(self.keys.get(key)?.get_ref());
         if value.is_none() {
             self.note(key, format!("is not {kind}"));
         }
@@ -139,7 +136,7 @@ impl<'a> Table<'a> {
     }
 
     fn required<T: FromStr<Err: Display>>(&self, key: &str) -> Option<T> {
-        let Some(entry) = self.table.get(key) else {
+        let Some(entry) = self.keys.get(key) else {
             self.note(key, "is missing; `pratique node install` writes it");
             return None;
         };

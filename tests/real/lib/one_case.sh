@@ -19,6 +19,7 @@ finish() {
   set +e
   stop_all >/dev/null 2>&1
   awk -v dir="$CASE/" 'index($2, dir) == 1 {print $2}' /proc/mounts | sort -r | while read -r path; do umount -q "$path"; done
+  [ ! -s "$CASE/mounts" ] || while read -r path; do umount -q -l "$path"; done <"$CASE/mounts"
   [ "$status" = 0 ] || [ "$status" = 77 ] || tail -40 "$CASE/log" >"$CASE/tail"
   rm -rf "$CASE/node" "$CASE/data" "$CASE/docker" "$CASE/podman"
   [ ! -s "$CASE/short" ] || rm -rf "$(cat "$CASE/short")"
