@@ -60,6 +60,8 @@ mod layering;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod node_kit;
+#[cfg(test)]
 mod notation;
 #[cfg(test)]
 mod notify;

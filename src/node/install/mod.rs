@@ -53,7 +53,7 @@ pub enum InstallError {
         why: String,
     },
     /// A file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Io {
         /// The file.
         path: PathBuf,
@@ -161,18 +161,17 @@ fn remember(
 fn restart(kind: Kind, done: &Installed) -> Option<&'static str> {
     let touched =
         |name: &str| done.written.iter().chain(&done.removed).any(|path| path.ends_with(name));
-    match kind {
-        Kind::Containerd if touched("containerd/config.toml") => {
-            Some("systemctl restart containerd")
-        }
-        Kind::Crio if touched("50-pratique.conf") => Some("systemctl reload crio"),
-        Kind::K3s if touched("registries.yaml") || touched("50-pratique.yaml") => {
-            Some("systemctl restart k3s (k3s-agent on an agent)")
-        }
-        Kind::Rke2 if touched("registries.yaml") || touched("50-pratique.yaml") => {
-            Some("systemctl restart rke2-agent (rke2-server on a server)")
-        }
-        _ => None,
+    let agent = touched("registries.yaml") || touched("50-pratique.yaml");
+    if kind == Kind::Containerd && touched("containerd/config.toml") {
+        Some("systemctl restart containerd")
+    } else if kind == Kind::Crio && touched("50-pratique.conf") {
+        Some("systemctl reload crio")
+    } else if kind == Kind::K3s && agent {
+        Some("systemctl restart k3s (k3s-agent on an agent)")
+    } else if kind == Kind::Rke2 && agent {
+        Some("systemctl restart rke2-agent (rke2-server on a server)")
+    } else {
+        None
     }
 }
 

@@ -69,7 +69,14 @@ impl Plan {
                     ));
                 }
             }
-            other => return Err(InstallError::NotInstallable(other.name())),
+            Kind::Docker
+            | Kind::Talos
+            | Kind::Bottlerocket
+            | Kind::OpenShift
+            | Kind::BuildKit
+            | Kind::Kaniko => {
+                return Err(InstallError::NotInstallable(kit.runtime.kind.name()));
+            }
         }
         let files = render::files(&kit, true)?;
         if !refusals.is_empty() {

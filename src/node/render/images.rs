@@ -33,10 +33,11 @@ pub(super) fn docker(kit: &Kit) -> Result<Vec<Rendered>, RenderError> {
     let urls: Vec<_> = kit.mirrors.iter().map(Endpoint::url).collect();
     let plain: Vec<_> =
         kit.mirrors.iter().filter(|mirror| mirror.is_plain()).map(Endpoint::authority).collect();
-    let mut daemon = json!({ "registry-mirrors": urls });
+    let mut daemon = serde_json::Map::from_iter([("registry-mirrors".to_owned(), json!(urls))]);
     if !plain.is_empty() {
-        daemon["insecure-registries"] = json!(plain);
+        daemon.insert("insecure-registries".to_owned(), json!(plain));
     }
+    let daemon = serde_json::Value::Object(daemon);
     Ok(vec![Rendered::at("/etc/docker/daemon.json", format!("{daemon:#}\n"))])
 }
 

@@ -140,7 +140,15 @@ pub fn closable(kit: &Kit) -> Result<(), RenderError> {
         Kind::Kaniko if before(1, 23) => too_old(
             "--registry-map with --skip-default-registry-fallback is there since kaniko 1.23",
         ),
-        _ => Ok(()),
+        Kind::Containerd
+        | Kind::Crio
+        | Kind::Podman
+        | Kind::Buildah
+        | Kind::K3s
+        | Kind::Rke2
+        | Kind::Talos
+        | Kind::OpenShift
+        | Kind::Kaniko => Ok(()),
     }
 }
 

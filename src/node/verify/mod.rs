@@ -37,7 +37,12 @@ pub fn verify(root: &Path, kit: &Kit) -> Report {
             registries_conf::verify(&tree, kit, &mut report);
         }
         Kind::K3s | Kind::Rke2 => rancher::verify(&tree, kit, &mut report),
-        other => report.add(finding::not_verifiable(other)),
+        Kind::Docker
+        | Kind::Talos
+        | Kind::Bottlerocket
+        | Kind::OpenShift
+        | Kind::BuildKit
+        | Kind::Kaniko => report.add(finding::not_verifiable(kit.runtime.kind)),
     }
     if kit.open {
         // That refusals lead to the registry is said once; what else is wrong is told all the same.

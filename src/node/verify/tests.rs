@@ -101,6 +101,13 @@ fn what_is_rendered_is_closed_by_the_rules_of_every_runtime() {
     }
 }
 
+/// With `text` as the file for every registry, `code` is what is wrong; line 0 is none.
+fn has_default(runtime: &str, text: &str, code: &str, line: usize, words: &str) {
+    let node = Node::closed(runtime);
+    node.put(DEFAULT, text);
+    node.has(code, DEFAULT, (line > 0).then_some(line), words);
+}
+
 #[test]
 fn each_broken_hosts_toml_is_found_with_what_happens() {
     let host = "[host.\"https://m.test:5000\"]\n";
@@ -145,6 +152,17 @@ fn each_broken_hosts_toml_is_found_with_what_happens() {
             3,
             "quay.test",
         ),
+    ] {
+        has_default(runtime, text, code, line, words);
+    }
+}
+
+#[test]
+fn each_entry_that_is_not_what_it_should_be_is_found() {
+    let host = "[host.\"https://m.test:5000\"]\n";
+    let server = "server = \"https://m.test:5000\"\n";
+    for (runtime, text, code, line, words) in [
+        ("containerd@2.1.9", "", "no-file", 0, "is empty"),
         (
             "containerd@2.1.9",
             &format!("{server}{host}skip_verify = true"),
@@ -188,11 +206,8 @@ fn each_broken_hosts_toml_is_found_with_what_happens() {
             1,
             "host is not",
         ),
-        ("containerd@2.1.9", "", "no-file", 0, "is empty"),
     ] {
-        let node = Node::closed(runtime);
-        node.put(DEFAULT, text);
-        node.has(code, DEFAULT, (line > 0).then_some(line), words);
+        has_default(runtime, text, code, line, words);
     }
 }
 

@@ -91,7 +91,7 @@ fn parts(path: &Path) -> Vec<OsString> {
     let name = |component: Component<'_>| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
-        _ => None,
+        Component::Prefix(_) | Component::RootDir | Component::CurDir => None,
     };
     path.components().rev().filter_map(name).collect()
 }
