@@ -24,6 +24,7 @@
 //! | 1 | [`text`] | how times, spans and sizes look to people |
 //! | 1 | [`upstream`] | the bounded registry client |
 //! | 2 | [`adapter`] | scanners beside the one inside |
+//! | 2 | [`doctor`] | the bypass canary: tries the ways around the mirror on a node |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
 //! | 2 | [`people`] | how people prove who they are: passwords, codes, a provider |
 //! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |
@@ -49,6 +50,7 @@ pub mod adapter;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod evidence;
 pub mod expression;
 #[cfg(feature = "fuzzing")]

@@ -9,6 +9,7 @@ mod archive;
 mod config;
 mod db;
 mod demo;
+mod doctor;
 mod exit;
 mod isolated;
 mod node;
@@ -88,6 +89,9 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Show the gate's three answers without any network
     Demo,
+    /// Try every way around the mirror with what pulls on this node
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArguments),
     #[command(flatten)]
     Admin(admin::AdminCommand),
     /// Check, test, explain and compare policy files
@@ -182,6 +186,9 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Config(command) => config::run(command, file, common.json).map(done),
         Command::Db(command) => db::run(command, &common.into()),
         Command::Demo => server_runtime()?.block_on(demo::run(common.json)).map(done),
+        Command::Doctor(arguments) => {
+            server_runtime()?.block_on(doctor::run(arguments, common.into()))
+        }
         Command::Isolated(arguments) => isolated::run(&arguments),
         Command::Node(command) => node::run(command, file, common.json),
         Command::Openapi => openapi::run(),

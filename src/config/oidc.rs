@@ -103,7 +103,9 @@ fn roles(block: &Section<'_>) -> Vec<(String, Role)> {
     let line = |line: Section<'_>| {
         let group = line.text("group").map(|found| found.value.to_owned());
         let role = line.parsed("role", |text| match text.parse::<Role>() {
-            Ok(Role::Discover) => Err("role discover is for tokens, not for people"),
+            Ok(role) if role.is_for_tokens() => {
+                Err("roles discover and node are for tokens, not for people")
+            }
             parsed => parsed,
         });
         for (key, is_missing) in [("group", group.is_none()), ("role", role.is_none())] {

@@ -71,7 +71,10 @@ pub use fresh::tracks_fixes;
 pub use known::known_against;
 pub use learned::{findings_refused, findings_seen, signatures_seen};
 pub use logic::Logic;
-pub use phrase::{PHRASE_LENGTH_MAX, checking_phrase, message, phrase, undecided_phrase};
+pub use phrase::{
+    PHRASE_LENGTH_MAX, checking_phrase, later_phrase, message, phrase, refused_phrase,
+    undecided_phrase,
+};
 pub use ready::ReadyPolicy;
 pub use scan::{BillSearch, Bills, ImageScan, OtherScan, Scans};
 pub use silenced::Silenced;

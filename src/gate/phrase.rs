@@ -14,6 +14,8 @@ pub const PHRASE_LENGTH_MAX: usize = 120;
 const MESSAGE_LENGTH_MAX: usize = 2000;
 /// Room that the way on leaves for the words before it, in characters.
 const HEAD_LENGTH_MIN: usize = 40;
+/// What is left of the name of a rule where it has to give way to the reason, in characters.
+const RULE_LENGTH_MAX: usize = 24;
 /// Most reasons that a sentence lists.
 const REASONS_MAX: usize = 8;
 
@@ -22,12 +24,26 @@ const REASONS_MAX: usize = 8;
 ///
 /// `request` is the id of the request that was filed (`R-42`), `link` the address to read more at.
 pub fn phrase(judgement: &Judgement, request: Option<&str>, link: Option<&str>) -> String {
-    let head = match &judgement.verdict {
+    let heads = match &judgement.verdict {
         Verdict::Admit => return "Admitted".to_owned(),
-        Verdict::Pending(reasons) => pending(reasons, request),
-        Verdict::Deny(reasons) => denied(reasons, by_rule(judgement).as_deref()),
+        Verdict::Pending(reasons) => vec![pending(reasons, request)],
+        Verdict::Deny(reasons) => denied(reasons, judgement),
     };
-    finish(&head, &way_on(request, link))
+    let end = way_on(request, link);
+    // The first that fits; of the shortest, the middle is cut out.
+    let room = PHRASE_LENGTH_MAX.saturating_sub(end.len());
+    let fitting = heads.iter().find(|head| printable(head).trim_end().len() <= room);
+    finish(fitting.or(heads.last()).map_or("Denied", String::as_str), &end)
+}
+
+/// The reason phrase of a refusal that no judgement is behind: `what` it is, and whom to ask.
+pub fn refused_phrase(what: &str) -> String {
+    finish(what, &way_on(None, None))
+}
+
+/// The reason phrase of an answer that may be another one later: `what` is the matter, and `when` to try again.
+pub fn later_phrase(what: &str, when: &str) -> String {
+    finish(what, &format!(", try again {when}"))
 }
 
 /// The reason phrase while the verdict is still being worked on.
@@ -109,20 +125,32 @@ fn by_rule(judgement: &Judgement) -> Option<String> {
     })
 }
 
-fn denied(reasons: &[Reason], rule: Option<&str>) -> String {
+/// What is said of a denial, in ever fewer words: the reason is what it is read for, so the owner of the
+/// rule goes first, and then the middle of the rule's name.
+fn denied(reasons: &[Reason], judgement: &Judgement) -> Vec<String> {
     let Some(first) = reasons.first() else {
-        return "Denied".to_owned();
-    };
-    let mut head = match (first.code, rule) {
-        (ReasonCode::Rejected | ReasonCode::Revoked, _) => capitalised(&first.text),
-        (_, Some(rule)) if is_by_rule(reasons) => format!("Denied by {rule}: {}", first.text),
-        _ => format!("Denied: {}", first.text),
+        return vec!["Denied".to_owned()];
     };
     let denials = reasons.iter().filter(|reason| !reason.code.is_waiting()).count();
-    if denials > 1 {
-        head = format!("{head} (and {} more)", denials - 1);
+    let more = match denials.saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let text = &first.text;
+    if matches!(first.code, ReasonCode::Rejected | ReasonCode::Revoked) {
+        return vec![format!("{}{more}", capitalised(text))];
     }
-    head
+    let rule = judgement.rule.as_ref().filter(|_| is_by_rule(reasons)).map(ToString::to_string);
+    let Some((by, rule)) = by_rule(judgement).zip(rule) else {
+        return vec![format!("Denied: {text}{more}")];
+    };
+    let short = cut_middle(&printable(&rule), RULE_LENGTH_MAX);
+    vec![
+        format!("Denied by {by}: {text}{more}"),
+        format!("Denied by rule {rule}: {text}{more}"),
+        format!("Denied by rule {short}: {text}{more}"),
+        format!("Denied: {text}{more}"),
+    ]
 }
 
 /// Whether it is the rule that speaks in the first reason, and not the floor, people or upstream.

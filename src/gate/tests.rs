@@ -642,6 +642,70 @@ fn phrases_say_what_why_and_the_way_on() {
     );
 }
 
+/// The table of texts that people are promised.
+const MESSAGES: &str = include_str!("../../docs/messages.md");
+
+/// Panics unless the table promises `text`, with the status of a refusal.
+pub(super) fn assert_promised(text: &str) {
+    let row = format!("| 403 | `{text}` |");
+    assert!(MESSAGES.contains(&row), "docs/messages.md has no {row}");
+}
+
+#[test]
+fn the_texts_of_the_documentation_are_those_of_the_gate() {
+    let policy = policy(RULES);
+    let link = Some("https://mirror.corp/r/42");
+    let say = |name: &str, facts: ManifestFacts, standing: Option<&Standing>| {
+        let context = Context { standing, ..context(&policy) };
+        let judgement = decided(decide(&subject(name), &evidence(facts), &context));
+        phrase(&judgement, Some("R-42"), link)
+    };
+    assert_promised(&say("up.test/asked/a", facts(), None));
+    assert_promised(&say("up.test/shut/a", facts(), None));
+    assert_promised(&say("up.test/none", facts(), None));
+    assert_promised(&say("up.test/open/a", facts(), Some(&revoked())));
+    let foreign = ManifestFacts { foreign_layer: Some(Digest::sha256(b"layer")), ..facts() };
+    assert_promised(&say("up.test/open/a", foreign, None));
+    assert_promised(&checking_phrase(Some("R-42")));
+    let signed = signed_policy(&[("team", &Pen::new())], 1);
+    let judgement = decided(decide(&subject("up.test/a"), &evidence(facts()), &context(&signed)));
+    assert_promised(&phrase(&judgement, Some("R-42"), link));
+}
+
+#[test]
+fn what_is_long_is_cut_where_it_matters_least() {
+    let policy = policy(RULES);
+    let link = "https://mirror.corp/r/42";
+    let mut judgement =
+        decided(decide(&subject("up.test/shut/a"), &evidence(facts()), &context(&policy)));
+    let rule = format!("first{}last", "-x".repeat(27));
+    judgement.rule = Some(serde_json::from_value(serde_json::json!(rule)).unwrap());
+    judgement.owner = Some(Box::new(RuleOwner("group:platform-security".to_owned())));
+    let denied =
+        |text: &str| Verdict::Deny(vec![checks::reason(ReasonCode::DeniedByRule, text, "Ask.")]);
+    // The owner goes before the rule, and the rule before the reason.
+    judgement.verdict = denied("no");
+    let text = phrase(&judgement, None, Some(link));
+    assert_eq!(text, format!("Denied by rule {rule}: no, see {link}"));
+    judgement.verdict = denied("CVE-2026-1 in openssl 3.0.11, fixed in 3.0.13");
+    let text = phrase(&judgement, None, Some(link));
+    let end = "last: CVE-2026-1 in openssl 3.0.11, fixed in 3.0.13, see https://mirror.corp/r/42";
+    assert!(text.starts_with("Denied by rule first-x") && text.ends_with(end), "{text}");
+    judgement.verdict = denied(&format!("CVE-2026-1 in {}, fixed in 3.0.13", "p".repeat(48)));
+    let text = phrase(&judgement, None, Some(link));
+    assert!(text.starts_with("Denied: CVE-2026-1 in ppp"), "{text}");
+    assert!(text.ends_with(", fixed in 3.0.13, see https://mirror.corp/r/42"), "{text}");
+    // The longest link that is shown, and one that gives way to the request.
+    let long = format!("https://{}/r/42", "m".repeat(74 - 13));
+    assert!(phrase(&judgement, Some("R-42"), Some(&long)).ends_with(&format!(", see {long}")));
+    let longer = format!("{long}2");
+    let text = phrase(&judgement, Some("R-42"), Some(&longer));
+    assert!(text.ends_with(", run: pratique show R-42") && !text.contains("mmm"), "{text}");
+    let text = refused_phrase(&format!("Denied: registry {} is not configured", "r".repeat(255)));
+    assert!(text.ends_with("is not configured, ask the admin of this mirror"), "{text}");
+    assert_eq!(text.len(), PHRASE_LENGTH_MAX);
+}
+
 fn any_standing() -> impl Strategy<Value = Option<Standing>> {
     prop::sample::select(vec![
         None,

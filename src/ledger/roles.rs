@@ -17,6 +17,8 @@ pub enum Role {
     Auditor,
     /// To see the tags that upstream has.
     Discover,
+    /// To report what the doctor of a node found. For nodes.
+    Node,
     /// To read, and to ask for images. Made for robots.
     Requester,
     /// To read, not to decide.
@@ -34,14 +36,16 @@ pub enum Permission {
     Decide,
     /// To see what there is.
     Look,
+    /// To report how a node is.
+    Report,
     /// To have the audit signed at once.
     SignAudit,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 5] =
-        [Self::Administer, Self::Ask, Self::Decide, Self::Look, Self::SignAudit];
+    pub const ALL: [Self; 6] =
+        [Self::Administer, Self::Ask, Self::Decide, Self::Look, Self::Report, Self::SignAudit];
 
     /// The least role that has it: what is named to somebody who lacks it.
     pub const fn least_role(self) -> Role {
@@ -50,6 +54,7 @@ impl Permission {
             Self::Ask => Role::Requester,
             Self::Decide => Role::Approver,
             Self::Look => Role::Viewer,
+            Self::Report => Role::Node,
             Self::SignAudit => Role::Auditor,
         }
     }
@@ -57,17 +62,30 @@ impl Permission {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 6] =
-        [Self::Admin, Self::Approver, Self::Auditor, Self::Discover, Self::Requester, Self::Viewer];
+    pub const ALL: [Self; 7] = [
+        Self::Admin,
+        Self::Approver,
+        Self::Auditor,
+        Self::Discover,
+        Self::Node,
+        Self::Requester,
+        Self::Viewer,
+    ];
+
+    /// Whether it is for tokens, and nobody signs in as it.
+    pub const fn is_for_tokens(self) -> bool {
+        matches!(self, Self::Discover | Self::Node)
+    }
 
     /// Whether somebody with this role may do what takes `permission`.
     pub const fn may(self, permission: Permission) -> bool {
-        use Permission::{Ask, Decide, Look, SignAudit};
+        use Permission::{Ask, Decide, Look, Report, SignAudit};
         match self {
             Self::Admin => true,
             Self::Approver => matches!(permission, Look | Ask | Decide),
             Self::Auditor => matches!(permission, Look | SignAudit),
             Self::Discover => false,
+            Self::Node => matches!(permission, Report),
             Self::Requester => matches!(permission, Look | Ask),
             Self::Viewer => matches!(permission, Look),
         }
@@ -97,6 +115,7 @@ impl Role {
             Self::Approver => "approver",
             Self::Auditor => "auditor",
             Self::Discover => "discover",
+            Self::Node => "node",
             Self::Requester => "requester",
             Self::Viewer => "viewer",
         }
@@ -129,7 +148,7 @@ impl std::str::FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let role = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        role.ok_or("a role is admin, approver, auditor, discover, requester or viewer")
+        role.ok_or("a role is admin, approver, auditor, discover, node, requester or viewer")
     }
 }
 

@@ -126,7 +126,7 @@ fn arguments(program: &Program) -> Vec<OsString> {
 }
 
 /// Starts `command` and waits for the end of all that it starts.
-async fn watch(
+pub(super) async fn watch(
     name: &Path,
     mut command: Command,
     limit: Duration,

@@ -14,6 +14,9 @@
 //! Without `unsafe` nothing can be done between fork and exec. So this program starts itself
 //! ([`Launcher`]), by a hidden command that confines itself ([`confine`]) and then becomes the other one.
 //!
+//! The tools of the node itself, which cannot work so, are run by [`Unconfined`] with bounds of time and
+//! output alone.
+//!
 //! It must not know what programs it runs, or read what they say.
 
 pub mod confine;
@@ -21,6 +24,7 @@ mod error;
 mod launcher;
 mod running;
 mod tail;
+mod unconfined;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,6 +32,7 @@ use std::time::Duration;
 
 pub use error::ProgramError;
 pub use launcher::Launcher;
+pub use unconfined::Unconfined;
 
 /// A program to run, and what it may have.
 #[derive(Debug, Clone)]

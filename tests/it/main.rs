@@ -32,6 +32,8 @@ mod database_update;
 #[cfg(test)]
 mod denial;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod drafts;
 #[cfg(test)]
 mod evidence;

@@ -20,6 +20,7 @@ pub(super) mod learn;
 mod lists;
 mod look;
 mod manifests;
+pub(super) mod nodes;
 mod offline;
 mod outdated;
 pub(super) mod propose;

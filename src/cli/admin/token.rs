@@ -18,7 +18,8 @@ pub(crate) enum TokenCommand {
         /// Its name, which the audit will carry
         name: String,
         /// What it may do: admin (everything), approver (decide about images), requester (ask for them),
-        /// auditor (look, and have the audit signed), viewer (look), discover (list upstream tags)
+        /// auditor (look, and have the audit signed), viewer (look), discover (list upstream tags), node (report what
+        /// the doctor of a node found)
         #[arg(long, default_value = "admin")]
         role: String,
         /// A group that whoever holds it is in, as approval policies name it; several may be given

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::exceptions::Exceptions;
 use super::hours;
 use super::vex::{self, Word, Words};
+use crate::gate::text::{REASON_LENGTH_MAX, cut_middle, printable};
 use crate::gate::{Excepted, Silenced};
 use crate::oci::Digest;
 use crate::policy::{FindingCondition, Rating, ScanGate};
@@ -15,6 +16,9 @@ use crate::time::Timestamp;
 
 /// What VEX documents say and does not count, of one image, that is told.
 const UNHEARD_MAX: usize = 20;
+/// What is left of the name of a package, and of a version, where the whole does not fit, in characters.
+const PACKAGE_LENGTH: usize = 20;
+const VERSION_LENGTH: usize = 12;
 /// What the names of malware begin with.
 pub(super) const MALWARE: &str = "MAL-";
 
@@ -284,16 +288,27 @@ fn rating(severity: Severity) -> Rating {
     }
 }
 
-/// What was found, for people: `CVE-2026-1 in openssl 3.0.11, fixed in 3.0.13`.
+/// What was found, for people: `CVE-2026-1 in openssl 3.0.11, fixed in 3.0.13`. What does not fit loses the
+/// middle of the package's name first, and then of the versions, so that the fix is still told.
 pub(in crate::gate) fn described(finding: &Finding) -> String {
+    let told =
+        [(usize::MAX, usize::MAX), (PACKAGE_LENGTH, usize::MAX), (PACKAGE_LENGTH, VERSION_LENGTH)];
+    let mut told = told.map(|(name, version)| described_within(finding, name, version)).into_iter();
+    let fits = |text: &String| text.len() <= REASON_LENGTH_MAX;
+    let shortest = told.next_back().unwrap_or_default();
+    told.find(fits).unwrap_or(shortest)
+}
+
+fn described_within(finding: &Finding, name_length: usize, version_length: usize) -> String {
     let (id, package) = (&finding.id, &finding.package);
-    let (name, version) = (&package.name, &package.version);
+    let name = cut_middle(&printable(&package.name), name_length);
+    let version = cut_middle(&printable(&package.version), version_length);
     if finding.malware {
         return format!("malware {id}: {name} {version}");
     }
     let exploited = if finding.exploited { ", exploited" } else { "" };
     let fix = match &finding.fix {
-        Fix::In(fixed) => format!(", fixed in {fixed}"),
+        Fix::In(fixed) => format!(", fixed in {}", cut_middle(&printable(fixed), version_length)),
         Fix::None => ", no fix yet".to_owned(),
         Fix::WillNot => ", will not be fixed".to_owned(),
     };

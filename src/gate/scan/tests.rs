@@ -133,6 +133,20 @@ fn a_refusal_names_vulnerability_package_and_versions() {
         "{:?}",
         phrase(&judgement, None, None)
     );
+    let link = Some("https://mirror.corp/r/42");
+    crate::gate::tests::assert_promised(&phrase(&judgement, Some("R-42"), link));
+}
+
+#[test]
+fn a_finding_that_is_too_long_keeps_its_id_and_its_fix() {
+    let name = "github.com/organisation/repository/some/very/deep/module";
+    let package = Package::new(PackageKind::Deb, name, "3.0.11", "var/lib/dpkg/status").into();
+    let long = Found { package, ..found("GHSA-aaaa-bbbb-cccc", Some(Severity::High)) };
+    let judgement = judged(&with_gate(GATE, ""), vec![long]);
+    let text = phrase(&judgement, Some("R-42"), Some("https://mirror.corp/r/42"));
+    let begin = "Denied by rule a: GHSA-aaaa-bbbb-cccc in github.com/o...";
+    assert!(text.starts_with(begin), "{text}");
+    assert!(text.contains(", fixed in 3.0.13, see https://mirror.corp/r/42"), "{text}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod guesses;
 mod idempotency;
 mod keys;
 mod look;
+mod nodes;
 mod open;
 pub mod openapi;
 mod paging;

@@ -7,9 +7,10 @@ use axum::routing::{MethodRouter, delete, get, post};
 use super::body::NDJSON;
 use super::openapi::{self, Told, says};
 use super::{
-    AdminState, audit, break_glass, cache, decisions, events, exceptions, keys, look, paging,
-    persons, requests, simulate, tokens, webhooks,
+    AdminState, audit, break_glass, cache, decisions, events, exceptions, keys, look, nodes,
+    paging, persons, requests, simulate, tokens, webhooks,
 };
+use crate::doctor::Report;
 use crate::gate::EmergencyId;
 use crate::ledger::{ExceptionId, Permission, RequestId};
 use crate::mirror::approval_file::Draft;
@@ -26,6 +27,7 @@ use crate::mirror::desk::exceptions::{
 };
 use crate::mirror::desk::files::{ApprovalFilesView, DraftTarget};
 use crate::mirror::desk::learn::ProposalView;
+use crate::mirror::desk::nodes::{NodeView, NodesView};
 use crate::mirror::desk::outdated::OutdatedView;
 use crate::mirror::desk::people::{InvitationView, PersonBody, PersonChangeBody, PersonView};
 use crate::mirror::desk::propose::RuleProposalsView;
@@ -497,6 +499,19 @@ fn about_the_mirror() -> Vec<Entry> {
             says("Hash everything in the cache again")
                 .takes::<ScrubBody>()
                 .lines::<ScrubView>(NDJSON),
+        ),
+        (
+            look("/nodes"),
+            get(nodes::list),
+            says("What the doctors of nodes reported, the worst first").gives::<NodesView>(),
+        ),
+        // A node says again and again how it is: the same twice is no second thing.
+        (
+            send("/nodes", Permission::Report),
+            post(nodes::report),
+            says("Report what the doctor of a node found")
+                .takes_up_to::<Report>(nodes::REPORT_BYTES_MAX)
+                .gives::<NodeView>(),
         ),
         (look("/policy"), get(look::policy), says("The policy in force").gives::<PolicyView>()),
         (

@@ -13,6 +13,9 @@ use crate::gate;
 use crate::mirror::{Decision, Error, Refusal};
 use crate::oci::{ErrorCode, Name, Reference};
 
+/// When it is worth trying again, where nobody knows better.
+const SOON: &str = "shortly";
+
 /// An answer without content: what is said, in every form in which it is said.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -38,16 +41,16 @@ impl Refused {
         match error {
             Error::Absent(what) => Self::absent(what, unknown),
             Error::Malformed(error) => Self::denied(
-                format!("Denied: {error}"),
+                gate::refused_phrase(&format!("Denied: {error}")),
                 format!("upstream has no well-formed manifest there: {error}"),
             ),
             Error::Refused(refusal) => Self::of_gate(refusal, public_url),
             Error::RegistryUnknown(registry) => Self::denied(
-                format!("Denied: registry {registry} is not configured"),
+                gate::refused_phrase(&format!("Denied: registry {registry} is not configured")),
                 format!("the registry {registry} of {name} is not configured at this mirror"),
             ),
             Error::Ungranted => Self::denied(
-                "Denied: no admitted image of this repository lists it".to_owned(),
+                gate::refused_phrase("Denied: no admitted image of this repository lists it"),
                 "no admitted image of this repository lists this content".to_owned(),
             ),
             Error::Undecided { reasons, retry_after } => {
@@ -59,20 +62,25 @@ impl Refused {
                 let retry_after = upstream.retry_after().unwrap_or(Duration::from_mins(1));
                 let seconds = retry_after.as_secs().max(1);
                 let registry = name.registry();
-                let phrase =
-                    format!("Upstream {registry} limits the rate, try again in {seconds} s");
+                let phrase = gate::later_phrase(
+                    &format!("Upstream {registry} limits the rate"),
+                    &format!("in {seconds} s"),
+                );
                 let mut refused = Self::unavailable(phrase, json!({}), retry_after);
                 refused.code = ErrorCode::Toomanyrequests;
                 refused
             }
             Error::Upstream(upstream) => {
                 let registry = name.registry();
-                let phrase = format!("Upstream {registry} failed and nothing is cached");
+                let phrase = gate::later_phrase(
+                    &format!("Upstream {registry} failed and nothing is cached"),
+                    SOON,
+                );
                 let retry_after = upstream.retry_after().unwrap_or(RETRY_AFTER);
                 Self::unavailable(phrase, json!({"cause": upstream.to_string()}), retry_after)
             }
             Error::Abandoned(_) | Error::Ledger(_) | Error::Overloaded | Error::Store(_) => {
-                let phrase = "Mirror unavailable, failing closed".to_owned();
+                let phrase = gate::later_phrase("Mirror unavailable, failing closed", SOON);
                 Self::unavailable(phrase, json!({}), RETRY_AFTER)
             }
         }

@@ -212,5 +212,5 @@ fn later(now: Timestamp, before: Timestamp) -> Timestamp {
 
 /// That a role is one for people.
 pub(super) fn check_role(role: Role) -> Result<(), Error> {
-    if role == Role::Discover { Err(Error::PersonRole(role)) } else { Ok(()) }
+    if role.is_for_tokens() { Err(Error::PersonRole(role)) } else { Ok(()) }
 }

@@ -24,6 +24,7 @@ mod explain;
 pub mod files;
 mod keys;
 pub mod learn;
+pub mod nodes;
 mod observe;
 pub mod outdated;
 pub mod people;
@@ -84,6 +85,7 @@ pub struct Desk {
     tag_lists: Arc<outdated::TagLists>,
     looks: Arc<trends::Looks>,
     files: Arc<files::Board>,
+    nodes: Arc<nodes::Nodes>,
 }
 
 impl Desk {
@@ -100,6 +102,7 @@ impl Desk {
             tag_lists: Arc::default(),
             looks: Arc::default(),
             files: Arc::default(),
+            nodes: Arc::default(),
         }
     }
 

@@ -124,5 +124,5 @@ pub(super) fn maybe_role_of_person(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn roles_of_people() -> Vec<&'static str> {
-    Role::ALL.into_iter().filter(|role| *role != Role::Discover).map(Role::as_str).collect()
+    Role::ALL.into_iter().filter(|role| !role.is_for_tokens()).map(Role::as_str).collect()
 }

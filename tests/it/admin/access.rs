@@ -25,6 +25,9 @@ fn example(route: &Route) -> (String, Option<String>) {
         ("POST", "/requests/{id}/votes") => Some(json!({"decision": "approve", "reason": "x"})),
         ("POST", "/requests" | "/prefetch") => Some(json!({"images": ["up.test/open/none:1"]})),
         ("POST", "/tokens") => Some(json!({"name": "made", "role": "viewer"})),
+        ("POST", "/nodes") => {
+            Some(json!({"node": "a", "at": "2026-11-20T10:00:00Z", "findings": []}))
+        }
         ("POST", "/people") => Some(json!({"name": "someone", "role": "viewer"})),
         ("POST", "/cache/pins") => Some(json!({"image": "up.test/open/none:1"})),
         ("POST", "/cache/scrub" | "/people/{id}" | "/people/{id}/reset") => Some(json!({})),

@@ -127,6 +127,26 @@ async fn health_tells_registries_cache_disk_and_database() {
 }
 
 #[tokio::test]
+async fn nodes_that_reported_are_on_the_health_page_and_what_they_are_called_is_text() {
+    let desk = desk().await;
+    let browser = Browser::signed_in(&desk).await;
+    let page = browser.page("/health").await;
+    assert!(!page.contains("The ways around") && !page.contains("worker-1"), "{page}");
+    let finding = serde_json::json!(
+        {"way": "unlisted", "by": "cri", "about": "a", "state": "open", "saw": "it"}
+    );
+    let report = serde_json::json!(
+        {"node": "worker-1", "at": "2026-11-20T10:00:00Z", "every_seconds": 60, "findings": [finding]}
+    );
+    assert_eq!(desk.post("/api/v1/nodes", &report).await.status, 200);
+    desk.mirror.clock.advance(std::time::Duration::from_secs(181));
+    let page = browser.page("/health").await;
+    for said in ["worker-1", "silent since", "A node says it of itself"] {
+        assert!(page.contains(said), "{said:?} is not in {page}");
+    }
+}
+
+#[tokio::test]
 async fn the_last_day_is_drawn_and_told_in_a_table() {
     let desk = desk().await;
     desk.push("open/app", "1", "content");

@@ -15,12 +15,15 @@ use super::trouble::Trouble;
 use super::words::{ago, short, state as state_mark, until};
 use crate::http::admin::AdminState;
 use crate::mirror::desk::cache::CacheView;
+use crate::mirror::desk::nodes::NodesView;
 use crate::mirror::desk::trends::{Hour, Seen, Trends};
 use crate::mirror::desk::view::{StatusView, UpstreamView};
 use crate::scan::DatabaseId;
 use crate::text::{bytes, count};
 use crate::time::Timestamp;
 
+/// Most nodes that are shown, the worst first.
+const NODES_SHOWN_MAX: usize = 20;
 /// How long a bar is.
 const HOUR: Duration = Duration::from_hours(1);
 /// Looks at what is in memory within an hour: tables have one of them.
@@ -48,6 +51,7 @@ pub(super) async fn show(
         }
         (last_day(&trends, now))
         (upstreams(&status, now))
+        (nodes(&state.desk.nodes(), now))
         (kept(&cache, now))
         (known(database.as_ref(), now))
     };
@@ -108,6 +112,37 @@ fn upstreams(status: &StatusView, now: Timestamp) -> Markup {
                     th scope="col" { "Pulls left" } th scope="col" { "Last answers" }
                 } }
                 tbody { @for upstream in &status.upstreams { (upstream_row(upstream, now)) } }
+            }
+        }
+    }
+}
+
+/// What nodes say of themselves, the worst first; nothing where none does.
+fn nodes(view: &NodesView, now: Timestamp) -> Markup {
+    if view.nodes.is_empty() {
+        return html! {};
+    }
+    html! {
+        section aria-labelledby="nodes" {
+            h2 #nodes { "Nodes" }
+            p.quiet { "What the doctor of each node found of the ways around the mirror. A node says it of itself." }
+            table {
+                caption.unseen { "Nodes and the ways around the mirror" }
+                thead { tr { th scope="col" { "Node" } th scope="col" { "State" } th scope="col" { "Reported" } } }
+                tbody { @for node in view.nodes.iter().take(NODES_SHOWN_MAX) {
+                    tr {
+                        th scope="row" { bdi { (node.report.node) } }
+                        td {
+                            (state_mark(node.report.state().as_str()))
+                            @if node.is_silent { span.quiet { "silent since" } }
+                        }
+                        td data-label="Reported" { (ago(node.received_at, now)) }
+                    }
+                } }
+            }
+            @if view.nodes.len() > NODES_SHOWN_MAX {
+                p.quiet { (count(u64::try_from(view.nodes.len()).unwrap_or(u64::MAX), "node"))
+                    " in all; " code { "pratique doctor --cluster" } " lists them." }
             }
         }
     }

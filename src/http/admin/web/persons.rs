@@ -252,7 +252,7 @@ fn role_field(id: &str, chosen: &str) -> Markup {
     html! {
         label for=(id) { "Role" }
         select id=(id) name="role" {
-            @for role in Role::ALL.into_iter().filter(|role| *role != Role::Discover) {
+            @for role in Role::ALL.into_iter().filter(|role| !role.is_for_tokens()) {
                 option value=(role) selected[role.as_str() == chosen] { (role) }
             }
         }
