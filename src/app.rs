@@ -15,12 +15,14 @@ use crate::config::Settings;
 use crate::evidence::Collector;
 use crate::gate::{Logic, ReadyPolicy};
 use crate::http::admin::AdminState;
-use crate::http::{self, Listener, Node, TlsError};
+use crate::http::admission::AdmissionState;
+use crate::http::{self, AdmissionSettings, Listener, Node, TlsError};
 use crate::layout::Layout;
 use crate::ledger::{self, Ledger, Rollback};
 use crate::metrics::Metrics;
 use crate::mirror::{self, Mirror, PolicyError, Scanner, desk};
 use crate::notify::{self, Notifier};
+use crate::oci::Registry;
 use crate::people::oidc::{self, ServiceAccountSettings, ServiceAccounts};
 use crate::store::{self, Facts, Store};
 use crate::summary::Keyring;
@@ -94,6 +96,8 @@ pub struct App {
     pub node_address: SocketAddr,
     /// Where admins are served.
     pub admin_address: SocketAddr,
+    /// Where API servers are answered, if they are.
+    pub admission_address: Option<SocketAddr>,
     /// What is served.
     pub mirror: Mirror,
     /// The file with the first token, when this start made it.
@@ -135,6 +139,7 @@ impl App {
         let nodes = nodes.await?;
         let admin = &settings.admin;
         let admins = listen(admin.listen, admin.tls.as_ref(), admin.connections_max).await?;
+        let admission = Admission::begin(&settings).await?;
         let floor = Floor { clock: Arc::clone(&clock), tasks, metrics: &metrics };
         let client = floor.client(settings.upstream)?;
         let store = floor.store(settings.store).await?;
@@ -191,7 +196,8 @@ impl App {
         http::serve_nodes(nodes, node, tasks).map_err(|error| Error::Tls(Box::new(error)))?;
         http::serve_admins(admins, router, metrics, tasks)
             .map_err(|error| Error::Tls(Box::new(error)))?;
-        Ok(Self { node_address, admin_address, mirror, first_token, pods })
+        let admission_address = admission.map(|it| it.serve(&mirror)).transpose()?;
+        Ok(Self { node_address, admin_address, admission_address, mirror, first_token, pods })
     }
 
     /// Reads the policy file, and the keys of the cluster, again now.
@@ -225,6 +231,37 @@ async fn follow_approvals(state: &AdminState, mirror: &Mirror, path: Option<Path
         warn!(
             "approvals rest on files, and [approvals] path names no folder: none of them is taken back"
         );
+    }
+}
+
+/// The listener for API servers, as it is begun.
+struct Admission {
+    listener: Listener,
+    settings: AdmissionSettings,
+    default_registry: Registry,
+    public_url: Option<Arc<str>>,
+}
+
+impl Admission {
+    /// Binds its port, where the settings have one.
+    async fn begin(settings: &Settings) -> Result<Option<Self>, Error> {
+        let Some(own) = settings.admission.clone() else { return Ok(None) };
+        let listener = listen(own.listen, own.tls.as_ref(), own.connections_max).await?;
+        let default_registry = settings.node.default_registry.clone();
+        let public_url = settings.node.public_url.clone();
+        Ok(Some(Self { listener, settings: own, default_registry, public_url }))
+    }
+
+    /// Answers from `mirror`; gives where.
+    fn serve(self, mirror: &Mirror) -> Result<SocketAddr, Error> {
+        let Self { listener, settings, default_registry, public_url } = self;
+        let address = address_of(&listener, settings.listen)?;
+        let (metrics, tasks) = (Arc::clone(mirror.metrics()), mirror.tasks().clone());
+        let state = AdmissionState::new(mirror.clone(), settings, default_registry, public_url);
+        let router = http::admission::router(state);
+        http::serve_admins(listener, router, metrics, &tasks)
+            .map_err(|error| Error::Tls(Box::new(error)))?;
+        Ok(address)
     }
 }
 

@@ -24,6 +24,7 @@
 //! | 1 | [`text`] | how times, spans and sizes look to people |
 //! | 1 | [`upstream`] | the bounded registry client |
 //! | 2 | [`adapter`] | scanners beside the one inside |
+//! | 2 | [`admission`] | what clusters ask before a pod is there, and what is answered |
 //! | 2 | [`doctor`] | the bypass canary: tries the ways around the mirror on a node |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
 //! | 2 | [`people`] | how people prove who they are: passwords, codes, a provider |
@@ -47,6 +48,7 @@
 )]
 
 pub mod adapter;
+pub mod admission;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -48,12 +48,146 @@ impl Gauge {
     }
 }
 
+/// What is asked on the admission listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdmissionMode {
+    /// What an image is pinned to, or why it is refused: Gatekeeper.
+    Gatekeeper,
+    /// Whether images may be: the API server's `ImagePolicyWebhook`.
+    ImageReview,
+    /// What is to be changed.
+    Mutate,
+    /// Whether something may be.
+    Validate,
+}
+
+impl AdmissionMode {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Gatekeeper, "gatekeeper"),
+        (Self::ImageReview, "imagereview"),
+        (Self::Mutate, "mutate"),
+        (Self::Validate, "validate"),
+    ];
+}
+
+/// What is answered there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdmissionResult {
+    /// It may be.
+    Allowed,
+    /// It may not.
+    Denied,
+    /// It cannot be read.
+    Malformed,
+    /// It may be, and somebody is told something.
+    Warned,
+}
+
+impl AdmissionResult {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Allowed, "allowed"),
+        (Self::Denied, "denied"),
+        (Self::Malformed, "malformed"),
+        (Self::Warned, "warned"),
+    ];
+}
+
+const ADMISSIONS: usize = AdmissionMode::ALL.len() * AdmissionResult::ALL.len();
+
+/// Reviews that were answered, by what was asked and what was said.
+#[derive(Debug, Default)]
+pub struct Admissions([Counter; ADMISSIONS]);
+
+impl Admissions {
+    fn series()
+    -> impl Iterator<Item = ((AdmissionMode, &'static str), (AdmissionResult, &'static str))> {
+        AdmissionMode::ALL
+            .into_iter()
+            .flat_map(|mode| AdmissionResult::ALL.into_iter().map(move |result| (mode, result)))
+    }
+
+    /// Counts one.
+    pub fn count(&self, mode: AdmissionMode, result: AdmissionResult) {
+        for (((of, _), (said, _)), counter) in Self::series().zip(&self.0) {
+            if of == mode && said == result {
+                counter.increment();
+            }
+        }
+    }
+
+    fn render(&self, text: &mut String) {
+        const NAME: &str = "pratique_admission_reviews_total";
+        header(
+            text,
+            NAME,
+            "counter",
+            "Reviews answered on the admission listener, by what was asked and said.",
+        );
+        for (((_, mode), (_, result)), counter) in Self::series().zip(&self.0) {
+            let labels = format!("mode=\"{mode}\",result=\"{result}\"");
+            sample(text, NAME, &labels, &counter.value());
+        }
+    }
+}
+
+/// Upper bounds of the buckets of a [`Histogram`], in microseconds, and as they are shown.
+const BUCKETS: [(u64, &str); 8] = [
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (500_000, "0.5"),
+    (2_000_000, "2"),
+];
+
+/// How long things take.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [Counter; BUCKETS.len()],
+    count: Counter,
+    micros: Counter,
+}
+
+impl Histogram {
+    /// Notes that something took `time`.
+    pub fn observe(&self, time: std::time::Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        for ((most, _), bucket) in BUCKETS.iter().zip(&self.buckets) {
+            if micros <= *most {
+                bucket.increment();
+            }
+        }
+        self.count.increment();
+        self.micros.add(micros);
+    }
+
+    fn render(&self, text: &mut String, name: &str, help: &str) {
+        header(text, name, "histogram", help);
+        let count = self.count.value();
+        let bucket = format!("{name}_bucket");
+        for ((_, most), counter) in BUCKETS.iter().zip(&self.buckets) {
+            sample(text, &bucket, &format!("le=\"{most}\""), &counter.value());
+        }
+        sample(text, &bucket, "le=\"+Inf\"", &count);
+        let micros = self.micros.value();
+        let seconds = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        sample(text, &format!("{name}_sum"), "", &seconds);
+        sample(text, &format!("{name}_count"), "", &count);
+    }
+}
+
 macro_rules! metrics {
     ($($kind:ident $field:ident $name:literal $labels:literal $help:literal;)*) => {
         /// Everything that is counted; shared by all modules.
         #[derive(Debug, Default)]
         pub struct Metrics {
             $(#[doc = $help] pub $field: $kind,)*
+            /// Reviews answered on the admission listener.
+            pub admission: Admissions,
+            /// How long they took.
+            pub admission_seconds: Histogram,
         }
 
         impl Metrics {
@@ -71,6 +205,9 @@ macro_rules! metrics {
                     previous = $name;
                     sample(&mut text, $name, $labels, &self.$field.value());
                 )*
+                self.admission.render(&mut text);
+                let help = "How long answers on the admission listener took.";
+                self.admission_seconds.render(&mut text, "pratique_admission_duration_seconds", help);
 
                 text
             }
@@ -183,5 +320,27 @@ mod tests {
         assert_eq!(text.matches("# TYPE pratique_manifest_requests_total counter").count(), 1);
         assert!(text.contains("pratique_manifest_requests_total{decision=\"denied\"} 1\n"));
         assert!(text.contains("# TYPE pratique_flights gauge\npratique_flights 2\n"), "gauge");
+    }
+
+    #[test]
+    fn reviews_are_counted_by_mode_and_result_and_their_time_in_buckets() {
+        let metrics = Metrics::default();
+        metrics.admission.count(AdmissionMode::Validate, AdmissionResult::Denied);
+        metrics.admission_seconds.observe(std::time::Duration::from_millis(3));
+        metrics.admission_seconds.observe(std::time::Duration::from_secs(9));
+        let text = metrics.render();
+        for line in [
+            "pratique_admission_reviews_total{mode=\"validate\",result=\"denied\"} 1\n",
+            "pratique_admission_reviews_total{mode=\"mutate\",result=\"denied\"} 0\n",
+            "# TYPE pratique_admission_duration_seconds histogram\n",
+            "pratique_admission_duration_seconds_bucket{le=\"0.001\"} 0\n",
+            "pratique_admission_duration_seconds_bucket{le=\"0.005\"} 1\n",
+            "pratique_admission_duration_seconds_bucket{le=\"2\"} 1\n",
+            "pratique_admission_duration_seconds_bucket{le=\"+Inf\"} 2\n",
+            "pratique_admission_duration_seconds_sum 9.003000\n",
+            "pratique_admission_duration_seconds_count 2\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }

@@ -118,16 +118,16 @@ pub(super) fn admin(block: Section<'_>, given: &Given<'_>, node: SocketAddr) -> 
     AdminBlock { settings, public_url, danger_plain_http: common.danger_plain_http }
 }
 
-/// What both listeners have.
-struct Common {
-    listen: Option<SocketAddr>,
-    tls: Option<TlsSettings>,
-    connections_max: Option<usize>,
-    danger_plain_http: bool,
+/// What all listeners have.
+pub(super) struct Common {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) tls: Option<TlsSettings>,
+    pub(super) connections_max: Option<usize>,
+    pub(super) danger_plain_http: bool,
 }
 
 impl Common {
-    fn read(
+    pub(super) fn read(
         block: &Section<'_>,
         given: &Given<'_>,
         flag: Option<SocketAddr>,

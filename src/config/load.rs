@@ -12,8 +12,8 @@ use super::environment::Environment;
 use super::problem::{Problems, Report};
 use super::section::{Found, Section};
 use super::{
-    LogFormat, LogSettings, Overrides, Settings, adapters, address, cache, lifecycle, limits,
-    listeners, notify, scan, upstreams,
+    LogFormat, LogSettings, Overrides, Settings, adapters, address, admission, cache, lifecycle,
+    limits, listeners, notify, scan, upstreams,
 };
 use crate::mirror;
 use crate::notify as telling;
@@ -157,6 +157,8 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     }
     let mut node = listeners::node(root.section("node"), given);
     let mut admin = listeners::admin(root.section("admin"), given, node.settings.listen);
+    let taken = [node.settings.listen, admin.settings.listen];
+    let admission = admission::read(root.section("admission"), given, taken);
     let upstreams = upstreams::read(root.sections("upstream"), given);
     let proxy = proxy(root.section("proxy"), &given.environment.proxy);
     let limits = limits::read(root.section("limits"));
@@ -172,6 +174,9 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let log = log(root.section("log"));
     root.finish();
     let mut dangers = listeners_in_clear(&node, &admin);
+    if admission.as_ref().is_some_and(|it| it.danger_plain_http) {
+        dangers.push("admission.danger_plain_http".to_owned());
+    }
     let registries = upstreams.registries.iter().filter(|it| it.danger_plain_http);
     dangers.extend(in_clear("upstream", registries.map(|it| &it.registry)));
     let scanners = adapters.iter().filter(|adapter| adapter.kind.is_plain_http());
@@ -196,6 +201,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         allow_rollback: given.overrides.allow_rollback,
         node: node.settings,
         admin: admin.settings,
+        admission: admission.map(|it| it.settings),
         mirror: mirror::Settings {
             hold_timeout: node.hold_timeout.unwrap_or(default.mirror.hold_timeout),
             decide_timeout: default.mirror.decide_timeout,

@@ -8,6 +8,7 @@
 
 mod adapters;
 mod address;
+mod admission;
 mod cache;
 mod environment;
 #[cfg(feature = "fuzzing")]
@@ -23,6 +24,7 @@ mod scan;
 mod section;
 mod show;
 mod show_adapters;
+mod show_admission;
 mod show_notify;
 mod units;
 mod upstreams;
@@ -39,7 +41,7 @@ pub use scan::UpdateSettings;
 pub(crate) use units::duration;
 
 use crate::adapter::AdapterSettings;
-use crate::http::{AdminSettings, NodeSettings};
+use crate::http::{AdminSettings, AdmissionSettings, NodeSettings};
 use crate::upstream::RegistrySettings;
 use crate::{evidence, mirror, notify as telling, store, upstream};
 
@@ -59,6 +61,8 @@ pub struct Settings {
     pub node: NodeSettings,
     /// The listener for admins.
     pub admin: AdminSettings,
+    /// The listener for API servers; `None`: there is none.
+    pub admission: Option<AdmissionSettings>,
     /// How pulls are answered.
     pub mirror: mirror::Settings,
     /// The blob store.
@@ -121,6 +125,7 @@ impl Default for Settings {
             allow_rollback: false,
             node: NodeSettings::default(),
             admin: AdminSettings { data_dir: store.dir.clone(), ..AdminSettings::default() },
+            admission: None,
             mirror: mirror::Settings::default(),
             store,
             upstream: upstream::Settings {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::address::redacted;
 use super::lifecycle::Lifecycle;
 use super::show_adapters::Adapter;
+use super::show_admission::Admission;
 use super::show_notify::Notify;
 use super::units::{show_duration, show_size};
 use super::{LogFormat, Settings, UpdateSettings, oidc};
@@ -29,6 +30,8 @@ struct Effective {
     policy: Option<PathBuf>,
     node: Node,
     admin: Admin,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admission: Option<Admission>,
     store: Store,
     cache: Cache,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +85,7 @@ struct Admin {
 }
 
 #[derive(Debug, Serialize)]
-struct Tls {
+pub(super) struct Tls {
     cert: PathBuf,
     key: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -396,6 +399,9 @@ impl From<&Settings> for Effective {
                 tls: settings.admin.tls.as_ref().map(Tls::from),
                 oidc: settings.admin.oidc.as_ref().map(oidc::Shown::from),
             },
+            admission: settings.admission.as_ref().map(|admission| {
+                Admission::new(admission, is_in_clear("admission.danger_plain_http"))
+            }),
             store: Store {
                 verify_reads: match settings.store.verify_reads {
                     VerifyReads::Always => "always",

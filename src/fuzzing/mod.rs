@@ -18,8 +18,9 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 23] = [
+pub const TARGETS: [Target; 24] = [
     Target { name: "admin", run: world::admin, slow: true },
+    Target { name: "admission", run: crate::admission::fuzzing::admission, slow: false },
     Target { name: "approval", run: approval, slow: false },
     Target { name: "audit", run: crate::ledger::fuzzing::audit, slow: false },
     Target { name: "backup", run: world::backup, slow: true },

@@ -244,7 +244,7 @@ where
     }
 }
 
-/// Serves `router` to admins on `listener` until shutdown begins, as a task of `tasks`.
+/// Serves `router`, of admins or of admission, on `listener` until shutdown begins, as a task of `tasks`.
 ///
 /// # Errors
 /// When the certificates cannot be used.
@@ -263,10 +263,16 @@ pub fn serve_admins(
             drop(tasks.spawn(async move {
                 let Accepted { stream, _permit } = accepted;
                 match tls {
-                    None => serve_admin(stream, router, address, connection_tasks).await,
+                    None => {
+                        let peer = AdminPeer { address, has_certificate: false };
+                        serve_admin(stream, router, peer, connection_tasks).await;
+                    }
                     Some(tls) => {
                         if let Some(stream) = handshake(stream, &tls, address).await {
-                            serve_admin(stream, router, address, connection_tasks).await;
+                            let shown = stream.get_ref().1.peer_certificates();
+                            let has_certificate = shown.is_some_and(|it| !it.is_empty());
+                            let peer = AdminPeer { address, has_certificate };
+                            serve_admin(stream, router, peer, connection_tasks).await;
                         }
                     }
                 }
@@ -280,12 +286,26 @@ pub fn serve_admins(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AdminAddress(pub(super) IpAddr);
 
-async fn serve_admin<S>(stream: S, router: axum::Router, address: IpAddr, tasks: Tasks)
+/// Whether a certificate was shown that the listener's settings accept, as a request extension.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShownCertificate(pub(super) bool);
+
+/// Who is at the other end of a connection that a router is served on.
+#[derive(Debug, Clone, Copy)]
+struct AdminPeer {
+    address: IpAddr,
+    has_certificate: bool,
+}
+
+async fn serve_admin<S>(stream: S, router: axum::Router, peer: AdminPeer, tasks: Tasks)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
-    let router = router.layer(axum::Extension(AdminAddress(address)));
+    let AdminPeer { address, has_certificate } = peer;
+    let router = router
+        .layer(axum::Extension(AdminAddress(address)))
+        .layer(axum::Extension(ShownCertificate(has_certificate)));
     let asked = activity.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (open, answering) = (asked.request(), router.clone().oneshot(request));
@@ -352,13 +372,14 @@ mod tests {
     use super::super::attended::FIRST_REQUEST_TIMEOUT;
     use super::*;
 
-    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const PEER: AdminPeer =
+        AdminPeer { address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), has_certificate: false };
 
     #[tokio::test(start_paused = true)]
     async fn an_admin_connection_that_asks_nothing_is_closed() {
         let (client, server) = tokio::io::duplex(64);
         let started = tokio::time::Instant::now();
-        serve_admin(server, axum::Router::new(), ADDRESS, Tasks::new()).await;
+        serve_admin(server, axum::Router::new(), PEER, Tasks::new()).await;
         assert_eq!(started.elapsed(), FIRST_REQUEST_TIMEOUT);
         drop(client);
     }
@@ -367,7 +388,7 @@ mod tests {
     async fn an_admin_connection_that_asks_is_answered() {
         let (mut client, server) = tokio::io::duplex(4096);
         let tasks = Tasks::new();
-        let serving = tasks.spawn(serve_admin(server, axum::Router::new(), ADDRESS, tasks.clone()));
+        let serving = tasks.spawn(serve_admin(server, axum::Router::new(), PEER, tasks.clone()));
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

@@ -5,6 +5,7 @@
 //! becomes a status code.
 
 pub mod admin;
+pub mod admission;
 mod attended;
 mod body;
 mod clients;
@@ -20,6 +21,7 @@ mod respond;
 mod stall;
 mod tls;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,6 +99,36 @@ pub struct AdminSettings {
     pub data_dir: PathBuf,
     /// Where people may sign in beside here.
     pub oidc: Option<OidcSettings>,
+}
+
+/// How API servers are listened to.
+#[derive(Debug, Clone)]
+pub struct AdmissionSettings {
+    /// Where.
+    pub listen: SocketAddr,
+    /// By which certificates; `None` is plain HTTP. Where client certificates are asked for, no review is
+    /// answered without one, whether the handshake needs one or not.
+    pub tls: Option<TlsSettings>,
+    /// Most connections at one time.
+    pub connections_max: usize,
+    /// The names under which nodes reach this mirror: `mirror.corp:5443/docker.io/library/nginx` is
+    /// `docker.io/library/nginx`.
+    pub hosts: BTreeSet<Registry>,
+    /// By what reviews are answered.
+    pub rules: crate::admission::Rules,
+}
+
+impl AdmissionSettings {
+    /// The settings of a listener at `listen` of which nothing else is said.
+    pub fn at(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            tls: None,
+            connections_max: 256,
+            hosts: BTreeSet::new(),
+            rules: crate::admission::Rules::default(),
+        }
+    }
 }
 
 /// A provider that people sign in at, and what its groups mean here.

@@ -33,6 +33,11 @@ impl Mirror {
         !self.emergencies_at(name, |row| row.scope.name() == name).is_empty()
     }
 
+    /// Those that are in force for something of `name`.
+    pub(super) fn emergencies_of(&self, name: &Name) -> Vec<Emergency> {
+        self.emergencies_at(name, |row| row.scope.name() == name)
+    }
+
     fn emergencies_at(&self, name: &Name, meant: impl Fn(&EmergencyRow) -> bool) -> Vec<Emergency> {
         let policy = self.policy();
         if !policy.break_glass().is_some_and(|allowed| allowed.covers(name)) {

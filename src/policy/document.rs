@@ -11,6 +11,7 @@ use super::approval::{ApprovalPolicy, Carries, ExceptionApproval, StandingApprov
 use super::attested::AttestationRule;
 use super::configured::ConfigGate;
 use super::fresh::FreshGate;
+use super::isolation::Isolation;
 use super::mode::{Mode, ModeUntil};
 use super::on_error::OnError;
 use super::overlay::Alone;
@@ -169,6 +170,7 @@ pub struct Rule {
     pub(super) tag_move: TagMove,
     pub(super) signer_change: SignerChange,
     pub(super) on_error: OnError,
+    pub(super) isolation: Isolation,
 }
 
 impl Rule {
@@ -259,6 +261,11 @@ impl Rule {
     /// What becomes of what was admitted when nothing can be decided. An overlay may be stricter.
     pub fn on_error(&self) -> OnError {
         self.on_error
+    }
+
+    /// What it asks of the pods that run its images.
+    pub fn isolation(&self) -> &Isolation {
+        &self.isolation
     }
 
     /// What happens when a tag moves from what a known signer signed to what they did not.

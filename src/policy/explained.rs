@@ -144,6 +144,9 @@ impl Rule {
         if let Some(granting) = &self.exception_approval {
             add("exceptionApproval", exception_approval(granting));
         }
+        if self.isolation.is_asked() {
+            add("requires", format!("pods that run it need {}", self.isolation));
+        }
         asked
     }
 }

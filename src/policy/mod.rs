@@ -26,6 +26,7 @@ mod fresh;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod import;
+mod isolation;
 mod lately;
 pub mod learned;
 mod mode;
@@ -72,6 +73,7 @@ pub use expressions::{FactKinds, NamedExpression, When};
 pub use files::{PolicyFile, PolicySource};
 pub use fresh::{FastTrack, FastTrackWhen, FreshGate};
 pub use import::{Import, ImportFormat, ImportSource, Imported, Lost};
+pub use isolation::{EGRESS_DENIED, EGRESS_LABEL, Isolation};
 pub use mode::{Mode, ModeUntil};
 pub use on_error::OnError;
 pub use overlay::{Alone, Overlay};

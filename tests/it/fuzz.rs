@@ -179,4 +179,4 @@ macro_rules! targets {
     };
 }
 
-targets! { admin approval audit backup condition database import kubernetes language layer manifest node notation policies policy request row sbom settings signature system upstream vex }
+targets! { admin admission approval audit backup condition database import kubernetes language layer manifest node notation policies policy request row sbom settings signature system upstream vex }

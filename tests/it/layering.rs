@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 31] = [
+const LAYERS: [(&str, u8); 32] = [
     ("expression", 0),
     ("metrics", 0),
     ("oci", 0),
@@ -23,6 +23,7 @@ const LAYERS: [(&str, u8); 31] = [
     ("text", 1),
     ("upstream", 1),
     ("adapter", 2),
+    ("admission", 2),
     ("doctor", 2),
     ("gate", 2),
     ("people", 2),

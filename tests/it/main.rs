@@ -5,6 +5,8 @@ mod adapters;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod attestations;
 mod attested_scans;
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod expressions;
 mod files;
 mod floor;
 mod gates;
+mod isolation;
 mod keys;
 mod modes;
 mod on_error;

@@ -38,7 +38,7 @@ const OVERLAY: Words = Words {
     )],
 };
 /// What is said of an overlay by whoever takes it for a rule.
-const RULES_OWN: [&str; 3] = ["tagMove", "signerChange", "exceptionApproval"];
+const RULES_OWN: [&str; 4] = ["tagMove", "signerChange", "exceptionApproval", "requires"];
 
 /// An overlay and where the document has the things that other checks speak of.
 pub(super) struct ReadOverlay {

@@ -13,7 +13,7 @@ use super::super::yaml::{Content, Node};
 use super::attestations::{self, ReadAttestation};
 use super::signatures::{self, ReadQuorum};
 use super::{
-    Defaults, approvals, checked_name, exception_approvals, floor, gates, modes,
+    Defaults, approvals, checked_name, exception_approvals, floor, gates, isolation, modes,
     read_signer_change, read_tag_move,
 };
 
@@ -36,6 +36,7 @@ const RULE: Words = Words {
         "signerChange",
         "tagMove",
         "exceptionApproval",
+        "requires",
     ],
     later: &[
         ("maxWaiver", "it is called maxException, and stands at the top"),
@@ -111,6 +112,7 @@ fn rule(
     let tag_move = read_tag_move(&mut fields, problems).unwrap_or(defaults.tag_move);
     let signer_change = read_signer_change(&mut fields, problems).unwrap_or(defaults.signer_change);
     let on_error = defaults.errors.of_rule(&mut fields, problems);
+    let isolation = isolation::of_rule(&mut fields, trust, problems);
     // What is missing from here on has been reported; the stand-ins only keep later checks going.
     let (patterns, artifacts) = matched.unwrap_or_default();
     let (id, id_position) = id.unwrap_or_else(|| (RuleId(Arc::from("")), fields.position));
@@ -137,6 +139,7 @@ fn rule(
             tag_move,
             signer_change,
             on_error,
+            isolation,
         },
         id_position,
         quorums: signatures.quorums,

@@ -177,6 +177,15 @@ impl TestMirror {
         self.app.node_address
     }
 
+    /// Where API servers are answered, if they are.
+    pub(crate) fn admission_address_if_any(&self) -> Option<std::net::SocketAddr> {
+        self.app.admission_address
+    }
+
+    pub(crate) fn admission_address(&self) -> std::net::SocketAddr {
+        self.app.admission_address.expect("a listener for API servers")
+    }
+
     pub(crate) fn admin_url(&self) -> String {
         format!("http://{}", self.app.admin_address)
     }

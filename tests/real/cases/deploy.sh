@@ -13,6 +13,17 @@ deploy_kubernetes() {
     fail "pratique is not ready over TLS: $(tail -3 "$CASE/pratique.log" | paste -sd' ')"
 }
 
+# Every manifest fits the schemas of Kubernetes, for the oldest version that the policies need and a newer one.
+deploy_schemas() {
+  local library=$RIG/kubernetes-validate
+  [ -d "$library" ] || "$PYTHON" -m venv "$library" 2>/dev/null || skip "no venv for python3"
+  "$library/bin/pip" install -q 'kubernetes-validate>=1.31' pyyaml >"$CASE/pip" 2>&1 || skip "kubernetes-validate cannot be had"
+  for version in 1.30 1.34; do
+    succeeds "schemas of $version" "$library/bin/python" "$HERE/tools/schemas.py" $version \
+      "$PROJECT/deploy/kubernetes" "$PROJECT/deploy/kubernetes/admission"
+  done
+}
+
 deploy_systemd() {
   command -v systemd-analyze >/dev/null || skip "no systemd-analyze"
   sed "s|/usr/bin/pratique|$PRATIQUE|" "$PROJECT/deploy/systemd/pratique.service" >"$CASE/pratique.service"
@@ -42,4 +53,5 @@ deploy_empty_root() {
 
 register deploy-empty-root 60 deploy_empty_root
 register deploy-kubernetes 60 deploy_kubernetes
+register deploy-schemas 60 deploy_schemas
 register deploy-systemd 60 deploy_systemd
