@@ -48,7 +48,7 @@ impl Keys {
     /// # Errors
     /// When it is no request of this version, or has too many keys.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let read: Document = from_strict_slice(bytes).map_err(Error::json)?;
+        let read: Document = from_strict_slice(bytes).map_err(|error| Error::json(&error))?;
         if read.api_version != API_VERSION || read.kind != REQUEST {
             let (given, wanted) = ((read.api_version, read.kind), (API_VERSION, REQUEST));
             return Err(Error::kind(&given, wanted));

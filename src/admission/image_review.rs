@@ -56,7 +56,7 @@ impl ImageReview {
     /// # Errors
     /// When it is no review of this version, or names too many images.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        let read: Document = from_strict_slice(bytes).map_err(Error::json)?;
+        let read: Document = from_strict_slice(bytes).map_err(|error| Error::json(&error))?;
         if read.api_version != API_VERSION || read.kind != KIND {
             let (given, wanted) = ((read.api_version, read.kind), (API_VERSION, KIND));
             return Err(Error::kind(&given, wanted));

@@ -70,8 +70,7 @@ pub enum Error {
 }
 
 impl Error {
-    #[expect(clippy::needless_pass_by_value, reason = "errors are given away")]
-    fn json(error: crate::oci::JsonError) -> Self {
+    fn json(error: &crate::oci::JsonError) -> Self {
         Self::Json(printable(&error.to_string(), WARNING_LENGTH_MAX))
     }
 

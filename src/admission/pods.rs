@@ -66,22 +66,18 @@ pub fn validate(
     revision: u64,
 ) -> Answer {
     let mut verdict = Verdict::new(rules, known);
-    let decision = match &review.object {
-        _ if rules.exempts(review) => Some("exempt"),
-        Object::Other => Some("not-asked"),
+    if rules.exempts(review) {
+        return verdict.answer(Some("exempt"), revision);
+    }
+    let mut decision = None;
+    match &review.object {
+        Object::Other => decision = Some("not-asked"),
         Object::Unreadable(why) => {
             verdict.refuse(MALFORMED, format!("the pod cannot be read: {why}"));
-            None
         }
-        Object::Workload { kind, images } => {
-            verdict.workload(kind, images);
-            None
-        }
-        Object::Pod { new, old } => {
-            verdict.pod(new, old.as_deref());
-            None
-        }
-    };
+        Object::Workload { kind, images } => verdict.workload(kind, images),
+        Object::Pod { new, old } => verdict.pod(new, old.as_deref()),
+    }
     verdict.answer(decision, revision)
 }
 

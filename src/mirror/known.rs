@@ -9,10 +9,12 @@ use std::sync::Arc;
 use super::judge::is_refused_by_people;
 use super::resolve::Answer;
 use super::{Decision, Error, Judged, Mirror, Refusal, attachments};
-use crate::gate::{Judgement, Reason, ReasonCode, Standing, Subject, Verdict, refuse_by_name};
+use crate::gate::{
+    Judgement, Outcome, Reason, ReasonCode, Standing, Subject, Verdict, refuse_by_name,
+};
 use crate::ledger::{Record, RequestId};
 use crate::oci::{Digest, ImageReference, Name, Reference, Tag};
-use crate::policy::{Artifact, Isolation, Mode, Policy, TagMove};
+use crate::policy::{Artifact, Isolation, Mode, TagMove};
 
 /// What is known of an image.
 #[derive(Debug, Clone)]
@@ -169,9 +171,7 @@ impl Mirror {
             return Ok(known);
         }
         Ok(match own.map(|own| own.outcome) {
-            Some(crate::gate::Outcome::Decided(judgement)) => {
-                refused(name, reference, Some(*digest), judgement)
-            }
+            Some(Outcome::Decided(judgement)) => refused(name, reference, Some(*digest), judgement),
             Some(_) => KnownImage::unknown("it could not be decided yet", Some(*digest)),
             None => KnownImage::unknown("it was not looked at yet", Some(*digest)),
         })
@@ -223,7 +223,7 @@ impl Mirror {
             return Ok(KnownImage::unknown("the tag was not looked at yet", None));
         };
         Ok(match now.map(|judged| (judged.outcome, judged.record)) {
-            Some((crate::gate::Outcome::Decided(judgement), record)) => {
+            Some((Outcome::Decided(judgement), record)) => {
                 let people = record.as_deref().is_some_and(is_refused_by_people);
                 if known.is_fresh || people || is_of_floor(&judgement) {
                     return Ok(refused(name, reference, Some(digest), judgement));
@@ -260,10 +260,10 @@ impl Mirror {
         let is_people = judged.record.as_deref().is_some_and(is_refused_by_people);
         Ok(match judged.outcome {
             // Revoked since: never an older one.
-            crate::gate::Outcome::Decided(judgement) if is_people => {
+            Outcome::Decided(judgement) if is_people => {
                 Some(refused(name, reference, Some(digest), judgement))
             }
-            _ => None,
+            Outcome::Decided(_) | Outcome::Missing(_) | Outcome::Undecided(_) => None,
         })
     }
 
@@ -347,7 +347,7 @@ impl Mirror {
                 if let Some(digest) = known.digest.or(image.digest) {
                     tags.extend(self.ledger().tags_of(&image.name, &digest).await?);
                 }
-                rule_of_image(&policy, &image.name, &tags)
+                policy.rule_for(&image.name, Artifact::Image, &tags)
             }
         };
         let asked = rule.filter(|rule| rule.isolation().is_asked());
@@ -355,14 +355,6 @@ impl Mirror {
             .map(|rule| (rule.id().to_string(), rule.isolation().clone(), rule.mode(self.now())));
         Ok(asked.into_iter().collect())
     }
-}
-
-fn rule_of_image<'a>(
-    policy: &'a Policy,
-    name: &Name,
-    tags: &[Tag],
-) -> Option<&'a crate::policy::Rule> {
-    policy.rule_for(name, Artifact::Image, tags)
 }
 
 impl KnownImage {
@@ -376,13 +368,12 @@ impl KnownImage {
 
     /// The same, and what `judgement` would refuse told where it is in warn mode.
     fn told(mut self, judgement: Option<&Judgement>) -> Self {
-        let Some(judgement) = judgement.filter(|it| it.warns && !it.enforced) else { return self };
-        let Some(reason) = judgement.reasons().first() else { return self };
-        if let KnownStanding::Served(warning) = &mut self.standing {
-            let text = format!("will be refused: {}", reason.text);
+        if let (KnownStanding::Served(warning), Some(text)) =
+            (&mut self.standing, judgement.and_then(super::warned::warning))
+        {
             *warning = Some(match warning.take() {
-                Some(before) => format!("{before}; {text}"),
-                None => text,
+                Some(before) if before != text => format!("{before}; {text}"),
+                Some(_) | None => text,
             });
         }
         self

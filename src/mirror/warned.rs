@@ -62,7 +62,7 @@ impl ManifestAnswer {
 }
 
 /// What whoever pulls is told of a verdict that is served in warn mode.
-fn warning(judgement: &Judgement) -> Option<String> {
+pub(super) fn warning(judgement: &Judgement) -> Option<String> {
     let reason = judgement.would_refuse_for().first().filter(|_| judgement.warns)?;
     let rule = judgement.rule.as_ref().filter(|_| !judgement.admits());
     let by = rule.map(|rule| format!(" by rule {rule}")).unwrap_or_default();
