@@ -10,6 +10,8 @@ mod config;
 mod db;
 mod demo;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod exit;
 mod isolated;
 mod node;
