@@ -68,6 +68,7 @@ pub mod mirror;
 pub mod node;
 pub mod notify;
 pub mod oci;
+pub mod opening;
 pub mod people;
 pub mod policy;
 pub mod program;

@@ -11,6 +11,7 @@
 
 pub mod install;
 pub mod kit;
+pub mod opened;
 pub mod place;
 pub mod render;
 pub mod verify;

@@ -26,6 +26,7 @@ const LAYERS: [(&str, u8); 32] = [
     ("admission", 2),
     ("doctor", 2),
     ("gate", 2),
+    ("opening", 2),
     ("people", 2),
     ("evidence", 3),
     ("ledger", 3),

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use super::arguments::{KitArguments, configured};
 use super::install::{told, wanted};
+use super::open;
 use crate::cli::{CliError, client_runtime, output};
 use crate::node::install::{Plan, install};
 use crate::node::verify::{Report, verify};
 use crate::node::{Kit, place};
+use crate::time::{Clock as _, SystemClock};
 
 /// Shortest and longest time between two looks, in seconds.
 const EVERY_SECONDS: std::ops::RangeInclusive<u64> = 1..=86_400;
@@ -77,9 +79,17 @@ pub(super) fn run(arguments: &KeepArguments) -> Result<(), CliError> {
 
 impl Kept {
     fn look(&mut self, arguments: &KeepArguments, kit: &Kit) {
+        let opened = match open::look(&arguments.root, SystemClock.now()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                output::message(&error.chain());
+                None
+            }
+        };
         let mut report = verify(&arguments.root, kit);
         let is_as_said = configured(&arguments.root).is_ok_and(|found| found.as_ref() == Some(kit));
-        if !arguments.only_look && (!report.closed || !is_as_said) && !kit.open {
+        if !arguments.only_look && (!report.closed || !is_as_said) && !kit.open && opened.is_none()
+        {
             self.install(arguments, kit);
             report = verify(&arguments.root, kit);
         }

@@ -4,6 +4,8 @@
 mod arguments;
 mod install;
 mod keep;
+mod open;
+mod permit;
 mod render;
 mod verify;
 
@@ -30,6 +32,15 @@ pub(crate) enum NodeCommand {
     /// Look at this node again and again, and install what drifted
     #[command(after_help = keep::EXAMPLES)]
     Keep(keep::KeepArguments),
+    /// Let this node pull past the mirror for a while, by a permit that two people have signed
+    #[command(after_help = open::EXAMPLES)]
+    Open(open::OpenArguments),
+    /// Close this node again before its time is over
+    #[command(after_help = open::CLOSE_EXAMPLES)]
+    Close(open::CloseArguments),
+    /// Make permits for `node open`
+    #[command(subcommand, after_help = permit::EXAMPLES)]
+    Permit(permit::PermitCommand),
 }
 
 /// Runs `command`; `file` is the settings file, and `json` asks for JSON.
@@ -47,5 +58,8 @@ pub(crate) fn run(
         NodeCommand::Uninstall(arguments) => install::undo(&arguments, json),
         NodeCommand::Verify(arguments) => verify::run(&arguments, file, json),
         NodeCommand::Keep(arguments) => keep::run(&arguments).map(|()| Exit::Done.into()),
+        NodeCommand::Open(arguments) => open::open(&arguments),
+        NodeCommand::Close(arguments) => open::close(&arguments),
+        NodeCommand::Permit(command) => permit::run(&command, json),
     }
 }

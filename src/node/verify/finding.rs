@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::node::install::STATE;
+use crate::node::opened::Opened;
 use crate::node::{Kind, Kit};
 
 /// Most findings of one report; beyond them a node is not worth listing.
@@ -134,6 +136,27 @@ pub(super) fn open() -> Finding {
         "the node was configured open: every refusal is answered by the registry itself",
         "pratique node install, without --open, when what would be refused is understood",
     )
+}
+
+/// The node is open for a while.
+pub(super) fn opened(opened: &Opened) -> Finding {
+    let Opened { until, permit, reason } = opened;
+    Finding::hole(
+        "opened",
+        Path::new(STATE),
+        None,
+        format!(
+            "the node was opened until {until} by permit {permit} ({reason}): refusals lead to the registry"
+        ),
+        "pratique node close, when it is not needed any more",
+    )
+}
+
+/// Whether it is open cannot be told.
+pub(super) fn opening_unreadable(error: &std::io::Error) -> Finding {
+    let text = format!("whether the node was opened cannot be told: {error}");
+    let todo = "pratique node install, which closes it, and remove open.json there";
+    Finding::hole("opened", Path::new(STATE), None, text, todo)
 }
 
 /// Nothing is known of how `kind` reads files of a node.

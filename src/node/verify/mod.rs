@@ -19,6 +19,7 @@ use std::path::Path;
 
 pub use self::finding::{Finding, Gravity, Report};
 use self::tree::Tree;
+use super::opened::Opened;
 use super::{Kind, Kit};
 
 /// Looks at the node whose files lie below `root` (`/` on a node), which was to be configured as
@@ -28,8 +29,11 @@ use super::{Kind, Kit};
 pub fn verify(root: &Path, kit: &Kit) -> Report {
     let tree = Tree::at(root);
     let mut report = Report::new(kit);
-    if kit.open {
-        report.add(finding::open());
+    match Opened::read(root) {
+        Ok(Some(opened)) => report.add(finding::opened(&opened)),
+        Ok(None) if kit.open => report.add(finding::open()),
+        Ok(None) => {}
+        Err(error) => report.add(finding::opening_unreadable(&error)),
     }
     match kit.runtime.kind {
         Kind::Containerd => config_toml::verify(&tree, kit, &mut report),
