@@ -73,6 +73,7 @@ pub mod people;
 pub mod policy;
 pub mod program;
 pub mod rehearsal;
+pub mod sandbox;
 pub mod scan;
 pub mod signature;
 pub mod store;

@@ -13,11 +13,13 @@ mod doctor;
 #[cfg(test)]
 mod documented;
 mod exit;
+mod init;
 mod isolated;
 mod node;
 mod openapi;
 mod output;
 mod policy;
+mod sandboxed;
 mod sbom;
 mod scan;
 mod serve;
@@ -89,6 +91,9 @@ struct Common {
 enum Command {
     /// Run the mirror
     Serve(serve::ServeArguments),
+    /// Answer five questions and have settings, policy, certificates and node files written
+    #[command(after_help = init::EXAMPLES)]
+    Init(init::InitArguments),
     /// Show the gate's three answers without any network
     Demo,
     /// Try every way around the mirror with what pulls on this node
@@ -123,6 +128,9 @@ enum Command {
     /// Become another program, confined: how scanners are run
     #[command(hide = true)]
     Isolated(isolated::IsolatedArguments),
+    /// Confine itself as `serve` does, and try to break out
+    #[command(hide = true)]
+    Sandboxed(sandboxed::SandboxedArguments),
     /// Print the description of the admin API: a document of `OpenAPI` 3.1
     Openapi,
     /// Make a node pull through the mirror
@@ -191,16 +199,20 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Doctor(arguments) => {
             server_runtime()?.block_on(doctor::run(arguments, common.into()))
         }
+        Command::Init(arguments) => init::run(&arguments).map(done),
         Command::Isolated(arguments) => isolated::run(&arguments),
         Command::Node(command) => node::run(command, file, common.json),
         Command::Openapi => openapi::run(),
         Command::Policy(command) => {
             client_runtime()?.block_on(policy::run(command, &common.into()))
         }
+        Command::Sandboxed(arguments) => sandboxed::run(&arguments, file),
         Command::Sbom(arguments) => server_runtime()?.block_on(sbom::run(arguments, common.into())),
         Command::Scan(arguments) => server_runtime()?.block_on(scan::run(arguments, common.into())),
         Command::Serve(arguments) => {
-            server_runtime()?.block_on(serve::run(arguments, file)).map(done)
+            // Before there is a second thread: each is confined like the one that started it.
+            let ready = serve::prepare(arguments, file)?;
+            server_runtime()?.block_on(serve::run(ready)).map(done)
         }
         Command::TrustRoot(command) => trust_root::run(command, &common.into()).map(done),
         Command::Verify(arguments) => {

@@ -13,6 +13,7 @@ use crate::app::{self, App};
 use crate::config::{self, Failure, LogFormat, LogSettings, Overrides, Settings};
 use crate::mirror::{PolicyError, load_policy};
 use crate::policy::Mode;
+use crate::sandbox;
 
 /// What stands in a data directory that has been used before.
 const LEDGER_FILE: &str = "ledger.db";
@@ -52,11 +53,18 @@ pub(crate) struct ServeArguments {
     quiet: bool,
 }
 
-/// Runs the mirror until it is stopped.
+/// What is to be served, by a program that is confined to it.
+pub(crate) struct Ready {
+    settings: Settings,
+    begun: Instant,
+    quiet: bool,
+}
+
+/// Reads the settings and confines this thread, and with it every one that comes after.
 ///
 /// # Errors
-/// When the settings or the policy have mistakes, or something that is needed cannot be had.
-pub(crate) async fn run(arguments: ServeArguments, file: Option<&Path>) -> Result<(), CliError> {
+/// When the settings have mistakes, or the program cannot be confined as they say.
+pub(crate) fn prepare(arguments: ServeArguments, file: Option<&Path>) -> Result<Ready, CliError> {
     let begun = Instant::now();
     crate::http::raise_descriptor_limit();
     let ServeArguments { data_dir, policy, listen, admin_listen, allow_rollback, quiet } =
@@ -67,6 +75,48 @@ pub(crate) async fn run(arguments: ServeArguments, file: Option<&Path>) -> Resul
     for setting in &settings.dangers {
         warn!(setting, "a safeguard is switched off by the settings");
     }
+    confine(&settings)?;
+    Ok(Ready { settings, begun, quiet })
+}
+
+/// Gives up what these settings do not need, and says what is in force.
+///
+/// # Errors
+/// When that cannot be done, or not as the settings require it.
+pub(super) fn confine(settings: &Settings) -> Result<(), CliError> {
+    if settings.sandbox.mode == sandbox::Mode::Off {
+        info!("the program is not confined: [sandbox] mode = \"off\"");
+        return Ok(());
+    }
+    // It has to be there for its contents to be open.
+    std::fs::create_dir_all(&settings.data_dir).map_err(|error| {
+        let text = format!("the data directory {} cannot be made", settings.data_dir.display());
+        CliError::failed(text).caused_by(error)
+    })?;
+    let plan = settings.sandbox_plan();
+    for path in plan.fixed() {
+        warn!(
+            path = %path.display(),
+            "is read as it is now: its folder is not opened, because others have files there; what \
+             replaces it by renaming is seen after a restart (or name the folder in [sandbox] read)"
+        );
+    }
+    let in_force = sandbox::enter(&plan)
+        .map_err(|error| CliError::failed("the program cannot be confined").caused_by(error))?;
+    if in_force.is_whole() {
+        info!("confined: {in_force}");
+    } else {
+        warn!("not wholly confined: {in_force}");
+    }
+    Ok(())
+}
+
+/// Runs the mirror until it is stopped.
+///
+/// # Errors
+/// When the policy has mistakes, or something that is needed cannot be had.
+pub(crate) async fn run(ready: Ready) -> Result<(), CliError> {
+    let Ready { settings, begun, quiet } = ready;
     let start = Start::of(&settings);
     let started = |app: &App| {
         super::keep_freed_buffers();

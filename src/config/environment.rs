@@ -36,6 +36,11 @@ impl Environment {
     }
 }
 
+/// The home of whoever this is, where programs keep their settings.
+pub(super) fn home() -> Option<std::path::PathBuf> {
+    env::var_os("HOME").map(Into::into).filter(|path: &std::path::PathBuf| path.is_absolute())
+}
+
 /// Whether `stream` is a terminal and nobody asked for no colour (`NO_COLOR`).
 pub fn colour_is_welcome(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var("NO_COLOR").map_or(true, |value| value.is_empty())

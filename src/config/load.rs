@@ -13,7 +13,7 @@ use super::problem::{Problems, Report};
 use super::section::{Found, Section};
 use super::{
     LogFormat, LogSettings, Overrides, Settings, adapters, address, admission, cache, lifecycle,
-    limits, listeners, notify, scan, upstreams,
+    limits, listeners, notify, sandbox, scan, upstreams,
 };
 use crate::mirror;
 use crate::notify as telling;
@@ -171,6 +171,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let store = store(root.section("store"), data_dir.clone(), cache::read(root.section("cache")));
     let approvals = approvals(root.section("approvals"));
     let audit_keep = audit_keep(root.section("audit"));
+    let sandbox = sandbox::read(root.section("sandbox"));
     let log = log(root.section("log"));
     root.finish();
     let mut dangers = listeners_in_clear(&node, &admin);
@@ -218,6 +219,7 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
         notify,
         approvals,
         audit_keep,
+        sandbox,
         log,
         dangers,
         data_dir,

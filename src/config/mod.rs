@@ -20,6 +20,7 @@ mod load;
 mod notify;
 mod oidc;
 mod problem;
+mod sandbox;
 mod scan;
 mod section;
 mod show;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub approvals: Option<PathBuf>,
     /// How long records of the audit stay in the database; `None`: until somebody archives them.
     pub audit_keep: Option<Duration>,
+    /// How the program confines itself.
+    pub sandbox: crate::sandbox::Settings,
     /// The log.
     pub log: LogSettings,
     /// Every `danger_…` setting that is on, by its key; to be logged at start.
@@ -142,6 +145,7 @@ impl Default for Settings {
             notify: telling::Settings::default(),
             approvals: None,
             audit_keep: None,
+            sandbox: crate::sandbox::Settings::default(),
             log: LogSettings::default(),
             dangers: Vec::new(),
         }

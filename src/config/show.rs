@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::address::redacted;
 use super::lifecycle::Lifecycle;
+use super::sandbox::Sandbox;
 use super::show_adapters::Adapter;
 use super::show_admission::Admission;
 use super::show_notify::Notify;
@@ -37,6 +38,7 @@ struct Effective {
     #[serde(skip_serializing_if = "Option::is_none")]
     approvals: Option<Approvals>,
     audit: Audit,
+    sandbox: Sandbox,
     log: Log,
     proxy: Proxy,
     limits: Limits,
@@ -413,6 +415,7 @@ impl From<&Settings> for Effective {
             cache: Cache::from(&settings.store.keeping),
             approvals: settings.approvals.clone().map(|path| Approvals { path }),
             audit: Audit { keep: settings.audit_keep.map(show_duration) },
+            sandbox: Sandbox::from(&settings.sandbox),
             log: Log {
                 format: match settings.log.format {
                     LogFormat::Json => "json",

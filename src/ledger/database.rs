@@ -33,10 +33,17 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    in_memory(&connection)?;
     without_programs(&connection)?;
     connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_SIZE_MAX, |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)
+}
+
+/// Keeps what a statement sorts in memory. The folders for such files are not there in an empty root, and
+/// not open to a program that has confined itself.
+fn in_memory(connection: &Connection) -> Result<(), Error> {
+    Ok(connection.pragma_update(None, "temp_store", "memory")?)
 }
 
 /// Opens a connection that can only read.
@@ -46,6 +53,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY_TIME_MAX)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    in_memory(&connection)?;
     without_programs(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(connection)

@@ -71,7 +71,7 @@ pub use lifecycle::{LINES_MAX, LineEnd, NoLine};
 pub use lists::TagList;
 pub use manifest::{ManifestAnswer, Pull};
 pub use passes::{PASS_PREFIX, PASS_TIME_MAX, PASS_USER, Pass, PassError, ShownPass};
-pub use policy_disk::{PolicyOnDisk, load_policy, of_one_moment};
+pub use policy_disk::{PolicyOnDisk, load_policy, of_one_moment, policy_references};
 pub use policy_file::{PolicyError, record_policy};
 pub use prefetch::Prefetched;
 pub use reevaluate::LookedAgain;

@@ -1,5 +1,6 @@
 //! A policy as it lies on disk: one file, or a folder with a base file and files for a scope each.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -127,6 +128,25 @@ impl PolicyOnDisk {
         let all: Vec<String> = texts.chain([self.snapshot.stamp().to_string()]).collect();
         Digest::sha256(all.join("\n").as_bytes())
     }
+}
+
+/// The files that the policy at `path` refers to, whether they can be read or not. Of what can be read only
+/// once nothing is read.
+pub fn policy_references(path: &Path) -> Vec<PathBuf> {
+    let is_on_disk = std::fs::metadata(path).is_ok_and(|it| it.is_file() || it.is_dir());
+    let Some(disk) = is_on_disk.then(|| PolicyOnDisk::read(path).ok()).flatten() else {
+        return Vec::new();
+    };
+    let folder = if path.is_dir() { Some(path) } else { path.parent() };
+    let referred = RefCell::default();
+    let read = |file: &Path| {
+        let at = folder.map_or_else(|| file.to_owned(), |folder| folder.join(file));
+        Vec::push(&mut referred.borrow_mut(), at);
+        disk.read_file(file)
+    };
+    // What is wrong with it is told by whoever puts it in force.
+    drop(Policy::parse_all(&disk.sources(), &read));
+    referred.into_inner()
 }
 
 /// What `make` makes of the policy at `path`, when that did not change meanwhile; where it does, again.

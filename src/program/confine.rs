@@ -20,7 +20,7 @@ use landlock::{
     RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule};
 
 /// The hidden command of this program that becomes another one.
 pub const COMMAND: &str = "isolated";
@@ -61,9 +61,9 @@ pub const COMMON: [&str; 28] = [
     "/usr",
 ];
 /// What it may write to wherever it is.
-const WRITABLE: [&str; 1] = ["/dev/null"];
+pub(crate) const WRITABLE: [&str; 1] = ["/dev/null"];
 /// The newest Landlock that is used; an older kernel does what it can.
-const NEWEST: ABI = ABI::V7;
+pub(crate) const NEWEST: ABI = ABI::V7;
 /// Address space beyond the memory that can be written to: databases are mapped into it, and Go reserves
 /// it without using it.
 const MAPPED_BYTES_MAX: u64 = 64 << 30;
@@ -189,39 +189,55 @@ impl Confinement {
 
     /// The filter of system calls; `None` on machines for which there is none.
     fn filter(&self) -> Result<Option<BpfProgram>, ConfineError> {
-        let Ok(architecture) = std::env::consts::ARCH.try_into() else { return Ok(None) };
         let of_group = [libc::SYS_setsid, libc::SYS_setpgid];
         let of_network: &[libc::c_long] = if self.connect.is_empty() {
             &[libc::SYS_socket, libc::SYS_io_uring_setup]
         } else {
             &[]
         };
-        let mut denied = BTreeMap::new();
-        for number in of_group.iter().chain(of_network) {
-            denied.insert(*number, Vec::new());
-            #[cfg(target_arch = "x86_64")]
-            denied.insert(*number | X32, Vec::new());
-        }
-        let refusal = SeccompAction::Errno(libc::EACCES.unsigned_abs());
-        let filter = SeccompFilter::new(denied, SeccompAction::Allow, refusal, architecture);
-        let program = filter.and_then(BpfProgram::try_from);
-        program.map(Some).map_err(|error| ConfineError::Filter(Box::new(error)))
+        let denied = of_group.iter().chain(of_network).map(|number| (*number, Vec::new()));
+        filter_of(denied.collect(), libc::EACCES)
     }
 }
 
+/// A filter that answers these system calls with `error`, where one of their rules holds or they have
+/// none, and lets all others through; `None` on machines for which there is none.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn filter_of(
+    denied: BTreeMap<libc::c_long, Vec<SeccompRule>>,
+    error: libc::c_int,
+) -> Result<Option<BpfProgram>, ConfineError> {
+    let Ok(architecture) = std::env::consts::ARCH.try_into() else { return Ok(None) };
+    #[cfg(target_arch = "x86_64")]
+    let denied = denied
+        .into_iter()
+        .flat_map(|(number, rules)| [(number | X32, rules.clone()), (number, rules)])
+        .collect();
+    let refusal = SeccompAction::Errno(error.unsigned_abs());
+    let filter = SeccompFilter::new(denied, SeccompAction::Allow, refusal, architecture);
+    let program = filter.and_then(BpfProgram::try_from);
+    program.map(Some).map_err(|error| ConfineError::Filter(Box::new(error)))
+}
+
 /// What nobody needs who only writes files: devices, and to run what was written.
-fn unwritten() -> BitFlags<AccessFs> {
+pub(crate) fn unwritten() -> BitFlags<AccessFs> {
     AccessFs::Execute | AccessFs::IoctlDev | AccessFs::MakeBlock | AccessFs::MakeChar
 }
 
-fn install(filter: &BpfProgram) -> Result<(), ConfineError> {
+/// Puts `filter` in force for this thread and what it starts; gives whether the kernel knows filters.
+///
+/// # Errors
+/// When the kernel does, and does not take it.
+pub(crate) fn install(filter: &BpfProgram) -> Result<bool, ConfineError> {
     match seccompiler::apply_filter(filter) {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
         // The kernel knows no filters.
         Err(seccompiler::Error::Seccomp(error) | seccompiler::Error::Prctl(error))
             if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) =>
         {
-            Ok(())
+            Ok(false)
         }
         Err(error) => Err(ConfineError::Filter(Box::new(error))),
     }

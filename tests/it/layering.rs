@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 33] = [
+const LAYERS: [(&str, u8); 34] = [
     ("expression", 0),
     ("metrics", 0),
     ("oci", 0),
@@ -15,6 +15,7 @@ const LAYERS: [(&str, u8); 33] = [
     ("layout", 1),
     ("node", 1),
     ("policy", 1),
+    ("sandbox", 1),
     ("scan", 1),
     ("signature", 1),
     ("store", 1),

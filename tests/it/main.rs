@@ -56,6 +56,7 @@ mod harbor;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod init;
 mod keyless;
 #[cfg(test)]
 mod keys;
@@ -86,6 +87,7 @@ mod ranges;
 #[cfg(test)]
 mod reevaluate;
 #[cfg(test)]
+mod sandbox;
 mod sboms;
 #[cfg(test)]
 mod scanning;

@@ -3,7 +3,7 @@
 
 # Configuration and policy in the ConfigMap are good, and the pod passes the restricted Pod Security Standard.
 deploy_kubernetes() {
-  succeeds "the manifests" "$PYTHON" "$HERE/tools/manifests.py" "$PROJECT/deploy/kubernetes" "$CASE"
+  succeeds "the manifests" "$PYTHON" "$HERE/tools/manifests.py" "$PROJECT/deploy/kubernetes/base" "$CASE"
   sed -i "s|/etc/pratique/policy.yaml|$CASE/policy.yaml|; s|/var/lib/pratique|$CASE/data|; s|/etc/pratique-tls/tls.crt|$RUN/tls/server.crt|; s|/etc/pratique-tls/tls.key|$RUN/tls/server.key|" \
     "$CASE/pratique.toml"
   succeeds "policy check" "$PRATIQUE" policy check "$CASE/policy.yaml"
@@ -20,7 +20,7 @@ deploy_schemas() {
   "$library/bin/pip" install -q 'kubernetes-validate>=1.31' pyyaml >"$CASE/pip" 2>&1 || skip "kubernetes-validate cannot be had"
   for version in 1.30 1.34; do
     succeeds "schemas of $version" "$library/bin/python" "$HERE/tools/schemas.py" $version \
-      "$PROJECT/deploy/kubernetes" "$PROJECT/deploy/kubernetes/admission"
+      "$PROJECT/deploy/kubernetes/base" "$PROJECT/deploy/kubernetes/admission"
   done
 }
 
