@@ -108,7 +108,7 @@ pub struct Finding {
     /// What was seen.
     pub saw: String,
     /// What to do, where something is to be done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 

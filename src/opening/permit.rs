@@ -258,7 +258,8 @@ impl PermitFile {
                 signers.insert(key.id(), name.clone());
             }
         }
-        let names: Vec<String> = signers.into_values().collect();
+        let mut names: Vec<String> = signers.into_values().collect();
+        names.sort_unstable();
         if names.len() < SIGNATURES_MIN {
             let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             return Err(PermitError::Signatures { permit: permit.id, found });
