@@ -149,7 +149,6 @@ fn denied(reasons: &[Reason], judgement: &Judgement) -> Vec<String> {
         format!("Denied by {by}: {text}{more}"),
         format!("Denied by rule {rule}: {text}{more}"),
         format!("Denied by rule {short}: {text}{more}"),
-        format!("Denied: {text}{more}"),
     ]
 }
 
