@@ -77,6 +77,8 @@ pub enum Way {
     LayerUrls,
     /// The node reaches registries by the network.
     Egress,
+    /// What the files of the node say.
+    Files,
 }
 
 impl Way {
@@ -88,6 +90,7 @@ impl Way {
             Self::Fallback => "fallback",
             Self::LayerUrls => "layer-urls",
             Self::Egress => "egress",
+            Self::Files => "files",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `pratique doctor`: tries every way around the mirror on this node, once or again and again.
 
 mod exposed;
+mod files;
 mod metrics;
 mod shown;
 #[cfg(test)]
@@ -52,9 +53,12 @@ Exit codes: 0 every way that was tried is closed, 3 a way is open, 2 a way could
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArguments {
     /// What `pratique node install` wrote: its mirrors, certificates, canaries, registries and declared holes
-    /// hold where nothing else is said here
+    /// hold where nothing else is said here, and the node's files are held against it
     #[arg(long, value_name = "FILE", default_value = kit::FILE)]
     kit: PathBuf,
+    /// The folder that holds the node's root, where this runs in a container
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
     /// The mirror as the node's files name it: https://host:port
     #[arg(long, value_name = "URL")]
     mirror: Option<String>,
@@ -198,8 +202,9 @@ fn asked_to_end() -> Result<impl Future<Output = ()>, CliError> {
 async fn look(doctor: &Doctor, teller: &Teller) -> Result<Looked, CliError> {
     let looking = doctor.look();
     let found = output::with_progress("doctor", "trying the ways around the mirror", looking).await;
-    let found =
+    let mut found =
         found.map_err(|error| CliError::unreachable("nothing was tried").caused_by(error))?;
+    found.extend(teller.files());
     let report = teller.report(found);
     let trouble = teller.tell(&report).await.err();
     if let Some(error) = &trouble {
@@ -234,6 +239,8 @@ fn exit(report: &Report) -> Exit {
 
 /// Whom a look is told to.
 struct Teller {
+    /// What the node's files are held against, and where they are.
+    kit: Option<(Kit, PathBuf)>,
     node: NodeName,
     every: Option<Every>,
     metrics_file: Option<PathBuf>,
@@ -261,7 +268,12 @@ impl Teller {
             ));
         }
         let metrics_file = arguments.metrics_file.clone();
-        Ok(Self { node, every: arguments.every, metrics_file, report_to, json })
+        let kit = kit_of(arguments)?.map(|kit| (kit, arguments.root.clone()));
+        Ok(Self { kit, node, every: arguments.every, metrics_file, report_to, json })
+    }
+
+    fn files(&self) -> Vec<Finding> {
+        self.kit.as_ref().map_or_else(Vec::new, |(kit, root)| files::look(root, kit))
     }
 
     fn report(&self, found: Vec<Finding>) -> Report {
@@ -295,9 +307,7 @@ fn plan(arguments: &DoctorArguments) -> Result<Plan, CliError> {
             "at most {NAMED_MAX} canaries, registries to connect to and declared holes"
         )));
     }
-    let kit = Kit::read(&arguments.kit).map_err(|error| {
-        CliError::misused("what the node was configured to is not known").caused_by(error)
-    })?;
+    let kit = kit_of(arguments)?;
     let mut mirrors = mirrors(arguments, kit.as_ref())?.into_iter();
     let mirror = mirrors.next().ok_or_else(|| {
         let path = arguments.kit.display();
@@ -324,6 +334,13 @@ fn plan(arguments: &DoctorArguments) -> Result<Plan, CliError> {
     plan.direct = direct;
     plan.egress_must_be_closed = arguments.egress_closed;
     Ok(plan)
+}
+
+/// What the node was configured to, where that is written down.
+fn kit_of(arguments: &DoctorArguments) -> Result<Option<Kit>, CliError> {
+    Kit::read(&arguments.kit).map_err(|error| {
+        CliError::misused("what the node was configured to is not known").caused_by(error)
+    })
 }
 
 /// The mirror that was named, or those of the kit.

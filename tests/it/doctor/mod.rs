@@ -359,7 +359,7 @@ async fn a_declared_hole_is_told_and_not_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_is_looked_at_by_what_it_was_configured_to() {
+async fn a_node_is_looked_at_by_what_it_was_configured_to_and_its_files_are_read() {
     let mirror = TestMirror::start(RULES).await;
     let cri = closed(mirror.node_address());
     let runtime = format!("cri={}", cri.socket().display());
@@ -371,13 +371,26 @@ async fn a_node_is_looked_at_by_what_it_was_configured_to() {
         mirror.node_address()
     );
     std::fs::write(&file, text).unwrap();
-    let kit = file.display().to_string();
-    let arguments =
-        ["doctor", "--kit", &kit, "--json", "--node", "a", "--runtime", &runtime, "--no-egress"];
+    let (kit, root) = (file.display().to_string(), folder.path().display().to_string());
+    let arguments = [
+        "doctor",
+        "--kit",
+        &kit,
+        "--root",
+        &root,
+        "--json",
+        "--node",
+        "a",
+        "--runtime",
+        &runtime,
+        "--no-egress",
+    ];
     let told = pratique(&arguments).await;
-    assert_eq!(told.code, 0, "{told:?}");
-    assert_eq!(told.states("fallback"), ["declared", "closed"]);
+    assert_eq!(told.states("fallback"), ["declared", "closed"], "{told:?}");
     assert!(cri.calls("PullImage").contains(&CANARY.to_owned()));
+    // Nothing was installed there: the files are what is open.
+    assert_eq!(told.code, 3, "{told:?}");
+    assert!(told.states("files").contains(&"open".to_owned()), "{told:?}");
     std::fs::write(&file, "runtime = 1\n").unwrap();
     assert_eq!(pratique(&arguments).await.code, 64);
     let missing = ["doctor", "--kit", "/nowhere/node.toml", "--no-fallback"];
