@@ -31,7 +31,7 @@ pub(super) fn unmet(pod: &Pod, image: &PodImage, wanted: &Isolation) -> Vec<Stri
     unmet
 }
 
-/// Whether the pod has the label that the NetworkPolicy selects.
+/// Whether the pod has the label that the `NetworkPolicy` selects.
 pub(super) fn denies_egress(pod: &Pod) -> bool {
     pod.label(EGRESS_LABEL) == Some(EGRESS_DENIED)
 }

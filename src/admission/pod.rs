@@ -212,7 +212,8 @@ impl PodImage {
         let own: &[&str] =
             if self.list == List::Volumes { &["image", "reference"] } else { &["image"] };
         let path = ["spec", self.list.key(), &index];
-        path.iter().chain(own).map(|key| format!("/{}", escaped(key))).collect()
+        let steps: Vec<String> = path.iter().chain(own).map(|key| escaped(key)).collect();
+        format!("/{}", steps.join("/"))
     }
 }
 
@@ -280,13 +281,13 @@ mod tests {
 
     use super::*;
 
-    fn pod(spec: serde_json::Value) -> Pod {
+    fn pod(spec: &serde_json::Value) -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "web"}, "spec": spec})).unwrap()
     }
 
     #[test]
     fn every_list_that_names_images_is_read() {
-        let pod = pod(json!({
+        let pod = pod(&json!({
             "initContainers": [{"name": "wait", "image": "busybox"}],
             "containers": [{"name": "web", "image": "nginx"}, {"name": "none"}],
             "ephemeralContainers": [{"name": "debug", "image": "alpine"}],
@@ -317,7 +318,7 @@ mod tests {
 
     #[test]
     fn null_is_nothing_and_another_kind_is_an_error() {
-        let empty = pod(json!({
+        let empty = pod(&json!({
             "containers": [{"name": "a", "image": null, "securityContext": null, "ports": null, "resources": null}],
             "initContainers": null, "volumes": null, "securityContext": null, "hostNetwork": null,
         }));
@@ -336,9 +337,9 @@ mod tests {
     #[test]
     fn of_an_update_only_what_changed_is_new() {
         let before = pod(
-            json!({"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}]}),
+            &json!({"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}]}),
         );
-        let after = pod(json!({
+        let after = pod(&json!({
             "containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:2"}],
             "ephemeralContainers": [{"name": "a", "image": "x:1"}],
         }));

@@ -101,6 +101,7 @@ struct Request {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 struct Kind {
     #[serde(default)]
     group: String,

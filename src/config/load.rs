@@ -15,10 +15,11 @@ use super::{
     LogFormat, LogSettings, Overrides, Settings, adapters, address, admission, cache, lifecycle,
     limits, listeners, notify, sandbox, scan, upstreams,
 };
+use crate::adapter::AdapterSettings;
 use crate::mirror;
 use crate::notify as telling;
 use crate::store::{self, VerifyReads};
-use crate::upstream::{self, ProxySettings};
+use crate::upstream::{self, ProxySettings, RegistrySettings};
 
 /// Shortest time that records of the audit stay in the database.
 const AUDIT_KEEP_MIN: Duration = Duration::from_hours(24);
@@ -163,9 +164,9 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let proxy = proxy(root.section("proxy"), &given.environment.proxy);
     let limits = limits::read(root.section("limits"));
     let evidence = limits::evidence(root.section("evidence"));
-    let scan = root.section("scan");
-    let adapters = adapters::read(scan.sections("adapter"), &proxy, given);
-    let (scan, update) = scan::read(scan, &data_dir);
+    let block = root.section("scan");
+    let adapters = adapters::read(block.sections("adapter"), &proxy, given);
+    let (scan, update) = scan::read(block, &data_dir);
     let webhooks = notify::read(root.section("notify"), given);
     let lifecycle = lifecycle::read(&root);
     let store = store(root.section("store"), data_dir.clone(), cache::read(root.section("cache")));
@@ -174,16 +175,8 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     let sandbox = sandbox::read(root.section("sandbox"));
     let log = log(root.section("log"));
     root.finish();
-    let mut dangers = listeners_in_clear(&node, &admin);
-    if admission.as_ref().is_some_and(|it| it.danger_plain_http) {
-        dangers.push("admission.danger_plain_http".to_owned());
-    }
-    let registries = upstreams.registries.iter().filter(|it| it.danger_plain_http);
-    dangers.extend(in_clear("upstream", registries.map(|it| &it.registry)));
-    let scanners = adapters.iter().filter(|adapter| adapter.kind.is_plain_http());
-    dangers.extend(in_clear("scan.adapter", scanners.map(|it| &it.name)));
-    let receivers = webhooks.iter().filter(|webhook| webhook.danger_plain_http);
-    dangers.extend(in_clear("notify.webhook", receivers.map(|it| &it.name)));
+    let mut dangers = listeners_in_clear(&node, &admin, admission.as_ref());
+    dangers.extend(others_in_clear(&upstreams.registries, &adapters, &webhooks));
     if let Some(oidc) = &mut admin.settings.oidc {
         oidc.provider.proxy = proxy.clone();
         let key = "admin.oidc.danger_plain_http".to_owned();
@@ -226,9 +219,30 @@ fn read(root: Section<'_>, given: &Given<'_>) -> Settings {
     }
 }
 
+/// The dangers that others are whom this program speaks to.
+fn others_in_clear(
+    registries: &[RegistrySettings],
+    adapters: &[AdapterSettings],
+    webhooks: &[telling::WebhookSettings],
+) -> Vec<String> {
+    let registries = registries.iter().filter(|it| it.danger_plain_http);
+    let scanners = adapters.iter().filter(|adapter| adapter.kind.is_plain_http());
+    let receivers = webhooks.iter().filter(|webhook| webhook.danger_plain_http);
+    let mut dangers: Vec<String> = Vec::new();
+    dangers.extend(in_clear("upstream", registries.map(|it| &it.registry)));
+    dangers.extend(in_clear("scan.adapter", scanners.map(|it| &it.name)));
+    dangers.extend(in_clear("notify.webhook", receivers.map(|it| &it.name)));
+    dangers
+}
+
 /// The dangers that the listeners are.
-fn listeners_in_clear(node: &listeners::NodeBlock, admin: &listeners::AdminBlock) -> Vec<String> {
+fn listeners_in_clear(
+    node: &listeners::NodeBlock,
+    admin: &listeners::AdminBlock,
+    admission: Option<&admission::AdmissionBlock>,
+) -> Vec<String> {
     let all = [
+        ("admission.danger_plain_http", admission.is_some_and(|it| it.danger_plain_http)),
         ("node.danger_plain_http", node.danger_plain_http),
         ("admin.danger_plain_http", admin.danger_plain_http),
     ];

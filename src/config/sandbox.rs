@@ -80,7 +80,6 @@ impl Settings {
         files.extend(self.policy.clone());
         files.extend(self.approvals.clone());
         files.extend(self.scan.database.clone());
-        files.extend(self.node.pods.as_ref().map(|pods| pods.keys.clone()));
         let admission = self.admission.as_ref().and_then(|it| it.tls.as_ref());
         let listeners = [self.node.tls.as_ref(), self.admin.tls.as_ref(), admission];
         files.extend(listeners.into_iter().flatten().flat_map(certificates));

@@ -13,6 +13,7 @@ use super::show_notify::Notify;
 use super::units::{show_duration, show_size};
 use super::{LogFormat, Settings, UpdateSettings, oidc};
 use crate::http::{ClientCertificates, RefuseAt, TlsSettings};
+use crate::people::oidc::ServiceAccountSettings;
 use crate::store::VerifyReads;
 use crate::upstream::{CredentialSource, RegistrySettings};
 
@@ -71,6 +72,13 @@ struct Pods {
     issuer: String,
     keys: PathBuf,
     audience: String,
+}
+
+impl From<ServiceAccountSettings> for Pods {
+    fn from(settings: ServiceAccountSettings) -> Self {
+        let ServiceAccountSettings { issuer, keys, audience } = settings;
+        Self { issuer, keys, audience }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -387,11 +395,7 @@ impl From<&Settings> for Effective {
                 header_timeout: show_duration(node.header_timeout),
                 idle_timeout: show_duration(node.idle_timeout),
                 tls: node.tls.as_ref().map(Tls::from),
-                pods: node.pods.clone().map(|it| Pods {
-                    issuer: it.issuer,
-                    keys: it.keys,
-                    audience: it.audience,
-                }),
+                pods: node.pods.clone().map(Pods::from),
             },
             admin: Admin {
                 listen: settings.admin.listen.to_string(),

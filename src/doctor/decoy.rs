@@ -30,7 +30,7 @@ const URLS: &str = "/urls/";
 /// How long a visitor may take to say something.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How long a connection may last.
-const VISIT_MAX: Duration = Duration::from_secs(60);
+const VISIT_MAX: Duration = Duration::from_mins(1);
 /// Most visits that are noted one by one; more are as good as these.
 const NOTED_MAX: usize = 256;
 /// Longest path that is noted, in bytes.

@@ -23,7 +23,7 @@ impl DecoyImage {
     pub(super) fn plain(nonce: &str) -> Self {
         let layer = archive(nonce);
         let listed = descriptor(LAYER, &layer);
-        Self::assembled(nonce, &layer, listed, Some(layer.clone()))
+        Self::assembled(nonce, &layer, &listed, Some(layer.clone()))
     }
 
     /// An image whose layer says that it can be had at `url`.
@@ -33,10 +33,10 @@ impl DecoyImage {
         if let Some(listed) = listed.as_object_mut() {
             listed.insert("urls".to_owned(), json!([url]));
         }
-        Self::assembled(nonce, &layer, listed, None)
+        Self::assembled(nonce, &layer, &listed, None)
     }
 
-    fn assembled(nonce: &str, layer: &[u8], listed: Value, kept: Option<Vec<u8>>) -> Self {
+    fn assembled(nonce: &str, layer: &[u8], listed: &Value, kept: Option<Vec<u8>>) -> Self {
         let config = json!({
             "architecture": architecture(),
             "os": "linux",

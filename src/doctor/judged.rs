@@ -173,11 +173,11 @@ pub(super) struct Mirrored<'a> {
 }
 
 pub(super) fn mirror(seen: &Mirrored<'_>) -> Finding {
+    const ADDRESS: &str =
+        "see that the mirror runs, and that --mirror and --ca are those of the node's files";
     let of = |state, saw: String, remedy| {
         Finding::new(Way::Mirror, "self", seen.url, state, saw, remedy)
     };
-    const ADDRESS: &str =
-        "see that the mirror runs, and that --mirror and --ca are those of the node's files";
     let ready = match &seen.ready {
         Err(error) => return of(State::Untried, format!("not reached: {error}"), Some(ADDRESS)),
         Ok(said) if !said.status.is_success() => {

@@ -97,7 +97,6 @@ impl Way {
 
 /// One way, tried by one thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Finding {
     /// Which way.

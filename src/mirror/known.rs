@@ -81,6 +81,9 @@ impl Mirror {
     }
 
     /// The request that is open for the image of `known`, if there is one.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
     pub async fn request_of_known(&self, known: &mut KnownImage) -> Result<(), Error> {
         let KnownStanding::Refused(refusal) = &mut known.standing else { return Ok(()) };
         let Some(digest) = refusal.digest else { return Ok(()) };
@@ -337,18 +340,17 @@ impl Mirror {
         }
         let named = known.rule.as_deref();
         let by_verdict = policy.rules().iter().find(|rule| Some(rule.id().as_str()) == named);
-        let rule = match by_verdict {
-            Some(rule) => Some(rule),
-            None => {
-                let mut tags: Vec<Tag> = image.tag.iter().cloned().collect();
-                if let Reference::Tag(tag) = image.reference() {
-                    tags.push(tag);
-                }
-                if let Some(digest) = known.digest.or(image.digest) {
-                    tags.extend(self.ledger().tags_of(&image.name, &digest).await?);
-                }
-                policy.rule_for(&image.name, Artifact::Image, &tags)
+        let rule = if by_verdict.is_some() {
+            by_verdict
+        } else {
+            let mut tags: Vec<Tag> = image.tag.iter().cloned().collect();
+            if let Reference::Tag(tag) = image.reference() {
+                tags.push(tag);
             }
+            if let Some(digest) = known.digest.or(image.digest) {
+                tags.extend(self.ledger().tags_of(&image.name, &digest).await?);
+            }
+            policy.rule_for(&image.name, Artifact::Image, &tags)
         };
         let asked = rule.filter(|rule| rule.isolation().is_asked());
         let asked = asked

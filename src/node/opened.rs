@@ -39,9 +39,9 @@ impl Opened {
     /// When the file is there and cannot be read or understood.
     pub fn read(root: &Path) -> io::Result<Option<Self>> {
         let Some(content) = place::read(&Self::path(root))? else { return Ok(None) };
-        from_strict_slice(&content).map(Some).map_err(|error| {
-            io::Error::new(io::ErrorKind::InvalidData, error.without_content().to_string())
-        })
+        from_strict_slice(&content)
+            .map(Some)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.without_content()))
     }
 
     /// Says it on the node below `root`.

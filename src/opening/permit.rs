@@ -218,7 +218,7 @@ impl PermitFile {
             return Err(wrong("its lines say different things".to_owned()));
         }
         let permit: Permit =
-            from_strict_slice(first).map_err(|error| wrong(error.without_content().to_string()))?;
+            from_strict_slice(first).map_err(|error| wrong(error.without_content()))?;
         permit.check()?;
         Ok(Self { permit, envelopes })
     }

@@ -77,13 +77,13 @@ impl Node {
                       config_path = \"/etc/containerd/certs.d\"\n";
         fs::create_dir_all(node.path("/etc/containerd")).unwrap();
         fs::write(node.path("/etc/containerd/config.toml"), config).unwrap();
-        let plan = Plan::make(node.root.path(), &node.kit(), true).unwrap();
+        let plan = Plan::make(node.root.path(), &Node::kit(), true).unwrap();
         install(node.root.path(), &plan).unwrap();
-        assert!(verify(node.root.path(), &node.kit()).closed);
+        assert!(verify(node.root.path(), &Node::kit()).closed);
         node
     }
 
-    fn kit(&self) -> Kit {
+    fn kit() -> Kit {
         let text = "runtime = \"containerd@1.7.24\"\nmirrors = [\"http://127.0.0.1:5000\"]\n\
                     registries = [\"docker.io\"]\n";
         Kit::parse("node.toml", text).unwrap()

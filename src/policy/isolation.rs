@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The label by which a pod says that nothing may leave it; the NetworkPolicy that we ship selects it.
+/// The label by which a pod says that nothing may leave it; the `NetworkPolicy` that we ship selects it.
 pub const EGRESS_LABEL: &str = "pratique.dev/egress";
 /// What that label says then.
 pub const EGRESS_DENIED: &str = "denied";
@@ -17,7 +17,7 @@ pub struct Isolation {
     pub non_root: bool,
     /// A root filesystem that cannot be written.
     pub read_only_root: bool,
-    /// The label that the NetworkPolicy against everything outgoing selects. No network policy can be seen
+    /// The label that the `NetworkPolicy` against everything outgoing selects. No network policy can be seen
     /// from a pod: that there is one, and that the cluster's network obeys it, is not shown by this.
     pub deny_egress: bool,
 }

@@ -57,6 +57,7 @@ mod harbor;
 mod hostile;
 #[cfg(test)]
 mod init;
+#[cfg(test)]
 mod keyless;
 #[cfg(test)]
 mod keys;
@@ -88,6 +89,7 @@ mod ranges;
 mod reevaluate;
 #[cfg(test)]
 mod sandbox;
+#[cfg(test)]
 mod sboms;
 #[cfg(test)]
 mod scanning;

@@ -37,7 +37,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(mode: &str, more: &str) -> Self {
+    fn new(mode: &str, further: &str) -> Self {
         let (own, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for name in ["secret", "victim", "log"] {
             fs::write(outside.path().join(name), "x").unwrap();
@@ -47,7 +47,7 @@ impl Rig {
         fs::create_dir(&data).unwrap();
         let text = format!(
             "data_dir = {data:?}\n[node]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [sandbox]\nmode = {mode:?}\n{more}"
+             [sandbox]\nmode = {mode:?}\n{further}"
         );
         fs::write(&settings, text).unwrap();
         Self { own, outside, settings }

@@ -30,16 +30,16 @@ pub(super) fn text(report: &Report) -> String {
     let node = label(report.node.as_str());
     for ((way, by, about), figure) in worst {
         let (by, about) = (label(by), label(about));
-        text.push_str(&format!(
+        text.extend([format!(
             "pratique_node_way_open{{node=\"{node}\",way=\"{way}\",by=\"{by}\",about=\"{about}\"}} {figure}\n"
-        ));
+        )]);
     }
     let seconds = report.at.milliseconds() / 1000;
-    text.push_str(&format!(
+    text.extend([format!(
         "# HELP pratique_node_doctor_last_run_timestamp_seconds When the ways were last tried.\n\
          # TYPE pratique_node_doctor_last_run_timestamp_seconds gauge\n\
          pratique_node_doctor_last_run_timestamp_seconds{{node=\"{node}\"}} {seconds}\n"
-    ));
+    )]);
     text
 }
 

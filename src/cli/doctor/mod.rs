@@ -25,7 +25,7 @@ use crate::tasks::Tasks;
 use crate::time::{Clock as _, SystemClock};
 
 /// How long a pull may take where nothing else is said.
-const PULL_LIMIT: Duration = Duration::from_secs(60);
+const PULL_LIMIT: Duration = Duration::from_mins(1);
 /// How long connections may take to end after the last look.
 const GRACE: Duration = Duration::from_secs(2);
 /// Where Linux says what the machine is called.
@@ -51,6 +51,7 @@ Exit codes: 0 every way that was tried is closed, 3 a way is open, 2 a way could
 
 /// What to try, and whom to tell.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct DoctorArguments {
     /// What `pratique node install` wrote: its mirrors, certificates, canaries, registries and declared holes
     /// hold where nothing else is said here, and the node's files are held against it
@@ -105,7 +106,7 @@ pub(crate) struct DoctorArguments {
     /// Look again and again: 5m, 1h
     #[arg(long, value_name = "LENGTH", value_parser = every)]
     every: Option<Every>,
-    /// Write figures for node_exporter into this file, which ends in .prom
+    /// Write figures for `node_exporter` into this file, which ends in .prom
     #[arg(long, value_name = "FILE")]
     metrics_file: Option<PathBuf>,
     /// Serve the figures at /metrics of this address

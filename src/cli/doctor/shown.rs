@@ -28,7 +28,7 @@ pub(super) fn table(report: &Report) -> String {
         ]);
     }
     let mut text = table.render();
-    text.push_str(&format!("{}: {}\n", report.node, summary(report)));
+    text.extend([format!("{}: {}\n", report.node, summary(report))]);
     text
 }
 

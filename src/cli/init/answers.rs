@@ -266,10 +266,10 @@ mod tests {
 
     #[test]
     fn registries_are_named_once_and_may_be_elsewhere() {
-        let all = registries("docker.io, corp=http://127.0.0.1:5555,docker.io").unwrap();
+        let all = registries("docker.io, corp.test=http://127.0.0.1:5555,docker.io").unwrap();
         assert_eq!(all.len(), 2);
         assert_eq!(all[1].url.as_deref(), Some("http://127.0.0.1:5555"));
-        for bad in ["", " , ", "a b", "corp=nowhere"] {
+        for bad in ["", " , ", "a b", "corp.test=nowhere"] {
             assert!(registries(bad).is_err(), "{bad}");
         }
     }

@@ -49,7 +49,7 @@ pub(super) struct InitArguments {
     /// Where blobs and the ledger are kept [default: data in the folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
-    /// Where admins reach the mirror [default: http://127.0.0.1:5001, this machine only]
+    /// Where admins reach the mirror [default: <http://127.0.0.1:5001>, this machine only]
     #[arg(long, value_name = "URL")]
     admin_url: Option<String>,
     /// Listen for nodes here, where that is not what --node-url says

@@ -99,7 +99,7 @@ pub(super) fn open(arguments: &OpenArguments) -> Result<ExitCode, CliError> {
         signed.signers.join(", ")
     );
     if let Some(command) = done.restart {
-        text.push_str(&format!("\nin force after: {command}"));
+        text.extend(["\nin force after: ", command]);
     }
     if arguments.detach {
         wait_elsewhere(root)?;
@@ -151,7 +151,7 @@ fn close_now(root: &Path) -> Result<ExitCode, CliError> {
     let closed = opening::close(root, &kit(root)?, &who(), SystemClock.now()).map_err(told)?;
     let mut text = "closed".to_owned();
     if let Some(command) = closed.and_then(|done| done.restart) {
-        text.push_str(&format!("; in force after: {command}"));
+        text.extend(["; in force after: ", command]);
     }
     output::message(&text);
     Ok(Exit::Done.into())

@@ -182,7 +182,7 @@ fn unframed(bytes: &Bytes) -> Option<Bytes> {
 /// What the runtime says of a failure, bounded and printable.
 fn said(trailers: &HeaderMap, headers: &HeaderMap) -> String {
     let text = trailers.get("grpc-message").or_else(|| headers.get("grpc-message"));
-    let bytes = text.map(|text| text.as_bytes()).unwrap_or_default();
+    let bytes = text.map(hyper::header::HeaderValue::as_bytes).unwrap_or_default();
     let bytes = bytes.get(..SAID_BYTES_MAX).unwrap_or(bytes);
     let text = percent_encoding::percent_decode(bytes).decode_utf8_lossy();
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

@@ -154,7 +154,10 @@ impl Runtime {
                 socket: new_socket.map_or(socket, Path::to_owned),
                 hosts: new_hosts.map_or(hosts, Path::to_owned),
             },
-            other => other,
+            other @ (Self::Cri { .. }
+            | Self::Docker { .. }
+            | Self::Podman { .. }
+            | Self::Skopeo { .. }) => other,
         }
     }
 

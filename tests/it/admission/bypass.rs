@@ -57,10 +57,10 @@ async fn b4_an_ephemeral_container_is_judged_and_pinned() {
     let digest = cluster.known("open/app", "1", "app").await;
     let denied = cluster.validate(&recorded("pod-ephemeral", NEVER, OPEN)).await;
     denied.assert_denied(&format!("{NEVER} (container debugger-4xk8z): Denied by rule never"));
-    let patch = cluster.mutate(&recorded("pod-ephemeral", OPEN, NEVER)).await.patch();
+    let changes = cluster.mutate(&recorded("pod-ephemeral", OPEN, NEVER)).await.patch();
     let pinned = format!("{OPEN}@{digest}");
     let path = "/spec/ephemeralContainers/0/image";
-    assert_eq!(patch, json!([{"op": "replace", "path": path, "value": pinned}]));
+    assert_eq!(changes, json!([{"op": "replace", "path": path, "value": pinned}]));
     // The subresource has to be named in the manifests: `pods` does not stand for it.
     for (file, webhooks) in [("webhooks.yaml", true), ("policies.yaml", false)] {
         let mut seen = 0;

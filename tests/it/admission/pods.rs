@@ -113,7 +113,7 @@ async fn each_check_fires_on_what_it_is_about_and_on_nothing_else() {
         assert!(!answer.allowed(), "{check}: {place} {value}");
         let message = answer.message();
         assert!(message.starts_with(&format!("{check}: ")), "{place} {value}: {message}");
-        assert!(!message.contains("; and ") && !message.contains("\n"), "{message}");
+        assert!(!message.contains("; and ") && !message.contains('\n'), "{message}");
         let objections: Vec<&str> = message
             .split("; ")
             .filter(|it| {

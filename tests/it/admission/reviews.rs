@@ -50,7 +50,7 @@ async fn an_image_that_is_not_known_is_let_in_with_a_warning_and_the_pull_decide
     assert_eq!(cluster.open_requests(), 0, "the pull files it");
 
     let strict = Cluster::start_with(super::RULES, |it| {
-        it.rules.unknown = pratique::admission::Unknown::Deny
+        it.rules.unknown = pratique::admission::Unknown::Deny;
     })
     .await;
     strict.validate(&review).await.assert_denied("not known here");

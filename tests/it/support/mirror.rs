@@ -32,7 +32,7 @@ pub(crate) struct TestMirror {
     pub(crate) clock: ManualClock,
     app: App,
     folder: TempDir,
-    settings: Settings,
+    settings: Box<Settings>,
 }
 
 /// What the mirror answered.
@@ -104,7 +104,7 @@ impl TestMirror {
         let clock = ManualClock::at(START.parse::<Timestamp>().expect("a time"));
         write_policy(&folder, policy, 1);
         let app = App::start_at(settings.clone(), Arc::new(clock.clone())).await.expect("a start");
-        Self { upstream, clock, app, folder, settings }
+        Self { upstream, clock, app, folder, settings: Box::new(settings) }
     }
 
     /// Stops the program and starts it again on the same data.
@@ -126,7 +126,8 @@ impl TestMirror {
         assert!(self.app.stop(grace).await, "the program did not stop");
         change(&self.settings.data_dir);
         for _ in 0..100 {
-            match App::start_at(self.settings.clone(), Arc::new(self.clock.clone())).await {
+            match App::start_at(Settings::clone(&self.settings), Arc::new(self.clock.clone())).await
+            {
                 // A process that another test starts holds the lock until it is another program.
                 Err(app::Error::Store(error)) if matches!(*error, store::Error::Locked { .. }) => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
