@@ -110,7 +110,8 @@ pub struct Finding {
     /// What was seen.
     pub saw: String,
     /// What to do, where something is to be done.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub remedy: Option<String>,
 }
 

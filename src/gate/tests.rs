@@ -695,7 +695,7 @@ fn what_is_long_is_cut_where_it_matters_least() {
     let text = phrase(&judgement, None, Some(link));
     // Which rule it is stays; what is left of the reason after that gives way.
     assert!(
-        text.starts_with("Denied by rule first-x") && text.contains("-last: CVE-2026-1 in"),
+        text.starts_with("Denied by rule first-x") && text.contains("xlast: CVE-2026-1 in"),
         "{text}"
     );
     assert!(text.ends_with(", see https://mirror.corp/r/42"), "{text}");
