@@ -277,6 +277,7 @@ pub struct Report {
     pub at: Timestamp,
     /// How often it looks; missing: it looked once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Every")]
     pub every_seconds: Option<Every>,
     /// What it found.
     #[schemars(length(max = FINDINGS_MAX))]
