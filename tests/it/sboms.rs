@@ -5,6 +5,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use hyper::Method;
+use pratique::config::Settings;
 use pratique::gate::Subject;
 use pratique::ledger::Decision;
 use pratique::oci::Digest;
@@ -25,7 +26,10 @@ fn policy(gate: &str, floor: &str, rules: &str) -> String {
 }
 
 async fn mirror(gate: &str, floor: &str) -> TestMirror {
-    let mirror = TestMirror::start_with(&policy(gate, floor, GATED), |_| {}).await;
+    let policy = policy(gate, floor, GATED);
+    // On a busy machine a large image takes longer to read than nodes are held, which is no matter here.
+    let patient = |settings: &mut Settings| settings.mirror.hold_timeout = Duration::from_mins(2);
+    let mirror = TestMirror::start_with(&policy, patient).await;
     know(&mirror, "CVE-2020-1", "other").await;
     mirror
 }
