@@ -338,8 +338,7 @@ async fn readers_never_notice_that_blobs_are_evicted_around_them() {
         reader.unwrap();
     }
     assert!(reads.load(Ordering::Relaxed) >= 50, "nothing was read");
-    // How many hangs on how the machine shares itself between readers and writers.
-    assert!(bench.metrics.store_evicted_blobs.value() >= 10, "next to nothing was evicted");
+    assert!(bench.metrics.store_evicted_blobs.value() > 100, "nothing was evicted");
     assert_eq!(bench.metrics.store_corrupt.value(), 0);
     Arc::into_inner(bench).unwrap().stop().await;
 }
