@@ -11,6 +11,9 @@ use crate::store::Error;
 use crate::store::layout::DiskSpace;
 use crate::store::room::Room;
 
+/// How often room is made for one blob that others take before it is reserved.
+const ROUNDS_MAX: usize = 8;
+
 /// What is reserved now.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Account {
@@ -99,14 +102,7 @@ impl Room {
                 match self.try_reserve(bytes) {
                     Ok(reservation) => reservation,
                     Err(_) if self.is_fruitless() => return Err(no_room()),
-                    Err(short) => {
-                        self.evict_bytes(short, short.saturating_add(self.slack()))?;
-                        let reserved = self.try_reserve(bytes);
-                        reserved.map_err(|_| {
-                            self.rest_from_searching();
-                            no_room()
-                        })?
-                    }
+                    Err(short) => self.make_room(bytes, short)?.ok_or_else(no_room)?,
                 }
             }
         };
@@ -122,6 +118,21 @@ impl Room {
             self.keep.wake.notify_one();
         }
         Ok(reservation)
+    }
+
+    /// Evicts for `bytes`, of which `short` are missing; `None` if too little may give way. Room that
+    /// others take meanwhile is made again, a few times. The caller holds the turn. Blocks.
+    fn make_room(&self, bytes: u64, mut short: u64) -> Result<Option<Reservation>, Error> {
+        for _ in 0..ROUNDS_MAX {
+            let gone = self.evict_bytes(short, short.saturating_add(self.slack()))?;
+            match self.try_reserve(bytes) {
+                Ok(reservation) => return Ok(Some(reservation)),
+                Err(_) if gone.bytes < short => break,
+                Err(still) => short = still,
+            }
+        }
+        self.rest_from_searching();
+        Ok(None)
     }
 
     /// Room for `bytes` if there is; else how many bytes have to go first.

@@ -170,7 +170,8 @@ async fn small_content_outlives_layers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pinned_stays_and_what_does_not_fit_beside_it_is_refused() {
-    let bench = Bench::of(3 * BLOB_BYTES).await;
+    // Nothing gives way in the background, whenever that gets its turn.
+    let bench = Bench::open(Keeping { high_percent: 100, ..quota_of(3 * BLOB_BYTES) }).await;
     let pinned = [bench.blob(0).await, bench.blob(1).await];
     bench.store.set_pinned(pinned.into_iter().collect());
     for number in 10..15 {
@@ -322,9 +323,11 @@ async fn readers_never_notice_that_blobs_are_evicted_around_them() {
         fills.spawn(async move {
             for number in 0..40 {
                 let number = 1_000 + filler * 100 + number;
-                match bench.fill(&content(number)).await {
-                    Ok(_) | Err(Error::NoRoom { .. }) => {}
-                    Err(error) => panic!("{error:?}"),
+                // All room may be reserved by the others; it comes back.
+                while let Err(error) = bench.fill(&content(number)).await {
+                    assert!(matches!(error, Error::NoRoom { .. }), "{error:?}");
+                    bench.clock.advance(FRUITLESS_REST);
+                    tokio::task::yield_now().await;
                 }
                 bench.clock.advance(Duration::from_secs(20));
             }
@@ -338,7 +341,7 @@ async fn readers_never_notice_that_blobs_are_evicted_around_them() {
         reader.unwrap();
     }
     assert!(reads.load(Ordering::Relaxed) >= 50, "nothing was read");
-    assert!(bench.metrics.store_evicted_blobs.value() > 100, "nothing was evicted");
+    assert!(bench.metrics.store_evicted_blobs.value() >= 400 - 8, "who made room then?");
     assert_eq!(bench.metrics.store_corrupt.value(), 0);
     Arc::into_inner(bench).unwrap().stop().await;
 }
