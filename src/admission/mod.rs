@@ -17,6 +17,7 @@ mod known;
 mod pod;
 mod pods;
 mod review;
+mod runner;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ pub use review::{
     Answer, MESSAGE_LENGTH_MAX, Object, Operation, Patch, Refused, Review, WARNING_LENGTH_MAX,
     WARNINGS_MAX,
 };
+pub use runner::Runner;
 
 /// Most bytes of a review.
 pub const BYTES_MAX: usize = 3 << 20;

@@ -45,6 +45,7 @@ pub(super) struct Spec {
     #[serde(default, rename = "hostIPC", deserialize_with = "or_nothing")]
     pub(super) host_ipc: bool,
     pub(super) automount_service_account_token: Option<bool>,
+    pub(super) service_account_name: Option<String>,
     pub(super) runtime_class_name: Option<String>,
     #[serde(default, deserialize_with = "or_nothing")]
     pub(super) security_context: SecurityContext,

@@ -110,7 +110,7 @@ impl Node {
             Shown::Token(token) => match pods.workload(token.expose()) {
                 Err(problem) => not(format!("; the pod's token does not count: {problem}")),
                 Ok(pod) if rule.is_for(&pod) => Ok(()),
-                Ok(pod) => not(format!(", not for {pod}")),
+                Ok(pod) => Err(WhyNot::Not(rule.refusal(name, pod))),
             },
         }
     }

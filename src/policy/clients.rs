@@ -43,6 +43,18 @@ impl ClientRule {
             || self.service_accounts.iter().any(|pattern| pattern.matches(&account))
     }
 
+    /// Whether it is for no pod of `namespace`, whatever its service account: what can be said where that is not
+    /// known.
+    pub fn is_for_none_of(&self, namespace: &str) -> bool {
+        self.service_accounts.is_empty()
+            && !self.namespaces.iter().any(|pattern| pattern.matches(namespace))
+    }
+
+    /// The words in which `name` is refused to `whom` it is not for.
+    pub fn refusal(&self, name: &Name, whom: impl fmt::Display) -> String {
+        format!("Denied: {name} is for {self}, not for {whom}")
+    }
+
     pub(super) fn rank(&self, name: &str) -> Option<Rank> {
         let matching = self.patterns.iter().filter(|pattern| pattern.value.matches(name));
         matching.map(|pattern| pattern.value.rank()).max()

@@ -7,10 +7,11 @@ use futures_util::future::join_all;
 use tracing::warn;
 
 use super::AdmissionState;
-use crate::admission::{IMAGE_LENGTH_MAX, Known, Said};
+use crate::admission::{IMAGE_LENGTH_MAX, Known, Runner, Said};
 use crate::gate;
 use crate::mirror::{Decision, Error, KnownImage, KnownStanding, Refusal};
 use crate::oci::{ImageReference, Name};
+use crate::policy::Mode;
 
 /// What asking may leave behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(super) enum Side {
 pub(super) struct Asking<'a> {
     pub(super) state: &'a AdmissionState,
     pub(super) client: Arc<str>,
+    /// Who is going to run what is asked about.
+    pub(super) runner: Runner,
     pub(super) side: Side,
 }
 
@@ -62,6 +65,9 @@ impl Asking<'_> {
             Ok(image) => image,
             Err(why) => return said(Said::Refused(why)),
         };
+        if let Some(text) = self.not_for(&image.name) {
+            return said(Said::Refused(text));
+        }
         match self.state.mirror.known_image(&image).await {
             Ok(known) => self.told(known).await,
             Err(Error::RegistryUnknown(registry)) => {
@@ -73,6 +79,16 @@ impl Asking<'_> {
                 said(Said::Failed("Mirror unavailable, failing closed".to_owned()))
             }
         }
+    }
+
+    /// Why the repository `name` is not for who is going to run its image, in the words of the pull.
+    fn not_for(&self, name: &Name) -> Option<String> {
+        let mirror = &self.state.mirror;
+        let policy = mirror.policy();
+        let rule = policy.clients_of(name)?;
+        let is_enforced = policy.mode_for(name, mirror.clock().now()) == Mode::Enforce;
+        let is_refused = is_enforced && self.runner.is_left_out_by(rule);
+        is_refused.then(|| rule.refusal(name, &self.runner))
     }
 
     async fn told(&self, mut known: KnownImage) -> Known {

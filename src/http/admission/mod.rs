@@ -20,7 +20,7 @@ use tracing::info;
 
 use super::AdmissionSettings;
 use super::listen::ShownCertificate;
-use crate::admission::{self, ImageReview, Keys, Review, mutate, validate};
+use crate::admission::{self, ImageReview, Keys, Review, Runner, mutate, validate};
 use crate::metrics::{AdmissionMode, AdmissionResult};
 use crate::mirror::Mirror;
 use crate::oci::Registry;
@@ -142,7 +142,7 @@ async fn review(
     };
     let is_workload = matches!(review.object, admission::Object::Workload { .. });
     let side = if is_workload { Side::Nothing } else { side };
-    let asking = Asking { state, client, side };
+    let asking = Asking { state, client, runner: review.runner(), side };
     let known = asking.known(rules.images(&review)).await;
     let answer = if is_validated {
         validate(&review, rules, &known, revision)
@@ -170,8 +170,9 @@ async fn image_review(
     let (review, begun) = parsed(&state, request, mode, ImageReview::parse).await?;
     let client = review.namespace.as_deref().unwrap_or("cluster");
     // The API server does not say whether it is a dry run.
-    let asking =
-        Asking { state: &state, client: format!("namespace {client}").into(), side: Side::Nothing };
+    let runner = review.namespace.clone().map_or(Runner::Unknown, Runner::Namespace);
+    let client = format!("namespace {client}").into();
+    let asking = Asking { state: &state, client, runner, side: Side::Nothing };
     let known = asking.known(review.images.iter().cloned().collect()).await;
     let glass = |image: &str| {
         let wanted = review.break_glass.as_deref()?;
@@ -189,7 +190,8 @@ async fn gatekeeper(
 ) -> Result<Response, Problem> {
     let mode = AdmissionMode::Gatekeeper;
     let (keys, begun) = parsed(&state, request, mode, Keys::parse).await?;
-    let asking = Asking { state: &state, client: "gatekeeper".into(), side: Side::Nothing };
+    let (client, runner) = ("gatekeeper".into(), Runner::Unknown);
+    let asking = Asking { state: &state, client, runner, side: Side::Nothing };
     let known = asking.known(keys.0.iter().cloned().collect()).await;
     let provided = keys.provided(&state.settings.rules, &known);
     let denied = provided.refused > 0;

@@ -1,6 +1,7 @@
 //! Admission: recorded reviews in, answers out, by the program's own listener in front of a fake upstream.
 
 mod bypass;
+mod clients;
 mod images;
 mod listener;
 mod pods;
@@ -35,11 +36,34 @@ const RULES: &str = r#"rules:
 "#;
 
 /// The review recorded as `name`, about `image`; `old` stands for every other image in it.
-fn recorded(name: &str, image: &str, old: &str) -> Value {
+pub(crate) fn recorded(name: &str, image: &str, old: &str) -> Value {
     let folder =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/admission/reviews");
     let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).expect("a review");
     serde_json::from_str(&text.replace("@IMAGE@", image).replace("@OLD@", old)).expect("JSON")
+}
+
+/// What the admission listener of `mirror` answers.
+pub(crate) async fn post_to(
+    mirror: &TestMirror,
+    path: &str,
+    body: impl Into<Bytes>,
+) -> (u16, Bytes) {
+    let stream = TcpStream::connect(mirror.admission_address()).await.expect("a connection");
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(io).await.expect("a handshake");
+    let driving = mirror.mirror().tasks().spawn(connection);
+    let request = Request::post(path)
+        .header("host", "pratique-admission.pratique.svc")
+        .header("content-type", "application/json")
+        .body(Full::new(body.into()))
+        .expect("a request");
+    let response = sender.send_request(request).await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    driving.abort();
+    (status, body)
 }
 
 /// A mirror that is asked by an API server.
@@ -76,22 +100,7 @@ impl Cluster {
     }
 
     async fn post(&self, path: &str, body: impl Into<Bytes>) -> (u16, Bytes) {
-        let address = self.mirror.admission_address();
-        let stream = TcpStream::connect(address).await.expect("a connection");
-        let io = TokioIo::new(stream);
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(io).await.expect("a handshake");
-        let driving = self.mirror.mirror().tasks().spawn(connection);
-        let request = Request::post(path)
-            .header("host", "pratique-admission.pratique.svc")
-            .header("content-type", "application/json")
-            .body(Full::new(body.into()))
-            .expect("a request");
-        let response = sender.send_request(request).await.expect("an answer");
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.expect("a body").to_bytes();
-        driving.abort();
-        (status, body)
+        post_to(&self.mirror, path, body).await
     }
 
     /// What is answered to `review` at `path`.

@@ -243,3 +243,39 @@ async fn status_counts_what_waits_is_in_force_and_is_to_be_reviewed() {
     assert_eq!(office.review("dave", "B-1").await.status, 200);
     assert!(!status().await.contains("break-glass"), "{}", status().await);
 }
+
+#[tokio::test]
+async fn an_image_review_lets_in_by_the_ticket_of_a_break_glass_while_that_is_in_force() {
+    const IMAGE: &str = "up.test/asked/app:1";
+    let admission = |settings: &mut pratique::config::Settings| {
+        let at = pratique::http::AdmissionSettings::at(([127, 0, 0, 1], 0).into());
+        settings.admission = Some(at);
+    };
+    let office = Office::of(TestMirror::start_with(&policy(BLOCK), admission).await).await;
+    office.push("asked/app", "app");
+    let asked = async |image: &str, ticket: &str| -> Value {
+        let mut review = crate::admission::recorded("image-review", image, "");
+        review["spec"]["annotations"]["pratique.image-policy.k8s.io/break-glass"] = ticket.into();
+        let path = "/imagereview/v1alpha1";
+        let (status, body) =
+            crate::admission::post_to(&office.desk.mirror, path, review.to_string()).await;
+        assert_eq!(status, 200);
+        serde_json::from_slice::<Value>(&body).unwrap()["status"].clone()
+    };
+    assert_eq!(asked(IMAGE, "INC-7").await["allowed"], false);
+    let body = json!({"repository": "up.test/asked/app", "reason": "prod is down", "ticket": "INC-7", "ttl": "60m"});
+    let begun = office.post("pager", "", &body).await;
+    assert_eq!(begun.status, 201, "{begun:?}");
+    for ticket in ["INC-7", "B-1"] {
+        let status = asked(IMAGE, ticket).await;
+        assert_eq!(status["allowed"], true, "{ticket}: {status}");
+        assert_eq!(status["auditAnnotations"]["approval"], "B-1");
+    }
+    for ticket in ["INC-8", "B-2", ""] {
+        assert_eq!(asked(IMAGE, ticket).await["allowed"], false, "{ticket}");
+    }
+    let other = "up.test/asked/other:1";
+    assert_eq!(asked(other, "INC-7").await["allowed"], false, "it is for one repository");
+    assert_eq!(office.end("dave", "B-1").await.status, 200);
+    assert_eq!(asked(IMAGE, "INC-7").await["allowed"], false, "it is over");
+}
