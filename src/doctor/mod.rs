@@ -22,5 +22,5 @@ mod run;
 pub mod runtime;
 
 pub use ask::{MirrorAccess, MirrorError};
-pub use report::{Every, FINDINGS_MAX, Finding, NodeName, Report, State, Way};
+pub use report::{Every, FINDINGS_MAX, Finding, NodeName, OPENINGS_MAX, Report, State, Way};
 pub use run::{Doctor, DoctorError, Plan};

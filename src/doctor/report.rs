@@ -8,10 +8,16 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::node::opened::Opened;
+use crate::node::openings::Line;
 use crate::time::Timestamp;
 
 /// Most findings of one run.
 pub const FINDINGS_MAX: usize = 128;
+/// Most openings of a node that one report tells of: the last ones.
+pub const OPENINGS_MAX: usize = 16;
+/// Most signatures of a permit that are told.
+const SIGNERS_MAX: usize = 16;
 /// Longest text of a finding, in characters.
 const TEXT_LENGTH_MAX: usize = 300;
 /// Longest word of a finding: what pulled, and what was tried.
@@ -135,13 +141,38 @@ impl Finding {
         }
     }
 
+    /// The same, seen on a node that `opened` says is open for a while: what leads past the mirror there by the
+    /// node's own files is meant to. What else is open stays so, and so does all of it when the time is over.
+    #[must_use]
+    pub fn on_opened(mut self, opened: &Opened, now: Timestamp) -> Self {
+        let is_meant = match self.way {
+            Way::Unlisted | Way::Fallback | Way::Files => self.state == State::Open,
+            // Where the image itself comes past the mirror, nothing is proven of its layers.
+            Way::LayerUrls => matches!(self.state, State::Open | State::Untried),
+            Way::Mirror | Way::Egress => false,
+        };
+        if is_meant && now < opened.until {
+            let why = opened.to_string();
+            // The files say it themselves.
+            if !self.saw.starts_with(&why) {
+                self.saw = shown(&format!("{why}: {}", self.saw), TEXT_LENGTH_MAX);
+            }
+            self.state = State::Declared;
+            self.remedy = Some("pratique node close, when it is not needed any more".to_owned());
+        }
+        self
+    }
+
     fn is_within_bounds(&self) -> bool {
-        let fits = |text: &str, most: usize| text == shown(text, most);
         fits(&self.by, WORD_LENGTH_MAX)
             && fits(&self.about, WORD_LENGTH_MAX)
             && fits(&self.saw, TEXT_LENGTH_MAX)
             && self.remedy.as_deref().is_none_or(|text| fits(text, TEXT_LENGTH_MAX))
     }
+}
+
+fn fits(text: &str, most: usize) -> bool {
+    text == shown(text, most)
 }
 
 /// `text` in printable ASCII and at most `most` characters.
@@ -282,6 +313,10 @@ pub struct Report {
     /// What it found.
     #[schemars(length(max = FINDINGS_MAX))]
     pub findings: Vec<Finding>,
+    /// What the node's own record says that was opened and closed there lately, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = OPENINGS_MAX))]
+    pub openings: Vec<Line>,
 }
 
 impl Report {
@@ -289,7 +324,27 @@ impl Report {
     pub fn new(node: NodeName, at: Timestamp, every: Option<Every>, found: Vec<Finding>) -> Self {
         let mut findings = found;
         findings.truncate(FINDINGS_MAX);
-        Self { node, at, every_seconds: every, findings }
+        Self { node, at, every_seconds: every, findings, openings: Vec::new() }
+    }
+
+    /// The same, with what was opened and closed on the node, of which the last are told.
+    #[must_use]
+    pub fn with_openings(mut self, lines: Vec<Line>) -> Self {
+        let left_out = lines.len().saturating_sub(OPENINGS_MAX);
+        let told = lines.into_iter().skip(left_out).map(|line| Line {
+            permit: shown(&line.permit, WORD_LENGTH_MAX),
+            signers: line
+                .signers
+                .iter()
+                .take(SIGNERS_MAX)
+                .map(|it| shown(it, WORD_LENGTH_MAX))
+                .collect(),
+            reason: shown(&line.reason, TEXT_LENGTH_MAX),
+            by: shown(&line.by, WORD_LENGTH_MAX),
+            ..line
+        });
+        self.openings = told.collect();
+        self
     }
 
     /// What is to be said of all of it; nothing found is nothing tried.
@@ -299,8 +354,19 @@ impl Report {
 
     /// Whether somebody else's report is one that this program may have written.
     pub fn is_within_bounds(&self) -> bool {
-        self.findings.len() <= FINDINGS_MAX && self.findings.iter().all(Finding::is_within_bounds)
+        self.findings.len() <= FINDINGS_MAX
+            && self.findings.iter().all(Finding::is_within_bounds)
+            && self.openings.len() <= OPENINGS_MAX
+            && self.openings.iter().all(is_opening_within_bounds)
     }
+}
+
+fn is_opening_within_bounds(line: &Line) -> bool {
+    fits(&line.permit, WORD_LENGTH_MAX)
+        && line.signers.len() <= SIGNERS_MAX
+        && line.signers.iter().all(|signer| fits(signer, WORD_LENGTH_MAX))
+        && fits(&line.reason, TEXT_LENGTH_MAX)
+        && fits(&line.by, WORD_LENGTH_MAX)
 }
 
 #[cfg(test)]
@@ -331,6 +397,47 @@ mod tests {
         assert!(finding.saw.starts_with("?[31m?xxx") && finding.saw.len() == TEXT_LENGTH_MAX);
         finding.saw = hostile;
         assert!(!finding.is_within_bounds());
+    }
+
+    #[test]
+    fn what_is_open_on_an_opened_node_is_declared_until_the_time_is_over_and_never_the_network() {
+        let until = Timestamp::from_milliseconds(1_000);
+        let opened =
+            Opened { until, permit: "NP-1".to_owned(), reason: "INC-77: disk lost".to_owned() };
+        let of = |way, state, now| {
+            let finding =
+                Finding::new(way, "cri", "docker.io", state, "pulled it", Some("close it"));
+            finding.on_opened(&opened, Timestamp::from_milliseconds(now))
+        };
+        let declared = of(Way::Fallback, State::Open, 999);
+        assert_eq!(declared.state, State::Declared);
+        assert!(declared.saw.contains("NP-1 (INC-77: disk lost): pulled it"), "{}", declared.saw);
+        assert!(declared.is_within_bounds());
+        assert_eq!(of(Way::Fallback, State::Open, 1_000).state, State::Open, "it is over");
+        assert_eq!(of(Way::Egress, State::Open, 999).state, State::Open);
+        assert_eq!(of(Way::Mirror, State::Untried, 999).state, State::Untried);
+        assert_eq!(of(Way::LayerUrls, State::Untried, 999).state, State::Declared);
+        assert_eq!(of(Way::Files, State::Closed, 999), of(Way::Files, State::Closed, 1_000));
+    }
+
+    #[test]
+    fn openings_are_told_printable_and_the_last_of_them() {
+        let opened = Opened {
+            until: Timestamp::from_milliseconds(1),
+            permit: "NP-1".to_owned(),
+            reason: format!("\u{1b}[31m{}", "x".repeat(9_000)),
+        };
+        let line = |number| Line::closed(Timestamp::from_milliseconds(number), &opened, "uid 0");
+        let node: NodeName = "worker-1".parse().unwrap();
+        let report = Report::new(node, Timestamp::from_milliseconds(0), None, Vec::new());
+        let report = report.with_openings((0..20).map(line).collect());
+        assert_eq!(report.openings.len(), OPENINGS_MAX);
+        assert_eq!(report.openings[0].at, Timestamp::from_milliseconds(4));
+        assert!(report.is_within_bounds());
+        let hostile = Report { openings: vec![line(1)], ..report.clone() };
+        assert!(!hostile.is_within_bounds());
+        let many = Report { openings: vec![report.openings[0].clone(); 17], ..report };
+        assert!(!many.is_within_bounds());
     }
 
     #[test]

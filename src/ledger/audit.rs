@@ -70,6 +70,10 @@ pub enum AuditKind {
     Judged,
     /// All stored verdicts were brought to the logic of this program.
     LogicConfirmed,
+    /// A node says that it was closed again, which people had opened.
+    NodeClosed,
+    /// A node says that people opened it for a while: it pulls past the mirror.
+    NodeOpened,
     /// Somebody chose another password.
     PasswordChanged,
     /// Somebody's role or groups changed.

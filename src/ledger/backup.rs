@@ -298,6 +298,7 @@ pub(super) const SEALED: &[SealedTable] = &[
     sealed("segments", 4, "json_array('' || last)"),
     sealed("exceptions", 4, "json_array('X-' || id, key)"),
     sealed("exception_votes", 4, "json_array('X-' || exception)"),
+    sealed("openings", 5, "json_array(node)"),
 ];
 
 /// A row that has a seal, as far as it can be read.

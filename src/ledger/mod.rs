@@ -37,6 +37,7 @@ mod lines;
 mod logic;
 mod memory;
 mod open;
+mod openings;
 mod people;
 mod pins;
 mod policy;

@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5052_5451;
 
 /// The steps from an empty database to the current schema; step `n` leads to version `n + 1`.
 /// A step that was released is never changed.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 const VERSION_1: &str = "
     CREATE TABLE repositories (
@@ -196,6 +196,16 @@ const VERSION_4: &str = "
                   sequence)
         WHERE CASE WHEN json_valid(body) THEN json_extract(body, '$.details.exception') END
               IS NOT NULL;
+";
+
+/// Which openings of nodes the audit knows of.
+const VERSION_5: &str = "
+    CREATE TABLE openings (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        node TEXT NOT NULL UNIQUE,
+        body TEXT NOT NULL,
+        seal BLOB NOT NULL
+    ) STRICT;
 ";
 
 /// The version that `connection`'s database has; 0 is an empty one.

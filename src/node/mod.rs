@@ -12,6 +12,7 @@
 pub mod install;
 pub mod kit;
 pub mod opened;
+pub mod openings;
 pub mod place;
 pub mod render;
 pub mod verify;

@@ -3,6 +3,7 @@
 //! It is written before anything is opened and removed after all is closed, so that whatever moment
 //! ends a run, an open node is one that says so.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,13 @@ pub struct Opened {
     pub permit: String,
     /// Why, as whoever opened it said.
     pub reason: String,
+}
+
+impl fmt::Display for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { until, permit, reason } = self;
+        write!(f, "the node was opened until {until} by permit {permit} ({reason})")
+    }
 }
 
 impl Opened {

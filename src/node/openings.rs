@@ -1,15 +1,17 @@
-//! What was opened and closed on this node, one line each, bound to the line before.
+//! `/etc/pratique/node/openings.jsonl`: what was opened and closed on this node, one line each, bound to the
+//! line before.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::node::opened::Opened;
-use crate::node::place;
-use crate::oci::Digest;
+use super::opened::Opened;
+use super::place;
+use crate::oci::{Digest, from_strict_slice};
 use crate::time::Timestamp;
 
 /// Where it lies on a node.
@@ -17,7 +19,7 @@ pub const JOURNAL: &str = "/etc/pratique/node/openings.jsonl";
 const MODE: u32 = 0o644;
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum What {
     /// The node was closed.
@@ -27,14 +29,17 @@ pub enum What {
 }
 
 /// One line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NodeOpening")]
 pub struct Line {
     /// When, by the node's clock.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// What.
     pub what: What,
     /// Until when it was to be open.
+    #[schemars(with = "String")]
     pub until: Timestamp,
     /// The permit.
     pub permit: String,
@@ -45,15 +50,16 @@ pub struct Line {
     /// Who did it, as the system knows them.
     pub by: String,
     /// The digest of the line before; `None` in the first.
+    #[schemars(with = "Option<String>")]
     pub before: Option<Digest>,
 }
 
 impl Line {
-    pub(super) fn opened(at: Timestamp, opened: &Opened, signers: &[String], by: &str) -> Self {
+    pub(crate) fn opened(at: Timestamp, opened: &Opened, signers: &[String], by: &str) -> Self {
         Self { what: What::Opened, signers: signers.to_vec(), ..Self::closed(at, opened, by) }
     }
 
-    pub(super) fn closed(at: Timestamp, opened: &Opened, by: &str) -> Self {
+    pub(crate) fn closed(at: Timestamp, opened: &Opened, by: &str) -> Self {
         Self {
             at,
             what: What::Closed,
@@ -67,10 +73,32 @@ impl Line {
     }
 }
 
+/// The last lines on the node below `root`, at most `most`, the oldest first. What is no line of these is left
+/// out: it was cut when the machine stopped.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn last(root: &Path, most: usize) -> io::Result<Vec<Line>> {
+    let content = place::read(&path(root))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&content);
+    let mut lines: Vec<Line> = text
+        .lines()
+        .rev()
+        .filter_map(|line| from_strict_slice(line.as_bytes()).ok())
+        .take(most)
+        .collect();
+    lines.reverse();
+    Ok(lines)
+}
+
+fn path(root: &Path) -> PathBuf {
+    root.join(JOURNAL.trim_start_matches('/'))
+}
+
 /// Writes `line` at the end; durable when it returns. A last line that is cut is ended first, and the
 /// new one is bound to what is left of it.
-pub(super) fn append(root: &Path, line: &Line) -> io::Result<()> {
-    let path = root.join(JOURNAL.trim_start_matches('/'));
+pub(crate) fn append(root: &Path, line: &Line) -> io::Result<()> {
+    let path = path(root);
     let there = place::read(&path)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&there);
     let before = text.lines().last().map(|last| Digest::sha256(last.as_bytes()));

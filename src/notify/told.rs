@@ -181,6 +181,13 @@ fn of_the_mirror(event: &Event) -> String {
         CHECKPOINT => format!("A checkpoint of {} audit records was signed", detail("records")),
         "audit.cut" => "The audit chain is not the one that was signed before".to_owned(),
         "audit.key-replaced" => "Another key signs the audit from now on".to_owned(),
+        "node.closed" => format!("Node {} says that it is closed again", detail("node")),
+        "node.opened" => format!(
+            "NODE OPENED: {} pulls past the mirror until {}, by permit {}",
+            detail("node"),
+            detail("until"),
+            detail("permit")
+        ),
         "ledger.restored" => "The trust ledger was restored from a backup".to_owned(),
         "policy.changed" => {
             format!("Policy {} is in force, revision {}", detail("name"), detail("revision"))

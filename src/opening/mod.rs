@@ -9,7 +9,6 @@
 //! Root on a node needs none of this to open it. It is for those who should not have to find out how, at
 //! night, and for whoever asks afterwards.
 
-mod journal;
 mod permit;
 #[cfg(test)]
 mod tests;
@@ -18,11 +17,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-pub use self::journal::{JOURNAL, Line, What};
 pub use self::permit::{OPENERS, Permit, PermitError, PermitFile, SIGNATURES_MIN, Signed};
 use crate::node::Kit;
 use crate::node::install::{InstallError, Installed, Plan, install};
 use crate::node::opened::Opened;
+use crate::node::openings::{self, JOURNAL, Line};
 use crate::time::Timestamp;
 
 /// Why a node was not opened, or not closed.
@@ -104,7 +103,7 @@ pub fn open(
     // What is in the way is found out before anything is said to be open.
     let plan = Plan::make(root, &Kit { open: true, ..kit.clone() }, false)?;
     let line = Line::opened(now, &opened, &signed.signers, wish.by);
-    written_down(journal::append(root, &line))?;
+    written_down(openings::append(root, &line))?;
     opened.write(root).map_err(OpeningError::State)?;
     let done = install(root, &plan)?;
     Ok((opened, done))
@@ -125,7 +124,7 @@ pub fn close(
     let done = install(root, &plan)?;
     // Closed is closed, also where that cannot be written down.
     let line = Line::closed(now, &opened, by);
-    let noted = written_down(journal::append(root, &line));
+    let noted = written_down(openings::append(root, &line));
     Opened::remove(root).map_err(OpeningError::State)?;
     noted?;
     Ok(Some(done))

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::node::install::STATE;
 use crate::node::kit;
+use crate::node::openings::What;
 use crate::node::verify::verify;
 use crate::oci::Digest;
 use crate::signature::SigningKey;

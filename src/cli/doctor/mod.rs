@@ -18,8 +18,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{CliError, Connection, Exit, admin, output};
 use crate::config::duration;
 use crate::doctor::runtime::Runtime;
-use crate::doctor::{Doctor, Every, Finding, MirrorAccess, NodeName, Plan, Report, State};
-use crate::node::{Endpoint, Kit, kit};
+use crate::doctor::{
+    Doctor, Every, Finding, MirrorAccess, NodeName, OPENINGS_MAX, Plan, Report, State,
+};
+use crate::node::opened::Opened;
+use crate::node::{Endpoint, Kit, kit, openings};
 use crate::oci::{ImageReference, Registry};
 use crate::tasks::Tasks;
 use crate::time::{Clock as _, SystemClock};
@@ -240,8 +243,10 @@ fn exit(report: &Report) -> Exit {
 
 /// Whom a look is told to.
 struct Teller {
-    /// What the node's files are held against, and where they are.
-    kit: Option<(Kit, PathBuf)>,
+    /// What the node's files are held against.
+    kit: Option<Kit>,
+    /// The folder that holds the node's root.
+    root: PathBuf,
     node: NodeName,
     every: Option<Every>,
     metrics_file: Option<PathBuf>,
@@ -269,16 +274,31 @@ impl Teller {
             ));
         }
         let metrics_file = arguments.metrics_file.clone();
-        let kit = kit_of(arguments)?.map(|kit| (kit, arguments.root.clone()));
-        Ok(Self { kit, node, every: arguments.every, metrics_file, report_to, json })
+        let (kit, root) = (kit_of(arguments)?, arguments.root.clone());
+        Ok(Self { kit, root, node, every: arguments.every, metrics_file, report_to, json })
     }
 
     fn files(&self) -> Vec<Finding> {
-        self.kit.as_ref().map_or_else(Vec::new, |(kit, root)| files::look(root, kit))
+        self.kit.as_ref().map_or_else(Vec::new, |kit| files::look(&self.root, kit))
     }
 
-    fn report(&self, found: Vec<Finding>) -> Report {
-        Report::new(self.node.clone(), SystemClock.now(), self.every, found)
+    /// What was found, seen in the light of what the node says of itself: that it was opened for a while.
+    fn report(&self, mut found: Vec<Finding>) -> Report {
+        let (now, root) = (SystemClock.now(), self.root.as_path());
+        match Opened::read(root) {
+            Ok(Some(opened)) => {
+                found = found.into_iter().map(|it| it.on_opened(&opened, now)).collect();
+            }
+            Ok(None) => {}
+            Err(error) => {
+                output::message(&format!("whether the node was opened cannot be told: {error}"))
+            }
+        }
+        let openings = openings::last(root, OPENINGS_MAX).unwrap_or_else(|error| {
+            output::message(&format!("{} cannot be read: {error}", openings::JOURNAL));
+            Vec::new()
+        });
+        Report::new(self.node.clone(), now, self.every, found).with_openings(openings)
     }
 
     async fn tell(&self, report: &Report) -> Result<(), CliError> {

@@ -24,7 +24,7 @@ pub(super) async fn report(
     Extension(caller): Extension<Caller>,
     JsonBody(report): JsonBody<Report, REPORT_BYTES_MAX>,
 ) -> Result<Response, Problem> {
-    let kept = state.desk.report_node(report, &caller.name());
+    let kept = state.desk.report_node(report, &caller.name()).await?;
     kept.map(|view| json(&view)).ok_or_else(|| {
         Problem::invalid("the report has more findings, or other texts, than a doctor writes")
     })

@@ -10,7 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Desk;
+use super::{Desk, Error};
 use crate::doctor::{NodeName, Report, State};
 use crate::time::Timestamp;
 
@@ -20,6 +20,11 @@ const NODES_MAX: usize = 5_000;
 const INTERVALS_TILL_SILENT: u32 = 3;
 /// After what time a node counts as silent that does not say how often it looks.
 const SILENT_AFTER: Duration = Duration::from_hours(24);
+
+/// After how many openings no more are put on record within [`OPENINGS_WITHIN`], so that whoever has a token of
+/// a node cannot fill the audit.
+const OPENINGS_MAX: usize = 1_000;
+const OPENINGS_WITHIN: Duration = Duration::from_hours(1);
 
 /// The last word of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,11 +61,39 @@ struct Kept {
 
 /// The last word of each node.
 #[derive(Debug, Default)]
-pub(super) struct Nodes(Mutex<HashMap<NodeName, Kept>>);
+pub(super) struct Nodes {
+    kept: Mutex<HashMap<NodeName, Kept>>,
+    recorded: Mutex<Recorded>,
+}
+
+/// How many openings were put on record within this hour.
+#[derive(Debug, Default)]
+struct Recorded {
+    since: Duration,
+    count: usize,
+}
 
 impl Nodes {
     fn kept(&self) -> MutexGuard<'_, HashMap<NodeName, Kept>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there may be more openings on record, at `now` of a clock that nobody sets.
+    fn may_record(&self, now: Duration) -> bool {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_sub(recorded.since) >= OPENINGS_WITHIN {
+            *recorded = Recorded { since: now, count: 0 };
+        }
+        let may = recorded.count < OPENINGS_MAX;
+        if !may {
+            tracing::warn!("nodes report more openings than are put on record within an hour");
+        }
+        may
+    }
+
+    fn recorded(&self, count: usize) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.count = recorded.count.saturating_add(count);
     }
 }
 
@@ -78,12 +111,20 @@ impl Kept {
 }
 
 impl Desk {
-    /// Keeps what `reporter` says of a node; `None` when it has more findings, or other texts, than any
-    /// doctor writes.
-    pub fn report_node(&self, report: Report, reporter: &str) -> Option<NodeView> {
+    /// Keeps what `reporter` says of a node, and puts on record what was opened and closed there; `None` when it
+    /// has more findings, or other texts, than any doctor writes.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn report_node(
+        &self,
+        report: Report,
+        reporter: &str,
+    ) -> Result<Option<NodeView>, Error> {
         if !report.is_within_bounds() {
-            return None;
+            return Ok(None);
         }
+        self.record_openings(&report, reporter).await?;
         let clock = self.mirror.clock();
         let now = clock.monotonic();
         let kept =
@@ -96,7 +137,23 @@ impl Desk {
             oldest.and_then(|name| nodes.remove(&name));
         }
         nodes.insert(kept.report.node.clone(), kept);
-        Some(view)
+        Ok(Some(view))
+    }
+
+    /// Puts on record what the node says of its openings, as far as that is not too much at once: a node tells
+    /// the same again, and what was left out is taken then.
+    async fn record_openings(&self, report: &Report, reporter: &str) -> Result<(), Error> {
+        if report.openings.is_empty() || !self.nodes.may_record(self.mirror.clock().monotonic()) {
+            return Ok(());
+        }
+        let (node, lines) = (report.node.to_string(), report.openings.clone());
+        let ledger = self.mirror.ledger();
+        let count = ledger.record_openings(node.clone(), lines, reporter.to_owned()).await?;
+        if count > 0 {
+            self.nodes.recorded(count);
+            tracing::warn!(%node, count, reporter, "a node says that it was opened or closed");
+        }
+        Ok(())
     }
 
     /// The last word of every node, those that are open first, then those that are silent.

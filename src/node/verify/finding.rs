@@ -140,14 +140,11 @@ pub(super) fn open() -> Finding {
 
 /// The node is open for a while.
 pub(super) fn opened(opened: &Opened) -> Finding {
-    let Opened { until, permit, reason } = opened;
     Finding::hole(
         "opened",
         Path::new(STATE),
         None,
-        format!(
-            "the node was opened until {until} by permit {permit} ({reason}): refusals lead to the registry"
-        ),
+        format!("{opened}: refusals lead to the registry"),
         "pratique node close, when it is not needed any more",
     )
 }

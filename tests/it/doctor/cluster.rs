@@ -60,6 +60,77 @@ async fn the_last_word_of_each_node_is_kept_the_worst_first_and_silence_is_told(
     assert_eq!((read.status, read.problem().as_str()), (403, "role"));
 }
 
+fn opening(what: &str, reason: &str) -> Value {
+    json!({
+        "at": "2026-11-20T09:00:00Z", "what": what, "until": "2026-11-20T10:00:00Z", "permit": "NP-0123abcd",
+        "signers": if what == "opened" { json!(["alice", "bob"]) } else { json!([]) },
+        "reason": reason, "by": "uid 0, signed in as uid 1000", "before": null,
+    })
+}
+
+#[tokio::test]
+async fn what_was_opened_on_a_node_is_put_on_record_once_however_often_it_is_told() {
+    let desk = Desk::start().await;
+    let token = node_token(&desk).await;
+    let mut told = report("worker-1", "declared");
+    told["openings"] = json!([opening("opened", "INC-77"), opening("closed", "INC-77")]);
+    for _ in 0..3 {
+        assert_eq!(send(&desk, &token, &told).await, 200);
+    }
+    // Another node with the same words, and the next line of the first.
+    told["node"] = json!("worker-2");
+    assert_eq!(send(&desk, &token, &told).await, 200);
+    told["node"] = json!("worker-1");
+    told["openings"] = json!([opening("closed", "INC-77"), opening("opened", "INC-78")]);
+    assert_eq!(send(&desk, &token, &told).await, 200);
+    let audit = desk.get("/api/v1/audit?limit=1000").await.json();
+    let rows = audit["records"].as_array().unwrap();
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+    let about: Vec<&Value> =
+        rows.iter().filter(|row| text(row, "action").starts_with("node-")).collect();
+    let said: Vec<String> = about
+        .iter()
+        .map(|row| {
+            let reason = text(row, "reason");
+            let node = reason.split("node ").nth(1).unwrap();
+            format!("{} {} {}", text(row, "action"), &node[..8], &reason[..6])
+        })
+        .collect();
+    let expected = [
+        "node-opened worker-1 INC-77",
+        "node-closed worker-1 INC-77",
+        "node-opened worker-2 INC-77",
+        "node-closed worker-2 INC-77",
+        "node-opened worker-1 INC-78",
+    ];
+    assert_eq!(said, expected);
+    assert_eq!(about[0]["by"], "nodes", "it is what the token says, not what the mirror saw");
+    let reason = text(about[0], "reason");
+    for told in ["permit NP-0123abcd", "signers alice, bob", "done_by uid 0, signed in as uid 1000"]
+    {
+        assert!(reason.contains(told), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_a_node_cannot_fill_the_audit() {
+    let desk = Desk::start().await;
+    let token = node_token(&desk).await;
+    let mut told = report("worker-1", "declared");
+    for round in 0..100 {
+        let lines = (0..16).map(|line| opening("opened", &format!("{round}-{line}")));
+        told["openings"] = lines.collect();
+        assert_eq!(send(&desk, &token, &told).await, 200);
+    }
+    let ledger = desk.mirror.mirror().ledger();
+    let trail = ledger.trail("node-opened", |_| true).await.unwrap();
+    assert!((1_000..1_016).contains(&trail.rows.len()), "{}", trail.rows.len());
+    desk.mirror.clock.advance(Duration::from_hours(1));
+    assert_eq!(send(&desk, &token, &told).await, 200);
+    let trail = ledger.trail("node-opened", |_| true).await.unwrap();
+    assert!(trail.rows.len() >= 1_016, "what was left out is taken when it is told again");
+}
+
 #[tokio::test]
 async fn what_no_doctor_writes_is_not_taken() {
     let desk = Desk::start().await;
@@ -74,7 +145,16 @@ async fn what_no_doctor_writes_is_not_taken() {
     never["every_seconds"] = json!(0);
     let mut more = report("a", "closed");
     more["verdict"] = json!("closed");
+    let mut opened_often = report("a", "closed");
+    opened_often["openings"] = Value::Array(vec![opening("opened", "x"); 17]);
+    let mut opened_long = report("a", "closed");
+    opened_long["openings"] = json!([opening("opened", &"x".repeat(301))]);
+    let mut opened_steering = report("a", "closed");
+    opened_steering["openings"] = json!([opening("opened", "\u{1b}[31m")]);
     for body in [
+        opened_often,
+        opened_long,
+        opened_steering,
         many,
         long,
         steering,

@@ -11,6 +11,21 @@ node_says() { # PATTERN
   node_command verify
   grep -Eq "$1" "$CASE/said" || fail "node verify does not say /$1/: $(head -3 "$CASE/said" | paste -sd' ')"
 }
+# With the mirror back, the canary of an opened node is amber, not red, and the mirror's audit has the opening.
+canary_of_the_opened() {
+  local amber='[.findings[] | select(.way | IN("fallback", "unlisted", "files")) | .state] | unique == ["declared"]'
+  mirror_start
+  "$PRATIQUE" token new nodes --role node --config "$CASE/pratique.toml" >"$CASE/node.token" 2>>"$CASE/log"
+  chmod 600 "$CASE/node.token"
+  attempt timeout 120 "$PRATIQUE" doctor --node worker-1 --runtime "cri=$NODE/sock" --canary up.test/denied/alpine:3.23 \
+    --no-egress --json --report "http://$ADMIN" --token-file "$CASE/node.token"
+  [ "$STATUS" = 0 ] || fail "the doctor ended with $STATUS on an opened node: $(last_line)"
+  jq -e "$amber" "$CASE/said" >/dev/null || fail "the canary is not amber: $(jq -c '.findings' "$CASE/said" | head -c 600)"
+  admin audit --json
+  jq -e '[.. | objects | select(.action? == "node-opened" and (.reason | test("worker-1") and test("alice, bob")))] | length == 1' \
+    "$CASE/said" >/dev/null || fail "the audit does not know of the opening"
+  mirror_stop
+}
 opening() { # LINE
   local line=$1 by permit=$CASE/permit.jsonl name waiting
   fresh_etc
@@ -40,6 +55,7 @@ opening() { # LINE
   # What keeps nodes closed leaves it be until then.
   node_command keep --once
   pulled cri up.test/open/alpine:3.23
+  canary_of_the_opened
   wait_until 75 test ! -e /etc/pratique/node/open.json || fail "the node did not close by itself"
   node_says '^closed '
   for by in ctr cri; do pull_refused $by up.test/open/zstd:1 'connect|refused|dial'; done
