@@ -183,11 +183,33 @@ def check_chart():
         expect(chart.metadata["appVersion"] == version, "appVersion is not the version of the program")
 
 
+def check_webhooks():
+    files = [os.path.join(DEPLOY, "kubernetes/admission/webhooks.yaml"), os.path.join(CHART, "files/webhooks.yaml")]
+    one, other = (open(path, encoding="utf-8").read() for path in files)
+    expect(one == other, "the webhooks of chart and manifests differ")
+    try:
+        rendered({"admission": {"enabled": True, "webhooks": True}})
+        expect(False, "webhooks are made that believe no authority")
+    except helm.HelmError:
+        expect(True, "webhooks without an authority")
+    made = {t["kind"]: t for t in rendered(
+        {"admission": {"enabled": True, "webhooks": True, "ca": "PEM"}}, name="second", namespace="mirrors")}
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        for hook in made[kind]["webhooks"]:
+            service = hook["clientConfig"]["service"]
+            expect((service["name"], service["namespace"]) == ("second-pratique-admission", "mirrors"), f"{kind}: service")
+            expect(hook["clientConfig"]["caBundle"] == "UEVN", f"{kind}: caBundle")
+            exempt = hook["namespaceSelector"]["matchExpressions"][0]["values"]
+            expect(exempt == ["kube-system", "mirrors"], f"{kind}: its own namespace is not left out")
+            expect(made["Service"] and hook["failurePolicy"] in ("Fail", "Ignore"), f"{kind}: failurePolicy")
+
+
 base = check_objects("kustomize base", kustomize("base"))
 production = check_objects("kustomize production", kustomize("overlays/production"))
 default = check_objects("helm default", rendered())
 everything = check_objects("helm production", rendered({
     "monitoring": {"enabled": True}, "tls": {"certManager": {"enabled": True}},
+    "admission": {"enabled": True, "webhooks": True},
 }))
 check_objects("helm odd", rendered({
     "image": {"digest": "sha256:" + "a" * 64, "pullPolicy": "Always"},
@@ -200,6 +222,7 @@ check_objects("helm odd", rendered({
     "priorityClassName": "", "nodeSelector": {"a": "b"}, "tolerations": [{"operator": "Exists"}],
     "networkPolicy": {"egressPorts": [443, 5000]}, "podDisruptionBudget": {"enabled": False},
     "monitoring": {"enabled": True, "namespace": "prom", "labels": {"release": "prom"}},
+    "admission": {"enabled": True},
 }, name="second", namespace="mirrors"))
 # A release makes no namespace: whoever installs it does, with the labels of the restricted standard.
 base.pop(("Namespace", "pratique"))
@@ -207,6 +230,7 @@ production.pop(("Namespace", "pratique"))
 compare("helm and kustomize, default", default, base)
 compare("helm and kustomize, production", everything, production)
 check_chart()
+check_webhooks()
 check_metrics()
 print(f"{checked - len(failures)} of {checked} checks hold; Helm {helm.helm_sdk_version()}")
 sys.exit(1 if failures else 0)
