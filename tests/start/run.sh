@@ -4,7 +4,7 @@
 #
 #   PRATIQUE=PROGRAM   the program under test (default target/debug/pratique)
 # Needs root and Debian: it installs containerd, skopeo and docker-registry. A mount namespace of its own keeps
-# /etc/containerd of this machine as it is. Seconds.
+# /etc/containerd and /etc/pratique of this machine as they are. Seconds.
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PROJECT=$(cd "$HERE/../.." && pwd)
@@ -19,8 +19,9 @@ if [ -z "${PRATIQUE_START_INSIDE:-}" ]; then
   PRATIQUE_START_INSIDE=1 exec unshare --mount --fork --kill-child "$0" "$@"
 fi
 mount --make-rprivate /
-mkdir -p /etc/containerd
+mkdir -p /etc/containerd /etc/pratique
 mount -t tmpfs tmpfs /etc/containerd
+mount -t tmpfs tmpfs /etc/pratique
 
 PRATIQUE=$(realpath "${PRATIQUE:-$PROJECT/target/debug/pratique}")
 OUT=$(mktemp -d /tmp/pratique-start.XXXXXX)
@@ -46,8 +47,8 @@ printf 'version: 0.1\nstorage: {filesystem: {rootdirectory: %s/registry}}\nhttp:
 docker-registry serve registry.yml >registry.log 2>&1 & pids+=($!)
 head -c 100000 /dev/urandom >content
 python3 "$PROJECT/deploy/image/layout.py" --binary content --output image --version 1 >/dev/null
-printf 'version = 2\nroot = "%s/root"\nstate = "%s/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n[grpc]\naddress = "%s/c.sock"\n' "$OUT" "$OUT" "$OUT" >containerd.toml
-containerd -c containerd.toml >containerd.log 2>&1 & pids+=($!)
+printf 'version = 2\nroot = "%s/root"\nstate = "%s/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]\n[grpc]\naddress = "%s/c.sock"\n' "$OUT" "$OUT" "$OUT" >/etc/containerd/config.toml
+containerd -c /etc/containerd/config.toml >containerd.log 2>&1 & pids+=($!)
 wait_until 50 curl -fs "http://127.0.0.1:$REGISTRY_PORT/v2/" || fail "no registry"
 skopeo copy -q --insecure-policy --dest-tls-verify=false oci:image:latest "docker://127.0.0.1:$REGISTRY_PORT/app:1"
 wait_until 50 ctr -a c.sock version || fail "no containerd"
@@ -61,9 +62,11 @@ type_in pratique init --yes --node-url "https://127.0.0.1:$NODE_PORT" --admin-ur
 count=$((count + 1)); echo "$count: pratique serve --config pratique/pratique.toml &"
 pratique serve --config pratique/pratique.toml >serve.log 2>&1 & pids+=($!)
 wait_until 150 curl -fs --cacert pratique/ca.crt "https://127.0.0.1:$NODE_PORT/readyz" || fail "not ready: $(tail -3 serve.log)"
-# The node: the authority, and the files that close it.
+# The node: the authority, and what closes it.
 type_in cp pratique/ca.crt /etc/containerd/pratique-ca.crt
-type_in cp -r pratique/nodes/containerd /etc/containerd/certs.d
+version=$(containerd --version | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' | head -1)
+type_in pratique node install --runtime "containerd@$version" --mirror "https://127.0.0.1:$NODE_PORT" \
+  --ca /etc/containerd/pratique-ca.crt >install.log 2>&1 || fail "node install: $(cat install.log)"
 pull() { ctr -a c.sock image pull --hosts-dir /etc/containerd/certs.d --snapshotter native corp.example/app:1; }
 if type_in pull >pull.log 2>&1; then fail "an image that nobody approved was pulled"; fi
 grep -q '403' pull.log || fail "it was refused for another reason: $(tail -2 pull.log)"

@@ -133,25 +133,26 @@ fn next(answers: &Answers, written: &Written) -> String {
         }
         Trust::Signed(_) => "An image is served when it is signed by that key.\n",
     };
-    let authority = if answers.node.is_plain() {
-        String::new()
-    } else {
-        format!(
-            "On each node, ca.crt has to be {} before its files name it.\n",
-            files::AUTHORITY_ON_NODES
-        )
-    };
+    let mut install = format!("pratique node install --mirror {}", answers.node.url);
+    let mut authority = String::new();
+    if !answers.node.is_plain() {
+        let (here, there) = (written.folder.join("ca.crt"), files::AUTHORITY_ON_NODES);
+        install.extend([" --ca ", there]);
+        authority =
+            format!("cp {} {there}      on each node, once the mirror runs\n  ", here.display());
+    }
+    if answers.trust == Trust::Watch {
+        install.push_str(" --open");
+    }
     format!(
         "Wrote {}: pratique.toml, policy.yaml, certificates, and what nodes need.\n\
-         {what}{authority}\n\
+         {what}\n\
          Next:\n  \
          pratique serve --config {config}\n  \
          pratique requests --config {config}\n  \
-         cp {} {}      on each node, once the mirror runs\n  \
-         cp -r {}/. /etc/containerd/certs.d/\n",
+         {authority}{install}      on each node, with its --runtime, as containerd@1.7.24\n\
+         The files for nodes are in {} as well, for whatever sets them up.\n",
         written.folder.display(),
-        written.folder.join("ca.crt").display(),
-        files::AUTHORITY_ON_NODES,
-        written.folder.join("nodes/containerd").display(),
+        written.folder.join("nodes").display(),
     )
 }
