@@ -67,6 +67,37 @@ messages_upstream_down() {
   done
 }
 
+# The disk of the trust ledger is full: what cannot be put on record is not served.
+messages_mirror_fails() {
+  local line=$1 by
+  REFUSE_AT=$2
+  mkdir -p "$CASE/data"
+  mount -t tmpfs -o size=16m tmpfs "$CASE/data"
+  messages_node "$line" "$REFUSE_AT" general
+  dd if=/dev/zero of="$CASE/data/filling" bs=64k 2>/dev/null || true
+  dd if=/dev/zero of="$CASE/data/filling-more" bs=512 2>/dev/null || true
+  for by in ctr cri; do
+    reads $by up.test/open/alpine:3.23 "Mirror unavailable, failing closed, try again shortly"
+  done
+  mirror_stop
+  umount "$CASE/data"
+}
+
+# Content that no admitted image lists: no runtime asks for it, but whoever knows its digest can.
+messages_unlisted_content() {
+  local text="Denied: no admitted image of this repository lists it, ask the admin of this mirror" ours listed status
+  mirror_with general
+  succeeds "an admitted image" "$RIG/bin/crane" --insecure manifest "$MIRROR/up.test/open/alpine:3.23"
+  listed=$(jq -r '.layers[0].digest // empty' "$CASE/said")
+  ours=$("$RIG/bin/crane" --insecure manifest "127.0.0.1:$UPSTREAM_PORT/lib/alpine:unsigned" | jq -r .config.digest)
+  [ -n "$ours" ] && [ "$ours" != "$listed" ] || fail "the fixtures have no such content"
+  status=$(curl -s -o "$CASE/body" -D "$CASE/head" -w '%{http_code}' "http://$MIRROR/v2/open/alpine/blobs/$ours?ns=up.test")
+  [ "$status" = 403 ] || fail "content that nothing lists is answered with $status"
+  head -1 "$CASE/head" | tr -d '\r' | grep -qxF "HTTP/1.1 403 $text" || fail "the phrase is: $(head -1 "$CASE/head")"
+  attempt "$RIG/bin/crane" --insecure blob "$MIRROR/up.test/open/alpine@$ours"
+  [ "$STATUS" != 0 ] && tr '\n' ' ' <"$CASE/said" | grep -q "no admitted image of this repository lists" || fail "crane reads: $(last_line)"
+}
+
 # Upstream is slow, and the mirror says so before the node gives up.
 messages_still_checking() {
   local line=$1
@@ -103,7 +134,9 @@ for line in 1.6 1.7 2; do
   for at in head get; do
     register "messages-$line-$at" 300 messages_of_policy $line $at
     register "messages-$line-$at-upstream-down" 120 messages_upstream_down $line $at
+    register "messages-$line-$at-mirror-fails" 120 messages_mirror_fails $line $at
   done
   register "messages-$line-scan" 240 messages_of_scan $line head
   register "messages-$line-still-checking" 120 messages_still_checking $line head
 done
+register messages-unlisted-content 60 messages_unlisted_content
