@@ -291,7 +291,7 @@ impl Teller {
             }
             Ok(None) => {}
             Err(error) => {
-                output::message(&format!("whether the node was opened cannot be told: {error}"))
+                output::message(&format!("whether the node was opened cannot be told: {error}"));
             }
         }
         let openings = openings::last(root, OPENINGS_MAX).unwrap_or_else(|error| {
