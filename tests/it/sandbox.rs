@@ -192,12 +192,48 @@ fn a_path_of_the_settings_is_open_and_one_that_is_not_absolute_is_a_mistake() {
 }
 
 /// A mirror that runs, confined.
-struct Serving(std::process::Child);
+struct Serving {
+    process: std::process::Child,
+    log: PathBuf,
+}
+
+impl Serving {
+    fn begin(rig: &Rig, arguments: &[&str]) -> Self {
+        let log = rig.own.path().join("log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pratique"));
+        command.arg("serve").arg("--config").arg(&rig.settings).args(arguments);
+        command.stderr(fs::File::create(&log).unwrap()).stdout(std::process::Stdio::null());
+        let serving = Self { process: command.spawn().unwrap(), log };
+        serving.wait_for("confined: files are held by Landlock");
+        serving.wait_for("ready");
+        serving
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn wait_for(&self, text: &str) {
+        for _ in 0..600 {
+            if self.log().contains(text) {
+                return;
+            }
+            #[expect(clippy::disallowed_methods, reason = "no runtime here")]
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("{text}: {}", self.log());
+    }
+
+    fn reload(&self) {
+        let hangup = Command::new("kill").args(["-HUP", &self.process.id().to_string()]).status();
+        assert!(hangup.unwrap().success());
+    }
+}
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 
@@ -227,29 +263,11 @@ fn a_policy_that_is_swapped_as_kubernetes_does_it_is_read_by_a_mirror_that_is_co
     };
     generation(1);
     std::os::unix::fs::symlink("..data/policy.yaml", mounted.join("policy.yaml")).unwrap();
-    let log = rig.own.path().join("log");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pratique"));
-    command.arg("serve").arg("--config").arg(&rig.settings);
-    command.arg("--policy").arg(mounted.join("policy.yaml"));
-    command.stderr(fs::File::create(&log).unwrap()).stdout(std::process::Stdio::null());
-    let serving = Serving(command.spawn().unwrap());
-    let wait_for = |text: &str| {
-        for _ in 0..600 {
-            if fs::read_to_string(&log).unwrap_or_default().contains(text) {
-                return;
-            }
-            #[expect(clippy::disallowed_methods, reason = "no runtime here")]
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        panic!("{text}: {}", fs::read_to_string(&log).unwrap_or_default());
-    };
-    wait_for("confined: files are held by Landlock");
-    wait_for("ready");
+    let serving =
+        Serving::begin(&rig, &["--policy", mounted.join("policy.yaml").to_str().unwrap()]);
     let in_force = |revision: u32| {
-        let text = format!("revision={revision}");
-        let hangup = Command::new("kill").args(["-HUP", &serving.0.id().to_string()]).status();
-        assert!(hangup.unwrap().success());
-        wait_for(&text);
+        serving.reload();
+        serving.wait_for(&format!("revision={revision}"));
     };
     generation(2);
     fs::remove_dir_all(mounted.join("..1")).unwrap();
@@ -257,4 +275,45 @@ fn a_policy_that_is_swapped_as_kubernetes_does_it_is_read_by_a_mirror_that_is_co
     generation(3);
     fs::remove_dir_all(mounted.join("..2")).unwrap();
     in_force(3);
+}
+
+/// The listener for API servers and the keys of the cluster, whose file is replaced as `kubectl` and mounts do it.
+#[test]
+fn api_servers_are_answered_and_the_keys_of_the_cluster_are_read_again_by_a_mirror_that_is_confined()
+ {
+    if !can_be_confined() {
+        return;
+    }
+    let (cluster, port) = (tempfile::tempdir().unwrap(), free_port());
+    let keys = cluster.path().join("keys.json");
+    let replace = |text: &str| {
+        let beside = cluster.path().join("new");
+        fs::write(&beside, text).unwrap();
+        fs::rename(&beside, &keys).unwrap();
+    };
+    // The key of RFC 7517, appendix A.1.
+    replace(
+        r#"{"keys": [{"kty": "EC", "crv": "P-256", "kid": "1", "use": "sig", "alg": "ES256",
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+            "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#,
+    );
+    let rig = Rig::new(
+        "require",
+        &format!(
+            "[node.pods]\nissuer = \"https://kubernetes.default.svc\"\nkeys = {keys:?}\n\
+             [admission]\nlisten = \"127.0.0.1:{port}\"\n"
+        ),
+    );
+    let serving = Serving::begin(&rig, &[]);
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let request = "GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // What is wrong with the new file is its content: it could be read.
+    replace("{");
+    serving.reload();
+    serving.wait_for("the keys of the cluster stay as they were");
+    assert!(!serving.log().contains("ermission denied"), "{}", serving.log());
 }
