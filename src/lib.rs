@@ -25,11 +25,13 @@
 //! | 1 | [`upstream`] | the bounded registry client |
 //! | 2 | [`adapter`] | scanners beside the one inside |
 //! | 2 | [`admission`] | what clusters ask before a pod is there, and what is answered |
+//! | 2 | [`archive`] | images put together in a folder: layouts written, looked through, sent |
 //! | 2 | [`doctor`] | the bypass canary: tries the ways around the mirror on a node |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
 //! | 2 | [`people`] | how people prove who they are: passwords, codes, a provider |
 //! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |
 //! | 3 | [`evidence`] | gathers what the gate needs |
+//! | 3 | [`preload`] | the images that bring a cluster up, brought into a node's runtime |
 //! | 3 | [`rehearsal`] | tests of a policy, put before the gate |
 //! | 4 | [`mirror`] | the use cases: resolve, admit, pull |
 //! | 4 | [`notify`] | webhooks that follow the audit |
@@ -50,6 +52,7 @@
 pub mod adapter;
 pub mod admission;
 pub mod app;
+pub mod archive;
 pub mod cli;
 pub mod config;
 pub mod doctor;
@@ -71,6 +74,7 @@ pub mod oci;
 pub mod opening;
 pub mod people;
 pub mod policy;
+pub mod preload;
 pub mod program;
 pub mod rehearsal;
 pub mod sandbox;

@@ -19,6 +19,7 @@ mod node;
 mod openapi;
 mod output;
 mod policy;
+mod preload;
 mod sandboxed;
 mod sbom;
 mod scan;
@@ -136,6 +137,9 @@ enum Command {
     /// Make a node pull through the mirror
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Keep the images that bring a cluster up on its nodes
+    #[command(subcommand, after_help = preload::EXAMPLES)]
+    Preload(preload::PreloadCommand),
 }
 
 /// How an admin command finds its server, and how it prints.
@@ -206,6 +210,7 @@ fn dispatch(command: Command, common: Common) -> Result<ExitCode, CliError> {
         Command::Policy(command) => {
             client_runtime()?.block_on(policy::run(command, &common.into()))
         }
+        Command::Preload(command) => preload::run(command, &common.into()),
         Command::Sandboxed(arguments) => sandboxed::run(&arguments, file),
         Command::Sbom(arguments) => server_runtime()?.block_on(sbom::run(arguments, common.into())),
         Command::Scan(arguments) => server_runtime()?.block_on(scan::run(arguments, common.into())),

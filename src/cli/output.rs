@@ -55,6 +55,19 @@ pub(crate) fn message(text: &str) {
     drop(written);
 }
 
+/// Waits for `work`, telling people now and then how far it is, as `doing` says.
+pub(crate) async fn while_told<T>(doing: impl Fn() -> String, work: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let mut ticks = tokio::time::interval_at(begun + PROGRESS_AFTER, PROGRESS_EVERY);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = ticks.tick() => message(&format!("{}, {} s", doing(), begun.elapsed().as_secs())),
+        }
+    }
+}
+
 /// Waits for `work` on `what`, telling people now and then that it goes on, and what it is `doing`.
 pub(crate) async fn with_progress<T>(what: &str, doing: &str, work: impl Future<Output = T>) -> T {
     let begun = Instant::now();

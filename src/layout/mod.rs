@@ -48,6 +48,7 @@ pub struct Layout {
     path: PathBuf,
     folder: OwnedFd,
     listed: Vec<Descriptor>,
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -67,31 +68,54 @@ impl Layout {
     /// # Errors
     /// When it cannot be read, or is no layout of version 1.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(path, flags, Mode::empty())
-            .map_err(|source| Error::Read { path: path.to_owned(), source: source.into() })?;
-        let mut layout = Self { path: path.to_owned(), folder, listed: Vec::new() };
-        let not = |why: &str| Error::NotALayout { path: path.to_owned(), why: why.to_owned() };
-        let marker = layout.file_here(MARKER, MARKER_BYTES_MAX)?;
-        let marker = marker.ok_or_else(|| not("there is no file oci-layout in it"))?;
-        let marker: Marker = from_strict_slice(&marker)
-            .map_err(|_| not("its file oci-layout is not well formed"))?;
-        if !marker.image_layout_version.starts_with("1.") {
-            return Err(not("its version is not 1"));
-        }
+        let mut layout = Self::begun(path, Vec::new())?;
         let index = layout.file_here(INDEX, MANIFEST_BYTES_MAX)?;
-        let index = index.ok_or_else(|| not("there is no file index.json in it"))?;
+        let index =
+            index.ok_or_else(|| layout.not_a_layout("there is no file index.json in it"))?;
         match Manifest::parse(&index, Some(&MediaType::new(MediaType::OCI_INDEX))) {
-            Ok(Manifest::Index(index)) => layout.listed = index.manifests,
+            Ok(Manifest::Index(index)) => {
+                (layout.listed, layout.annotations) = (index.manifests, index.annotations);
+            }
             Ok(Manifest::Image(_)) => return Err(layout.bad_index("it is no index")),
             Err(error) => return Err(layout.bad_index(&error.to_string())),
         }
         Ok(layout)
     }
 
+    /// The layout that the folder `path` will be when its `index.json`, which is not read, lists `listed`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no layout of version 1.
+    pub fn begun(path: &Path, listed: Vec<Descriptor>) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|source| Error::Read { path: path.to_owned(), source: source.into() })?;
+        let annotations = BTreeMap::new();
+        let layout = Self { path: path.to_owned(), folder, listed, annotations };
+        let marker = layout.file_here(MARKER, MARKER_BYTES_MAX)?;
+        let marker =
+            marker.ok_or_else(|| layout.not_a_layout("there is no file oci-layout in it"))?;
+        let marker: Marker = from_strict_slice(&marker)
+            .map_err(|_| layout.not_a_layout("its file oci-layout is not well formed"))?;
+        if !marker.image_layout_version.starts_with("1.") {
+            return Err(layout.not_a_layout("its version is not 1"));
+        }
+        Ok(layout)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The manifests that `index.json` lists.
     pub fn listed(&self) -> &[Descriptor] {
         &self.listed
+    }
+
+    /// What `index.json` says of the layout as a whole.
+    pub fn annotations(&self) -> &BTreeMap<String, String> {
+        &self.annotations
     }
 
     /// The blob `digest`; `None` when it is not there, and only the first `limit_bytes` and one more,
@@ -265,6 +289,10 @@ impl Layout {
     fn several(&self, which: &str) -> Error {
         let which = which.to_owned();
         Error::Several { path: self.path.clone(), which, known: Vec::new() }
+    }
+
+    fn not_a_layout(&self, why: &str) -> Error {
+        Error::NotALayout { path: self.path.clone(), why: why.to_owned() }
     }
 
     fn bad_index(&self, why: &str) -> Error {

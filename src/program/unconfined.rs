@@ -36,9 +36,20 @@ impl Unconfined {
     /// # Cancel safety
     /// When the future is dropped, the program and all that it has started are ended.
     pub async fn run(&self) -> Result<Output, ProgramError> {
+        self.run_with(Stdio::null()).await
+    }
+
+    /// The same with `input` as its standard input.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::run`].
+    pub async fn run_with(&self, input: impl Into<Stdio>) -> Result<Output, ProgramError> {
         let mut command = Command::new(&self.path);
         command.args(&self.arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let ended = watch(&self.path, command, self.time, self.output).await;
         // By this code the launcher says that it failed; here it is the program's own, as podman's for any
         // error.

@@ -60,6 +60,8 @@ impl fmt::Debug for Client {
 struct Common {
     lines: Lines,
     clock: Arc<dyn Clock>,
+    /// Whether what they are at is a mirror, which is told whose content is asked for.
+    is_mirror: bool,
 }
 
 impl Client {
@@ -74,13 +76,30 @@ impl Client {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let lines = Lines::new(&settings.proxy, settings.limits, tasks, metrics)?;
-        let common = Common { lines, clock };
+        Self::over(settings.registries, &Common { lines, clock, is_mirror: false })
+    }
+
+    /// The same where each registry's address is that of a mirror of many registries: it is asked as
+    /// containerd asks it, with the registry that is meant as `ns` behind each path.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn through_mirror(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        tasks: Tasks,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let lines = Lines::new(&settings.proxy, settings.limits, tasks, metrics)?;
+        Self::over(settings.registries, &Common { lines, clock, is_mirror: true })
+    }
+
+    fn over(registries: Vec<RegistrySettings>, common: &Common) -> Result<Self, Error> {
         let upstream = |registry: RegistrySettings| {
             let upstream = common.upstream(&registry)?;
             Ok((registry.registry, Arc::new(upstream)))
         };
-        let upstreams =
-            settings.registries.into_iter().map(upstream).collect::<Result<_, Error>>()?;
+        let upstreams = registries.into_iter().map(upstream).collect::<Result<_, Error>>()?;
         Ok(Self { upstreams: Arc::new(upstreams) })
     }
 
@@ -240,6 +259,7 @@ impl Common {
         Ok(Upstream {
             base,
             allows_plain_http: settings.danger_plain_http,
+            namespace: self.is_mirror.then(|| format!("ns={registry}")),
             token_hosts,
             redirect_hosts,
             transport,

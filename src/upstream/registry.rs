@@ -48,6 +48,8 @@ pub(super) struct Upstream {
     /// Origin and path prefix.
     pub(super) base: Location,
     pub(super) allows_plain_http: bool,
+    /// The query behind every path where a mirror of several registries is asked.
+    pub(super) namespace: Option<String>,
     pub(super) token_hosts: HostList,
     pub(super) redirect_hosts: HostList,
     pub(super) transport: Transport,
@@ -98,9 +100,11 @@ impl Upstream {
         target: &str,
     ) -> Result<Ask, Error> {
         let prefix = self.base.target.path().trim_end_matches('/');
+        let joint = if target.contains('?') { '&' } else { '?' };
+        let namespace = self.namespace.as_ref().map(|namespace| format!("{joint}{namespace}"));
         let location = self
             .base
-            .at(&format!("{prefix}{target}"))
+            .at(&format!("{prefix}{target}{}", namespace.unwrap_or_default()))
             .map_err(|_| Error::Malformed { registry: self.registry.clone(), what: "address" })?;
         let (repository, headers) = (repository.clone(), HeaderMap::new());
         Ok(Ask { method, repository, location, headers, follows_see_other: true })

@@ -110,6 +110,34 @@ def check_objects(origin, objects):
     return {(t["kind"], t["metadata"]["name"]): t for t in objects}
 
 
+def check_static_pod():
+    """The base's pod, but for what a pod needs that comes before the cluster: each with its reason in the file."""
+    with open(os.path.join(DEPLOY, "kubernetes/static-pod/pratique.yaml"), encoding="utf-8") as file:
+        (pod,) = documents(file.read())
+    for version in VERSIONS:
+        try:
+            kubernetes_validate.validate(pod, version, strict=True)
+        except Exception as error:  # the library raises several
+            expect(False, f"the static pod is no object of Kubernetes {version}: {str(error)[:300]}")
+    spec = json.loads(json.dumps(pod["spec"]))
+    expect(spec.pop("hostNetwork") is True and spec["dnsPolicy"] == "Default", "static pod: it waits for no network")
+    expect(spec["priorityClassName"] == "system-node-critical", "static pod: priorityClassName")
+    paths = {volume["hostPath"]["path"]: volume["hostPath"]["type"] for volume in spec["volumes"]}
+    expect(paths == dict.fromkeys(["/var/lib/pratique", "/etc/pratique/server", "/etc/pratique/server-tls"], "Directory"),
+           f"static pod: {paths}")
+    spec["volumes"] = []
+    check_pod("static pod", spec)
+    (container,) = spec["containers"]
+    expect(container["imagePullPolicy"] == "Never", "static pod: imagePullPolicy")
+    writable = [mount["name"] for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    expect(writable == ["data"], f"static pod: it may write to {writable}")
+    # What the base says of the same program holds here, too.
+    (same,) = [t for t in kustomize("base") if t["kind"] == "StatefulSet"]
+    (there,) = same["spec"]["template"]["spec"]["containers"]
+    for key in ("args", "securityContext", "startupProbe", "readinessProbe", "livenessProbe", "resources", "ports"):
+        expect(container[key] == there[key], f"static pod: {key} is not as in the base")
+
+
 def compare(origin, one, other):
     """What both make is the same but for labels that say who made it."""
     def bare(thing):
@@ -229,6 +257,7 @@ base.pop(("Namespace", "pratique"))
 production.pop(("Namespace", "pratique"))
 compare("helm and kustomize, default", default, base)
 compare("helm and kustomize, production", everything, production)
+check_static_pod()
 check_chart()
 check_webhooks()
 check_metrics()

@@ -46,19 +46,20 @@ else
   bad manifests "$(cat "$OUT/said")"
 fi
 
-# The unit: verified, and how exposed systemd itself finds it. 0 is the best of 100.
-UNIT=$PROJECT/deploy/systemd/pratique.service
+# The units: how exposed systemd itself finds them. 0 is the best of 100.
 EXPOSURE_MAX=15
-if ! command -v systemd-analyze >/dev/null; then
-  skip systemd "no systemd-analyze"
-else
-  sed "s|/usr/bin/pratique|$PRATIQUE|" "$UNIT" >"$OUT/pratique.service"
-  if said=$(systemd-analyze security --offline=true --threshold=$EXPOSURE_MAX --no-pager "$OUT/pratique.service" 2>&1); then
-    ok "systemd: $(tail -1 <<<"$said" | sed 's/^[^A-Za-z]*//') (at most $EXPOSURE_MAX of 100 allowed)"
-  else
-    bad systemd "$(tail -1 <<<"$said")"
+for unit in pratique pratique-preload; do
+  if ! command -v systemd-analyze >/dev/null; then
+    skip "systemd $unit" "no systemd-analyze"
+    continue
   fi
-fi
+  sed "s|/usr/bin/pratique|$PRATIQUE|" "$PROJECT/deploy/systemd/$unit.service" >"$OUT/$unit.service"
+  if said=$(systemd-analyze security --offline=true --threshold=$EXPOSURE_MAX --no-pager "$OUT/$unit.service" 2>&1); then
+    ok "systemd $unit: $(tail -1 <<<"$said" | sed 's/^[^A-Za-z]*//') (at most $EXPOSURE_MAX of 100 allowed)"
+  else
+    bad "systemd $unit" "$(tail -1 <<<"$said")"
+  fi
+done
 
 # The Compose file: the fields that keep the container small, and the settings that it names.
 COMPOSE=$PROJECT/deploy/compose/docker-compose.yaml

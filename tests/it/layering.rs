@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 34] = [
+const LAYERS: [(&str, u8); 36] = [
     ("expression", 0),
     ("metrics", 0),
     ("oci", 0),
@@ -25,12 +25,14 @@ const LAYERS: [(&str, u8); 34] = [
     ("upstream", 1),
     ("adapter", 2),
     ("admission", 2),
+    ("archive", 2),
     ("doctor", 2),
     ("gate", 2),
     ("opening", 2),
     ("people", 2),
     ("evidence", 3),
     ("ledger", 3),
+    ("preload", 3),
     ("rehearsal", 3),
     ("mirror", 4),
     ("notify", 4),

@@ -80,6 +80,8 @@ mod people;
 #[cfg(test)]
 mod policy_tools;
 #[cfg(test)]
+mod preload;
+#[cfg(test)]
 mod programs;
 #[cfg(test)]
 mod protocol;

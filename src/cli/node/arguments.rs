@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::CliError;
-use crate::config;
+use crate::cli::scan::look::platform_here;
+use crate::node::verify::{self, Report};
 use crate::node::{ClientCertificate, Endpoint, Kind, Kit, Runtime, kit};
 use crate::oci::{ImageReference, Registry};
+use crate::{config, preload};
 
 /// What a node is to be.
 #[derive(Debug, Clone, clap::Args)]
@@ -37,6 +39,10 @@ pub(super) struct KitArguments {
     /// An image that only a way past the mirror could pull, for `doctor`; may be repeated
     #[arg(long, value_name = "IMAGE")]
     pub(super) canary: Vec<ImageReference>,
+    /// The folder on the node with the images that bring it up (`pratique preload save`): `node verify` looks
+    /// whether it is whole
+    #[arg(long, value_name = "DIR")]
+    pub(super) preload: Option<PathBuf>,
 }
 
 impl KitArguments {
@@ -50,6 +56,7 @@ impl KitArguments {
             && self.ca.is_none()
             && self.client_cert.is_none()
             && self.canary.is_empty()
+            && self.preload.is_none()
     }
 
     /// The kit that the flags make, together with the settings in `file`.
@@ -100,8 +107,17 @@ impl KitArguments {
             direct: self.direct.clone(),
             open: self.open,
             canaries: self.canary.clone(),
+            preload: self.preload.clone(),
         })
     }
+}
+
+/// What there is to say of the node below `root`: its ways past the mirror, and the set that it should have.
+pub(super) fn looked_at(root: &Path, kit: &Kit) -> Result<Report, CliError> {
+    let report = verify::verify(root, kit);
+    let Some(folder) = &kit.preload else { return Ok(report) };
+    let platform = platform_here().parse().map_err(CliError::misused)?;
+    Ok(report.with(preload::findings(root, folder, platform)))
 }
 
 /// What the node below `root` says that it was configured to.

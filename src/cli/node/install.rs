@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::arguments::{KitArguments, configured};
+use super::arguments::{KitArguments, configured, looked_at};
 use super::verify;
 use crate::cli::{CliError, Exit, output};
 use crate::node::Kit;
@@ -71,7 +71,7 @@ pub(super) fn run(
         return Ok(Exit::Done.into());
     }
     let done = install(&arguments.root, &plan).map_err(told)?;
-    let report = crate::node::verify::verify(&arguments.root, &plan.kit);
+    let report = looked_at(&arguments.root, &plan.kit)?;
     if json {
         output::print_json(&serde_json::json!({ "installed": done, "verified": report }))?;
         return Ok(verify::exit(&report));

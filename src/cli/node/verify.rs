@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::arguments::{KitArguments, configured};
+use super::arguments::{KitArguments, configured, looked_at};
 use crate::cli::{CliError, Exit, output};
+use crate::node::Kit;
 use crate::node::verify::{Finding, Gravity, Report};
-use crate::node::{Kit, verify};
 use crate::text::{count, plain_to_see};
 
 /// Shown beneath the help.
@@ -40,7 +40,7 @@ pub(super) fn run(
     json: bool,
 ) -> Result<ExitCode, CliError> {
     let kit = expected(&arguments.kit, &arguments.root, file)?;
-    let report = verify::verify(&arguments.root, &kit);
+    let report = looked_at(&arguments.root, &kit)?;
     if json {
         output::print_json(&report)?;
     } else {
@@ -70,6 +70,9 @@ fn expected(arguments: &KitArguments, root: &Path, file: Option<&Path>) -> Resul
     }
     if !arguments.direct.is_empty() {
         kit.direct.clone_from(&arguments.direct);
+    }
+    if arguments.preload.is_some() {
+        kit.preload.clone_from(&arguments.preload);
     }
     Ok(kit)
 }

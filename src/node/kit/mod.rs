@@ -48,6 +48,8 @@ pub struct Kit {
     pub open: bool,
     /// Images that only a way past the mirror could pull: `canaries`.
     pub canaries: Vec<ImageReference>,
+    /// The folder on the node with the images that bring it up, which has to be whole: `preload`.
+    pub preload: Option<PathBuf>,
 }
 
 /// Why there is no kit.
@@ -122,6 +124,9 @@ impl Kit {
         line("open", self.open.to_string());
         let canaries: Vec<_> = self.canaries.iter().map(ToString::to_string).collect();
         line("canaries", list(canaries.iter().map(String::as_str)));
+        if let Some(preload) = &self.preload {
+            line("preload", path(preload));
+        }
         text
     }
 }

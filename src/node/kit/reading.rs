@@ -15,7 +15,7 @@ use crate::node::{Endpoint, Kind, Problem, Problems, Runtime};
 use crate::oci::Registry;
 
 /// Every key of the file.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "runtime",
     "mirrors",
     "ca",
@@ -25,6 +25,7 @@ const KEYS: [&str; 9] = [
     "direct",
     "open",
     "canaries",
+    "preload",
 ];
 
 /// What `text` says, called `file` in what is said about it.
@@ -75,6 +76,7 @@ fn kit(table: &Table<'_>) -> Kit {
         direct,
         open: table.flag("open"),
         canaries: table.list("canaries"),
+        preload: table.path("preload"),
     }
 }
 

@@ -9,6 +9,7 @@ registries = ["docker.io", "up.test:5000"]
 direct = ["harbor.test"]
 open = false
 canaries = ["docker.io/library/canary:1", "up.test:5000/canary@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]
+preload = "/var/lib/pratique-preload"
 "#;
 
 #[test]

@@ -121,6 +121,14 @@ impl Report {
         self.closed = closed;
     }
 
+    /// The same with what else was found on the node.
+    #[must_use]
+    pub fn with(mut self, findings: impl IntoIterator<Item = Finding>) -> Self {
+        findings.into_iter().for_each(|finding| self.add(finding));
+        self.settle();
+        self
+    }
+
     /// Holes and what is broken.
     pub fn wrong(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.gravity <= Gravity::Broken)

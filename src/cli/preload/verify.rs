@@ -1,0 +1,96 @@
+//! `pratique preload verify`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::Folder;
+use super::save::{SavedImage, images, lines, number};
+use crate::archive::{Contents, Problem};
+use crate::cli::{CliError, Exit, output};
+use crate::oci::Platform;
+use crate::preload::examine;
+use crate::text::{bytes, plain_to_see};
+
+/// Shown beneath the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  pratique preload verify set
+  pratique preload verify --platform linux/arm64 --json set
+      Every image has to be there for that platform.
+
+Everything is read and hashed. A blob that is missing or changed, a file that nothing lists, a link, and a
+folder that others than root may write are told, and make the exit code 3. 0: whole; 2: not readable.";
+
+/// What to look through.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArguments {
+    #[command(flatten)]
+    folder: Folder,
+    /// A platform for which every image has to be there; may be repeated
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Vec<Platform>,
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    folder: &'a Path,
+    whole: bool,
+    platforms: Vec<String>,
+    images: Vec<SavedImage>,
+    blobs: usize,
+    bytes: u64,
+    problems: &'a [Problem],
+}
+
+/// Looks through a set.
+///
+/// # Errors
+/// When it is none, or cannot be read.
+pub(super) fn run(arguments: &VerifyArguments, json: bool) -> Result<ExitCode, CliError> {
+    let path = &arguments.folder.path;
+    let contents = examine(path, &arguments.platform).map_err(|error| {
+        CliError::unreachable("there is no set that could be read").caused_by(error)
+    })?;
+    let whole = contents.problems.is_empty();
+    if json {
+        let Contents { blobs, bytes, .. } = contents;
+        let platforms = contents.platforms.iter().map(ToString::to_string).collect();
+        let problems = &contents.problems;
+        let images = images(&contents);
+        let view = View { folder: path, whole, platforms, images, blobs, bytes, problems };
+        output::print_json(&view)?;
+    } else {
+        output::print(&plain_to_see(&shown(path, &contents)))?;
+    }
+    Ok(if whole { Exit::Done } else { Exit::Refused }.into())
+}
+
+fn shown(path: &Path, contents: &Contents) -> String {
+    let mut text = lines(contents);
+    if contents.problems.is_empty() {
+        text.push_str(&format!(
+            "whole    {}, {}, {}",
+            number(contents.images.len(), "image"),
+            number(contents.blobs, "blob"),
+            bytes(contents.bytes)
+        ));
+        return text;
+    }
+    text.push_str(&format!(
+        "DAMAGED  {}: {}\n",
+        path.display(),
+        number(contents.problems.len(), "problem")
+    ));
+    text.push_str(&problems(&contents.problems));
+    text.push_str(
+        "to do    pratique preload save once more; it fetches only what is missing or damaged",
+    );
+    text
+}
+
+/// A line for each problem.
+pub(super) fn problems(problems: &[Problem]) -> String {
+    problems.iter().fold(String::new(), |text, problem| text + &format!("  {problem}\n"))
+}
