@@ -21,10 +21,11 @@ Examples:
       The set in /var/lib/pratique-preload, into containerd at its usual place.
   pratique preload load set --address /run/k3s/containerd/containerd.sock --ctr /usr/local/bin/ctr
 
-Everything is read and hashed before the runtime sees any of it. What it has already, whole and unpacked, is
-left as it is. Each image is pinned, so that kubelet does not collect it: containerd 1.7 and later tell kubelet
-so; 1.6 does not, and there the set comes back at the next boot. CRI-O and podman are not loaded by this
-command: skopeo copy oci:DIR:NAME containers-storage:NAME does it, and pinned_images in crio.conf.
+Everything is read and hashed before the runtime sees any of it. What it has already, whole and
+unpacked, is left as it is. Each image is pinned, so that kubelet does not collect it: containerd 1.7
+and later tell kubelet so; 1.6 does not, and there the set comes back at the next boot.
+CRI-O and podman are not loaded by this command: skopeo copy oci:DIR:NAME containers-storage:NAME
+does it, and pinned_images in crio.conf.
 
 Exit codes: 0 all of it is there, 1 the runtime did not take it, 2 not readable, 3 the set is damaged.";
 

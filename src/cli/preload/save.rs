@@ -27,13 +27,13 @@ Examples:
   pratique preload save --from https://mirror.example:5000 --ca ca.crt --images bring-up.txt -o set
   pratique preload save --images bring-up.txt -o set
       On a node: from the mirror that /etc/pratique/node.toml names.
-  pratique preload save --from URL -o set --platform linux/amd64 --platform linux/arm64 registry.k8s.io/pause:3.10
-  crictl images -o json | jq -r '.images[].repoTags[]' | pratique preload save --from URL --images - -o set
+  pratique preload save --from URL -o set --platform linux/amd64 registry.k8s.io/pause:3.10
 
-The list has one image a line, as pods name it; # begins a comment. Only what the mirror serves now can be in
-the set. The same command again fetches only what is missing or damaged, and brings tags up to date; a set that
-was whole stays whole until the new one is. Exit codes: 0 saved, 2 not fetched or not written, 3 the mirror
-refuses an image, 64 wrong use.";
+The list has one image a line, as pods name it; # begins a comment. Only what the mirror serves now
+can be in the set. The same command again fetches only what is missing or damaged, and brings tags
+up to date; a set that was whole stays whole until the new one is.
+
+Exit codes: 0 saved, 2 not fetched or not written, 3 the mirror refuses an image, 64 wrong use.";
 
 /// What to save, from where, and where to.
 #[derive(Debug, clap::Args)]

@@ -20,8 +20,10 @@ Examples:
   pratique preload verify --platform linux/arm64 --json set
       Every image has to be there for that platform.
 
-Everything is read and hashed. A blob that is missing or changed, a file that nothing lists, a link, and a
-folder that others than root may write are told, and make the exit code 3. 0: whole; 2: not readable.";
+Everything is read and hashed. A blob that is missing or changed, a file that nothing lists, a link,
+and a folder that others than root may write are told.
+
+Exit codes: 0 whole, 2 not readable, 3 damaged.";
 
 /// What to look through.
 #[derive(Debug, clap::Args)]

@@ -118,9 +118,18 @@ gone_up() { # LINE
   eval "GONE_PID_${1/./_}=$STARTED"
   wait_until 30 on_node "$1" timeout 5 ctr version || fail "containerd $1 did not start: $(tail -2 "$CASE/containerd-$1.log" | paste -sd' ')"
 }
-on_node() { # LINE COMMAND...
+# within LINE COMMAND...: the command line in the mount namespace of the node, in the array WITHIN
+within() {
   local pid=GONE_PID_${1/./_}
-  nsenter --mount --target "${!pid}" -- "${@:2}"
+  WITHIN=(nsenter --mount --target "${!pid}" -- "${@:2}")
+}
+on_node() { # LINE COMMAND...
+  within "$@"
+  "${WITHIN[@]}"
+}
+attempt_on() { # LINE COMMAND...
+  within "$@"
+  attempt "${WITHIN[@]}"
 }
 # Power off: containerd and everything that it started.
 gone_down() { # LINE
@@ -145,11 +154,11 @@ gone_boot() { # LINE
   local words
   words=$(sed -n 's/^ExecStart=//p' "$CASE/nodes/$1/etc/systemd/system/pratique-preload.service")
   read -r -a words <<<"${words/#\/usr\/bin\/pratique/$PRATIQUE}"
-  attempt on_node "$1" "${words[@]}"
+  attempt_on "$1" "${words[@]}"
 }
 # The calls that kubelet makes for a manifest; the id is in $POD.
 gone_pod() { # LINE MANIFEST
-  attempt on_node "$1" "$PYTHON" "$HERE/tools/cri_pod.py" /run/containerd/containerd.sock run "$2"
+  attempt_on "$1" "$PYTHON" "$HERE/tools/cri_pod.py" /run/containerd/containerd.sock run "$2"
   [ "$STATUS" = 0 ] || fail "the pod of $2 on $1: $(last_line)"
   POD=$(last_line)
 }
@@ -208,7 +217,7 @@ gone_comes_back() {
   gone_settings
   mirror_start
   for image in $GONE_IMAGES; do gone_name "$image"; echo; done >"$CASE/bring-up.txt"
-  succeeds "preload save" "$PRATIQUE" preload save --from "https://$MIRROR" --ca "$RUN/tls/ca.crt" --images "$CASE/bring-up.txt" -o "$CASE/set" --json
+  succeeds "preload save" "$PRATIQUE" preload save --from "https://$MIRROR" --ca "$RUN/tls/ca.crt" --images "$CASE/bring-up.txt" -o "$CASE/set" --json --quiet
   cp "$CASE/said" "$CASE/set.json"
   refused "a set with a denied image" 'refuses it.*rule never' "$PRATIQUE" preload save --from "https://$MIRROR" --ca "$RUN/tls/ca.crt" \
     -o "$CASE/other" up.test/denied/alpine:3.23
@@ -252,20 +261,24 @@ gone_comes_back() {
     gone_boot "$line"
     [ "$STATUS" = 0 ] || fail "load on $line after everything was gone: $(last_line)"
   done
-  SECONDS=0
   gone_pod 2 "$CASE/pratique.yaml"
   wait_until 30 mirror_is_ready || fail "the mirror does not come back"
   for line in $GONE_LINES; do gone_is_back "$line"; done
   [ ! -s "$CASE/tripwire.log" ] || fail "upstream was asked while everything was gone: $(head -2 "$CASE/tripwire.log")"
   upstream_is_untouched
   canary_is_silent
+  # The look itself has connected there.
+  sleep 0.5
+  canary_mark
 
   # The world is there again, and the gate stands where it stood.
   gone_end "$TRIPWIRE_PID"
   STORAGE=$CASE/registry registry gone $GONE_PORT "" ""
   for line in $GONE_LINES; do
-    succeeds "pull of another image on $line" on_node "$line" "$PYTHON" "$HERE/tools/cri_pull.py" /run/containerd/containerd.sock up.test/open/alpine:3.23 60
-    refused "pull of a denied image on $line" '403 .*Denied' on_node "$line" "$PYTHON" "$HERE/tools/cri_pull.py" /run/containerd/containerd.sock up.test/denied/alpine:3.23 60
+    within "$line" "$PYTHON" "$HERE/tools/cri_pull.py" /run/containerd/containerd.sock up.test/open/alpine:3.23 60
+    succeeds "pull of another image on $line" "${WITHIN[@]}"
+    within "$line" "$PYTHON" "$HERE/tools/cri_pull.py" /run/containerd/containerd.sock up.test/denied/alpine:3.23 60
+    refused "pull of a denied image on $line" '403 .*Denied' "${WITHIN[@]}"
   done
   for line in $GONE_LINES; do gone_down "$line"; done
 }
