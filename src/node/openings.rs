@@ -49,8 +49,9 @@ pub struct Line {
     pub reason: String,
     /// Who did it, as the system knows them.
     pub by: String,
-    /// The digest of the line before; `None` in the first.
-    #[schemars(with = "Option<String>")]
+    /// The digest of the line before; missing in the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Digest")]
     pub before: Option<Digest>,
 }
 

@@ -12,7 +12,7 @@ use crate::ledger::{
 const DAY: Duration = Duration::from_hours(24);
 /// What the step to version 4 of the schema added, taken away again.
 pub(super) const AS_VERSION_3: &str = "
-    DROP INDEX audit_by_exception; DROP TABLE exception_votes; DROP TABLE exceptions;
+    DROP INDEX audit_by_exception; DROP TABLE openings; DROP TABLE exception_votes; DROP TABLE exceptions;
     DROP TABLE emergencies; DROP TABLE segments; DROP INDEX records_by_digest;
     DROP INDEX votes_by_file; DROP INDEX records_by_files;
     PRAGMA user_version = 3;";

@@ -64,7 +64,7 @@ fn opening(what: &str, reason: &str) -> Value {
     json!({
         "at": "2026-11-20T09:00:00Z", "what": what, "until": "2026-11-20T10:00:00Z", "permit": "NP-0123abcd",
         "signers": if what == "opened" { json!(["alice", "bob"]) } else { json!([]) },
-        "reason": reason, "by": "uid 0, signed in as uid 1000", "before": null,
+        "reason": reason, "by": "uid 0, signed in as uid 1000",
     })
 }
 
