@@ -29,6 +29,7 @@
 //! | 2 | [`doctor`] | the bypass canary: tries the ways around the mirror on a node |
 //! | 2 | [`gate`] | the decision: pure, total, synchronous |
 //! | 2 | [`people`] | how people prove who they are: passwords, codes, a provider |
+//! | 3 | [`cluster`] | what runs in a cluster, read from its API server |
 //! | 3 | [`ledger`] | the trust state: verdicts, grants, requests, decisions, audit |
 //! | 3 | [`evidence`] | gathers what the gate needs |
 //! | 3 | [`preload`] | the images that bring a cluster up, brought into a node's runtime |
@@ -54,6 +55,7 @@ pub mod admission;
 pub mod app;
 pub mod archive;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod doctor;
 pub mod evidence;

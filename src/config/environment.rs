@@ -41,6 +41,13 @@ pub(super) fn home() -> Option<std::path::PathBuf> {
     env::var_os("HOME").map(Into::into).filter(|path: &std::path::PathBuf| path.is_absolute())
 }
 
+/// Where the API server of the cluster is that this program runs in, as Kubernetes tells every container: host and
+/// port.
+pub fn api_server() -> Option<(String, String)> {
+    let said = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    said("KUBERNETES_SERVICE_HOST").zip(said("KUBERNETES_SERVICE_PORT"))
+}
+
 /// Whether `stream` is a terminal and nobody asked for no colour (`NO_COLOR`).
 pub fn colour_is_welcome(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && env::var("NO_COLOR").map_or(true, |value| value.is_empty())

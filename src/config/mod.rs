@@ -34,7 +34,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use environment::{Environment, colour_is_welcome};
+pub use environment::{Environment, api_server, colour_is_welcome};
 use load::Given;
 pub use load::{Failure, load, load_for_client};
 pub use problem::{Problem, Problems};

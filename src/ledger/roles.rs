@@ -17,7 +17,7 @@ pub enum Role {
     Auditor,
     /// To see the tags that upstream has.
     Discover,
-    /// To report what the doctor of a node found. For nodes.
+    /// To report what the doctor of a node found, and what runs in a cluster. For robots.
     Node,
     /// To read, and to ask for images. Made for robots.
     Requester,
@@ -36,7 +36,7 @@ pub enum Permission {
     Decide,
     /// To see what there is.
     Look,
-    /// To report how a node is.
+    /// To report how a node is, and what runs in a cluster.
     Report,
     /// To have the audit signed at once.
     SignAudit,

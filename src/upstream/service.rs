@@ -15,6 +15,7 @@ use super::files::is_loopback;
 use super::lines::Lines;
 use super::location::{HostList, Location, Scheme};
 use super::settings::{Limits, ProxySettings};
+use super::tls;
 use super::transport::{Call, Transport};
 use crate::metrics::Metrics;
 use crate::oci::Registry;
@@ -63,6 +64,18 @@ impl Service {
     /// # Errors
     /// When the address, a proxy or the certificate file cannot be used.
     pub fn new(settings: &ServiceSettings, tasks: Tasks) -> Result<Self, Error> {
+        Self::reached(settings, tasks, false)
+    }
+
+    /// The same, where the authorities in `ca_file` are believed and no other: not those of the web either.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn believing_only(settings: &ServiceSettings, tasks: Tasks) -> Result<Self, Error> {
+        Self::reached(settings, tasks, true)
+    }
+
+    fn reached(settings: &ServiceSettings, tasks: Tasks, own_only: bool) -> Result<Self, Error> {
         let wrong = || Error::Setting { registry: settings.url.clone(), setting: "url" };
         let base = Location::parse(&settings.url).map_err(|_| wrong())?;
         let origin = &base.origin;
@@ -80,7 +93,11 @@ impl Service {
             ..Limits::default()
         };
         let lines = Lines::new(&settings.proxy, limits, tasks, Arc::new(Metrics::default()))?;
-        let transport = lines.transport(&place, settings.ca_file.as_deref(), vec![own])?;
+        let ca_file = settings.ca_file.as_deref();
+        let mut transport = lines.transport(&place, ca_file, vec![own])?;
+        if let Some(ca_file) = ca_file.filter(|_| own_only) {
+            transport.dialer.tls = Arc::new(tls::own_authority(ca_file)?);
+        }
         Ok(Self { base, transport })
     }
 

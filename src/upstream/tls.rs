@@ -17,9 +17,22 @@ use super::error::Error;
 pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca_file {
-        add(&mut roots, path)
-            .map_err(|source| Error::CaFile { path: path.to_owned(), source: Arc::new(source) })?;
+        add_all(&mut roots, path)?;
     }
+    believing(roots)
+}
+
+/// The same where those in `ca_file` alone are believed.
+///
+/// # Errors
+/// As [`client_config`].
+pub(super) fn own_authority(ca_file: &Path) -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    add_all(&mut roots, ca_file)?;
+    believing(roots)
+}
+
+fn believing(roots: RootCertStore) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(rustls::DEFAULT_VERSIONS)
@@ -27,6 +40,11 @@ pub(super) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, Erro
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+fn add_all(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
+    add(roots, path)
+        .map_err(|source| Error::CaFile { path: path.to_owned(), source: Arc::new(source) })
 }
 
 fn add(roots: &mut RootCertStore, path: &Path) -> io::Result<()> {

@@ -233,6 +233,9 @@ def check_webhooks():
 
 
 base = check_objects("kustomize base", kustomize("base"))
+inventory = check_objects("kustomize inventory", kustomize("inventory"))
+expect([rule for (kind, _), role in inventory.items() if kind.endswith("Role") for rule in role["rules"]]
+       == [{"apiGroups": [""], "resources": ["pods", "nodes"], "verbs": ["get", "list"]}], "the inventory may do more than read")
 production = check_objects("kustomize production", kustomize("overlays/production"))
 default = check_objects("helm default", rendered())
 everything = check_objects("helm production", rendered({

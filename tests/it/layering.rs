@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer; modules of one layer do not import each other.
-const LAYERS: [(&str, u8); 36] = [
+const LAYERS: [(&str, u8); 37] = [
     ("expression", 0),
     ("metrics", 0),
     ("oci", 0),
@@ -30,6 +30,7 @@ const LAYERS: [(&str, u8); 36] = [
     ("gate", 2),
     ("opening", 2),
     ("people", 2),
+    ("cluster", 3),
     ("evidence", 3),
     ("ledger", 3),
     ("preload", 3),

@@ -58,6 +58,8 @@ mod hostile;
 #[cfg(test)]
 mod init;
 #[cfg(test)]
+mod inventory;
+#[cfg(test)]
 mod keyless;
 #[cfg(test)]
 mod keys;

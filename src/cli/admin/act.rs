@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::{connect, expiry, lists};
+use super::{connect, expiry, lists, whereabouts};
 use crate::cli::{CliError, Connection, Exit, output};
+use crate::mirror::desk::inventory::SoughtAs;
 use crate::mirror::desk::view::{DecidedView, DecisionBody};
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
@@ -30,6 +31,57 @@ pub(crate) struct ApproveArguments {
     /// Until when: a length (12h, 90d, 8w) or a date (2027-02-21); without it, until undone
     #[arg(long, value_name = "WHEN")]
     expires: Option<String>,
+}
+
+pub(super) const REVOKE_EXAMPLES: &str = "\
+Examples:
+  pratique revoke docker.io/library/redis@sha256:9f1c03ab77de... --dry-run
+      Only tell what runs it now, as clusters reported.
+  pratique revoke R-42 --reason \"key of the vendor compromised, SEC-991\"";
+
+/// What is revoked, and why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RevokeArguments {
+    /// Requests (R-42) or images (IMAGE@DIGEST, or IMAGE:TAG for what the tag means now); several get one
+    /// decision each, with the same reason
+    #[arg(required = true, value_name = "TARGET", num_args = 1..=TARGETS_MAX)]
+    targets: Vec<String>,
+    /// Why; kept in the audit
+    #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+    reason: Option<String>,
+    /// Only tell what runs them now, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Revokes, or tells what runs what would be revoked.
+///
+/// # Errors
+/// When the server cannot be reached, or says no.
+pub(super) async fn revoke(
+    connection: &Connection,
+    arguments: RevokeArguments,
+) -> Result<ExitCode, CliError> {
+    let RevokeArguments { targets, reason, dry_run } = arguments;
+    if !dry_run {
+        let arguments = DecisionArguments { targets, reason: reason.unwrap_or_default() };
+        return send(connection, "/revocations", arguments, None).await;
+    }
+    let client = connect::client(connection)?;
+    let mut views = Vec::with_capacity(targets.len());
+    for target in targets {
+        let view = whereabouts::whereabouts(&client, &target, Some(SoughtAs::Target)).await?;
+        if !connection.json {
+            output::print(&whereabouts::rendered(&view, connect::times(connection)))?;
+        }
+        views.push(view);
+    }
+    match views.as_slice() {
+        [view] if connection.json => output::print_json(view)?,
+        views if connection.json => output::print_json(&views)?,
+        _ => output::message("nothing was revoked"),
+    }
+    Ok(Exit::Done.into())
 }
 
 /// Approves.

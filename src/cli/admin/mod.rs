@@ -4,6 +4,7 @@
 //! Results go to standard output as tables or, with `--json`, as the API's own JSON.
 
 mod act;
+mod adopt;
 pub(super) mod allow_rollback;
 mod approval;
 mod audit;
@@ -15,6 +16,7 @@ mod exception;
 mod expiry;
 mod explain;
 mod fetch;
+mod inventory;
 mod keys;
 pub(super) mod learn;
 mod lists;
@@ -37,6 +39,7 @@ mod text;
 mod token;
 mod user;
 mod webhook;
+mod whereabouts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +50,9 @@ use crate::mirror::desk::view::ExplainView;
 /// What an admin asks a running server.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum AdminCommand {
+    /// Have what runs in a cluster fetched, judged and asked for, by how much there is to be seen to
+    #[command(after_help = adopt::EXAMPLES)]
+    Adopt(adopt::AdoptArguments),
     /// Answer what was asked about a request
     Answer(remark::RemarkArguments),
     /// Say yes to a digest where its rule asks for it
@@ -75,6 +81,9 @@ pub(crate) enum AdminCommand {
         /// The image, by tag or digest
         image: String,
     },
+    /// Tell the server what runs in a cluster, or list the clusters that it was told of
+    #[command(subcommand, after_help = inventory::EXAMPLES)]
+    Inventory(inventory::InventoryCommand),
     /// List what audit mode served and enforcing would have refused
     Observed {
         /// Show at most so many
@@ -108,7 +117,8 @@ pub(crate) enum AdminCommand {
     /// Put a backup in the place of the trust ledger, while the server is down
     Restore(offline::RestoreArguments),
     /// Say no to something that was admitted
-    Revoke(act::DecisionArguments),
+    #[command(after_help = act::REVOKE_EXAMPLES)]
+    Revoke(act::RevokeArguments),
     /// Go back to a snapshot of the trust ledger from before an upgrade, while the server is down
     Rollback(rollback::RollbackArguments),
     /// Show one request
@@ -127,6 +137,9 @@ pub(crate) enum AdminCommand {
     /// Make, list and change the people who sign in with a password
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Tell where an image, a finding or what somebody signed runs: cluster, namespace, workload, nodes
+    #[command(after_help = whereabouts::EXAMPLES)]
+    Where(whereabouts::WhereArguments),
 }
 
 /// `text` on one line without characters that could steer a terminal.
@@ -148,6 +161,7 @@ pub(crate) async fn run(
     connection: Connection,
 ) -> Result<ExitCode, CliError> {
     match command {
+        AdminCommand::Adopt(arguments) => adopt::run(&connection, arguments).await,
         AdminCommand::Answer(arguments) => remark::send(&connection, "answers", arguments).await,
         AdminCommand::Approval(command) => approval::run(&connection, command).await,
         AdminCommand::Approve(arguments) => act::approve(&connection, arguments).await,
@@ -157,6 +171,7 @@ pub(crate) async fn run(
         AdminCommand::Cache(command) => cache::run(&connection, command).await,
         AdminCommand::Exception(command) => exception::run(&connection, command).await,
         AdminCommand::Explain { image } => look::explain(&connection, &image).await,
+        AdminCommand::Inventory(command) => inventory::run(&connection, command).await,
         AdminCommand::Observed { limit } => look::observed(&connection, limit).await,
         AdminCommand::Outdated(arguments) => outdated::run(&connection, arguments).await,
         AdminCommand::Prefetch(arguments) => fetch::prefetch(&connection, arguments).await,
@@ -173,14 +188,13 @@ pub(crate) async fn run(
         AdminCommand::Request(arguments) => fetch::request(&connection, arguments).await,
         AdminCommand::Requests(arguments) => look::requests(&connection, arguments).await,
         AdminCommand::Restore(arguments) => offline::restore(&connection, &arguments),
-        AdminCommand::Revoke(arguments) => {
-            act::decide(&connection, "/revocations", arguments).await
-        }
+        AdminCommand::Revoke(arguments) => act::revoke(&connection, arguments).await,
         AdminCommand::Rollback(arguments) => rollback::run(&connection, &arguments),
         AdminCommand::Show { request } => look::show(&connection, &request).await,
         AdminCommand::Status => look::status(&connection).await,
         AdminCommand::Token(command) => token::run(&connection, command).await,
         AdminCommand::Webhook(command) => webhook::run(&connection, command).await,
         AdminCommand::User(command) => user::run(&connection, command).await,
+        AdminCommand::Where(arguments) => whereabouts::run(&connection, arguments).await,
     }
 }

@@ -126,7 +126,11 @@ pub(crate) struct DoctorArguments {
     cluster: bool,
 }
 
-fn every(text: &str) -> Result<Every, String> {
+/// How often to look, as it is written: `5m`, `1h`.
+///
+/// # Errors
+/// When it is no length, or longer than a week.
+pub(in crate::cli) fn every(text: &str) -> Result<Every, String> {
     duration(text)?.try_into().map_err(str::to_owned)
 }
 
@@ -190,7 +194,7 @@ async fn again_and_again(
 ///
 /// # Errors
 /// When signals cannot be listened for.
-fn asked_to_end() -> Result<impl Future<Output = ()>, CliError> {
+pub(in crate::cli) fn asked_to_end() -> Result<impl Future<Output = ()>, CliError> {
     let failed = |error| CliError::failed("signals cannot be listened for").caused_by(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;

@@ -17,6 +17,7 @@ mod exceptions;
 mod feed;
 mod guesses;
 mod idempotency;
+mod inventory;
 mod keys;
 mod look;
 mod nodes;
@@ -77,6 +78,7 @@ impl AdminState {
         let desk = Desk::new(mirror);
         desk.keep_outdated();
         desk.keep_trends();
+        desk.keep_inventories_in(&settings.data_dir);
         Ok(Self {
             desk,
             data_dir: settings.data_dir.into(),

@@ -174,7 +174,7 @@ impl Problem {
         Self { retry_after: Some(RETRY_AFTER_SECONDS), ..undecided }
     }
 
-    fn conflict(detail: impl Into<String>) -> Self {
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, problem::CONFLICT, "Nothing was changed", detail)
     }
 

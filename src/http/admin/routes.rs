@@ -7,9 +7,10 @@ use axum::routing::{MethodRouter, delete, get, post};
 use super::body::NDJSON;
 use super::openapi::{self, Told, says};
 use super::{
-    AdminState, audit, break_glass, cache, decisions, events, exceptions, keys, look, nodes,
-    paging, persons, requests, simulate, tokens, webhooks,
+    AdminState, audit, break_glass, cache, decisions, events, exceptions, inventory, keys, look,
+    nodes, paging, persons, requests, simulate, tokens, webhooks,
 };
+use crate::cluster::{InventoryReport, REPORT_BYTES_MAX};
 use crate::doctor::Report;
 use crate::gate::EmergencyId;
 use crate::ledger::{ExceptionId, Permission, RequestId};
@@ -26,6 +27,7 @@ use crate::mirror::desk::exceptions::{
     ExceptionVoteBody,
 };
 use crate::mirror::desk::files::{ApprovalFilesView, DraftTarget};
+use crate::mirror::desk::inventory::{ClusterView, ClustersView, RunningImagesView, WhereView};
 use crate::mirror::desk::learn::ProposalView;
 use crate::mirror::desk::nodes::{NodeView, NodesView};
 use crate::mirror::desk::outdated::OutdatedView;
@@ -499,6 +501,36 @@ fn about_the_mirror() -> Vec<Entry> {
             says("Hash everything in the cache again")
                 .takes::<ScrubBody>()
                 .lines::<ScrubView>(NDJSON),
+        ),
+        (
+            look("/inventory"),
+            get(inventory::clusters),
+            says("The clusters of which it is known what runs").gives::<ClustersView>(),
+        ),
+        // A cluster says again and again what runs: the same twice is no second thing.
+        (
+            send("/inventory", Permission::Report),
+            post(inventory::report),
+            says("Report what runs in a cluster")
+                .takes_up_to::<InventoryReport>(REPORT_BYTES_MAX)
+                .gives::<ClusterView>()
+                .may(&[409]),
+        ),
+        (
+            look("/inventory/images"),
+            get(inventory::images),
+            says("The images that run in a cluster, those with the worst findings first")
+                .asks::<inventory::Of>()
+                .gives::<RunningImagesView>()
+                .may(&[404, 500]),
+        ),
+        (
+            look("/inventory/where"),
+            get(inventory::whereabouts),
+            says("Where an image, a finding or what somebody signed runs")
+                .asks::<inventory::Sought>()
+                .gives::<WhereView>()
+                .may(&[403, 404, 409, 500, 503]),
         ),
         (
             look("/nodes"),

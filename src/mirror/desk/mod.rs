@@ -22,6 +22,7 @@ mod error;
 pub mod exceptions;
 mod explain;
 pub mod files;
+pub mod inventory;
 mod keys;
 pub mod learn;
 pub mod nodes;
@@ -86,6 +87,7 @@ pub struct Desk {
     looks: Arc<trends::Looks>,
     files: Arc<files::Board>,
     nodes: Arc<nodes::Nodes>,
+    inventories: Arc<inventory::Inventories>,
 }
 
 impl Desk {
@@ -103,6 +105,7 @@ impl Desk {
             looks: Arc::default(),
             files: Arc::default(),
             nodes: Arc::default(),
+            inventories: Arc::default(),
         }
     }
 

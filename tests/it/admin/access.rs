@@ -11,6 +11,8 @@ use super::Desk;
 fn example(route: &Route) -> (String, Option<String>) {
     let query = match (route.method.as_str(), route.path) {
         ("GET", "/explain" | "/audit/why") => "?image=up.test/never/x:1",
+        ("GET", "/inventory/images") => "?cluster=none",
+        ("GET", "/inventory/where") => "?what=up.test/never/x",
         ("GET", "/audit/proof") => "?seq=1",
         ("DELETE", "/cache/pins") => "?image=up.test/open/none:1",
         _ => "",
@@ -28,6 +30,9 @@ fn example(route: &Route) -> (String, Option<String>) {
         ("POST", "/nodes") => {
             Some(json!({"node": "a", "at": "2026-11-20T10:00:00Z", "findings": []}))
         }
+        ("POST", "/inventory") => Some(json!({
+            "cluster": "a", "at": "2026-11-20T10:00:00Z", "pods": 0, "running": [], "cached": [],
+        })),
         ("POST", "/people") => Some(json!({"name": "someone", "role": "viewer"})),
         ("POST", "/cache/pins") => Some(json!({"image": "up.test/open/none:1"})),
         ("POST", "/cache/scrub" | "/people/{id}" | "/people/{id}/reset") => Some(json!({})),

@@ -8,8 +8,10 @@ use maud::{Markup, html};
 use super::dossier::Shown;
 use super::words::{ago, until};
 use crate::http::admin::problem::Problem;
+use crate::mirror::desk::inventory::RunsBrief;
 use crate::mirror::desk::view::{StandingView, VotesView};
 use crate::mirror::desk::{self, REASON_LENGTH_MAX, Verb};
+use crate::text::count;
 use crate::time::Timestamp;
 
 /// How long an approval may hold: days, and what that is called. No days is until it is undone.
@@ -152,7 +154,7 @@ pub(super) fn votes(votes: &VotesView, now: Timestamp) -> Markup {
             }
         }
         @if votes.damaged > 0 {
-            p.alert { (crate::text::count(votes.damaged, "vote"))
+            p.alert { (count(votes.damaged, "vote"))
                 " on record not what was written: somebody changed the database." }
         }
     }
@@ -245,7 +247,7 @@ fn meaning(shown: &Shown<'_>, verb: Verb) -> Markup {
                     "Every node may pull " code { (digest) } " in this repository from now on. It holds for \
                      this digest and no other: when the tag moves, what it moves to waits again. "
                     @if clients > 0 {
-                        (crate::text::count(clients, "client")) " asked; kubelet tries again by itself, \
+                        (count(clients, "client")) " asked; kubelet tries again by itself, \
                          within about 5 minutes."
                     }
                 }
@@ -260,12 +262,29 @@ fn meaning(shown: &Shown<'_>, verb: Verb) -> Markup {
                 Verb::Revoke => {
                     "No node gets " code { (digest) } " in this repository any more, from the next pull on. \
                      Pods that run already go on; nodes that have the image keep it. The tag is not served \
-                     as anything older."
+                     as anything older. "
+                    @if let Some(runs) = shown.dossier.runs { (self::runs(runs)) }
                 }
             }
         }
         p.quiet { "It is put on record for good under your name, "
             bdi { (shown.visitor.caller.display) } ", with what you write here." }
+    }
+}
+
+/// How much runs what would be revoked.
+fn runs(runs: RunsBrief) -> Markup {
+    let clusters = count(runs.clusters, "cluster");
+    html! {
+        @if runs.pods == 0 {
+            "Nothing runs it in " (clusters)
+        } @else {
+            strong { (count(runs.pods, "pod")) " of " (count(runs.workloads, "workload")) " run it now" }
+            " in " (clusters)
+        }
+        ", as far as was reported"
+        @if runs.stale > 0 { " (" (runs.stale) " stale)" }
+        "."
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) mod facts;
 use tracing::warn;
 
 use super::alternatives::AlternativeView;
+use super::inventory::RunsBrief;
 use super::shown::Shown;
 use super::target::{image, request_id};
 use super::view::{AuditView, ExplainView, RequestView};
@@ -53,6 +54,8 @@ pub struct Dossier {
     pub events: Vec<TagEvent>,
     /// Records about it among the last [`PAGE_MAX`] of the audit chain, newest first.
     pub audit: Vec<AuditView>,
+    /// How much runs it, as clusters reported; none where no cluster did, or that cannot be told now.
+    pub runs: Option<RunsBrief>,
     /// What a decision by this dossier is bound to.
     pub shown: Option<Shown>,
     /// Versions of the same line that are admitted, where this one is not.
@@ -172,8 +175,10 @@ impl Desk {
         } else {
             self.alternatives(&subject.name, tag.as_ref(), Some(&subject.digest)).await?
         };
+        let runs = self.runs_brief(&subject).await;
         Ok(Dossier {
             alternatives,
+            runs,
             trust: explained.as_ref().and_then(|it| self.trust_of(it)),
             pulls: self.pulls_of(&subject).await?,
             audit: self.audit_about(&subject, request.as_ref()).await?,
@@ -289,6 +294,7 @@ fn blank(request: Option<RequestView>) -> Dossier {
         pulls: Vec::new(),
         events: Vec::new(),
         audit: Vec::new(),
+        runs: None,
         shown: None,
         alternatives: Vec::new(),
     }
