@@ -151,12 +151,10 @@ fn of_platforms(has: &str) -> String {
 
 fn told(problems: &[Problem]) -> String {
     let plural = if problems.len() == 1 { "" } else { "s" };
-    let mut text = format!("{} problem{plural}", problems.len());
-    for problem in problems.iter().take(SHOWN_MAX) {
-        text.push_str(&format!("\n  {problem}"));
-    }
+    let mut lines = vec![format!("{} problem{plural}", problems.len())];
+    lines.extend(problems.iter().take(SHOWN_MAX).map(ToString::to_string));
     if problems.len() > SHOWN_MAX {
-        text.push_str("\n  and more");
+        lines.push("and more".to_owned());
     }
-    text
+    lines.join("\n  ")
 }

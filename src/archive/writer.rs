@@ -70,6 +70,7 @@ impl Writer {
                 return Err(Error::NotOurs { path: path.to_owned(), what });
             }
         }
+        no_links(path)?;
         let begun = Layout::begun(path, Vec::new())?;
         let writer = Self { path: path.to_owned(), begun, _lock: lock };
         sweep(&writer.path)?;
@@ -237,6 +238,18 @@ fn known(contents: &Contents) -> HashSet<Digest> {
 
 fn make_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
+}
+
+/// Refuses folders of blobs that are links: what is removed there would be removed elsewhere.
+fn no_links(path: &Path) -> Result<(), Error> {
+    for place in [BLOBS, "blobs/sha256", "blobs/sha512"] {
+        let is_folder = fs::symlink_metadata(path.join(place)).is_ok_and(|it| it.is_dir());
+        if !is_folder && fs::symlink_metadata(path.join(place)).is_ok() {
+            let what = format!("{place}, which is a link or no folder");
+            return Err(Error::NotOurs { path: path.to_owned(), what });
+        }
+    }
+    Ok(())
 }
 
 fn is_empty(path: &Path) -> Result<(), Error> {

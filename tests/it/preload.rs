@@ -215,6 +215,14 @@ async fn a_list_with_mistakes_and_a_folder_of_others_are_left_alone() {
     fs::write(desk.path("theirs/index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
     let said = desk.run(&["save", "--from", &from, "-o", "theirs", "up.test/open/cni:1"]).await;
     expect(said, 64, &["another program wrote"]);
+    // Blobs that lie elsewhere are not touched, damaged or not.
+    let elsewhere = desk.path("elsewhere");
+    fs::rename(desk.path("set/blobs/sha256"), &elsewhere).unwrap();
+    symlink(&elsewhere, desk.path("set/blobs/sha256")).unwrap();
+    let before = fs::read_dir(&elsewhere).unwrap().count();
+    let said = desk.save(&mirror, "up.test/open/cni:1\n").await;
+    expect(said, 64, &["blobs/sha256, which is a link"]);
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), before);
     assert_eq!(fs::read_dir(desk.path("home")).unwrap().count(), 1);
     assert_eq!(fs::read_dir(desk.path("theirs")).unwrap().count(), 2);
 }

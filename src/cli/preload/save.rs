@@ -31,7 +31,8 @@ Examples:
 
 The list has one image a line, as pods name it; # begins a comment. Only what the mirror serves now
 can be in the set. The same command again fetches only what is missing or damaged, and brings tags
-up to date; a set that was whole stays whole until the new one is.
+up to date. A run that was ended leaves what preload verify calls unfinished, until it is run again:
+copy what is whole.
 
 Exit codes: 0 saved, 2 not fetched or not written, 3 the mirror refuses an image, 64 wrong use.";
 
@@ -269,8 +270,8 @@ fn view<'a>(folder: &'a Path, contents: &Contents, progress: &Progress) -> Saved
 }
 
 fn shown(folder: &Path, contents: &Contents, progress: &Progress) -> String {
-    let mut text = lines(contents);
-    text.push_str(&format!(
+    let mut lines = lines(contents);
+    lines.push(format!(
         "saved    {} in {}, {}; {} fetched, {} were there",
         number(contents.images.len(), "image"),
         folder.display(),
@@ -278,18 +279,17 @@ fn shown(folder: &Path, contents: &Contents, progress: &Progress) -> String {
         bytes(progress.fetched()),
         bytes(progress.kept()),
     ));
-    text
+    lines.join("\n")
 }
 
 /// A line for each image.
-pub(super) fn lines(contents: &Contents) -> String {
-    let mut text = String::new();
-    for image in &contents.images {
+pub(super) fn lines(contents: &Contents) -> Vec<String> {
+    let line = |image: &archive::Image| {
         let platforms: Vec<String> = image.platforms.iter().map(ToString::to_string).collect();
         let (digest, size) = (image.descriptor.digest.short(), bytes(image.bytes()));
-        text.push_str(&format!("{}  {digest}  {}  {size}\n", image.shown(), platforms.join(" ")));
-    }
-    text
+        format!("{}  {digest}  {}  {size}", image.shown(), platforms.join(" "))
+    };
+    contents.images.iter().map(line).collect()
 }
 
 pub(super) fn number(many: usize, noun: &str) -> String {

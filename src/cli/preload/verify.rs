@@ -70,29 +70,26 @@ pub(super) fn run(arguments: &VerifyArguments, json: bool) -> Result<ExitCode, C
 }
 
 fn shown(path: &Path, contents: &Contents) -> String {
-    let mut text = lines(contents);
+    let mut lines = lines(contents);
     if contents.problems.is_empty() {
-        text.push_str(&format!(
+        lines.push(format!(
             "whole    {}, {}, {}",
             number(contents.images.len(), "image"),
             number(contents.blobs, "blob"),
             bytes(contents.bytes)
         ));
-        return text;
+        return lines.join("\n");
     }
-    text.push_str(&format!(
-        "DAMAGED  {}: {}\n",
-        path.display(),
-        number(contents.problems.len(), "problem")
-    ));
-    text.push_str(&problems(&contents.problems));
-    text.push_str(
-        "to do    pratique preload save once more; it fetches only what is missing or damaged",
-    );
-    text
+    let found = number(contents.problems.len(), "problem");
+    lines.push(format!("DAMAGED  {}: {found}", path.display()));
+    lines.push(problems(&contents.problems));
+    let todo = "pratique preload save once more; it fetches only what is missing or damaged";
+    lines.push(format!("to do    {todo}"));
+    lines.join("\n")
 }
 
 /// A line for each problem.
 pub(super) fn problems(problems: &[Problem]) -> String {
-    problems.iter().fold(String::new(), |text, problem| text + &format!("  {problem}\n"))
+    let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+    lines.join("\n")
 }
