@@ -10,8 +10,16 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::certs::{Authority, Validity};
 use crate::support::tls::Front;
 
-/// What to answer to a path with its query: a status and a body; `None` breaks off in the middle.
-type Answers = dyn Fn(&str) -> Option<(u16, String)> + Send + Sync;
+/// What is answered.
+pub(super) enum Answer {
+    /// It breaks off in the middle.
+    Cut,
+    /// A status and a body.
+    Whole(u16, String),
+}
+
+/// What to answer to a path with its query.
+type Answers = dyn Fn(&str) -> Answer + Send + Sync;
 
 /// A running one, with the account of a pod of it.
 pub(super) struct ApiServer {
@@ -21,9 +29,7 @@ pub(super) struct ApiServer {
 }
 
 impl ApiServer {
-    pub(super) async fn start(
-        answers: impl Fn(&str) -> Option<(u16, String)> + Send + Sync + 'static,
-    ) -> Self {
+    pub(super) async fn start(answers: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let target = listener.local_addr().expect("an address").to_string();
         let (asked, tasks) = (Arc::<Mutex<Vec<String>>>::default(), Tasks::new());
@@ -67,8 +73,8 @@ async fn answer(mut stream: TcpStream, answers: Arc<Answers>, log: Arc<Mutex<Vec
     let shown = head.lines().find(|it| it.to_lowercase().starts_with("authorization:"));
     log.lock().unwrap().push(format!("{path} {}", shown.unwrap_or_default()));
     let (status, body, length) = match answers(&path) {
-        Some((status, body)) => (status, body.clone(), body.len()),
-        None => (200, "{\"items\": [".to_owned(), 1_000),
+        Answer::Whole(status, body) => (status, body.clone(), body.len()),
+        Answer::Cut => (200, "{\"items\": [".to_owned(), 1_000),
     };
     let head = format!(
         "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\

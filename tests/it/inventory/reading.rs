@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pratique::oci::Digest;
 use serde_json::{Value, json};
 
+use super::api_server::Answer;
 use super::{ApiServer, inventory, pod, report, robot};
 use crate::admin::Desk;
 use crate::support::certs::Authority;
@@ -12,16 +13,16 @@ use crate::support::certs::Authority;
 const PODS: &str = "/api/v1/pods?limit=500";
 const NODES: &str = "/api/v1/nodes?limit=500";
 
-fn list(items: &[Value], next: &str) -> Option<(u16, String)> {
+fn list(items: &[Value], next: &str) -> Answer {
     let list = json!({"kind": "PodList", "metadata": {"continue": next}, "items": items});
-    Some((200, list.to_string()))
+    Answer::Whole(200, list.to_string())
 }
 
-fn said_no(status: u16, message: &str) -> Option<(u16, String)> {
-    Some((status, json!({"kind": "Status", "message": message}).to_string()))
+fn said_no(status: u16, message: &str) -> Answer {
+    Answer::Whole(status, json!({"kind": "Status", "message": message}).to_string())
 }
 
-type Hostile = fn(&str) -> Option<(u16, String)>;
+type Hostile = fn(&str) -> Answer;
 
 fn id(name: &str, content: &str) -> String {
     format!("{name}@{}", Digest::sha256(content.as_bytes()))
@@ -156,12 +157,12 @@ async fn what_is_no_list_or_does_not_end_is_no_inventory() {
     let desk = Desk::start().await;
     let token = robot(&desk, "prod-robot").await;
     let hostile: [(&str, Hostile); 6] = [
-        ("breaks off", |_| None),
-        ("no JSON", |_| Some((200, "<html>".to_owned()))),
-        ("deep", |_| Some((200, format!("{{\"items\": {}", "[".repeat(100_000))))),
-        ("other types", |_| Some((200, "{\"items\": [{\"metadata\": 3}]}".to_owned()))),
+        ("breaks off", |_| Answer::Cut),
+        ("no JSON", |_| Answer::Whole(200, "<html>".to_owned())),
+        ("deep", |_| Answer::Whole(200, format!("{{\"items\": {}", "[".repeat(100_000)))),
+        ("other types", |_| Answer::Whole(200, "{\"items\": [{\"metadata\": 3}]}".to_owned())),
         ("goes on as before", |_| list(&[web()], "same")),
-        ("too large", |_| Some((200, format!("{{\"items\": []}}{}", " ".repeat(33 << 20))))),
+        ("too large", |_| Answer::Whole(200, format!("{{\"items\": []}}{}", " ".repeat(33 << 20)))),
     ];
     for (what, answers) in hostile {
         let server = ApiServer::start(answers).await;
