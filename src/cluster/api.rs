@@ -5,8 +5,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::Value;
 
 use super::object::{Object, Page, Status};
 use super::read::Found;
@@ -30,8 +32,8 @@ const NEXT_LENGTH_MAX: usize = 8 * 1024;
 const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long a whole list may take.
 const LIST_TIME_MAX: Duration = Duration::from_mins(5);
-/// How often a list is begun anew because it changed too much while it was read.
-const ATTEMPTS_MAX: usize = 3;
+/// How often something is begun anew because others changed it meanwhile.
+pub(super) const ATTEMPTS_MAX: usize = 3;
 /// Most characters of what an API server says that are told.
 const SAID_LENGTH_MAX: usize = 300;
 
@@ -75,13 +77,19 @@ pub enum Error {
         message: String,
     },
     /// It is not what it should be.
-    #[error("the answer to {path} is not a list of Kubernetes")]
+    #[error("the answer to {path} is not what Kubernetes has there")]
     Answer {
         /// What was asked for.
         path: String,
         /// What is wrong with it, where JSON is.
         #[source]
         source: Option<serde_json::Error>,
+    },
+    /// It was another one each time that it was to be changed.
+    #[error("{path} was changed by others {ATTEMPTS_MAX} times meanwhile")]
+    Changed {
+        /// What was to be changed.
+        path: String,
     },
     /// The list was another one each time that it was read on.
     #[error("the list at {path} expired {ATTEMPTS_MAX} times while it was read")]
@@ -190,6 +198,22 @@ impl ApiServer {
     async fn get(&self, path: &str, address: &str) -> Result<ServiceAnswer, Error> {
         let headers = self.headers(path)?;
         answered(path, self.service.get(address, headers, PAGE_BYTES_MAX)).await
+    }
+
+    /// The object at `path`.
+    pub(super) async fn object(&self, path: &str) -> Result<Value, Error> {
+        let body = self.get(path, path).await?.body;
+        let wrong = |source| Error::Answer { path: path.to_owned(), source: Some(source) };
+        serde_json::from_slice(&body).map_err(wrong)
+    }
+
+    /// Changes the object at `path` by a JSON Patch.
+    pub(super) async fn patch(&self, path: &str, change: &Value) -> Result<(), Error> {
+        let mut headers = self.headers(path)?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json-patch+json"));
+        let body = Bytes::from(change.to_string());
+        let asking = self.service.patch(path, headers, body, PAGE_BYTES_MAX);
+        answered(path, asking).await.map(drop)
     }
 
     fn headers(&self, path: &str) -> Result<HeaderMap, Error> {

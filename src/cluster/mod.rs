@@ -2,7 +2,7 @@
 //! somebody else can be told of it.
 //!
 //! Promises:
-//! - pods and nodes are only read;
+//! - pods and nodes are only read, but for one taint that its node's keeper takes off ([`remove_taint`]);
 //! - the token goes to the API server that the pod was told of, over TLS that is believed by the cluster's own
 //!   authority alone, and into no log;
 //! - everything is bounded, and a list that was cut says so ([`InventoryReport::left_out`]);
@@ -17,6 +17,7 @@ mod image;
 mod object;
 mod read;
 mod report;
+mod taint;
 
 pub use api::{ACCOUNT_DIR, ApiServer, Error};
 pub use image::{RunningId, running_id};
@@ -25,3 +26,4 @@ pub use report::{
     Cached, ClusterName, InventoryReport, NODES_NAMED_MAX, REPORT_BYTES_MAX, Running, UsedAs,
     Workload,
 };
+pub use taint::remove_taint;

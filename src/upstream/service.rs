@@ -129,6 +129,20 @@ impl Service {
         self.send(Method::POST, path, headers, body, bytes_max).await
     }
 
+    /// The same for a PATCH with `body`.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn patch(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        bytes_max: usize,
+    ) -> Result<ServiceAnswer, Error> {
+        self.send(Method::PATCH, path, headers, body, bytes_max).await
+    }
+
     async fn send(
         &self,
         method: Method,

@@ -211,6 +211,27 @@ def check_chart():
         expect(chart.metadata["appVersion"] == version, "appVersion is not the version of the program")
 
 
+def check_nodes():
+    """What keeps nodes runs as root by need, and is left nothing else; to take a taint off it needs an account."""
+    plain, keeping = kustomize("node"), kustomize("node-taint")
+    for thing in plain + keeping:
+        for version in VERSIONS:
+            try:
+                kubernetes_validate.validate(thing, version, strict=True)
+            except Exception as error:  # the library raises several
+                expect(False, f"node: {thing['kind']} is no object of Kubernetes {version}: {str(error)[:300]}")
+    pods = [next(t for t in objects if t["kind"] == "DaemonSet")["spec"]["template"]["spec"] for objects in (plain, keeping)]
+    for pod in pods:
+        own = pod["containers"][0]["securityContext"]
+        expect(own["capabilities"] == {"drop": ["ALL"]} and own["readOnlyRootFilesystem"] is True
+               and own["allowPrivilegeEscalation"] is False and not pod.get("hostNetwork"), "node: what it is left")
+    expect(pods[0]["automountServiceAccountToken"] is False and "serviceAccountName" not in pods[0], "node: an account")
+    expect(pods[1]["automountServiceAccountToken"] is True and pods[1]["serviceAccountName"] == "pratique-node", "node-taint: no account")
+    expect(pods[1]["containers"][0]["args"][-2:] == ["--node-name=$(NODE_NAME)", "--remove-taint"], "node-taint: arguments")
+    rules = [rule for t in keeping if t["kind"] == "ClusterRole" for rule in t["rules"]]
+    expect(rules == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]}], "node-taint: it may do more")
+
+
 def check_webhooks():
     files = [os.path.join(DEPLOY, "kubernetes/admission/webhooks.yaml"), os.path.join(CHART, "files/webhooks.yaml")]
     one, other = (open(path, encoding="utf-8").read() for path in files)
@@ -263,6 +284,7 @@ compare("helm and kustomize, production", everything, production)
 check_static_pod()
 check_chart()
 check_webhooks()
+check_nodes()
 check_metrics()
 print(f"{checked - len(failures)} of {checked} checks hold; Helm {helm.helm_sdk_version()}")
 sys.exit(1 if failures else 0)

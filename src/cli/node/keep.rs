@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::arguments::{KitArguments, configured};
 use super::install::{told, wanted};
 use super::open;
+use super::taint::{self, TAINT, Taint};
 use crate::cli::{CliError, client_runtime, output};
+use crate::cluster::ACCOUNT_DIR;
+use crate::doctor::NodeName;
 use crate::node::install::{Plan, install};
 use crate::node::verify::{Report, verify};
 use crate::node::{Kit, place};
@@ -23,6 +26,8 @@ Examples:
   pratique node keep --metrics-file /var/lib/node_exporter/pratique.prom
       What /etc/pratique/node.toml says, looked at every minute, with a gauge for each hole.
   pratique node keep --once
+  pratique node keep --remove-taint --node-name worker-1
+      In a pod: lets pods onto the node once it is closed (deploy/kubernetes/node-taint).
 
 Writes one line for each change. What is in the way is told and left: it needs a person.";
 
@@ -46,6 +51,16 @@ pub(crate) struct KeepArguments {
     /// Look once, and end
     #[arg(long)]
     once: bool,
+    /// Take this taint off the node once it is closed, by the API server of the pod that this runs in
+    /// [without a name: pratique.dev/unverified]
+    #[arg(long, value_name = "KEY", num_args = 0..=1, default_missing_value = TAINT, value_parser = taint::key, requires = "node_name", conflicts_with = "only_look")]
+    pub(super) remove_taint: Option<String>,
+    /// The node as the cluster calls it, for --remove-taint
+    #[arg(long, value_name = "NAME", requires = "remove_taint")]
+    pub(super) node_name: Option<NodeName>,
+    /// The folder with the account of the pod: token and ca.crt
+    #[arg(long, value_name = "DIR", default_value = ACCOUNT_DIR)]
+    pub(super) account: PathBuf,
 }
 
 /// What was so at the last look.
@@ -65,12 +80,17 @@ struct Kept {
 /// When nothing says what the node should be.
 pub(super) fn run(arguments: &KeepArguments) -> Result<(), CliError> {
     let kit = wanted(&arguments.kit, &arguments.root, None)?;
+    let mut taint = Taint::of(arguments)?;
     client_runtime()?.block_on(async {
         let mut kept = Kept::default();
         loop {
-            kept.look(arguments, &kit);
+            let is_closed = kept.look(arguments, &kit);
+            let removed = match &mut taint {
+                Some(taint) if is_closed => taint.remove().await,
+                Some(_) | None => Ok(()),
+            };
             if arguments.once {
-                return Ok(());
+                return removed;
             }
             tokio::time::sleep(Duration::from_secs(arguments.every)).await;
         }
@@ -78,7 +98,8 @@ pub(super) fn run(arguments: &KeepArguments) -> Result<(), CliError> {
 }
 
 impl Kept {
-    fn look(&mut self, arguments: &KeepArguments, kit: &Kit) {
+    /// Looks, and does what is to be done; whether the node is closed then.
+    fn look(&mut self, arguments: &KeepArguments, kit: &Kit) -> bool {
         let opened = match open::look(&arguments.root, SystemClock.now()) {
             Ok(opened) => opened,
             Err(error) => {
@@ -99,6 +120,7 @@ impl Kept {
         {
             output::message(&format!("{} was not written: {error}", path.display()));
         }
+        report.closed
     }
 
     fn install(&mut self, arguments: &KeepArguments, kit: &Kit) {

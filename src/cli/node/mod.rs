@@ -7,6 +7,7 @@ mod keep;
 mod open;
 mod permit;
 mod render;
+mod taint;
 mod verify;
 
 use std::path::Path;

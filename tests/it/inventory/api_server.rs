@@ -18,7 +18,7 @@ pub(super) enum Answer {
     Whole(u16, String),
 }
 
-/// What to answer to a path with its query.
+/// What to answer to a path with its query; before it stands the method, where that is not GET.
 type Answers = dyn Fn(&str) -> Answer + Send + Sync;
 
 /// A running one, with the account of a pod of it.
@@ -26,17 +26,20 @@ pub(super) struct ApiServer {
     front: Front,
     account: TempDir,
     asked: Arc<Mutex<Vec<String>>>,
+    bodies: Arc<Mutex<Vec<String>>>,
 }
 
 impl ApiServer {
     pub(super) async fn start(answers: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let target = listener.local_addr().expect("an address").to_string();
-        let (asked, tasks) = (Arc::<Mutex<Vec<String>>>::default(), Tasks::new());
-        let (answers, log): (Arc<Answers>, _) = (Arc::new(answers), Arc::clone(&asked));
+        let (asked, bodies) = (Arc::<Mutex<Vec<String>>>::default(), Arc::default());
+        let tasks = Tasks::new();
+        let answers: Arc<Answers> = Arc::new(answers);
+        let logs = (Arc::clone(&asked), Arc::clone(&bodies));
         drop(tasks.clone().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                drop(tasks.spawn(answer(stream, Arc::clone(&answers), Arc::clone(&log))));
+                drop(tasks.spawn(answer(stream, Arc::clone(&answers), logs.clone())));
             }
         }));
         let authority = Authority::generate();
@@ -44,7 +47,7 @@ impl ApiServer {
         let account = tempfile::tempdir().expect("a folder");
         std::fs::write(account.path().join("ca.crt"), authority.pem()).expect("a file");
         std::fs::write(account.path().join("token"), "pods-own-token\n").expect("a file");
-        Self { front, account, asked }
+        Self { front, account, asked, bodies }
     }
 
     /// The folder with the account.
@@ -56,20 +59,41 @@ impl ApiServer {
         self.front.address().split_once(':').expect("a port")
     }
 
+    /// What was sent besides.
+    pub(super) fn bodies(&self) -> Vec<String> {
+        self.bodies.lock().unwrap().clone()
+    }
+
     /// What was asked for, each with the credentials that were shown.
     pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
 
-async fn answer(mut stream: TcpStream, answers: Arc<Answers>, log: Arc<Mutex<Vec<String>>>) {
+type Log = Arc<Mutex<Vec<String>>>;
+
+async fn answer(mut stream: TcpStream, answers: Arc<Answers>, (log, bodies): (Log, Log)) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let Ok(byte) = stream.read_u8().await else { return };
         head.push(byte);
     }
     let head = String::from_utf8(head).expect("text");
-    let path = head.split(' ').nth(1).expect("a path").to_owned();
+    let (method, path) = (head.split(' ').next(), head.split(' ').nth(1).expect("a path"));
+    let path = match method {
+        Some("GET") | None => path.to_owned(),
+        Some(method) => format!("{method} {path}"),
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    if let Some(length) = length {
+        let mut body = vec![0; length];
+        if stream.read_exact(&mut body).await.is_err() {
+            return;
+        }
+        bodies.lock().unwrap().push(String::from_utf8(body).expect("text"));
+    }
     let shown = head.lines().find(|it| it.to_lowercase().starts_with("authorization:"));
     log.lock().unwrap().push(format!("{path} {}", shown.unwrap_or_default()));
     let (status, body, length) = match answers(&path) {

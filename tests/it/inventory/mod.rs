@@ -5,6 +5,7 @@ mod api_server;
 mod keeping;
 mod reading;
 mod seeking;
+mod tainted;
 
 use std::process::Stdio;
 
