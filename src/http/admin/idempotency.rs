@@ -23,7 +23,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
 use super::AdminState;
-use super::body::{BODY_BYTES_MAX, read_bounded};
+use super::body::read_bounded;
 use super::problem::Problem;
 use crate::ledger::Caller;
 use crate::oci::Digest;
@@ -182,9 +182,9 @@ impl Drop for Ticket {
     }
 }
 
-/// Lets a request through once for each key that its caller sends.
+/// Lets a request, whose body may have `bytes_max`, through once for each key that its caller sends.
 pub(super) async fn once(
-    State((state, keys)): State<(AdminState, Keys)>,
+    State((state, keys, bytes_max)): State<(AdminState, Keys, usize)>,
     Extension(caller): Extension<Caller>,
     request: Request,
     next: Next,
@@ -195,7 +195,7 @@ pub(super) async fn once(
         return Err(Problem::invalid(text));
     }
     let (parts, body) = request.into_parts();
-    let body = read_bounded(body, BODY_BYTES_MAX).await?;
+    let body = read_bounded(body, bytes_max).await?;
     let key = Key { caller: (caller.name(), caller.since), text };
     let asked = fingerprint(&parts, &body);
     let now = state.desk.mirror().clock().monotonic();

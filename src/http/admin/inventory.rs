@@ -55,6 +55,7 @@ pub(super) async fn images(
 pub(super) struct Sought {
     /// An image with or without tag or digest, a digest, a finding (`CVE-2026-1234`), somebody who signed (a
     /// signer of the policy, or an identity, which may end in `*`), or a request.
+    #[schemars(length(min = 1, max = 1_024))]
     what: String,
     /// As what, where its form could be something else, too.
     r#as: Option<SoughtAs>,

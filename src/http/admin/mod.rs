@@ -116,7 +116,8 @@ pub fn router(state: AdminState) -> Router {
         let scoped = routes::knows_scopes(path);
         let keys = told.keys(&method);
         if keys != Keys::NotAsked {
-            let once = from_fn_with_state((state.clone(), keys), idempotency::once);
+            let bytes_max = told.body_bytes_max();
+            let once = from_fn_with_state((state.clone(), keys, bytes_max), idempotency::once);
             handler = handler.route_layer(once);
         }
         let guarded = needs.map(|needed| {

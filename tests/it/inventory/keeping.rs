@@ -49,6 +49,22 @@ async fn an_inventory_is_replaced_whole_outlives_a_restart_and_grows_stale() {
 }
 
 #[tokio::test]
+async fn a_large_inventory_is_taken_with_a_key_as_without_one() {
+    let desk = Desk::start().await;
+    let token = std::fs::read_to_string(robot(&desk, "own").await).unwrap();
+    let mut report = one("prod", "a");
+    let entry = report["running"][0].clone();
+    report["running"] = Value::Array(vec![entry; 500]);
+    let body = report.to_string();
+    assert!(body.len() > 64 * 1024, "more than other bodies may have");
+    for headers in [&[][..], &[("idempotency-key", "once")]] {
+        let body = Some(body.clone());
+        let reply = desk.send(Method::POST, "/api/v1/inventory", Some(&token), body, headers).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_was_changed_is_left_out_and_nothing_else_is() {
     let desk = Desk::start().await;
     desk.tell(&one("prod", "a")).await;

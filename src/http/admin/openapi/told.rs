@@ -119,6 +119,11 @@ impl Told {
         Self { tells_secret: true, ..self }
     }
 
+    /// Most bytes that its body may have.
+    pub(in crate::http::admin) fn body_bytes_max(&self) -> usize {
+        self.body.as_ref().map_or(BODY_BYTES_MAX, |body| body.bytes_max)
+    }
+
     /// What it does about an `Idempotency-Key`, being a route for `method`.
     pub(in crate::http::admin) fn keys(&self, method: &Method) -> Keys {
         match self.answer {
